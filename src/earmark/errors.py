@@ -1,0 +1,107 @@
+"""Every error that Earmark raises on purpose.
+
+    EarmarkError
+    ├── AudioError      a file that cannot be heard; carries the kind of failure
+    ├── DatasetError    a data set that cannot be read or used as asked
+    ├── RecipeError     a recipe or a setting that makes no sense
+    ├── ModelError      a model folder that is missing, damaged, newer, or does not fit
+    ├── UnknownName     a name that is not in a list of known ones; names the nearest
+    ├── MissingExtra    an optional part that is not installed; names the command
+    └── StorageError    a disk that is full, read-only or refuses
+
+Catch ``EarmarkError`` to catch them all. A message is one line that says what is wrong, where, and what to do.
+In a batch a bad file is a value (:class:`earmark.inference.Failure`), never an exception.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+__all__ = [
+    "FAILURE_KINDS",
+    "AudioError",
+    "DatasetError",
+    "EarmarkError",
+    "FailureKind",
+    "MissingExtra",
+    "ModelError",
+    "RecipeError",
+    "StorageError",
+    "UnknownName",
+    "nearest",
+]
+
+FailureKind = Literal[
+    "missing", "permission", "empty", "not-audio", "decode", "too-short", "crash", "timeout", "vanished", "io"
+]
+FAILURE_KINDS: tuple[str, ...] = get_args(FailureKind)
+
+
+class EarmarkError(Exception):
+    """Root of all errors that Earmark raises on purpose."""
+
+
+class AudioError(EarmarkError):
+    """A file that cannot be heard.
+
+    Attributes:
+        path: The file, as it was given.
+        kind: One of :data:`FAILURE_KINDS`.
+        message: One line for people, without the path.
+    """
+
+    def __init__(self, path: object, kind: FailureKind, message: str) -> None:
+        super().__init__(path, kind, message)
+        self.path = str(path)
+        self.kind: FailureKind = kind
+        self.message = " ".join(message.split())
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+class DatasetError(EarmarkError):
+    """A data set that cannot be read or used as asked."""
+
+
+class RecipeError(EarmarkError):
+    """A recipe or a setting that makes no sense."""
+
+
+class ModelError(EarmarkError):
+    """A model folder that is missing, damaged, of a newer format, or does not fit what is asked of it."""
+
+
+class StorageError(EarmarkError):
+    """A disk that is full, read-only or refuses."""
+
+
+class UnknownName(EarmarkError):
+    """A name that is not in a list of known ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, tuple(known)
+        hint = nearest(name, self.known)
+        listed = ", ".join(sorted(self.known)[:12]) + (", ..." if len(self.known) > 12 else "")
+        advice = f"did you mean {hint!r}?" if hint else f"known: {listed or 'none'}"
+        super().__init__(f"unknown {kind} {name!r}; {advice}")
+
+
+class MissingExtra(EarmarkError):
+    """An optional part that is not installed."""
+
+    def __init__(self, extra: str, purpose: str) -> None:
+        self.extra = extra
+        super().__init__(
+            f"{purpose} needs the extra {extra!r}: pip install 'earmark[{extra}]' "
+            f"(in a checkout: pip install -c constraints.txt '.[{extra}]')"
+        )
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that looks most like ``name``, or None where none is near."""
+    by_fold = {k.casefold(): k for k in known}
+    found = difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.55)
+    return by_fold[found[0]] if found else None
