@@ -1,0 +1,138 @@
+"""What is said of one file: a :class:`Prediction`, or a :class:`Failure`. Facts only; needs no NumPy."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from earmark.errors import AudioError, FailureKind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from earmark.recipe import Task
+
+__all__ = ["Failure", "HeadPrediction", "Prediction", "Taggram", "path_fields"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taggram:
+    """Scores of one head over time: ``scores[label][i]`` holds from ``start[i]`` to ``end[i]`` seconds."""
+
+    start: tuple[float, ...]
+    end: tuple[float, ...]
+    scores: Mapping[str, tuple[float, ...]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The taggram as it stands in a record."""
+        return {
+            "start": list(self.start),
+            "end": list(self.end),
+            "scores": {label: list(values) for label, values in self.scores.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPrediction:
+    """What one head says of one track.
+
+    Attributes:
+        task: ``multiclass``, ``multilabel`` or ``regression``.
+        label: The best label of a multiclass head; None where the model is not sure, and for other tasks.
+        confidence: Calibrated probability of the best label (multiclass).
+        labels: Labels above their thresholds, best first (multilabel).
+        scores: Calibrated probability of every label, in the head's order.
+        value: The number of a regression head.
+        taggram: Scores over time, where asked for.
+    """
+
+    task: Task
+    label: str | None = None
+    confidence: float | None = None
+    labels: tuple[str, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    value: float | None = None
+    taggram: Taggram | None = None
+
+    @property
+    def best(self) -> str | None:
+        """The label with the highest score, sure or not; None where there are no labels."""
+        return max(self.scores, key=self.scores.__getitem__) if self.scores else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The head as it stands in a record."""
+        record: dict[str, Any] = {"task": self.task}
+        if self.task == "multiclass":
+            record |= {"label": self.label, "confidence": self.confidence, "scores": dict(self.scores)}
+        elif self.task == "multilabel":
+            record |= {"labels": list(self.labels), "scores": dict(self.scores)}
+        else:
+            record["value"] = self.value
+        if self.taggram is not None:
+            record["taggram"] = self.taggram.to_dict()
+        return record
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What a model says of one track.
+
+    Attributes:
+        path: The file, as given.
+        seconds: Length of the track.
+        model: ``name@version`` of the model.
+        heads: One :class:`HeadPrediction` a head, by name.
+        embedding: (dimensions,) float32, the mean over the clips heard.
+        warning: One line, where the file was odd but could be heard.
+    """
+
+    path: str
+    seconds: float
+    model: str
+    heads: Mapping[str, HeadPrediction]
+    embedding: NDArray[np.float32] | None = None
+    warning: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record of ``tag -f json``."""
+        record = {**path_fields(self.path), "seconds": round(self.seconds, 3), "model": self.model}
+        if self.warning is not None:
+            record["warning"] = self.warning
+        record["heads"] = {name: head.to_dict() for name, head in self.heads.items()}
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be heard: its kind is one of :data:`earmark.errors.FAILURE_KINDS`."""
+
+    path: str
+    kind: FailureKind
+    message: str
+
+    @classmethod
+    def of(cls, error: AudioError) -> Failure:
+        """The value of an error."""
+        return cls(error.path, error.kind, error.message)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record of ``tag -f json``."""
+        return {**path_fields(self.path), "error": {"kind": self.kind, "message": self.message}}
+
+
+def path_fields(path: str) -> dict[str, str]:
+    r"""``path`` as text that is always valid UTF-8, and ``path_bytes`` (base64) where the name is not.
+
+    Python holds the bytes of an undecodable name as surrogate escapes; they are written as ``\xNN``.
+    """
+    raw = os.fsencode(path)
+    try:
+        raw.decode("utf-8")
+        return {"path": path}
+    except UnicodeDecodeError:
+        shown = raw.decode("utf-8", "backslashreplace")
+        return {"path": shown, "path_bytes": base64.b64encode(raw).decode("ascii")}
