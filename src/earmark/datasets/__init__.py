@@ -95,7 +95,9 @@ def _without_rare(dataset: Dataset, options: Mapping[str, Any]) -> Dataset:
         kept = [label for label in spec.labels if counts[label] >= minimum]
         if len(kept) < len(spec.labels):
             rare = len(spec.labels) - len(kept)
-            notices.append(f"{spec.name}: {rare} of {len(spec.labels)} labels have fewer than {minimum} tracks: left out")
+            notices.append(
+                f"{spec.name}: {rare} of {len(spec.labels)} labels have fewer than {minimum} tracks: left out"
+            )
         heads.append(_shrunk(spec, kept))
     return replace(dataset, heads=tuple(heads), notices=tuple(notices))
 

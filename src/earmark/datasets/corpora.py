@@ -37,7 +37,11 @@ def find_folder(root: Path, candidates: Sequence[str], marker: str, layout: str)
 
 
 def assemble(
-    audio: Path, listed: Iterable[Listed], heads: Sequence[HeadSpec], notices: Sequence[str] = (), has_split: bool = True
+    audio: Path,
+    listed: Iterable[Listed],
+    heads: Sequence[HeadSpec],
+    notices: Sequence[str] = (),
+    has_split: bool = True,
 ) -> Dataset:
     """A data set of the listed tracks whose files are there and not empty; the others are left out with a notice.
 

@@ -182,9 +182,7 @@ def read_head(plan: HeadPlan, cells: Cells, where: Callable[[int], str], key: st
     return HeadSpec(plan.name, "multiclass", _vocabulary(plan, [(t,) if t else () for t in texts], where)), labels
 
 
-def _from_columns(
-    plan: HeadPlan, cells: Cells, where: Callable[[int], str], key: str
-) -> tuple[HeadSpec, list[Label]]:
+def _from_columns(plan: HeadPlan, cells: Cells, where: Callable[[int], str], key: str) -> tuple[HeadSpec, list[Label]]:
     read = {name: cells(name, key, "") for name in plan.columns}
     labels: list[Label] = []
     for i in range(len(next(iter(read.values())))):
@@ -213,7 +211,9 @@ def _vocabulary(plan: HeadPlan, rows: Sequence[tuple[str, ...]], where: Callable
         for label in row:
             if label not in plan.labels:
                 near = nearest(label, plan.labels)
-                raise DatasetError(f"{where(i)}: {label!r} is not in the labels of head {plan.name!r}; {_advice(near, plan.labels)}")
+                raise DatasetError(
+                    f"{where(i)}: {label!r} is not in the labels of head {plan.name!r}; {_advice(near, plan.labels)}"
+                )
     return plan.labels
 
 
@@ -242,5 +242,5 @@ def _no_numbers(texts: Sequence[str], where: Callable[[int], str], column: str, 
     if fraction >= 0:
         raise DatasetError(
             f"{key}: the column {column!r} holds numbers ({texts[fraction]} in {where(fraction)}), not labels; "
-            "cut them into classes with bins and labels, or say task = \"regression\""
+            'cut them into classes with bins and labels, or say task = "regression"'
         )

@@ -11,7 +11,9 @@ from earmark.datasets.tables import Table, no_column, read_table
 from earmark.errors import DatasetError
 
 LICENCE = "music by Magnatune, CC BY-NC-SA 1.0; annotations for research"
-CITATION = "Law, West, Mandel, Bay and Downie: Evaluation of algorithms using games: the case of music tagging, ISMIR 2009"
+CITATION = (
+    "Law, West, Mandel, Bay and Downie: Evaluation of algorithms using games: the case of music tagging, ISMIR 2009"
+)
 LAYOUT = "annotations_final.csv, clip_info_final.csv (both tab separated), and 0/....mp3 to f/....mp3 (or below mp3/)"
 
 _FIXED = ("clip_id", "mp3_path")
