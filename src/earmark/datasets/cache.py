@@ -1,4 +1,4 @@
-"""What was computed once: arrays on disk by content and by what made them, and a list of known files.
+"""What was computed once: arrays on disk by content and by what made them.
 
 One ``.npy`` file an array, memory-mapped. It is written beside its place, forced to the disk and then renamed, so that
 a reader meets a whole array or none, whatever was killed, and two processes may write at once.
@@ -14,10 +14,9 @@ import json
 import os
 import secrets
 import shutil
-import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,18 +24,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.audio import load
+from earmark.datasets.images import read_image
 from earmark.errors import StorageError
-from earmark.features.frontend import Frontend
+from earmark.features import Frontend, spectrogram
 from earmark.recipe import ClipPlan
 
 __all__ = [
     "ArrayStore",
-    "FileIndex",
     "bytes_per_hour",
     "cache_folder",
     "check_space",
     "feature_store",
+    "load_features",
     "open_store",
+    "storage_error",
 ]
 
 _FORMAT = 1
@@ -100,7 +102,7 @@ class ArrayStore:
                 temporary.unlink()
             if path.is_file() and error.errno != errno.ENOSPC:
                 return stored  # another process has it open under Windows: it has stored the same
-            raise _refused(self.folder, error) from error
+            raise storage_error(self.folder, error) from error
         return stored
 
     def get_or_put(self, digest: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
@@ -134,7 +136,7 @@ def open_store(kind: str, facts: Mapping[str, Any], dtype: str = "float16", fold
         if not (place / "made-by.json").exists():
             (place / "made-by.json").write_text(text + "\n", "utf-8")
     except OSError as error:
-        raise _refused(place, error) from error
+        raise storage_error(place, error) from error
     _sweep(place)
     return ArrayStore(place, np.dtype(dtype))
 
@@ -149,6 +151,27 @@ def feature_store(frontend: Frontend, plan: ClipPlan | None = None, folder: Path
     if plan is not None:
         facts["clips"] = {"seconds": plan.seconds, "count": plan.count, "pad": plan.pad}
     return open_store("features", facts, _dtype(frontend), folder)
+
+
+def load_features(path: Path, digest: str, frontend: Frontend, store: ArrayStore) -> NDArray[Any]:
+    """The spectrogram of a whole track (or image), from the store or else made and stored.
+
+    Args:
+        path: The file.
+        digest: Its content hash.
+        frontend: What makes the spectrogram; ``kind = "image"`` reads it from a PNG.
+        store: :func:`feature_store` of that front end.
+
+    Returns:
+        (frames, bands) in the store's dtype.
+
+    Raises:
+        AudioError: The file cannot be read.
+        StorageError: The cache cannot be written.
+    """
+    if frontend.kind == "image":
+        return store.get_or_put(digest, lambda: np.rint(read_image(path)))
+    return store.get_or_put(digest, lambda: spectrogram(load(path, frontend.sample_rate), frontend))
 
 
 def bytes_per_hour(frontend: Frontend) -> int:
@@ -172,69 +195,6 @@ def check_space(needed: int, folder: Path | None = None) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FileIndex:
-    """Content hashes of files by path, size and time of change, so that an unchanged file is not decoded again.
-
-    An SQLite file in WAL mode: safe with several processes, and nothing is lost but the last entries if one is killed.
-    """
-
-    path: Path
-
-    @classmethod
-    def open(cls, folder: Path | None = None) -> FileIndex:
-        """The index of the cache, made if there is none.
-
-        Raises:
-            StorageError: It cannot be written, or is damaged beyond use.
-        """
-        path = (folder or cache_folder()) / "files.sqlite"
-        index = cls(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with index._connection() as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, hash TEXT)"
-                )
-        except OSError as error:
-            raise _refused(path.parent, error) from error
-        except sqlite3.Error as error:
-            raise StorageError(f"{path}: the index of known files cannot be used: {error}; remove the file") from error
-        return index
-
-    def content_hash(self, path: Path, compute: Callable[[Path], str]) -> str:
-        """The hash that is known of the file as it is now, or else what ``compute`` gives, kept.
-
-        A cache that cannot be read or written is no reason to stop: then the hash is computed.
-        """
-        try:
-            status = path.stat()
-        except OSError:
-            return compute(path)  # which says what is wrong in its own words
-        key = os.fsencode(path.absolute())
-        with contextlib.suppress(sqlite3.Error), self._connection() as connection:
-            query = "SELECT hash FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
-            row = connection.execute(query, (key, status.st_size, status.st_mtime_ns)).fetchone()
-            if row is not None:
-                return str(row[0])
-        digest = compute(path)
-        with contextlib.suppress(sqlite3.Error), self._connection() as connection:
-            values = (key, status.st_size, status.st_mtime_ns, digest)
-            connection.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", values)
-        return digest
-
-    @contextlib.contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self.path, timeout=30.0)
-        try:
-            connection.execute("PRAGMA synchronous=OFF")
-            with connection:
-                yield connection
-        finally:
-            connection.close()
-
-
 def _dtype(frontend: Frontend) -> str:
     if frontend.kind == "image":
         return "uint8"
@@ -249,7 +209,8 @@ def _sweep(folder: Path) -> None:
                 file.unlink()
 
 
-def _refused(folder: Path, error: OSError) -> StorageError:
+def storage_error(folder: Path, error: OSError) -> StorageError:
+    """What to say of a disk that refuses."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT if hasattr(errno, "EDQUOT") else errno.ENOSPC):
         return StorageError(
             f"{folder}: no space left for the cache; free some, or set EARMARK_CACHE to a folder on another disk"

@@ -10,9 +10,8 @@ from earmark.datasets.core import GroupBy
 __all__ = ["group_tracks"]
 
 _NOBODY = frozenset(
-    ("", "-", "?", "n/a", "na", "none", "unknown", "unknown artist", "[unknown]", "va", "v.a.", "various")
-    + ("various artists", "diverse", "compilation")
-)
+    ("", "-", "?", "n/a", "none", "unknown", "unknown artist", "[unknown]", "unknown album", "compilation")
+) | frozenset(("va", "v.a.", "various", "various artists", "diverse"))
 
 
 def group_tracks(
@@ -44,7 +43,7 @@ def group_tracks(
         text = {"artist": artist, "album": f"album: {album}", "track": f"track: {name}"}[kind]
         groups.append(spelling.setdefault((kind, key), " ".join(text.split()) if kind != "track" else text))
         kinds.append(kind)
-    main: GroupBy = max(("artist", "album", "track"), key=kinds.count)  # type: ignore[assignment]
+    main: GroupBy = max(("artist", "album", "track"), key=kinds.count)
     return tuple(groups), main, _notices(kinds, main)
 
 

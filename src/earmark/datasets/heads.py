@@ -21,7 +21,7 @@ RESERVED = ("spectrogram", "embedding")
 _TASKS = ("multiclass", "multilabel", "regression")
 
 Cells = Callable[[str, str, str], Sequence[str]]
-"""(column, key that asks for it, separator of several values or "" for one) -> a cell a track; raises if there is none."""
+"""(column, key that asks for it, separator of several values or "" for one) -> a cell a track; raises without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ def _plan(name: str, options: Any, where: str) -> HeadPlan:
         good = good and all(isinstance(v, _ITEMS[key]) and not isinstance(v, bool) for v in _items(key, value))
         if not good:
             raise DatasetError(f"{at}: {key} = {value!r}: wrong type; must be {_wanted(key)}")
-    ready = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    ready: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     plan = HeadPlan(name=name, **ready)
     _contradictions(plan, at)
     return plan

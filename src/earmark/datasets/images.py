@@ -34,14 +34,14 @@ def read_image(path: Path) -> NDArray[np.float32]:
 
 
 def image_hash(path: Path) -> str:
-    """Hash of an image's size and pixels, whatever the file around them: 64 hexadecimal digits.
+    """Hash of an image's size and pixels, whatever the file around them: 32 hexadecimal digits.
 
     Raises:
         AudioError: As :func:`read_image`.
     """
     pixels = _pixels(path)
     head = f"image {pixels.shape[1]} x {pixels.shape[0]}\n".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(pixels, "<f4").tobytes()).hexdigest()
+    return hashlib.blake2b(head + np.ascontiguousarray(pixels, "<f4").tobytes(), digest_size=16).hexdigest()
 
 
 def write_image(path: Path, spectrogram: NDArray[np.generic]) -> None:
@@ -81,7 +81,7 @@ def _pixels(path: Path) -> NDArray[np.float32]:
     if not raw.startswith(_SIGNATURE):
         raise AudioError(path, "not-audio", "not a PNG image")
     try:
-        with av.open(io.BytesIO(raw), format="png_pipe") as container:
+        with av.open(io.BytesIO(raw), mode="r", format="png_pipe") as container:
             return _grey(next(container.decode(video=0)))
     except (FFmpegError, StopIteration, ValueError) as error:
         raise AudioError(path, "decode", f"a damaged PNG image: {error}") from error
@@ -97,4 +97,5 @@ def _grey(frame: object) -> NDArray[np.float32]:
     if name == "gray16be":
         return (frame.to_ndarray(format="gray16le") / 257.0).astype(np.float32)
     colours = frame.to_ndarray(format="rgb24").astype(np.float64)
-    return (colours @ _LUMA).astype(np.float32)
+    grey: NDArray[np.float32] = (colours @ _LUMA).astype(np.float32)
+    return grey

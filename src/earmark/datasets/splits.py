@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from earmark.datasets.core import Dataset, GroupBy, Part
 from earmark.datasets.tables import read_table
-from earmark.errors import DatasetError, StorageError
+from earmark.errors import DatasetError, StorageError, UnknownName
 from earmark.recipe import SplitPlan
 
 __all__ = ["Split", "apply_split", "folds", "load_split", "save_split", "split"]
@@ -73,15 +73,15 @@ def split(dataset: Dataset, plan: SplitPlan, seed: int = 0, head: str | None = N
     if plan.balanced:
         return _balanced(dataset, plan, seed, head, labels)
     fractions = [plan.train, plan.valid, plan.test]
-    parts = _draw(dataset, everything, labels, fractions, f"{seed}:split")
-    return Split(*parts, group_by=dataset.group_by, notices=_notices(dataset))
+    train, valid, test = _draw(dataset, everything, labels, fractions, f"{seed}:split")
+    return Split(train, valid, test, dataset.group_by, _notices(dataset))
 
 
 def folds(dataset: Dataset, k: int, seed: int = 0, head: str | None = None, valid: float = 0.1) -> tuple[Split, ...]:
-    """Grouped, stratified k-fold splits of all tracks; every track is in ``test`` once.
+    """Grouped, stratified k-fold splits; a track that the data set uses is in ``test`` once.
 
     Args:
-        dataset: What to divide; its own split, if any, is set aside.
+        dataset: What to divide; which part it assigns itself is set aside.
         k: Number of folds, at least 2.
         seed: Another seed, another draw.
         head: As in :func:`split`.
@@ -93,7 +93,7 @@ def folds(dataset: Dataset, k: int, seed: int = 0, head: str | None = None, vali
     if k < 2:
         raise DatasetError(f"{k} folds: at least 2 are needed")
     labels = _labels(dataset, head)
-    everything = np.arange(len(dataset.tracks))
+    everything = _rows([i for i, track in enumerate(dataset.tracks) if track.part or not dataset.has_split])
     tests = _draw(dataset, everything, labels, [1 / k] * k, f"{seed}:folds")
     found = []
     for i, test in enumerate(tests):
@@ -152,6 +152,9 @@ def apply_split(dataset: Dataset, parts: Mapping[str, Part], hashes: Sequence[st
 
 def _labels(dataset: Dataset, head: str | None) -> list[tuple[int, ...]]:
     """What is to be spread evenly: the labels of each track, as numbers (over all chosen heads)."""
+    names = [spec.name for spec in dataset.heads]
+    if head is not None and head not in names:
+        raise UnknownName("head", head, names)
     found: list[list[int]] = [[] for _ in dataset.tracks]
     offset = 0
     for spec in dataset.heads if head is None else (dataset.head(head),):
@@ -311,8 +314,9 @@ def _balanced(
     taken: dict[str, str] = {}
     parts: dict[str, _Rows] = {}
     for part, fraction in (("test", plan.test), ("valid", plan.valid)):
-        # A part of half of the rarest class at most: the other half is to be learnt from.
-        quota = min(max(1, round(fraction * len(dataset.tracks) / len(spec.labels))), rarest // 4) if fraction else 0
+        # Valid and test take half of the rarest class at most: the other half is to be learnt from.
+        wanted = round(fraction * len(dataset.tracks) / len(spec.labels))
+        quota = max(1, min(wanted, rarest // 4)) if fraction else 0
         counts = [0] * len(spec.labels)
         for group in sorted(groups, key=lambda name: _key(f"{seed}:{part}", name)):
             mine = {label: number for label, number in contents[group].items() if label != _TRACKS}

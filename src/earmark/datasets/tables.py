@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from earmark.errors import DatasetError, nearest
 
@@ -61,7 +62,7 @@ def read_rows(path: Path) -> tuple[list[tuple[str, ...]], list[int]]:
     text = _text(path)
     separator = _separator(path, text.partition("\n")[0])
     # A tab cannot stand in a cell, so quotes in a TSV are part of a title unless they enclose the whole cell.
-    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting)
     rows, lines = [], []
     try:

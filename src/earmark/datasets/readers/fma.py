@@ -33,7 +33,7 @@ def load(root: Path, *, subset: str = "small") -> Dataset:
 
     Args:
         root: Folder that holds ``fma_metadata`` and the audio.
-        subset: ``small`` (8 genres x 1,000 clips), ``medium`` (16 genres), ``large`` or ``full``; each holds the former.
+        subset: ``small`` (8 genres x 1,000 clips), ``medium`` (16 genres), ``large`` or ``full``.
 
     Raises:
         DatasetError: Missing files or columns, an unknown subset.
@@ -128,7 +128,7 @@ def _features(file: Path) -> Mapping[int, dict[str, Label]]:
         return {}
     columns, rows = _headed(file)
     at = {name: _at(file, columns, ("echonest", "audio_features", name)) for name in FEATURES}
-    found = {}
+    found: dict[int, dict[str, Label]] = {}
     for line, row in rows:
         try:
             found[int(row[0])] = {name: float(row[i]) if row[i] else None for name, i in at.items()}

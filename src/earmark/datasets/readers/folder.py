@@ -44,7 +44,10 @@ def load(root: Path, *, levels: list[str] | None = None, heads: Mapping[str, Any
         raise DatasetError(f"{where}: no music in class folders here; expected LABEL/song.mp3 or LABEL/ARTIST/song.mp3")
     names = [file.relative_to(root).as_posix() for file in inside]
     columns = _levels(names, levels, where)
-    specs = [HeadSpec(h, "multiclass", tuple(sorted({c for c in labels if c}))) for h, labels in columns.items()]
+    specs = [
+        HeadSpec(h, "multiclass", tuple(sorted({str(label) for label in labels if label})))
+        for h, labels in columns.items()
+    ]
     for plan in plans:
         spec, columns[plan.name] = _tagged(plan, inside, names, where)
         specs.append(spec)

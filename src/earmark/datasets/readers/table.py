@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from earmark.datasets.core import Dataset, GroupBy, Label, Part, Track
+from earmark.datasets.core import Dataset, GroupBy, Part, Track
 from earmark.datasets.groups import group_tracks
 from earmark.datasets.heads import Cells, head_plans, read_head
 from earmark.datasets.tables import Table, read_table
