@@ -1,1 +1,1 @@
-""""""
+"""Evaluation: honest scores with intervals."""
