@@ -1,1 +1,1 @@
-""""""
+"""Honest scores: metrics, intervals, a model on a data set, and the report."""
