@@ -95,13 +95,13 @@ def test_areas_of_equal_models_are_told_apart_five_times_in_a_hundred():
     assert wide > 190
 
 
-def test_placements_add_up_to_the_area_on_either_side():
+def test_placements_add_up_to_the_area_half_of_it_on_either_side():
     rng = np.random.default_rng(6)
     truth = np.r_[1.0, 0.0, (rng.random(60) < 0.4), np.nan]
     score = np.round(rng.random(63), 1)
     shares = intervals.placements(truth, score)
-    assert shares[truth == 1].sum() == pytest.approx(metrics.roc_auc(truth, score))
-    assert shares[truth == 0].sum() == pytest.approx(metrics.roc_auc(truth, score))
+    assert shares[truth == 1].sum() == pytest.approx(metrics.roc_auc(truth, score) / 2)
+    assert shares[truth == 0].sum() == pytest.approx(metrics.roc_auc(truth, score) / 2)
     assert shares[-1] == 0
     assert not intervals.placements([1, 1], [0.1, 0.2]).any()
 

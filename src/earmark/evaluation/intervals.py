@@ -86,7 +86,8 @@ def placements(truth: ArrayLike, score: ArrayLike) -> Float:
     """What each track contributes to an area under the ROC curve, to first order (DeLong et al. 1988).
 
     A positive's share is the part of the negatives that it beats, a negative's the part of the positives that beat it,
-    each over the number of its kind; the variance of their sum is that of the area.
+    each less half the area and over the number of its kind: so the variance of their sum is that of the area, and the
+    sum is the area itself.
 
     Returns:
         (tracks,) shares; zeros where the label has no positive or no negative, and for unlabelled tracks.
@@ -95,9 +96,10 @@ def placements(truth: ArrayLike, score: ArrayLike) -> Float:
     positive, negative = np.flatnonzero(marks == 1), np.flatnonzero(marks == 0)
     shares = np.zeros(len(marks))
     if len(positive) and len(negative):
-        area = len(positive) * len(negative)
-        shares[positive] = _below(values[negative], values[positive]) / area
-        shares[negative] = _below(-values[positive], -values[negative]) / area
+        beaten = _below(values[negative], values[positive]) / len(negative)
+        beating = _below(-values[positive], -values[negative]) / len(positive)
+        shares[positive] = (beaten - beaten.mean() / 2) / len(positive)
+        shares[negative] = (beating - beating.mean() / 2) / len(negative)
     return shares
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "answered",
     "average_precision",
     "class_table",
+    "class_table_of_decisions",
     "confusion",
     "ece",
     "labelled",
@@ -30,6 +31,7 @@ __all__ = [
     "macro_f1",
     "mae",
     "r2",
+    "ratio",
     "reliability",
     "roc_auc",
 ]
@@ -53,7 +55,7 @@ def accuracy(truth: ArrayLike, guess: ArrayLike, weights: ArrayLike | None = Non
         weights: See the module.
     """
     known = labelled(truth)
-    right = np.asarray(guess, np.float64) == np.asarray(truth, np.float64)
+    right = (np.asarray(guess, np.float64) == np.asarray(truth, np.float64)).astype(np.float64)
     return _mean(right, _weights(weights, known))
 
 
@@ -81,11 +83,24 @@ def class_table(table: ArrayLike) -> ClassTable:
     counts = np.asarray(table, np.float64)
     hits, truths, guesses = np.diag(counts), counts.sum(1), counts.sum(0)
     return ClassTable(
-        precision=_ratio(hits, guesses),
-        recall=_ratio(hits, truths),
-        f1=_ratio(2 * hits, truths + guesses),
+        precision=ratio(hits, guesses),
+        recall=ratio(hits, truths),
+        f1=ratio(2 * hits, truths + guesses),
         tracks=truths.astype(np.int64),
     )
+
+
+def class_table_of_decisions(truth: ArrayLike, given: ArrayLike) -> ClassTable:
+    """Precision, recall and F1 a label from yes and no.
+
+    Args:
+        truth: (tracks, labels) 0 or 1; a row with NaN is not labelled.
+        given: (tracks, labels) whether each label was named.
+    """
+    known = labelled(truth)
+    yes, said = np.asarray(truth, np.float64)[known] == 1, np.asarray(given, np.bool_)[known]
+    hits, truths, guesses = (yes & said).sum(0), yes.sum(0), said.sum(0)
+    return ClassTable(ratio(hits, guesses), ratio(hits, truths), ratio(2 * hits, truths + guesses), truths)
 
 
 def macro_f1(truth: ArrayLike, guess: ArrayLike, classes: int, weights: ArrayLike | None = None) -> Float:
@@ -97,13 +112,13 @@ def macro_f1(truth: ArrayLike, guess: ArrayLike, classes: int, weights: ArrayLik
     is_guess = (np.asarray(guess, np.float64)[:, None] == index) & known[:, None]
     hits = weighed @ (is_truth & is_guess).astype(np.float64)
     seen = weighed @ (is_truth.astype(np.float64) + is_guess)
-    return macro(_ratio(2 * hits, seen))
+    return macro(ratio(2 * hits, seen))
 
 
 def macro(values: Float) -> Float:
     """Mean over the last axis of what is defined; NaN where nothing is."""
     defined = ~np.isnan(values)
-    return _ratio(np.where(defined, values, 0).sum(-1), defined.sum(-1).astype(np.float64))
+    return ratio(np.where(defined, values, 0).sum(-1), defined.sum(-1).astype(np.float64))
 
 
 def roc_auc(truth: ArrayLike, score: ArrayLike, weights: ArrayLike | None = None) -> Float:
@@ -120,7 +135,7 @@ def roc_auc(truth: ArrayLike, score: ArrayLike, weights: ArrayLike | None = None
     positives, negatives = _by_threshold(truth, score, weights)
     below = negatives.sum(-1, keepdims=True) - np.cumsum(negatives, -1)
     won = (positives * (below + 0.5 * negatives)).sum(-1)
-    return _ratio(won, positives.sum(-1) * negatives.sum(-1))
+    return ratio(won, positives.sum(-1) * negatives.sum(-1))
 
 
 def average_precision(truth: ArrayLike, score: ArrayLike, weights: ArrayLike | None = None) -> Float:
@@ -130,10 +145,10 @@ def average_precision(truth: ArrayLike, score: ArrayLike, weights: ArrayLike | N
     """
     positives, negatives = _by_threshold(truth, score, weights)
     hits = np.cumsum(positives, -1)
-    precision = _ratio(hits, hits + np.cumsum(negatives, -1))
+    precision = ratio(hits, hits + np.cumsum(negatives, -1))
     gained = np.where(positives > 0, positives * np.nan_to_num(precision), 0).sum(-1)
     total = positives.sum(-1)
-    return np.where(negatives.sum(-1) > 0, _ratio(gained, total), np.nan)
+    return np.where(negatives.sum(-1) > 0, ratio(gained, total), np.nan)
 
 
 def reliability(right: ArrayLike, confidence: ArrayLike, bins: int = ECE_BINS) -> tuple[Float, Float, Float]:
@@ -150,8 +165,8 @@ def reliability(right: ArrayLike, confidence: ArrayLike, bins: int = ECE_BINS) -
     member = _bins(confidence, bins)
     count = member.sum(0)
     return (
-        _ratio(np.asarray(confidence, np.float64) @ member, count),
-        _ratio(np.asarray(right, np.float64) @ member, count),
+        ratio(np.asarray(confidence, np.float64) @ member, count),
+        ratio(np.asarray(right, np.float64) @ member, count),
         count,
     )
 
@@ -168,7 +183,7 @@ def ece(right: ArrayLike, confidence: ArrayLike, bins: int = ECE_BINS, weights: 
     promised = np.asarray(confidence, np.float64)
     weighed = _weights(weights, np.ones(len(promised), np.bool_))
     gaps = (weighed * (np.asarray(right, np.float64) - promised)) @ _bins(promised, bins)
-    return _ratio(np.abs(gaps).sum(-1), weighed.sum(-1))
+    return ratio(np.abs(gaps).sum(-1), weighed.sum(-1))
 
 
 def r2(truth: ArrayLike, guess: ArrayLike, weights: ArrayLike | None = None) -> Float:
@@ -176,10 +191,10 @@ def r2(truth: ArrayLike, guess: ArrayLike, weights: ArrayLike | None = None) -> 
     known = labelled(truth)
     weighed = _weights(weights, known)
     actual = np.where(known, np.asarray(truth, np.float64), 0)
-    mean = _ratio(weighed @ actual, weighed.sum(-1))
+    mean = ratio(weighed @ actual, weighed.sum(-1))
     missed = weighed @ (actual - np.where(known, np.asarray(guess, np.float64), 0)) ** 2
     spread = (weighed * (actual - mean[..., None]) ** 2).sum(-1)
-    return 1 - _ratio(missed, np.where(spread > 1e-12, spread, 0))
+    return 1 - ratio(missed, np.where(spread > 1e-12, spread, 0))
 
 
 def mae(truth: ArrayLike, guess: ArrayLike, weights: ArrayLike | None = None) -> Float:
@@ -207,7 +222,7 @@ def answered(right: ArrayLike, given: ArrayLike) -> Answered:
     silent = ~np.asarray(given, np.bool_)
     weighed = (~silent).astype(np.float64)
     coverage = float(weighed.mean()) if len(silent) else float("nan")
-    return Answered(coverage, float(_mean(np.asarray(right, np.bool_), weighed)))
+    return Answered(coverage, float(_mean(np.asarray(right, np.float64), weighed)))
 
 
 def _weights(weights: ArrayLike | None, known: NDArray[np.bool_]) -> Float:
@@ -215,11 +230,12 @@ def _weights(weights: ArrayLike | None, known: NDArray[np.bool_]) -> Float:
     return known.astype(np.float64) if weights is None else np.asarray(weights, np.float64) * known
 
 
-def _mean(values: NDArray[np.bool_] | Float, weights: Float) -> Float:
-    return _ratio(weights @ values.astype(np.float64), weights.sum(-1))
+def _mean(values: Float, weights: Float) -> Float:
+    return ratio(np.asarray(weights @ values), weights.sum(-1))
 
 
-def _ratio(above: Float, below: Float) -> Float:
+def ratio(above: ArrayLike, below: ArrayLike) -> Float:
+    """``above / below``, NaN where there is nothing below."""
     above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
     undefined: Float = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
     np.divide(above, below, out=undefined, where=below != 0)
@@ -229,7 +245,8 @@ def _ratio(above: Float, below: Float) -> Float:
 def _bins(confidence: ArrayLike, bins: int) -> Float:
     """(answers, bins): 1 where an answer lies in a bin; bins are (lower, upper], the first holds 0."""
     place = np.clip(np.ceil(np.asarray(confidence, np.float64) * bins - 1e-9).astype(np.int64) - 1, 0, bins - 1)
-    return (place[:, None] == np.arange(bins)).astype(np.float64)
+    member: Float = (place[:, None] == np.arange(bins)).astype(np.float64)
+    return member
 
 
 def _by_threshold(truth: ArrayLike, score: ArrayLike, weights: ArrayLike | None) -> tuple[Float, Float]:
