@@ -1,1 +1,57 @@
-""""""
+"""Earmark hears music and tells its genre, mood and tags; learns people's own labels; offline, on a CPU.
+
+import earmark
+tagger = earmark.load_model()
+tagger.predict("song.mp3").heads["genre"].label
+for result in earmark.predict_all(tagger, paths): ...
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from earmark.errors import AudioError, EarmarkError, ModelError
+    from earmark.inference import predict_all
+    from earmark.inference.options import HearingOptions
+    from earmark.inference.records import Failure, HeadPrediction, Prediction, Taggram
+    from earmark.inference.tagger import Tagger, load_model
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AudioError": "earmark.errors",
+    "EarmarkError": "earmark.errors",
+    "Failure": "earmark.inference.records",
+    "HeadPrediction": "earmark.inference.records",
+    "HearingOptions": "earmark.inference.options",
+    "ModelError": "earmark.errors",
+    "Prediction": "earmark.inference.records",
+    "Taggram": "earmark.inference.records",
+    "Tagger": "earmark.inference.tagger",
+    "load_model": "earmark.inference.tagger",
+    "predict_all": "earmark.inference",
+}
+
+__all__ = [
+    "AudioError",
+    "EarmarkError",
+    "Failure",
+    "HeadPrediction",
+    "HearingOptions",
+    "ModelError",
+    "Prediction",
+    "Tagger",
+    "Taggram",
+    "__version__",
+    "load_model",
+    "predict_all",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Public names are imported when first used: ``import earmark`` costs nothing."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'earmark' has no attribute {name!r}")

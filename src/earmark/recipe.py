@@ -1,15 +1,14 @@
-"""Recipe: everything that is trained, read from TOML into frozen dataclasses. Unknown keys name the nearest known one."""
+"""Recipe: everything that is trained, read from TOML into frozen dataclasses; unknown keys name the nearest one."""
 
 from __future__ import annotations
 
 import dataclasses
 import tomllib
-import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from earmark.errors import RecipeError, UnknownName, nearest
 from earmark.features.frontend import Frontend
@@ -39,7 +38,7 @@ class ClipPlan:
 
     Attributes:
         seconds: Length of a clip; the network always gets clips of this length.
-        count: Clips heard of a track, spread evenly over it (all of it, where it is shorter than ``count * seconds``).
+        count: Clips heard of a track, spread evenly over it; all of it, where it is no longer.
         pad: What fills a track shorter than a clip: ``repeat`` (the track again) or ``zero`` (silence).
         pooling: How the clips' probabilities become the track's: ``mean``, or ``mean-log`` (geometric mean).
     """
@@ -61,7 +60,7 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class BackboneChoice:
-    """A network of the registry with its options; ``frozen`` keeps its weights; ``init`` names a model to start from."""
+    """A network of the registry and its options; ``frozen`` keeps its weights; ``init`` is a model to start from."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -254,7 +253,9 @@ def _check(recipe: Recipe, where: str) -> None:
         if not value > 0:
             raise RecipeError(f"{where}: {key} = {value}: must be above 0")
     if min(plan.valid, plan.test) < 0 or abs(plan.train + plan.valid + plan.test - 1) > 1e-6:
-        raise RecipeError(f"{where}: split: train, valid and test must add up to 1, not {plan.train + plan.valid + plan.test:g}")
+        raise RecipeError(
+            f"{where}: split: train, valid and test must add up to 1, not {plan.train + plan.valid + plan.test:g}"
+        )
 
 
 def _build(kind: type, table: Mapping[str, Any], where: str, prefix: str) -> Any:
@@ -275,24 +276,20 @@ def _build(kind: type, table: Mapping[str, Any], where: str, prefix: str) -> Any
 
 def _value(hint: Any, value: Any, where: str, key: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        if isinstance(value, Mapping):
-            return _build(hint, value, where, key + ".")  # type: ignore[arg-type]
-    elif origin is Literal:
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return _build(hint, value, where, key + ".")  # type: ignore[arg-type]
+    if origin is Literal:
         if value in arguments:
             return value
         raise RecipeError(f"{where}: {key} = {value!r}: must be one of {', '.join(map(repr, arguments))}")
-    elif origin is tuple:
-        if isinstance(value, (list, tuple)):
-            return tuple(_value(arguments[0], item, where, f"{key}[{i}]") for i, item in enumerate(value))
-    elif origin in (Union, types.UnionType):
-        return value
-    elif origin is not None:
-        if isinstance(value, Mapping):
-            return dict(value)
-    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_value(arguments[0], item, where, f"{key}[{i}]") for i, item in enumerate(value))
+    if origin is not None and origin is not tuple and isinstance(value, Mapping):
+        return dict(value)
+    if hint is float and type(value) in (int, float):
         return float(value)
-    elif type(value) is hint:
+    if type(value) is hint:
         return value
-    wanted = getattr(hint, "__name__", None) if origin is None else {tuple: "a list"}.get(origin, "a table")
-    raise RecipeError(f"{where}: {key} = {value!r}: must be {wanted or hint}")
+    plain = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
+    wanted = "a list" if origin is tuple else plain.get(hint, "a table")
+    raise RecipeError(f"{where}: {key} = {value!r}: must be {wanted}")

@@ -1,1 +1,100 @@
-""""""
+"""The command line: one module a verb, found by name, and nothing heavy imported before a verb is chosen."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+STOPPED = 130  # as shells report SIGINT
+NOBODY_READS = 141  # as shells report SIGPIPE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line.
+
+    Args:
+        argv: Arguments without the program's name; those of the process where it is None.
+
+    Returns:
+        0 done, 1 error or not one record, 2 wrong usage, 3 done but some records are errors, 130 stopped by Ctrl-C.
+    """
+    _settle_streams()
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:  # argparse
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
+    except KeyboardInterrupt:
+        _say("stopped; what is done is kept")
+        return STOPPED
+    except BrokenPipeError:
+        _give_up_stdout()
+        return NOBODY_READS
+    except Exception as error:
+        if os.environ.get("EARMARK_DEBUG"):
+            raise
+        _say(f"error: {_one_line(error)}")
+        if isinstance(error, OSError):
+            _give_up_stdout()
+        return 1
+
+
+def _run(argv: list[str]) -> int:
+    from earmark.cli import settings, verbs
+
+    top = verbs.top_parser()
+    chosen = top.parse_args(argv)
+    if chosen.verb is None:
+        top.print_help(sys.stderr if chosen.rest else sys.stdout)
+        return 2
+    command = verbs.load(chosen.verb)
+    parser = verbs.verb_parser(chosen.verb, command)
+    file = settings.asked_file(chosen.rest) or chosen.config
+    if not {"-h", "--help"} & set(chosen.rest):
+        settings.apply(parser, chosen.verb, settings.read(file))
+    args = parser.parse_args(chosen.rest)
+    args.config = file
+    return command.run(args)
+
+
+def _one_line(error: Exception) -> str:
+    from earmark.cli.console import plain
+    from earmark.errors import EarmarkError
+
+    if isinstance(error, EarmarkError):
+        return plain(" ".join(str(error).split()))
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{error.filename}: " if error.filename else ""
+        return plain(f"{name}{error.strerror[:1].lower()}{error.strerror[1:]}")
+    told = " ".join(str(error).split())
+    return plain(f"unexpected {type(error).__name__}{': ' if told else ''}{told} (EARMARK_DEBUG=1 shows where)")
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # nobody is left to hear it
+        print(f"earmark: {text}", file=sys.stderr, flush=True)
+
+
+def _settle_streams() -> None:
+    """What is printed never fails for its characters, and a pipe gets UTF-8 with plain line ends on every system."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is None:
+            continue
+        if stream is sys.stdout and not stream.isatty():
+            reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+        else:
+            reconfigure(errors="backslashreplace")
+
+
+def _give_up_stdout() -> None:
+    """Python would try to write what is left when it ends, and complain."""
+    with contextlib.suppress(OSError, ValueError):
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, sys.stdout.fileno())
+        os.close(sink)

@@ -1,1 +1,1 @@
-""""""
+"""Data sets: tracks with labels, and how they are split."""

@@ -1,1 +1,1 @@
-""""""
+"""Models: the card, the folder, and the network that runs without PyTorch."""

@@ -18,6 +18,7 @@ __all__ = ["FORMAT", "Card", "HeadCard", "read_card", "write_card"]
 FORMAT = 1
 """The version of the folder's format. A reader refuses a greater one."""
 
+
 @dataclass(frozen=True, slots=True)
 class HeadCard:
     """One vocabulary of a model.
@@ -58,6 +59,7 @@ class Card:
         scores: Honest scores by head, as ``evaluate`` names them.
         licence: Of the weights.
         notes: Lines for people.
+        files: SHA-256 of the folder's other files, by name, so that damage is seen.
         format: Version of the folder's format.
     """
 
@@ -73,6 +75,7 @@ class Card:
     scores: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     notes: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
     @property

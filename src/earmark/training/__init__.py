@@ -1,1 +1,1 @@
-""""""
+"""Training: everything that needs PyTorch."""

@@ -1,0 +1,89 @@
+"""Verbs are the modules beside this one that say what they are for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import pkgutil
+from typing import Protocol, cast
+
+import earmark.cli
+from earmark.errors import UnknownName
+
+__all__ = ["Command", "load", "names", "top_parser", "verb_parser"]
+
+
+class Command(Protocol):
+    """What a verb's module holds."""
+
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's arguments."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it, and return the exit code."""
+
+
+def names() -> dict[str, str]:
+    """What each verb is for, by name. Imports every module of the command line, none of which is heavy."""
+    modules = sorted(found.name for found in pkgutil.iter_modules(earmark.cli.__path__))
+    helps = {name: getattr(importlib.import_module(f"earmark.cli.{name}"), "HELP", None) for name in modules}
+    return {name.replace("_", "-"): text for name, text in helps.items() if text}
+
+
+def load(verb: str) -> Command:
+    """The module of a verb.
+
+    Raises:
+        SystemExit: 2, no such verb; the message names the nearest.
+    """
+    module = f"earmark.cli.{verb.replace('-', '_')}"
+    known = verb.replace("-", "_").isidentifier() and "_" not in verb and importlib.util.find_spec(module)
+    command = importlib.import_module(module) if known else None
+    if not hasattr(command, "HELP"):
+        top_parser().error(str(UnknownName("verb", verb, names())))
+    return cast(Command, command)
+
+
+def top_parser() -> argparse.ArgumentParser:
+    """The parser of what stands before the verb; the verb's own arguments are left in ``rest``."""
+    parser = _Top(prog="earmark", add_help=True, allow_abbrev=False, usage="earmark [-h] [--version] VERB ...")
+    parser.description = "Hears your music and tells its genre, mood and tags. Offline, on a CPU."
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    parser.add_argument("--config", metavar="FILE", help="settings; default: earmark.toml in your configuration folder")
+    parser.add_argument("verb", nargs="?", metavar="VERB", help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def verb_parser(verb: str, command: Command) -> argparse.ArgumentParser:
+    """The parser of a verb's arguments."""
+    parser = argparse.ArgumentParser(prog=f"earmark {verb}", description=command.HELP, allow_abbrev=False)
+    command.add_arguments(parser)
+    parser.add_argument("--config", metavar="FILE", help="settings; default: earmark.toml in your configuration folder")
+    return parser
+
+
+class _Top(argparse.ArgumentParser):
+    """Lists the verbs only when somebody asks: it imports them."""
+
+    def format_help(self) -> str:
+        found = names()
+        width = max(map(len, found), default=0)
+        self.epilog = "\n".join(["verbs:", *(f"  {verb:{width}}  {text}" for verb, text in found.items())])
+        self.epilog += "\n\n`earmark VERB -h` tells the rest."
+        return super().format_help()
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"earmark {version('earmark')}")
+        except PackageNotFoundError:
+            print("earmark (not installed: run from its sources)")
+        parser.exit()

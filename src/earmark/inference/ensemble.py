@@ -1,0 +1,82 @@
+"""Several models as one: the mean of their probabilities, head by head. Needs no NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from earmark.errors import ModelError
+from earmark.inference.records import HeadPrediction, Prediction, Taggram
+from earmark.model.card import Card, HeadCard
+
+__all__ = ["combine", "joint_card"]
+
+
+def joint_card(cards: Sequence[Card]) -> Card:
+    """The card of an ensemble: heads that all models have with the same labels, in the first one's order.
+
+    Raises:
+        ModelError: The models have no head in common.
+    """
+    first, *others = cards
+    if not others:
+        return first
+    heads = tuple(joint for head in first.heads if (joint := _joint_head(head, others)) is not None)
+    if not heads:
+        raise ModelError(
+            f"the models {', '.join(card.id for card in cards)} have no head with the same labels in common"
+        )
+    name = "+".join(card.id for card in cards)
+    return replace(first, name=name, version="ensemble", heads=heads)
+
+
+def _joint_head(head: HeadCard, others: Sequence[Card]) -> HeadCard | None:
+    same = [
+        other
+        for card in others
+        for other in card.heads
+        if (other.name, other.task) == (head.name, head.task) and set(other.labels) == set(head.labels)
+    ]
+    if len(same) != len(others):
+        return None
+    everyone = [head, *same]
+    return replace(
+        head,
+        threshold=sum(h.threshold for h in everyone) / len(everyone),
+        thresholds={
+            label: sum(h.thresholds.get(label, 0.5) for h in everyone) / len(everyone) for label in head.labels
+        },
+    )
+
+
+def combine(predictions: Sequence[Prediction], card: Card) -> Prediction:
+    """The mean of several models' predictions of one track; ``card`` is their :func:`joint_card`."""
+    from earmark.inference.scores import answer
+
+    first = predictions[0]
+    heads: dict[str, HeadPrediction] = {}
+    for head in card.heads:
+        said = [prediction.heads[head.name] for prediction in predictions]
+        if head.task == "regression":
+            scores = [sum(one.value or 0.0 for one in said) / len(said)]
+        else:
+            scores = [sum(one.scores[label] for one in said) / len(said) for label in head.labels]
+        heads[head.name] = answer(head, scores, _combine_taggrams([one.taggram for one in said]))
+    return replace(first, model=card.name, heads=heads)
+
+
+def _combine_taggrams(taggrams: Sequence[Taggram | None]) -> Taggram | None:
+    """The mean over time where all models hear the same clips; the first one's otherwise."""
+    first = taggrams[0]
+    if first is None or any(one is None or one.start != first.start for one in taggrams):
+        return first
+    every = [one for one in taggrams if one is not None]
+    return replace(
+        first,
+        scores={
+            label: tuple(
+                round(sum(values) / len(every), 4) for values in zip(*(one.scores[label] for one in every), strict=True)
+            )
+            for label in first.scores
+        },
+    )

@@ -1,0 +1,80 @@
+"""The user's own list of labels: the model's names become theirs. Needs no NumPy."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from earmark.errors import RecipeError, UnknownName
+from earmark.inference.options import LabelTable
+from earmark.inference.records import HeadPrediction, Prediction, Taggram
+from earmark.model.card import Card, HeadCard
+
+__all__ = ["read_labels", "relabel"]
+
+
+def read_labels(file: Path, card: Card) -> LabelTable:
+    """Read a list of labels: one TOML table a head, ``"model's name" = "user's name"``.
+
+    Raises:
+        RecipeError: The file cannot be read, or is not of that form.
+        UnknownName: The model has no such head or label.
+    """
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{file}: cannot read the list of labels: {error}") from error
+    heads = {head.name: head for head in card.heads}
+    for name, names in table.items():
+        if name not in heads:
+            raise UnknownName("head", name, heads)
+        if not isinstance(names, dict) or not all(isinstance(user, str) and user.strip() for user in names.values()):
+            raise RecipeError(f'{file}: [{name}] must be a table of "model\'s name" = "your name"')
+        for label in names:
+            if label not in heads[name].labels:
+                raise UnknownName(f"label of the head {name}", label, heads[name].labels)
+    return table
+
+
+def relabel(prediction: Prediction, card: Card, table: LabelTable) -> Prediction:
+    """The prediction in the user's names.
+
+    Several names may map to one: probabilities add up (multi-label: the highest counts). Others stay as they are.
+    """
+    if not table:
+        return prediction
+    heads = {
+        name: _relabel_head(head, card.head(name), dict(table[name])) if name in table else head
+        for name, head in prediction.heads.items()
+    }
+    return replace(prediction, heads=heads)
+
+
+def _relabel_head(said: HeadPrediction, head: HeadCard, names: dict[str, str]) -> HeadPrediction:
+    scores = _merge(said.scores, names, said.task)
+    over_time = said.taggram and _merge_taggram(said.taggram, names, said.task)
+    if said.task == "multilabel":
+        named = dict.fromkeys(names.get(label, label) for label in said.labels)
+        return replace(said, labels=tuple(named), scores=scores, taggram=over_time)
+    best = max(scores, key=lambda label: scores[label])
+    label = best if scores[best] >= head.threshold else None
+    return replace(said, label=label, confidence=scores[best], scores=scores, taggram=over_time)
+
+
+def _merge(scores: Mapping[str, float], names: dict[str, str], task: str) -> dict[str, float]:
+    merged: dict[str, float] = {}
+    for label, score in scores.items():
+        user, before = names.get(label, label), merged.get(names.get(label, label), 0.0)
+        merged[user] = round(before + score, 4) if task == "multiclass" else max(before, score)
+    return merged
+
+
+def _merge_taggram(over_time: Taggram, names: dict[str, str], task: str) -> Taggram:
+    clips = [
+        dict(zip(over_time.scores, column, strict=True)) for column in zip(*over_time.scores.values(), strict=True)
+    ]
+    merged = [_merge(clip, names, task) for clip in clips]
+    labels = merged[0] if merged else {}
+    return replace(over_time, scores={label: tuple(clip[label] for clip in merged) for label in labels})

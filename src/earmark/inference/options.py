@@ -1,0 +1,33 @@
+"""How to hear: facts that travel to the workers. Needs no NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["HearingOptions", "LabelTable"]
+
+LabelTable = Mapping[str, Mapping[str, str]]
+"""By head: the model's name of a label -> the user's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class HearingOptions:
+    """How to hear a track, and what to say of it.
+
+    Attributes:
+        excerpt: Seconds heard of a track, spread over it; ``whole`` hears all; None as the model's card plans.
+        taggram: Whether heads give scores over time too.
+        embedding: Whether predictions carry the embedding.
+        layer: The embedding is this layer of the network instead.
+        labels: The user's own names of labels.
+        timeout: Seconds without progress after which a worker is taken to hang.
+    """
+
+    excerpt: float | Literal["whole"] | None = None
+    taggram: bool = False
+    embedding: bool = False
+    layer: str | None = None
+    labels: LabelTable = field(default_factory=dict)
+    timeout: float = 120.0

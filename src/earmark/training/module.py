@@ -1,0 +1,66 @@
+"""Backbone and heads as one PyTorch module, and its weights in the model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from earmark.errors import ModelError
+from earmark.training.backbones import Backbone
+
+__all__ = ["TaggerModule", "load_weights", "save_weights"]
+
+WEIGHTS = "weights.safetensors"
+
+
+class TaggerModule(nn.Module):
+    """A backbone and one head a vocabulary; names of its state are ``backbone.*`` and ``heads.NAME.*``.
+
+    Heads take the embedding (batch, features) and give raw scores (batch, labels): logits, or (batch, 1) values.
+    """
+
+    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module]) -> None:
+        """Put a backbone and its heads together."""
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleDict(heads)
+
+    def forward(self, spectrograms: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Embedding (batch, features) and raw scores by head, of spectrograms (batch, frames, bands)."""
+        embedding = self.backbone(spectrograms)
+        return embedding, {name: head(embedding) for name, head in self.heads.items()}
+
+
+def save_weights(module: nn.Module, folder: Path) -> None:
+    """Write the module's state into the model folder."""
+    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    save_file(state, str(folder / WEIGHTS))
+
+
+def load_weights(module: nn.Module, folder: Path) -> None:
+    """Read the model folder's weights into a module of the same shape.
+
+    Raises:
+        ModelError: The file is missing or damaged, or belongs to another network; the first mismatch is named.
+    """
+    file = folder / WEIGHTS
+    try:
+        state = load_file(str(file))
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{file}: cannot read the weights: {error}") from error
+    wanted = module.state_dict()
+    for name, value in wanted.items():
+        if name not in state:
+            raise ModelError(f"{file}: weights of another network: {name} is missing")
+        if state[name].shape != value.shape:
+            shapes = f"{tuple(state[name].shape)} instead of {tuple(value.shape)}"
+            raise ModelError(f"{file}: weights of another network: {name} has shape {shapes}")
+    for name in state:
+        if name not in wanted:
+            raise ModelError(f"{file}: weights of another network: {name} is not in it")
+    module.load_state_dict(state)

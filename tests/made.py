@@ -1,0 +1,55 @@
+"""Things that tests make for themselves: networks, model folders, sound."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from earmark.features import Frontend
+from earmark.model.card import Card, HeadCard, write_card
+from earmark.model.folder import sha256
+from earmark.recipe import ClipPlan
+
+HEADS = (
+    HeadCard("genre", "multiclass", ("Rock", "Jazz", "Pop"), threshold=0.34),
+    HeadCard("tags", "multilabel", ("guitar", "piano"), thresholds={"guitar": 0.4}),
+    HeadCard("energy", "regression"),
+)
+
+
+def make_model(
+    folder: Path,
+    heads: tuple[HeadCard, ...] = HEADS,
+    seed: int = 0,
+    name: str = "tiny",
+    frontend: Frontend | None = None,
+) -> Path:
+    """A model folder: mean over time of the spectrogram, then one random linear layer a head."""
+    frontend = frontend or Frontend()
+    random = np.random.default_rng(seed)
+    nodes = [
+        helper.make_node("ReduceMean", ["spectrogram"], ["raw"], axes=[1], keepdims=0),
+        helper.make_node("Mul", ["raw", "scale"], ["embedding"]),
+        helper.make_node("Identity", ["raw"], ["layer:bands"]),
+    ]
+    weights = [numpy_helper.from_array(np.float32([0.05]), "scale")]
+    shape = [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["clips", frontend.bands])]
+    shape.append(helper.make_tensor_value_info("layer:bands", TensorProto.FLOAT, ["clips", frontend.bands]))
+    for head in heads:
+        width = len(head.labels) or 1
+        matrix = random.standard_normal((frontend.bands, width)).astype(np.float32)
+        weights.append(numpy_helper.from_array(matrix, f"{head.name}.weight"))
+        nodes.append(helper.make_node("MatMul", ["embedding", f"{head.name}.weight"], [head.name]))
+        shape.append(helper.make_tensor_value_info(head.name, TensorProto.FLOAT, ["clips", width]))
+    entry = helper.make_tensor_value_info("spectrogram", TensorProto.FLOAT, ["clips", "frames", frontend.bands])
+    graph = helper.make_graph(nodes, "tiny", [entry], shape, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(folder / "model.onnx"))
+    card = Card(name, "1", "made", frontend, ClipPlan(seconds=2.0, count=3), heads, frontend.bands)
+    write_card(replace(card, files={"model.onnx": sha256(folder / "model.onnx")}), folder)
+    return folder
