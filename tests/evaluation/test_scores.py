@@ -10,7 +10,7 @@ from earmark.datasets.core import HeadSpec
 from earmark.evaluation.answers import Heard, answers_of
 from earmark.evaluation.scores import compare_answers, score_head
 from earmark.model.card import HeadCard
-from evaluation.made import card, dataset, genre_model, multilabel, number, prediction
+from evaluation.fakes import card, dataset, genre_model, multilabel, number, prediction
 
 TAGS = ("guitar", "voice", "flute", "never")
 

@@ -153,24 +153,30 @@ def shared_heads(cards: Sequence[Card], dataset: Dataset, wanted: Sequence[str] 
     return found
 
 
-def answers_of(heard: Sequence[Heard], dataset: Dataset, head: str) -> HeadAnswers:
+def answers_of(heard: Sequence[Heard], dataset: Dataset, head: str, beside: Sequence[Heard] = ()) -> HeadAnswers:
     """One head's answers on all tracks that are labelled and were heard; several models answer by their mean.
 
     Probabilities of a multiclass head are those among the labels known to both: they add up to 1 again.
+
+    Args:
+        heard: One or more models.
+        dataset: What they heard.
+        head: Which head.
+        beside: Other models, for a comparison: only labels that they know too, and tracks that they heard too.
 
     Raises:
         DatasetError: No label in common.
     """
     spec = dataset.head(head)
     matches = [match_labels(model.card.head(head), spec) for model in heard]
-    match = _common(matches)
+    match = _common([*matches, *(match_labels(model.card.head(head), spec) for model in beside)])
     if spec.task != "regression" and not match.labels:
         raise DatasetError(
             f"head {head}: no label in common; {dataset.name} has {_some(match.dataset_only)}, "
             f"{heard[0].card.id} knows {_some(match.model_only)}; add aliases to its card"
         )
     truth, known = _truth(dataset, spec, match)
-    heard_by_all = np.array([all(isinstance(r, Prediction) for r in row) for row in _rows(heard)], np.bool_)
+    heard_by_all = np.array([all(isinstance(r, Prediction) for r in row) for row in _rows([*heard, *beside])], np.bool_)
     labelled_tracks = _labelled(dataset, head)
     rows = np.flatnonzero(known & heard_by_all)
     scores = np.mean([_scores(model, m, match, rows, head) for model, m in zip(heard, matches, strict=True)], 0)
