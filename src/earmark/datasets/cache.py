@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio import load
+from earmark.audio.decode import load
 from earmark.datasets.images import read_image
 from earmark.errors import StorageError
 from earmark.features import Frontend, spectrogram
