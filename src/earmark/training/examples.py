@@ -61,9 +61,7 @@ class Examples:
         kept = tracks[self.owner]
         renumbered = np.cumsum(tracks) - 1
         owner = renumbered[self.owner[kept]]
-        return replace(
-            self, clips=self.clips[kept], owner=owner, truth=self.truth[tracks], group=self.group[tracks]
-        )
+        return replace(self, clips=self.clips[kept], owner=owner, truth=self.truth[tracks], group=self.group[tracks])
 
     def loss_weights(self) -> Double:
         """Weights that add up to 1 a score: (clips,); multi-label (clips, labels), 0 where not labelled.
