@@ -1,1 +1,116 @@
-"""Data sets: tracks with labels, and how they are split."""
+"""Data sets: tracks with labels, read from folders, tables, spectrogram images or published corpora."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from earmark.datasets.core import Dataset, HeadSpec, Track
+from earmark.datasets.manifest import list_readers, read_manifest, reader_module, run_reader
+from earmark.errors import DatasetError, UnknownName
+
+__all__ = ["Dataset", "HeadSpec", "Track", "list_readers", "load_dataset", "without_label"]
+
+
+def load_dataset(path: str | Path, *, heads: Sequence[str] | None = None, training: bool = False) -> Dataset:
+    """Read a data set: a folder with ``dataset.toml`` (or that file itself), or a folder of class folders.
+
+    Args:
+        path: The folder.
+        heads: Only these, in this order; all of them if not given.
+        training: Whether rare labels (``min_tracks``) are left out of the vocabulary, which counts at training only.
+
+    Raises:
+        DatasetError: The data set cannot be read; names file, line or key.
+        UnknownName: A head that it does not have.
+    """
+    path = Path(path)
+    manifest = path if path.suffix.lower() == ".toml" and path.is_file() else path / "dataset.toml"
+    if manifest.is_file():
+        dataset, options = _described(manifest)
+    elif path.is_dir():
+        dataset, options = run_reader("folder", path, {}, str(path)), {}
+    else:
+        what = "a file, not a folder with class folders or a dataset.toml" if path.exists() else "no such folder"
+        raise DatasetError(f"{path}: {what}")
+    if training:
+        dataset = _without_rare(dataset, options)
+    return dataset if heads is None else _only(dataset, heads)
+
+
+def without_label(dataset: Dataset, head: str, label: str) -> Dataset:
+    """The data set without one label: it leaves the vocabulary, and tracks of it (multi-class) leave the data set.
+
+    Raises:
+        UnknownName: No such head, or no such label.
+    """
+    if head not in {spec.name for spec in dataset.heads}:
+        raise UnknownName("head", head, [spec.name for spec in dataset.heads])
+    spec = dataset.head(head)
+    if label not in spec.labels:
+        raise UnknownName(f"label of head {head!r}", label, spec.labels)
+    heads = tuple(_shrunk(s, [x for x in s.labels if x != label]) if s.name == head else s for s in dataset.heads)
+    tracks = tuple(track for track in dataset.tracks if track.labels.get(head) != label)
+    return replace(dataset, heads=heads, tracks=tracks)
+
+
+def _described(manifest: Path) -> tuple[Dataset, Mapping[str, Any]]:
+    table = read_manifest(manifest)
+    where = str(manifest)
+    common = {key: table.pop(key) for key in ("name", "path", "licence", "citation", "reader") if key in table}
+    for key, value in common.items():
+        if not isinstance(value, str):
+            raise DatasetError(f"{where}: {key} = {value!r}: must be text")
+    if "reader" in common and "table" in table and common["reader"] != "table":
+        raise DatasetError(f"{where}: reader and table exclude each other")
+    if "reader" not in common and "table" not in table:
+        known = [key for key in table if key.casefold() in ("tabel", "tables", "file", "csv", "tsv", "readers")]
+        hint = f"; did you mean table by {known[0]!r}?" if known else ""
+        raise DatasetError(f"{where}: neither table nor reader is given{hint}")
+    reader = common.get("reader", "table")
+    root = manifest.parent / common.get("path", "")
+    if not root.is_dir():
+        raise DatasetError(f"{where}: path = {common.get('path')!r}: no such folder")
+    dataset = run_reader(reader, root, table, where)
+    module = reader_module(reader)
+    return replace(
+        dataset,
+        name=common.get("name", reader if module.CITATION else dataset.name),
+        licence=common.get("licence", module.LICENCE),
+        citation=common.get("citation", module.CITATION),
+    ), table
+
+
+def _without_rare(dataset: Dataset, options: Mapping[str, Any]) -> Dataset:
+    heads, notices = [], list(dataset.notices)
+    for spec in dataset.heads:
+        minimum = options.get("heads", {}).get(spec.name, {}).get("min_tracks", 0)
+        counts = dict.fromkeys(spec.labels, 0)
+        for track in dataset.tracks:
+            given = track.labels.get(spec.name)
+            for label in (given,) if isinstance(given, str) else given if isinstance(given, tuple) else ():
+                counts[label] += 1
+        kept = [label for label in spec.labels if counts[label] >= minimum]
+        if len(kept) < len(spec.labels):
+            rare = len(spec.labels) - len(kept)
+            notices.append(
+                f"{spec.name}: {rare} of {len(spec.labels)} labels have fewer than {minimum} tracks: left out"
+            )
+        heads.append(_shrunk(spec, kept))
+    return replace(dataset, heads=tuple(heads), notices=tuple(notices))
+
+
+def _shrunk(spec: HeadSpec, labels: Sequence[str]) -> HeadSpec:
+    return replace(spec, labels=tuple(labels))
+
+
+def _only(dataset: Dataset, heads: Sequence[str]) -> Dataset:
+    known = {spec.name: spec for spec in dataset.heads}
+    for name in heads:
+        if name not in known:
+            raise UnknownName("head", name, known)
+    if not heads:
+        raise DatasetError(f"{dataset.name}: no head is chosen; it has: {', '.join(known)}")
+    return replace(dataset, heads=tuple(known[name] for name in dict.fromkeys(heads)))

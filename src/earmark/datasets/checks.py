@@ -1,0 +1,94 @@
+"""Whether a data set can be learnt from, said before hours are spent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from earmark.datasets.core import Dataset, HeadSpec
+from earmark.errors import DatasetError, UnknownName
+
+__all__ = ["check_trainable"]
+
+
+def check_trainable(
+    dataset: Dataset, heads: Sequence[str] | None = None, *, one_artist: bool = False
+) -> tuple[str, ...]:
+    """Refuse what cannot be learnt; say what can be, but badly.
+
+    Args:
+        dataset: What is to be learnt from.
+        heads: Which heads; all of them if not given.
+        one_artist: Whether a class of one artist (or album) is a notice, not an error: there is no test part, or the
+            data set assigns its parts itself.
+
+    Returns:
+        Notices.
+
+    Raises:
+        DatasetError: No labelled track, one class only, a class with one track, a class of one artist, or a number
+            that never changes; names head, class and track.
+        UnknownName: A head that the data set does not have.
+    """
+    known = {spec.name: spec for spec in dataset.heads}
+    notices: list[str] = []
+    for name in heads if heads is not None else known:
+        if name not in known:
+            raise UnknownName("head", name, known)
+        spec = known[name]
+        if not any(track.labels.get(name) is not None for track in dataset.tracks):
+            raise DatasetError(f"{dataset.name}: no track has a label of head {name!r}")
+        if spec.task == "multiclass":
+            notices += _multiclass(dataset, spec, one_artist or dataset.has_split)
+        elif spec.task == "multilabel":
+            notices += _multilabel(dataset, spec)
+        elif len(set(np.unique(dataset.targets(name)[~np.isnan(dataset.targets(name))]).tolist())) < 2:
+            raise DatasetError(f"{dataset.name}: head {name!r} is the same number for every track: nothing to learn")
+    return tuple(notices)
+
+
+def _multiclass(dataset: Dataset, spec: HeadSpec, one_artist: bool) -> list[str]:
+    members: dict[str, list[int]] = {label: [] for label in spec.labels}
+    for i, track in enumerate(dataset.tracks):
+        given = track.labels.get(spec.name)
+        if isinstance(given, str) and given in members:
+            members[given].append(i)
+    filled = [label for label, rows in members.items() if rows]
+    at = f"{dataset.name}: head {spec.name!r}"
+    if len(filled) < 2:
+        raise DatasetError(f"{at}: one class only ({filled[0]!r}): at least two are needed" if filled
+                           else f"{at}: every label is too rare: lower min_tracks")  # fmt: skip
+    notices = [f"{spec.name}: no track has the label {label!r}" for label in spec.labels if label not in filled]
+    for label in filled:
+        rows = members[label]
+        groups = {dataset.tracks[i].group for i in rows}
+        if len(rows) == 1:
+            raise DatasetError(
+                f"{at}: the class {label!r} has one track only ({dataset.tracks[rows[0]].name}); "
+                f"add more, or leave it out: --exclude {spec.name}={label}"
+            )
+        if len(groups) == 1:
+            what = f"the class {label!r} is all by one {dataset.group_by} ({next(iter(groups))!r}, {len(rows)} tracks)"
+            if not one_artist:
+                raise DatasetError(
+                    f"{at}: {what}: it can be learnt or judged, not both; add tracks by others, "
+                    f"or leave it out: --exclude {spec.name}={label}"
+                )
+            notices.append(f"{spec.name}: {what}: its score says nothing about others")
+    return notices
+
+
+def _multilabel(dataset: Dataset, spec: HeadSpec) -> list[str]:
+    at = f"{dataset.name}: head {spec.name!r}"
+    if not spec.labels:
+        raise DatasetError(f"{at}: every label is too rare: lower min_tracks")
+    labelled = sum(track.labels.get(spec.name) is not None for track in dataset.tracks)
+    counts = Counter(label for track in dataset.tracks for label in track.labels.get(spec.name) or ())  # type: ignore[union-attr]
+    constant = [label for label in spec.labels if counts[label] in (0, labelled)]
+    if len(constant) == len(spec.labels):
+        raise DatasetError(f"{at}: every label is on all tracks or on none: nothing to learn")
+    if not constant:
+        return []
+    return [f"{spec.name}: {len(constant)} labels are on all tracks or on none, as {constant[0]!r}: nothing to learn"]
