@@ -1,1 +1,1 @@
-"""Evaluation: honest scores with intervals."""
+"""Honest scores: metrics, intervals, a model on a data set, and the report."""

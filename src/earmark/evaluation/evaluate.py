@@ -1,0 +1,211 @@
+"""A model, or several as one, on a data set: honest scores by track, with intervals, and beside another model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from earmark.datasets.core import Dataset, Part
+from earmark.datasets.splits import load_split
+from earmark.errors import AudioError, DatasetError
+from earmark.evaluation.answers import HeadAnswers, Heard, answers_of, shared_heads
+from earmark.evaluation.history import Epoch, read_history
+from earmark.evaluation.intervals import RESAMPLES
+from earmark.evaluation.jumps import Jump, find_jumps
+from earmark.evaluation.parts import choose
+from earmark.evaluation.scores import compare_answers, main_figure, rounded, score_head
+from earmark.inference.records import Failure, Prediction
+from earmark.inference.tagger import Tagger
+from earmark.model.card import Card
+
+__all__ = ["Evaluation", "Hear", "Plan", "evaluate"]
+
+Hear = Callable[[Tagger, Sequence[Path]], Iterable[Prediction | Failure]]
+"""How tracks are heard, in their order: :func:`earmark.predict_all`, or the same with other workers or on a cluster."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to score, and how.
+
+    Attributes:
+        heads: Only these; all that model and data set share, where empty.
+        part: ``test``, ``valid``, ``train`` or ``all``.
+        allow_training_tracks: Score tracks that the model was trained on, too.
+        resamples: Of the bootstrap; 0 gives no intervals.
+        seed: Of the bootstrap and the permutations.
+    """
+
+    heads: tuple[str, ...] = ()
+    part: str = "test"
+    allow_training_tracks: bool = False
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Evaluation:
+    """What was found.
+
+    Attributes:
+        model: ``name@version``; of an ensemble joined by ``+``.
+        cards: Of each model.
+        dataset: Its name.
+        part: What was really scored.
+        group_by: What the bootstrap draws: ``artist``, ``album`` or ``track``.
+        left_out: Tracks left out because a model was trained on them.
+        answers: By head, what was said and what is true.
+        figures: By head, as :func:`earmark.evaluation.scores.score_head` gives them.
+        naive: The same figures on clips split at random, by head; None where they were not asked for.
+        against: The paired test; None where it was not asked for.
+        failures: Tracks that could not be heard.
+        notices: Lines for people.
+        history: Learning curves of the (first) model.
+        jumps: In its validation curve.
+    """
+
+    model: str
+    cards: tuple[Card, ...]
+    dataset: str
+    part: str
+    group_by: str
+    left_out: int
+    answers: Mapping[str, HeadAnswers]
+    figures: Mapping[str, dict[str, Any]]
+    naive: Mapping[str, Any] | None = None
+    against: Mapping[str, Any] | None = None
+    failures: tuple[Failure, ...] = ()
+    notices: tuple[str, ...] = ()
+    history: tuple[Epoch, ...] = ()
+    jumps: tuple[Jump, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``evaluate -f json`` prints it."""
+        return {
+            "model": self.model,
+            "dataset": self.dataset,
+            "split": self.part,
+            "group": self.group_by,
+            "left_out": self.left_out,
+            "heads": dict(self.figures),
+            "naive": None if self.naive is None else dict(self.naive),
+            "against": None if self.against is None else dict(self.against),
+            "failures": [failure.to_dict() for failure in self.failures],
+            "jumps": [asdict(jump) for jump in self.jumps],
+            "notices": list(self.notices),
+        }
+
+
+def evaluate(
+    models: Sequence[Tagger],
+    dataset: Dataset,
+    plan: Plan,
+    *,
+    hear: Hear,
+    hash_of: Callable[[Path], str],
+    against: Sequence[Tagger] = (),
+) -> Evaluation:
+    """Score one model, or several as one (the mean of their probabilities), on the tracks that none was trained on.
+
+    Args:
+        models: One or more.
+        dataset: With labels for at least one of their heads.
+        plan: What to score.
+        hear: How tracks are heard.
+        hash_of: The content hash of a file, as in the models' ``split.tsv``; may raise AudioError.
+        against: Another model (or several), for a paired test on the same tracks.
+
+    Raises:
+        DatasetError: No head, label or track in common, or no track left that was not trained on.
+        UnknownName: A head or part that does not exist.
+    """
+    everyone = [*models, *against]
+    heads = shared_heads([tagger.card for tagger in everyone], dataset, plan.heads)
+    splits = [_split_of(tagger) for tagger in everyone]
+    hashes = _hashes(dataset, splits, hash_of)
+    chosen = choose(dataset, plan.part, hashes, splits, plan.allow_training_tracks)
+    part = dataset.subset(chosen.rows)
+    heard = _hear_all(everyone, part, hear)
+    failures = _failures(heard)
+    ours, theirs = heard[: len(models)], heard[len(models) :]
+    if len(failures) == len(part.tracks):
+        first = failures[0]
+        raise DatasetError(f"{dataset.name}: not one track could be heard, as {first.path}: {first.message}")
+    answers = {head: answers_of(ours, part, head) for head in heads}
+    history = read_history(models[0].folder / "history.csv")
+    return Evaluation(
+        model=_name(models),
+        cards=tuple(tagger.card for tagger in models),
+        dataset=dataset.name,
+        part=chosen.part,
+        group_by=dataset.group_by,
+        left_out=chosen.left_out,
+        answers=answers,
+        figures={head: score_head(said, plan.resamples, plan.seed) for head, said in answers.items()},
+        against=_against(theirs, ours, part, heads, plan) if against else None,
+        failures=tuple(failures),
+        notices=dataset.notices + chosen.notices,
+        history=history,
+        jumps=find_jumps(history),
+    )
+
+
+def _name(models: Sequence[Tagger]) -> str:
+    return "+".join(tagger.card.id for tagger in models)
+
+
+def _split_of(tagger: Tagger) -> dict[str, Part]:
+    file = tagger.folder / "split.tsv"
+    return load_split(file) if file.is_file() else {}
+
+
+def _hashes(dataset: Dataset, splits: Sequence[Mapping[str, Part]], hash_of: Callable[[Path], str]) -> list[str | None]:
+    if not any(splits):
+        return [None] * len(dataset.tracks)
+
+    def of(file: Path) -> str | None:
+        try:
+            return hash_of(file)
+        except AudioError:
+            return None
+
+    return [of(track.path) for track in dataset.tracks]
+
+
+def _hear_all(models: Sequence[Tagger], dataset: Dataset, hear: Hear) -> list[Heard]:
+    """What each model says of each track; a model that stands on both sides hears once."""
+    paths = [track.path for track in dataset.tracks]
+    said: dict[Path, Heard] = {}
+    for tagger in models:
+        if tagger.folder not in said:
+            said[tagger.folder] = Heard(tagger.card, tuple(hear(tagger, paths)))
+    return [said[tagger.folder] for tagger in models]
+
+
+def _failures(heard: Sequence[Heard]) -> list[Failure]:
+    """One a track, whichever model it failed."""
+
+    def first(row: Iterable[Prediction | Failure]) -> Iterator[Failure]:
+        return (result for result in row if isinstance(result, Failure))
+
+    rows = zip(*(model.results for model in heard), strict=True)
+    return [failure for row in rows if (failure := next(first(row), None)) is not None]
+
+
+def _against(
+    theirs: Sequence[Heard], ours: Sequence[Heard], dataset: Dataset, heads: Sequence[str], plan: Plan
+) -> dict[str, Any]:
+    """The paired test, on the labels that all models know and the tracks that all could hear."""
+    found = {}
+    for head in heads:
+        first, second = answers_of(ours, dataset, head, theirs), answers_of(theirs, dataset, head, ours)
+        result = compare_answers(first, second, plan.resamples, plan.seed)
+        found[head] = {
+            "figure": main_figure(first.task),
+            "difference": rounded(result.difference),
+            "ci95": rounded(result.ci95),
+            "p": rounded(result.p),
+        }
+    return {"model": "+".join(model.card.id for model in theirs), "heads": found}

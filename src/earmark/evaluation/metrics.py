@@ -1,0 +1,265 @@
+"""Metrics as functions of arrays, in NumPy; the tests check each against scikit-learn.
+
+Conventions:
+    A truth that is NaN (multi-label: a row that holds one) is not labelled, and its track counts for nothing.
+    ``weights`` weigh the tracks: (tracks,) gives one figure, (resamples, tracks) gives one figure a row, so that a
+    whole bootstrap is one call (:mod:`earmark.evaluation.intervals`). A figure that is not defined is NaN.
+
+Sources: Fawcett 2006 (ROC), Davis and Goadrich 2006 (precision-recall), Guo et al. 2017 (calibration error).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "Answered",
+    "ClassTable",
+    "Float",
+    "accuracy",
+    "answered",
+    "average_precision",
+    "class_table",
+    "class_table_of_decisions",
+    "confusion",
+    "ece",
+    "labelled",
+    "macro",
+    "macro_f1",
+    "mae",
+    "r2",
+    "ratio",
+    "reliability",
+    "roc_auc",
+]
+
+Float = NDArray[np.float64]
+ECE_BINS = 10
+
+
+def labelled(truth: ArrayLike) -> NDArray[np.bool_]:
+    """Which tracks carry a label: (tracks,) True where no number of the track's truth is NaN."""
+    given = np.asarray(truth, np.float64)
+    return np.asarray(~np.isnan(given.reshape(len(given), -1)).any(1)) if given.size else np.zeros(len(given), np.bool_)
+
+
+def accuracy(truth: ArrayLike, guess: ArrayLike, weights: ArrayLike | None = None) -> Float:
+    """Share of the tracks whose guess is the truth.
+
+    Args:
+        truth: (tracks,) index of the true label, or NaN.
+        guess: (tracks,) index of the label that was guessed.
+        weights: See the module.
+    """
+    known = labelled(truth)
+    right = (np.asarray(guess, np.float64) == np.asarray(truth, np.float64)).astype(np.float64)
+    return _mean(right, _weights(weights, known))
+
+
+def confusion(truth: ArrayLike, guess: ArrayLike, classes: int) -> NDArray[np.int64]:
+    """How often what was taken for what: (classes, classes), rows are the truth."""
+    known = labelled(truth)
+    rows = np.asarray(truth, np.float64)[known].astype(np.int64)
+    columns = np.asarray(guess)[known].astype(np.int64)
+    table = np.bincount(rows * classes + columns, minlength=classes * classes)
+    return table.reshape(classes, classes).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTable:
+    """Figures a class, each (classes,): NaN where a class has no track (recall) or was never guessed (precision)."""
+
+    precision: Float
+    recall: Float
+    f1: Float
+    tracks: NDArray[np.int64]
+
+
+def class_table(table: ArrayLike) -> ClassTable:
+    """Precision, recall and F1 a class from a confusion table (classes, classes) with the truth in its rows."""
+    counts = np.asarray(table, np.float64)
+    hits, truths, guesses = np.diag(counts), counts.sum(1), counts.sum(0)
+    return ClassTable(
+        precision=ratio(hits, guesses),
+        recall=ratio(hits, truths),
+        f1=ratio(2 * hits, truths + guesses),
+        tracks=truths.astype(np.int64),
+    )
+
+
+def class_table_of_decisions(truth: ArrayLike, given: ArrayLike) -> ClassTable:
+    """Precision, recall and F1 a label from yes and no.
+
+    Args:
+        truth: (tracks, labels) 0 or 1; a row with NaN is not labelled.
+        given: (tracks, labels) whether each label was named.
+    """
+    known = labelled(truth)
+    yes, said = np.asarray(truth, np.float64)[known] == 1, np.asarray(given, np.bool_)[known]
+    hits, truths, guesses = (yes & said).sum(0), yes.sum(0), said.sum(0)
+    return ClassTable(ratio(hits, guesses), ratio(hits, truths), ratio(2 * hits, truths + guesses), truths)
+
+
+def macro_f1(truth: ArrayLike, guess: ArrayLike, classes: int, weights: ArrayLike | None = None) -> Float:
+    """Mean of the classes' F1; a class that is neither in the truth nor in the guesses is left out."""
+    known = labelled(truth)
+    weighed = _weights(weights, known)
+    index = np.arange(classes)
+    is_truth = np.asarray(truth, np.float64)[:, None] == index
+    is_guess = (np.asarray(guess, np.float64)[:, None] == index) & known[:, None]
+    hits = weighed @ (is_truth & is_guess).astype(np.float64)
+    seen = weighed @ (is_truth.astype(np.float64) + is_guess)
+    return macro(ratio(2 * hits, seen))
+
+
+def macro(values: Float) -> Float:
+    """Mean over the last axis of what is defined; NaN where nothing is."""
+    defined = ~np.isnan(values)
+    return ratio(np.where(defined, values, 0).sum(-1), defined.sum(-1).astype(np.float64))
+
+
+def roc_auc(truth: ArrayLike, score: ArrayLike, weights: ArrayLike | None = None) -> Float:
+    """Area under the ROC curve of one label: how often a positive scores above a negative, ties half.
+
+    Args:
+        truth: (tracks,) 0 or 1, or NaN.
+        score: (tracks,) the higher the more likely.
+        weights: See the module.
+
+    Returns:
+        NaN where there is no positive or no negative.
+    """
+    positives, negatives = _by_threshold(truth, score, weights)
+    below = negatives.sum(-1, keepdims=True) - np.cumsum(negatives, -1)
+    won = (positives * (below + 0.5 * negatives)).sum(-1)
+    return ratio(won, positives.sum(-1) * negatives.sum(-1))
+
+
+def average_precision(truth: ArrayLike, score: ArrayLike, weights: ArrayLike | None = None) -> Float:
+    """PR-AUC of one label as average precision: the sum of precision times gain in recall, without interpolation.
+
+    Arguments as in :func:`roc_auc`. NaN where there is no positive or no negative.
+    """
+    positives, negatives = _by_threshold(truth, score, weights)
+    hits = np.cumsum(positives, -1)
+    precision = ratio(hits, hits + np.cumsum(negatives, -1))
+    gained = np.where(positives > 0, positives * np.nan_to_num(precision), 0).sum(-1)
+    total = positives.sum(-1)
+    return np.where(negatives.sum(-1) > 0, ratio(gained, total), np.nan)
+
+
+def reliability(right: ArrayLike, confidence: ArrayLike, bins: int = ECE_BINS) -> tuple[Float, Float, Float]:
+    """The reliability curve: what was promised against what was kept, in equal bins of confidence.
+
+    Args:
+        right: (answers,) whether each answer was right.
+        confidence: (answers,) the probability that it was given, 0..1.
+        bins: Number of bins.
+
+    Returns:
+        Mean confidence, share of right answers (NaN in an empty bin) and number of answers, each (bins,).
+    """
+    member = _bins(confidence, bins)
+    count = member.sum(0)
+    return (
+        ratio(np.asarray(confidence, np.float64) @ member, count),
+        ratio(np.asarray(right, np.float64) @ member, count),
+        count,
+    )
+
+
+def ece(right: ArrayLike, confidence: ArrayLike, bins: int = ECE_BINS, weights: ArrayLike | None = None) -> Float:
+    """Expected calibration error: the gap of the reliability curve, weighed by the answers in each bin.
+
+    Args:
+        right: (answers,) whether each answer was right; (simulations, answers) gives one figure a row.
+        confidence: (answers,) probabilities, 0..1.
+        bins: Equal bins of confidence; a confidence on an edge belongs below it.
+        weights: See the module.
+    """
+    promised = np.asarray(confidence, np.float64)
+    weighed = _weights(weights, np.ones(len(promised), np.bool_))
+    gaps = (weighed * (np.asarray(right, np.float64) - promised)) @ _bins(promised, bins)
+    return ratio(np.abs(gaps).sum(-1), weighed.sum(-1))
+
+
+def r2(truth: ArrayLike, guess: ArrayLike, weights: ArrayLike | None = None) -> Float:
+    """Share of the variance that the guess explains; NaN where the truth does not vary."""
+    known = labelled(truth)
+    weighed = _weights(weights, known)
+    actual = np.where(known, np.asarray(truth, np.float64), 0)
+    mean = ratio(weighed @ actual, weighed.sum(-1))
+    missed = weighed @ (actual - np.where(known, np.asarray(guess, np.float64), 0)) ** 2
+    spread = (weighed * (actual - mean[..., None]) ** 2).sum(-1)
+    return 1 - ratio(missed, np.where(spread > 1e-12, spread, 0))
+
+
+def mae(truth: ArrayLike, guess: ArrayLike, weights: ArrayLike | None = None) -> Float:
+    """Mean absolute error, in the truth's unit."""
+    known = labelled(truth)
+    missed = np.abs(np.asarray(truth, np.float64) - np.asarray(guess, np.float64))
+    return _mean(np.where(known, missed, 0), _weights(weights, known))
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What holds of the answers that were given: how many there are of all, and how many of them are right."""
+
+    coverage: float
+    precision: float
+
+
+def answered(right: ArrayLike, given: ArrayLike) -> Answered:
+    """Coverage and precision where a model may keep silent.
+
+    Args:
+        right: (tracks,) whether the best label is the truth.
+        given: (tracks,) whether the model was sure enough to answer.
+    """
+    silent = ~np.asarray(given, np.bool_)
+    weighed = (~silent).astype(np.float64)
+    coverage = float(weighed.mean()) if len(silent) else float("nan")
+    return Answered(coverage, float(_mean(np.asarray(right, np.float64), weighed)))
+
+
+def _weights(weights: ArrayLike | None, known: NDArray[np.bool_]) -> Float:
+    """Weights with unlabelled tracks at 0: (tracks,) or (resamples, tracks)."""
+    return known.astype(np.float64) if weights is None else np.asarray(weights, np.float64) * known
+
+
+def _mean(values: Float, weights: Float) -> Float:
+    return ratio(np.asarray(weights @ values), weights.sum(-1))
+
+
+def ratio(above: ArrayLike, below: ArrayLike) -> Float:
+    """``above / below``, NaN where there is nothing below."""
+    above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
+    undefined: Float = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
+    np.divide(above, below, out=undefined, where=below != 0)
+    return undefined
+
+
+def _bins(confidence: ArrayLike, bins: int) -> Float:
+    """(answers, bins): 1 where an answer lies in a bin; bins are (lower, upper], the first holds 0."""
+    place = np.clip(np.ceil(np.asarray(confidence, np.float64) * bins - 1e-9).astype(np.int64) - 1, 0, bins - 1)
+    member: Float = (place[:, None] == np.arange(bins)).astype(np.float64)
+    return member
+
+
+def _by_threshold(truth: ArrayLike, score: ArrayLike, weights: ArrayLike | None) -> tuple[Float, Float]:
+    """Weight of positives and of negatives at each distinct score, from the highest: (..., thresholds)."""
+    known = np.flatnonzero(labelled(truth))
+    marks = np.asarray(truth, np.float64)[known]
+    values = np.asarray(score, np.float64)[known]
+    order = np.argsort(-values, kind="stable")
+    marks, values = marks[order], values[order]
+    ones = np.ones(len(known)) if weights is None else np.asarray(weights, np.float64)[..., known[order]]
+    if len(values) == 0:
+        return np.zeros((*ones.shape[:-1], 1)), np.zeros((*ones.shape[:-1], 1))
+    starts = np.flatnonzero(np.r_[True, np.diff(values) != 0])
+    if len(starts) == len(values):
+        return ones * marks, ones * (1 - marks)
+    return np.add.reduceat(ones * marks, starts, -1), np.add.reduceat(ones * (1 - marks), starts, -1)
