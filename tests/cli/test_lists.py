@@ -64,7 +64,7 @@ def test_doctor_tells_what_works(
 ) -> None:
     monkeypatch.setattr(models, "user_data_folder", lambda: tmp_path)
     shutil.copytree(tiny_model, tmp_path / "models" / "default", dirs_exist_ok=True)
-    monkeypatch.setattr(doctor, "_EXTRAS", {"tags": {"no_such_library": ""}, "index": {"json": "print('{}')"}})
+    monkeypatch.setattr(doctor, "_EXTRAS", {"tags": {"no_such_library": ""}, "index": {"wave": "print('{}')"}})
     monkeypatch.setattr(doctor, "_PURPOSES", {"tags": "writing", "index": "searching"})
     monkeypatch.setitem(doctor._CODES, "json", "raise SystemExit(3)")
     said = earmark("doctor", "-f", "json")
