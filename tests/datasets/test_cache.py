@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_corpora import write_tone
 
+from datasets.made_corpora import write_tone
 from earmark.audio.decode import load
 from earmark.datasets import cache, load_dataset
 from earmark.datasets.cache import (
