@@ -28,7 +28,8 @@ from earmark.datasets.cache import (
 )
 from earmark.datasets.contents import FileIndex, content_hash, track_hashes
 from earmark.errors import AudioError, StorageError
-from earmark.features import Frontend, spectrogram
+from earmark.features.frontend import Frontend
+from earmark.features.spectrogram import spectrogram
 from earmark.recipe import ClipPlan
 
 KEY = "ab" * 16

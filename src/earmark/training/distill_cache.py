@@ -218,7 +218,9 @@ class Senses:
     see: Seer
 
 
-def fill(design: CacheDesign, folder: Path, copies: Sequence[int], senses: Senses, jobs: int = 1) -> Iterator[tuple[int, int]]:
+def fill(
+    design: CacheDesign, folder: Path, copies: Sequence[int], senses: Senses, jobs: int = 1
+) -> Iterator[tuple[int, int]]:
     """Compute the shards that are missing.
 
     Args:
@@ -271,5 +273,7 @@ def load(design: CacheDesign, folder: Path, copies: Sequence[int]) -> Heard:
                 for name, arrays in parts.items():
                     arrays.append(shard_arrays[name])
         except (OSError, ValueError, KeyError) as error:
-            raise StorageError(f"{file}: the cache is incomplete or damaged; remove it and run again: {error}") from error
+            raise StorageError(
+                f"{file}: the cache is incomplete or damaged; remove it and run again: {error}"
+            ) from error
     return Heard(**{name: np.concatenate(arrays) for name, arrays in parts.items()})  # type: ignore[arg-type]
