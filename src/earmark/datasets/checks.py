@@ -28,8 +28,8 @@ def check_trainable(
         Notices.
 
     Raises:
-        DatasetError: No train part or labelled track, one class only, a class with one track, a class of one artist, or a number
-            that never changes; names head, class and track.
+        DatasetError: No train part, no labelled track, one class only, a class with one track, a class of one artist,
+            or a number that never changes; names head, class and track.
         UnknownName: A head that the data set does not have.
     """
     known = {spec.name: spec for spec in dataset.heads}
