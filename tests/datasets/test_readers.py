@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from datasets.made_corpora import touch, write_tone
 from earmark.datasets import list_readers, load_dataset
 from earmark.datasets.manifest import reader_module
 from earmark.errors import DatasetError
+from made_corpora import touch, write_tone
 
 
 def described(folder, toml):

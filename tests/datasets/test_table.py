@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets.made_corpora import touch, write_table, write_tone
 from earmark.datasets import load_dataset, without_label
 from earmark.errors import DatasetError, UnknownName
+from made_corpora import touch, write_table, write_tone
 
 GENRE = '[heads.genre]\ncolumn = "genre"\n'
 ROWS = [["path", "genre"], ["a.ogg", "rock"], ["b.ogg", "jazz"], ["c.ogg", ""]]
