@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from made import make_model
 
 ROOT = Path(__file__).parent.parent

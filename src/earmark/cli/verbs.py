@@ -80,10 +80,5 @@ class _Top(argparse.ArgumentParser):
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"earmark {version('earmark')}")
-        except PackageNotFoundError:
-            print("earmark (not installed: run from its sources)")
+        print(f"earmark {earmark.__version__}")
         parser.exit()

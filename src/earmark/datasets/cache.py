@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio import load
+from earmark.audio.decode import load
 from earmark.datasets.images import read_image
 from earmark.errors import StorageError
-from earmark.features import Frontend, spectrogram
+from earmark.features.frontend import Frontend
+from earmark.features.spectrogram import spectrogram
 from earmark.recipe import ClipPlan
 
 __all__ = [

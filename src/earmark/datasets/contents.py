@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from earmark import audio
+from earmark.audio import decode
 from earmark.datasets.cache import cache_folder, storage_error
 from earmark.datasets.core import Dataset
 from earmark.datasets.images import image_hash
@@ -24,7 +24,7 @@ def content_hash(path: Path) -> str:
     Raises:
         AudioError: The file cannot be heard or seen.
     """
-    return image_hash(path) if path.suffix.lower() == ".png" else audio.content_hash(path)
+    return image_hash(path) if path.suffix.lower() == ".png" else decode.content_hash(path)
 
 
 def track_hashes(dataset: Dataset, index: FileIndex | None = None) -> list[str | AudioError]:

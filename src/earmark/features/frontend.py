@@ -15,7 +15,8 @@ class Frontend:
     Attributes:
         kind: ``mel``: short-time Fourier transform through a mel filterbank. ``sox``: the monochrome linear
             picture of ``sox ... spectrogram -m -r``, grey steps 0..249 of 120 dB, without the row of 0 Hz.
-            ``image``: PNG spectrograms as they are, grey 0..255; a model with it refuses audio.
+            ``image``: PNG spectrograms as they are, grey 0..255; a model with it refuses audio, and where the
+            columns' length is unknown ``sample_rate`` and ``hop_length`` are 1: a column counts as a second.
         sample_rate: Hz of the waveform that it takes.
         n_fft: Length of the transform, in samples.
         win_length: Length of the (periodic Hann) window, in samples; centred in ``n_fft``.

@@ -129,14 +129,10 @@ class _Worker:
         )
 
     def set_up(self, models: list[Path], options: HearingOptions) -> None:
-        kind, said = self._exchange((models, options), _START_SECONDS)
-        if kind == "ready":
-            return
-        self.kill()
-        if kind == "refused":
-            name, message = said
-            raise _as_raised(name, message)
-        raise ModelError("a worker process could not start; run again with EARMARK_DEBUG=1 to see why")
+        kind, _ = self._exchange((models, options), _START_SECONDS)
+        if kind != "ready":
+            self.kill()
+            raise ModelError("a worker process could not start; run again with EARMARK_DEBUG=1 to see why")
 
     def ask(self, path: str) -> Prediction | Failure:
         kind, said = self._exchange(path, self._timeout)
@@ -153,7 +149,11 @@ class _Worker:
         self._process.kill()
 
     def _exchange(self, message: object, timeout: float) -> tuple[str, Any]:
-        """Send a message and wait for what is not a sign of life; ``gone`` where the process ended."""
+        """Send a message and wait for what is not a sign of life; ``gone`` where the process ended.
+
+        Raises:
+            EarmarkError: The worker refused: the model cannot do what is asked, whatever the file.
+        """
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             pickle.dump(message, self._process.stdin)
@@ -166,6 +166,9 @@ class _Worker:
                     kind, said = pickle.load(self._process.stdout)
                 finally:
                     watch.cancel()
+                if kind == "refused":
+                    self.kill()
+                    raise _as_raised(*said)
                 if kind != "alive":
                     return kind, said
         except (EOFError, OSError, pickle.UnpicklingError):

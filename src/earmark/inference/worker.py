@@ -32,12 +32,11 @@ def main() -> None:
     models, options = questions.get()
     try:
         hear = _hearer(models, options, lambda: _send(answers, ("alive", None)))
-    except EarmarkError as error:
+        _send(answers, ("ready", None))
+        while True:
+            _send(answers, ("done", _guarded(hear, questions.get())))
+    except EarmarkError as error:  # about the model or what is asked of it: the same for every file
         _send(answers, ("refused", (type(error).__name__, str(error))))
-        return
-    _send(answers, ("ready", None))
-    while True:
-        _send(answers, ("done", _guarded(hear, questions.get())))
 
 
 def _listen(stream: IO[bytes], questions: queue.Queue[Any]) -> None:
@@ -66,8 +65,7 @@ def _hearer(models: list[Path], options: HearingOptions, alive: Callable[[], Non
 
     taggers = [load_model(model) for model in models]
     for tagger in taggers:
-        tagger.network, tagger.frontend  # noqa: B018 - loaded now, so that what is wrong is said now
-        tagger.check_layer(options.layer)
+        tagger.check_layer(options.layer)  # loads the network now, so that what is wrong is said now
     if len(taggers) == 1:
         return lambda path: taggers[0].predict(path, options=options, progress=alive)
     card, plain = joint_card([tagger.card for tagger in taggers]), replace(options, labels={})
@@ -90,6 +88,8 @@ def _guarded(hear: Callable[[str], Prediction], path: str) -> Prediction | Failu
         return Failure(path, failure_kind(error), error.strerror or str(error))
     except MemoryError:
         return Failure(path, "crash", "out of memory")
+    except EarmarkError:
+        raise
     except Exception as error:  # a fault of ours must not take the run with it; the record names it
         if os.environ.get("EARMARK_DEBUG"):
             raise

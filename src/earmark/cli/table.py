@@ -1,0 +1,113 @@
+"""Records for people: a line a song with bars for confidence, and its tags below."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from earmark.cli.console import Style, bar, cells, columns, fit, plain, style_of
+from earmark.cli.part import Record
+from earmark.cli.records import until_first_heard
+
+__all__ = ["table_pieces"]
+
+NOT_SURE = "not sure"
+_BAR = 8
+_PERCENT = 5
+_NAME = 24  # columns that a song's name gets at least
+_LABEL = (8, 18)  # and a label, at least and at most
+_GAP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    name: int
+    label: dict[str, int]  # width of the label, by head that has a column
+    room: int
+    style: Style
+    stream: TextIO
+
+
+def table_pieces(records: Iterable[Record], stream: TextIO) -> Iterator[bytes]:
+    """A header, then one or more lines a record, as wide as the stream's terminal."""
+    for line in _lines(records, stream):
+        yield (line.rstrip() + "\n").encode("utf-8", "backslashreplace")
+
+
+def _lines(records: Iterable[Record], stream: TextIO) -> Iterator[str]:
+    leading, rest = until_first_heard(records)
+    layout = _layout(leading[-1].get("heads", {}) if leading else {}, stream)
+    header = [fit("song", layout.name), *(fit(plain(name), _column(width)) for name, width in layout.label.items())]
+    yield layout.style((" " * _GAP).join(header).rstrip(), "dim")
+    for record in itertools.chain(leading, rest):
+        yield from _record_lines(record, layout)
+
+
+def _layout(heads: Mapping[str, Any], stream: TextIO) -> _Layout:
+    """As many heads with one label side by side as there is room for; the others go below the song."""
+    room = max(columns(stream), _NAME + 16)
+    label: dict[str, int] = {}
+    left = room - _NAME
+    for name, head in heads.items():
+        if head["task"] != "multiclass":
+            continue
+        longest = max([cells(NOT_SURE), *(cells(plain(text)) for text in head["scores"])])
+        width = min(max(longest, _LABEL[0]), _LABEL[1])
+        left -= _column(width) + _GAP
+        if left < 0:
+            break
+        label[name] = width
+    taken = sum(_column(width) + _GAP for width in label.values())
+    return _Layout(room - taken, label, room, style_of(stream), stream)
+
+
+def _column(label: int) -> int:
+    return label + 1 + _BAR + _PERCENT
+
+
+def _record_lines(record: Record, layout: _Layout) -> Iterator[str]:
+    style, path = layout.style, plain(record["path"])
+    if "error" in record:
+        yield fit(path, layout.room, keep_end=True)
+        told = plain(f"{record['error']['kind']}: {record['error']['message']}")
+        yield from (style(line, "red") for line in _wrapped(told, layout))
+        return
+    heads = record["heads"]
+    row = [fit(path, layout.name, keep_end=True)]
+    row += [_class_cell(heads[name], width, layout) for name, width in layout.label.items()]
+    yield (" " * _GAP).join(row)
+    below = " · ".join(_below(heads, layout.label))
+    yield from (style(line, "dim") for line in _wrapped(below, layout))
+    if "warning" in record:
+        yield from (style(line, "yellow") for line in _wrapped(f"warning: {plain(record['warning'])}", layout))
+
+
+def _class_cell(head: Mapping[str, Any], width: int, layout: _Layout) -> str:
+    sure, confidence = head["label"] is not None, head["confidence"] or 0.0
+    label = fit(plain(head["label"]) if sure else NOT_SURE, width)
+    drawn = bar(confidence, _BAR, layout.stream)
+    share = f"{confidence:>{_PERCENT}.0%}"
+    return (
+        f"{layout.style(label, 'bold' if sure else 'yellow')} {layout.style(drawn, 'green' if sure else 'dim')}{share}"
+    )
+
+
+def _below(heads: Mapping[str, Any], beside: Mapping[str, int]) -> Iterator[str]:
+    for name, head in heads.items():
+        if name in beside:
+            continue
+        if head["task"] == "multilabel":
+            if head["labels"]:
+                yield f"{plain(name)}: {', '.join(map(plain, head['labels']))}"
+        elif head["task"] == "regression":
+            yield f"{plain(name)} {head['value']:.2f}"
+        else:
+            label = NOT_SURE if head["label"] is None else plain(head["label"])
+            yield f"{plain(name)}: {label} {head['confidence'] or 0.0:.0%}"
+
+
+def _wrapped(text: str, layout: _Layout) -> Sequence[str]:
+    return textwrap.wrap(text, layout.room, initial_indent="    ", subsequent_indent="    ")

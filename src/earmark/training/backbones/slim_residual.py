@@ -1,0 +1,118 @@
+"""A slim residual network of plain 3 x 3 convolutions, after Won et al. 2020's short-chunk CNN with residuals.
+
+Few channels while the maps are large, more where they are small: about 0.2 GFLOP for 10 s of music. Plain convolutions
+train several times faster on a CPU than depthwise ones of the same arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from earmark.training.backbones import Backbone, register
+
+__all__ = ["Residual", "SlimResidual", "TimePooling", "slim_residual"]
+
+
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions with batch norm, the first with the stride, beside a 1 x 1 shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int | tuple[int, int] = 2) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut = nn.Sequential(
+            nn.AvgPool2d(stride, ceil_mode=True), nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+        )
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """(batch, inputs, bands, frames) to (batch, outputs, bands / stride, frames / stride), rounded up."""
+        return torch.relu(self.body(maps) + self.shortcut(maps))
+
+
+class TimePooling(nn.Module):
+    """(batch, channels, steps) to (batch, features): ``mean``, ``mean-std`` or ``attention`` over the steps.
+
+    ``attention`` weighs the steps for each of eight groups of channels (Safari et al. 2020, split into heads).
+    """
+
+    def __init__(self, channels: int, kind: str) -> None:
+        super().__init__()
+        if kind not in ("mean", "mean-std", "attention"):
+            raise ValueError(f"pooling {kind!r} is none of mean, mean-std, attention")
+        self.kind, self.heads = kind, 8
+        self.features = channels * (2 if kind == "mean-std" else 1)
+        self.scores = nn.Conv1d(channels, self.heads, 1) if kind == "attention" else nn.Identity()
+
+    def forward(self, steps: torch.Tensor) -> torch.Tensor:
+        """Weighted or plain statistics over the last axis."""
+        if self.kind == "attention":
+            weights = torch.softmax(self.scores(steps).float(), 2)[:, :, None]
+            grouped = steps.float().unflatten(1, (self.heads, -1))
+            return (weights * grouped).sum(3).flatten(1)
+        steps = steps.float()
+        mean = steps.mean(2)
+        if self.kind == "mean":
+            return mean
+        spread = ((steps - mean[:, :, None]).square().mean(2) + 1e-5).sqrt()
+        return torch.cat([mean, spread], 1)
+
+
+class SlimResidual(Backbone):
+    """Stem, residual blocks that each halve bands and frames, collapse of the bands, pooling over time, linear."""
+
+    def __init__(self, bands: int, channels: Sequence[int], width: int, features: int, pooling: str) -> None:
+        super().__init__()
+        self.features = features
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, channels[0], 3, 2, 1, bias=False), nn.BatchNorm2d(channels[0]), nn.ReLU()
+        )
+        pairs = zip(channels[:-1], channels[1:], strict=True)
+        self.blocks = nn.Sequential(*(Residual(i, o) for i, o in pairs))
+        left = bands
+        for _ in channels:
+            left = (left + 1) // 2
+        last = channels[-1]
+        self.collapse = nn.Sequential(
+            nn.Conv2d(last, last, (left, 1), groups=last, bias=False), nn.BatchNorm2d(last), nn.ReLU()
+        )
+        self.widen = nn.Conv2d(last, width, 1)
+        self.pooling = TimePooling(width, pooling)
+        self.norm = nn.BatchNorm1d(self.pooling.features)
+        self.linear = nn.Linear(self.pooling.features, features)
+
+    def pooled(self, spectrograms: torch.Tensor) -> torch.Tensor:
+        """(batch, frames, bands) dB to (batch, pooled features), normalised."""
+        maps = ((spectrograms + 30.0) / 20.0).transpose(1, 2)[:, None]
+        maps = self.collapse(self.blocks(self.stem(maps)))
+        steps = torch.relu(self.widen(maps))[:, :, 0]
+        normalised: torch.Tensor = self.norm(self.pooling(steps))
+        return normalised
+
+    def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
+        """(batch, frames, bands) dB to (batch, features): linear outputs, without a bound."""
+        embedding: torch.Tensor = self.linear(self.pooled(spectrograms))
+        return embedding
+
+
+@register
+def slim_residual(
+    frames: int,
+    bands: int,
+    channels: Sequence[int] = (16, 32, 48, 72, 128),
+    width: int = 256,
+    features: int = 256,
+    pooling: str = "mean",
+) -> SlimResidual:
+    """Plain residual network; any number of frames from one stride (32) on."""
+    least = 2 ** len(channels)
+    if frames < least or bands < least:
+        raise ValueError(f"{len(channels)} halvings need at least {least} frames and bands, not {frames} and {bands}")
+    return SlimResidual(bands, channels, width, features, pooling)
