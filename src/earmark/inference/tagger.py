@@ -25,7 +25,7 @@ from earmark.model.folder import check_files, find_model
 from earmark.model.network import Network
 
 if TYPE_CHECKING:
-    from earmark.features import Frontend
+    from earmark.features.frontend import Frontend
 
 __all__ = ["Tagger", "load_model"]
 

@@ -104,7 +104,9 @@ def load_exemplars(folder: Path) -> Exemplars:
     """
     file = folder / _FILE
     if not file.is_file():
-        raise ModelError(f"{folder}: the model keeps no exemplars.npz, so that nothing can be added to it; train it anew")
+        raise ModelError(
+            f"{folder}: the model keeps no exemplars.npz, so that nothing can be added to it; train it anew"
+        )
     try:
         with np.load(file, allow_pickle=False) as arrays:
             named = {name: arrays[name] for name in arrays.files}

@@ -174,7 +174,9 @@ def _folded(layer: nn.Linear, following: nn.Module | None) -> tuple[NDArray[Any]
     bias = layer.bias.detach().double().numpy()
     if isinstance(following, nn.BatchNorm1d):
         assert following.running_mean is not None and following.running_var is not None
-        gain = following.weight.detach().double().numpy() / np.sqrt(following.running_var.double().numpy() + following.eps)
+        gain = following.weight.detach().double().numpy() / np.sqrt(
+            following.running_var.double().numpy() + following.eps
+        )
         bias = (bias - following.running_mean.double().numpy()) * gain + following.bias.detach().double().numpy()
         weight = weight * gain[:, None]
     return weight, bias
