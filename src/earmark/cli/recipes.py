@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import sys
 from typing import Any
@@ -65,14 +66,13 @@ def _parameters(recipe: Any) -> int | None:
     if importlib.util.find_spec("torch") is None:
         return None
     try:
-        from earmark.training.backbones import build
-
+        build = importlib.import_module("earmark.training.backbones").build
         frontend, clip = recipe.frontend, recipe.clip
         frames = frontend.frames(round(clip.seconds * frontend.sample_rate))
         network = build(recipe.backbone.name, frames, frontend.bands, recipe.backbone.options)
     except (ImportError, MissingExtra):
         return None
-    return sum(parameter.numel() for parameter in network.parameters())
+    return sum(int(parameter.numel()) for parameter in network.parameters())
 
 
 def _count(parameters: int | None) -> str:

@@ -7,6 +7,7 @@ clip is what inference would see of the same seconds, but for half a frame at it
 from __future__ import annotations
 
 import os
+import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -20,7 +21,7 @@ from earmark.audio import load, open_audio
 from earmark.audio.excerpts import Hearing, fit, starts
 from earmark.datasets.cache import ArrayStore, bytes_per_hour, check_space, feature_store
 from earmark.datasets.core import Dataset
-from earmark.datasets.images import image_size, read_image
+from earmark.datasets.images import read_image
 from earmark.errors import AudioError, DatasetError
 from earmark.features import Frontend, relate_to_peak, spectrogram
 from earmark.inference.clips import see_audio, see_image
@@ -149,7 +150,7 @@ def picture_recipe(recipe: Recipe, dataset: Dataset) -> Recipe:
     Raises:
         DatasetError: Pictures of different heights; the message names two.
     """
-    sizes = [image_size(track.path) for track in dataset.tracks]
+    sizes = [_size(track.path) for track in dataset.tracks]
     heights = Counter(height for _, height in sizes)
     bands = heights.most_common(1)[0][0]
     for track, (_, height) in zip(dataset.tracks, sizes, strict=True):
@@ -162,6 +163,19 @@ def picture_recipe(recipe: Recipe, dataset: Dataset) -> Recipe:
     seconds = recipe.clip.seconds if recipe.frontend.kind == "image" else float(columns)
     frontend = Frontend(kind="image", sample_rate=1, hop_length=1, bands=bands)
     return replace(recipe, frontend=frontend, clip=replace(recipe.clip, seconds=seconds))
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height of a PNG, by its header."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(24)
+    except OSError as error:
+        raise AudioError(path, "io", error.strerror or str(error)) from error
+    if len(head) < 24 or head[12:16] != b"IHDR":
+        raise AudioError(path, "not-audio", "not a PNG image")
+    width, height = struct.unpack(">II", head[16:])
+    return width, height
 
 
 def _whole(path: Path, frontend: Frontend, plan: ClipPlan) -> Array:

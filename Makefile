@@ -1,0 +1,69 @@
+# Two commands do all set-up on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+#
+# PYTHON=python3.12   the Python to make environments with, 3.11 or newer
+# MUSIC=/path         `make demo` tags this folder instead of pieces that it renders itself
+# SHARED=../shared    the music that the bundled model is trained and measured on
+
+PYTHON ?= python3
+SHARED ?= ../shared
+MUSIC ?=
+
+ifeq ($(OS),Windows_NT)
+  BIN := Scripts
+else
+  BIN := bin
+endif
+DEV := .venv
+PLAIN := .venv-plain
+PY := $(DEV)/$(BIN)/python
+PIP := -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test slow check fmt bench model model-report clean
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
+
+setup: $(DEV)/ready  ## everything for development, pinned, into .venv
+
+demo: $(PLAIN)/ready  ## tag a dozen short pieces rendered here, or your own: make demo MUSIC=/path
+	@$(PLAIN)/$(BIN)/python demo/run.py $(if $(MUSIC),"$(MUSIC)")
+
+test: $(DEV)/ready  ## the tests
+	$(PY) -m pytest
+
+slow: $(DEV)/ready  ## the tests that take minutes
+	$(PY) -m pytest -m slow
+
+check: $(DEV)/ready  ## format, lint, types, direction of imports
+	$(DEV)/$(BIN)/ruff format --check .
+	$(DEV)/$(BIN)/ruff check .
+	$(PY) -m mypy
+	$(DEV)/$(BIN)/lint-imports
+
+fmt: $(DEV)/ready  ## put the code in form
+	$(DEV)/$(BIN)/ruff check --fix .
+	$(DEV)/$(BIN)/ruff format .
+
+bench: $(DEV)/ready  ## measure speed, memory and size; writes docs/bench.md
+	$(PY) bench/run.py --shared "$(SHARED)"
+
+clean:  ## remove the environments and what tools left behind
+	rm -rf $(DEV) $(PLAIN) demo-out build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(DEV)/ready: pyproject.toml constraints.txt
+	$(call environment,$(DEV))
+	$(DEV)/$(BIN)/python $(PIP) install -q -c constraints.txt -e '.[all]' --group dev
+	@touch $@
+
+$(PLAIN)/ready: pyproject.toml constraints.txt
+	$(call environment,$(PLAIN))
+	$(PLAIN)/$(BIN)/python $(PIP) install -q -c constraints.txt -e .
+	@touch $@
+
+define environment
+	@$(PYTHON) -c "import sys; sys.exit('Earmark needs Python 3.11 or newer, as in: make PYTHON=python3.12' if sys.version_info < (3, 11) else 0)"
+	@echo "setting up $(1): once, a few minutes"
+	$(PYTHON) -m venv $(1)
+	$(1)/$(BIN)/python $(PIP) install -q -c constraints.txt pip
+endef
