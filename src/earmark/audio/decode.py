@@ -34,6 +34,7 @@ _BLOCK_SECONDS = 10.0  # decoded at a time, so that a three-hour file costs no m
 _UNKNOWN_FORMAT = (1, 7)  # libsndfile's codes for "not my format"; 7 is what its mp3 reader says of other files
 _UNKNOWN_LENGTH = 2**53
 _RATES = range(100, 6_000_001)  # Hz; a header outside lies
+_PREROLL_SECONDS = 0.2  # decoded before a stretch: the first frames after a seek lack what came before them (AAC, Opus)
 
 
 class Source(Protocol):
@@ -316,7 +317,8 @@ class _PyAV:
         Where seeking leads nowhere (some containers cannot), the file is opened again and decoded from its beginning.
         """
         origin = float((self._stream.start_time or 0) * self._stream.time_base)
-        frames = self._sought(first / self.rate + origin) if first else iter(())
+        early = first / self.rate - _PREROLL_SECONDS
+        frames = self._sought(early + origin) if early > 0 else iter(())
         frame = next(frames, None)
         if frame is None or frame.pts is None:
             if self._used:

@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from earmark.features.frontend import Frontend
+from earmark.features.sox import sox_picture
 
 __all__ = ["mel_filterbank", "spectrogram"]
 
@@ -35,10 +36,12 @@ def spectrogram(waveform: Array, frontend: Frontend) -> Array:
     Raises:
         ValueError: The waveform is not one-dimensional, or the frontend takes images.
     """
-    if frontend.kind != "mel":
-        raise ValueError(f"a frontend of kind {frontend.kind!r} does not take a waveform")
+    if frontend.kind == "image":
+        raise ValueError("a frontend of kind 'image' does not take a waveform")
     if waveform.ndim != 1:
         raise ValueError(f"waveform: expected (samples,), got shape {waveform.shape}")
+    if frontend.kind == "sox":
+        return sox_picture(waveform, frontend)
     mel = np.empty((frontend.frames(len(waveform)), frontend.bands), np.float32)
     if len(mel):
         _mel_power(_padded(waveform, frontend), frontend, mel)
