@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_corpora import write_tone
 
 from earmark.audio.decode import load
 from earmark.datasets import cache, load_dataset
@@ -31,6 +30,7 @@ from earmark.errors import AudioError, StorageError
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
 from earmark.recipe import ClipPlan
+from made_corpora import write_tone
 
 KEY = "ab" * 16
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from made_corpora import touch, write_tone
 
 from earmark.datasets import list_readers, load_dataset
 from earmark.datasets.manifest import reader_module
 from earmark.errors import DatasetError
+from made_corpora import touch, write_tone
 
 
 def described(folder, toml):
@@ -31,7 +31,9 @@ def test_readers_are_found_by_module_and_say_what_they_read():
 
 def test_folders_are_labels_and_artists(tmp_path):
     """First level the label, second the artist; without one the file's own tag says who it is."""
-    touch(tmp_path, "rock/Ann/1.ogg", "rock/Ann/album/2.ogg", "jazz/3.ogg", "cover.jpg", ".hidden/x.txt")
+    touch(
+        tmp_path, "rock/Ann/1.ogg", "rock/Ann/album/2.ogg", "jazz/3.ogg", "cover.jpg", ".trash/gone.ogg", "rock/._1.ogg"
+    )
     write_tone(tmp_path / "jazz/4.flac", tags={"artist": "ANN", "album": "x"})
     dataset = load_dataset(tmp_path)
     assert labels_of(dataset, "genre") == {

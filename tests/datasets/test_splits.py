@@ -179,6 +179,8 @@ BAD = {
         [("x", "a", None), ("y", "a", None), ("z", "b", None), ("z", "b", None)],
         r"class 'b' is all by one artist \('z', 2 tracks\).*--exclude genre=b",
     ),
+    "one class in use": ([("x", "a", "train"), ("y", "a", "test"), ("z", "b", None)], "one class only"),
+    "nothing to learn from": ([("x", "a", "test"), ("y", "b", "test")], "no train part"),
     "no labels": ([("x", None, None)], "no track has a label of head 'genre'"),
 }
 

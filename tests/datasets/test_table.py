@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_corpora import touch, write_table, write_tone
 
 from earmark.datasets import load_dataset, without_label
 from earmark.errors import DatasetError, UnknownName
+from made_corpora import touch, write_table, write_tone
 
 GENRE = '[heads.genre]\ncolumn = "genre"\n'
 ROWS = [["path", "genre"], ["a.ogg", "rock"], ["b.ogg", "jazz"], ["c.ogg", ""]]
@@ -217,6 +217,16 @@ def test_whole_numbers_may_be_names(tmp_path):
     """Decades and stars are labels; only fractions are surely a quantity."""
     rows = [["path", "genre"], ["a.ogg", "1980"], ["b.ogg", "1990"]]
     assert load_dataset(write_table(tmp_path, rows, GENRE)).head("genre").labels == ("1980", "1990")
+
+
+def test_labels_are_composed_and_paths_are_of_any_system(tmp_path):
+    """One word is one label, however a file system spells its accents; Windows' separators are understood."""
+    rows = [["path", "genre"], ["a.ogg", "Fo\u0301lk"], ["x/b.ogg", "F\u00f3lk"], ["x/c.ogg", "F\u00f3lk"]]
+    root = write_table(tmp_path, rows, GENRE)
+    (root / "tracks.tsv").write_text((root / "tracks.tsv").read_text("utf-8").replace("x/c", "x\\c"), "utf-8")
+    dataset = load_dataset(root)
+    assert [track.name for track in dataset.tracks] == ["a.ogg", "x/b.ogg", "x/c.ogg"]
+    assert dataset.head("genre").labels == ("F\u00f3lk",)
 
 
 def test_paths_that_are_no_data_set(tmp_path):

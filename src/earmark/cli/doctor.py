@@ -134,7 +134,7 @@ def _extra(extra: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _devices(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Listening runs on the processor; training on a graphics card too."""
-    cards = found["torch"].get("cuda", [])
+    cards = found.get("torch", {}).get("cuda", [])
     return {"listening": ["cpu"], "training": ["cpu", *(f"cuda: {card}" for card in cards)]}
 
 

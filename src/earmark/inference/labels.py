@@ -46,7 +46,7 @@ def relabel(prediction: Prediction, card: Card, table: LabelTable) -> Prediction
     if not table:
         return prediction
     heads = {
-        name: _relabel_head(head, card.head(name), dict(table[name])) if name in table else head
+        name: _relabel_head(head, card.head(name), dict(table[name])) if table.get(name) else head
         for name, head in prediction.heads.items()
     }
     return replace(prediction, heads=heads)
@@ -67,7 +67,7 @@ def _merge(scores: Mapping[str, float], names: dict[str, str], task: str) -> dic
     merged: dict[str, float] = {}
     for label, score in scores.items():
         user, before = names.get(label, label), merged.get(names.get(label, label), 0.0)
-        merged[user] = round(before + score, 4) if task == "multiclass" else max(before, score)
+        merged[user] = round(min(1.0, before + score), 4) if task == "multiclass" else max(before, score)
     return merged
 
 

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -68,8 +69,9 @@ def predict_files(
                 return
             yield waiting.popleft().result()
     finally:
-        crew.close()
+        crew.stop()
         executor.shutdown(wait=True, cancel_futures=True)
+        crew.reap()
 
 
 @dataclass(slots=True)
@@ -92,6 +94,7 @@ class _Crew:
             self._mine.worker = None
             with self._lock:
                 self._all.discard(worker)
+            worker.reap()
         return result
 
     def _start(self) -> _Worker:
@@ -103,11 +106,17 @@ class _Crew:
         worker.set_up(self.models, self.options)
         return worker
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """End all workers; threads that wait for one get its end as an answer."""
         with self._lock:
             self._closed = True
             for worker in self._all:
                 worker.kill()
+
+    def reap(self) -> None:
+        """Wait for the workers' ends, so that none is left behind as a zombie; no thread uses them any more."""
+        for worker in self._all:
+            worker.reap()
 
 
 class _Worker:
@@ -120,7 +129,7 @@ class _Worker:
         self._timed_out = False
         self.ended = False
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            [sys.executable, "-P", "-c", code],  # -P: modules in the user's current folder are not ours to import
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if os.environ.get("EARMARK_DEBUG") else subprocess.DEVNULL,
@@ -147,6 +156,14 @@ class _Worker:
     def kill(self) -> None:
         self.ended = True
         self._process.kill()
+
+    def reap(self) -> None:
+        """Wait for the end of the killed process and close its pipes."""
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):  # what was not sent has no reader any more
+                if pipe is not None:
+                    pipe.close()
 
     def _exchange(self, message: object, timeout: float) -> tuple[str, Any]:
         """Send a message and wait for what is not a sign of life; ``gone`` where the process ended.

@@ -99,6 +99,22 @@ class Tagger:
         prediction = self._said(name, raw, times, options)
         return replace(prediction, seconds=about.seconds, warning=about.warning)
 
+    def see(self, track: str | os.PathLike[str]) -> Array:
+        """What the network gets of a file by the card's plan: (clips, frames, bands).
+
+        Raises:
+            AudioError: The file cannot be heard.
+            ModelError: A file of the other kind: audio for a model of pictures.
+        """
+        views = self._views(track, None, self.options, Hearing())
+        return np.stack([view.spectrogram for view in views])
+
+    def embed_clips(self, track: str | os.PathLike[str]) -> Array:
+        """Embeddings of the clips of a file, (clips, dimensions), to train heads on; raises as :meth:`see`."""
+        clips = self.see(track)
+        batches = [clips[start : start + _BATCH] for start in range(0, len(clips), _BATCH)]
+        return np.concatenate([self.network.run(batch, ["embedding"])["embedding"] for batch in batches])
+
     @property
     def frontend(self) -> Frontend:
         """Waveform to spectrogram.

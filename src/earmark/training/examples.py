@@ -32,6 +32,7 @@ class Examples:
         truth: (tracks,) index of the label or the number; multi-label (tracks, labels) 0, 1 or NaN.
         group: (tracks,) a number an artist.
         balance: Whether rare labels weigh more.
+        offset: (clips, labels) raw scores that are there already and are added to; None where there are none.
     """
 
     task: Task
@@ -41,6 +42,7 @@ class Examples:
     truth: Double
     group: NDArray[np.intp]
     balance: bool = False
+    offset: Double | None = None
 
     @property
     def clip_truth(self) -> Double:
@@ -61,7 +63,9 @@ class Examples:
         kept = tracks[self.owner]
         renumbered = np.cumsum(tracks) - 1
         owner = renumbered[self.owner[kept]]
-        return replace(self, clips=self.clips[kept], owner=owner, truth=self.truth[tracks], group=self.group[tracks])
+        offset = None if self.offset is None else self.offset[kept]
+        group, truth = self.group[tracks], self.truth[tracks]
+        return replace(self, clips=self.clips[kept], owner=owner, truth=truth, group=group, offset=offset)
 
     def loss_weights(self) -> Double:
         """Weights that add up to 1 a score: (clips,); multi-label (clips, labels), 0 where not labelled.
@@ -130,9 +134,16 @@ def pooled(raw: NDArray[np.floating], owner: NDArray[np.intp], head: HeadCard, p
 
 
 def log_loss(examples: Examples, raw: NDArray[np.floating]) -> float:
-    """Loss of the tracks, summed: cross-entropy of the mean probability; of a number the squared error."""
+    """Loss of the tracks, summed: cross-entropy of the mean probability; of a number the squared error.
+
+    Args:
+        examples: The truth.
+        raw: (clips, labels) scores, to which the examples' offset is added.
+    """
     if not len(examples.truth):
         return 0.0
+    if examples.offset is not None:
+        raw = raw + examples.offset
     scores = pooled(raw, examples.owner, HeadCard("", examples.task), "mean")
     truth = examples.truth
     if examples.task == "regression":

@@ -64,21 +64,21 @@ def scaling_of(examples: Examples) -> Scaling:
     return Scaling(centre, np.where(deviation > 1e-6 * max(1e-12, deviation.max(initial=0)), deviation, 1.0))
 
 
-def fit_linear(examples: Examples, seed: int, strengths: Sequence[float] = STRENGTHS) -> Linear:
-    """A linear head.
+def fit_linear(examples: Examples, seed: int, fixed: int = 0) -> Linear:
+    """A linear head, or (``examples.offset``) a linear addition to scores that are there.
 
     Args:
         examples: Embeddings with the truth of one head.
-        seed: Of the folds.
-        strengths: To choose from, the strongest first; one is taken as it is.
+        seed: Of the folds that choose the strength.
+        fixed: The first labels, to whose scores nothing is added.
 
     Returns:
         Raw scores of embeddings as they are, not standardised.
     """
     scaling = scaling_of(examples)
     scaled = examples.replaced(scaling.apply(examples.clips))
-    strength = _choose(scaled, seed, strengths) if len(strengths) > 1 else strengths[0]
-    return scaling.fold(_solve(scaled, [s for s in strengths if s >= strength])[-1])
+    strength = _choose(scaled, seed, fixed)
+    return scaling.fold(_solve(scaled, [s for s in STRENGTHS if s >= strength], fixed)[-1])
 
 
 def fit_prototypes(examples: Examples, seed: int) -> tuple[Scaling, Double, float, Double]:
@@ -121,21 +121,21 @@ def _means(examples: Examples) -> tuple[Double, Double]:
     return direction, (without**2).sum(1) - (with_it**2).sum(1) + (direction**2).sum(1)
 
 
-def _choose(examples: Examples, seed: int, strengths: Sequence[float]) -> float:
+def _choose(examples: Examples, seed: int, fixed: int) -> float:
     """The strength with the least loss on tracks of groups that were set aside."""
-    losses = np.zeros(len(strengths))
+    losses = np.zeros(len(STRENGTHS))
     for held in group_folds(examples, FOLDS, seed):
         judged = examples.subset(held)
-        for i, linear in enumerate(_solve(examples.subset(~held), strengths)):
+        for i, linear in enumerate(_solve(examples.subset(~held), STRENGTHS, fixed)):
             losses[i] += log_loss(judged, linear(judged.clips))
-    return strengths[int(losses.argmin())]
+    return STRENGTHS[int(losses.argmin())]
 
 
-def _solve(examples: Examples, strengths: Sequence[float]) -> list[Linear]:
+def _solve(examples: Examples, strengths: Sequence[float], fixed: int) -> list[Linear]:
     """Solutions for falling strengths, each the start of the next."""
     if examples.task == "regression":
         return [_ridge(examples, strength) for strength in strengths]
-    loss = _Loss(examples)
+    loss = _Loss(examples, fixed)
     start = loss.begin()
     found = []
     for strength in strengths:
@@ -163,7 +163,8 @@ def _ridge(examples: Examples, strength: float) -> Linear:
 class _Loss:
     """Mean cross-entropy of the clips and its gradient, by the flat weights and biases."""
 
-    def __init__(self, examples: Examples) -> None:
+    def __init__(self, examples: Examples, fixed: int) -> None:
+        self._fixed, self._offset = fixed, 0.0 if examples.offset is None else examples.offset
         self._clips = np.ascontiguousarray(examples.clips, np.float32)
         self._labels, self._features = examples.labels, examples.clips.shape[1]
         self._task: Task = examples.task
@@ -179,6 +180,7 @@ class _Loss:
         weights = self._weights if self._weights.ndim == 2 else self._weights[:, None]
         share = np.clip((weights * self._target).sum(0) / np.maximum(weights.sum(0), 1e-12), 1e-3, 1 - 1e-3)
         bias = np.log(share) if self._task == "multiclass" else np.log(share / (1 - share))
+        bias[: self._fixed] = 0.0
         return np.concatenate([np.zeros(self._labels * self._features), bias])
 
     def linear(self, flat: Double) -> Linear:
@@ -188,7 +190,7 @@ class _Loss:
 
     def __call__(self, flat: Double, strength: float) -> tuple[float, Double]:
         linear = self.linear(flat)
-        raw = (self._clips @ linear.weight.T.astype(np.float32)).astype(np.float64) + linear.bias
+        raw = (self._clips @ linear.weight.T.astype(np.float32)).astype(np.float64) + linear.bias + self._offset
         if self._task == "multiclass":
             raw -= raw.max(1, keepdims=True)
             total = np.exp(raw).sum(1, keepdims=True)
@@ -197,6 +199,7 @@ class _Loss:
         else:
             loss = float((self._weights * (np.logaddexp(0, raw) - raw * self._target)).sum())
             slope = (0.5 * (1 + np.tanh(0.5 * raw)) - self._target) * self._weights
+        slope[:, : self._fixed] = 0.0
         gradient = (slope.T.astype(np.float32) @ self._clips).astype(np.float64) + strength * linear.weight
         loss += 0.5 * strength * float((linear.weight**2).sum())
         return loss, np.concatenate([gradient.ravel(), slope.sum(0)])
