@@ -31,6 +31,7 @@ MIN_SECONDS = 0.1
 """A track shorter than this is a failure (``too-short``)."""
 
 _BLOCK_SECONDS = 10.0  # decoded at a time, so that a three-hour file costs no more memory than a three-minute one
+_SMALL_BLOCK = 1024  # samples
 _UNKNOWN_FORMAT = (1, 7)  # libsndfile's codes for "not my format"; 7 is what its mp3 reader says of other files
 _UNKNOWN_LENGTH = 2**53
 _RATES = range(100, 6_000_001)  # Hz; a header outside lies
@@ -198,7 +199,7 @@ def _worst(name: str, refusals: list[AudioError]) -> AudioError:
 
 @dataclass(slots=True)
 class _Soundfile:
-    """libsndfile: wav, aiff, flac, ogg, opus, mp3 and rarer ones; seeks are exact to the sample."""
+    """libsndfile: wav, aiff, flac, ogg, opus, mp3 and rarer ones; seeks are exact to the sample (Vorbis: to 10 ms)."""
 
     rate: int
     seconds: float
@@ -220,22 +221,25 @@ class _Soundfile:
         self.seconds = frames / self.rate
 
     def blocks(self, start: float, seconds: float | None) -> Iterator[Array]:
-        left = None if seconds is None else round(seconds * self.rate)
-        size = int(_BLOCK_SECONDS * self.rate)
-        try:
-            self._file.seek(round(max(0.0, start) * self.rate))
-        except (soundfile.SoundFileError, RuntimeError):
-            return  # past the end of a file whose header lies
-        while left is None or left > 0:
+        position = round(max(0.0, start) * self.rate)
+        end = None if seconds is None else position + round(seconds * self.rate)
+        size, sought = int(_BLOCK_SECONDS * self.rate), False
+        while end is None or position < end:
             try:
-                block = self._file.read(size if left is None else min(size, left), "float32", always_2d=True)
+                if not sought:
+                    self._file.seek(position)
+                block = self._file.read(size if end is None else min(size, end - position), "float32", always_2d=True)
             except (soundfile.SoundFileError, RuntimeError) as error:
-                self.damaged = f"decoding broke off: {_plain(error)}"
-                return
+                if size <= _SMALL_BLOCK:
+                    self.damaged = f"decoding broke off: {_plain(error)}"
+                    return
+                # All of a block is lost that runs into the damage: take what is before it in smaller ones.
+                size, sought = max(_SMALL_BLOCK, size // 8), False
+                continue
             if not len(block):
                 return
             yield _mono(block, axis=1)
-            left = None if left is None else left - len(block)
+            position, sought = position + len(block), True
 
     def close(self) -> None:
         self._file.close()
