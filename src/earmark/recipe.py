@@ -78,12 +78,14 @@ class HeadDesign:
         batch_norm: Whether the hidden layers have it.
         ensemble: Further classifiers on the same embedding whose mean is the answer: ``linear``, ``prototype``,
             ``mlp-WIDTH`` (``mlp-256``), each with a seed of its own; empty for the one above.
+        mean: Of an ensemble: of its members' probabilities (``mean``), or of their logarithms (``mean-log``).
     """
 
     hidden: tuple[int, ...] = ()
     dropout: float = 0.0
     batch_norm: bool = True
     ensemble: tuple[str, ...] = ()
+    mean: Literal["mean", "mean-log"] = "mean-log"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
+from earmark.evaluation.answers import Heard, answers_of
+from earmark.evaluation.evaluate import Evaluation
+from earmark.evaluation.scores import score_head
 from earmark.inference.records import HeadPrediction, Prediction
 from earmark.model.card import Card, HeadCard
 from earmark.recipe import ClipPlan
@@ -78,3 +81,11 @@ def genre_model(skill=2.0, tracks=120, seed=0, **options):
         prediction(t, {"genre": multiclass(head, p)}, facts.id) for t, p in zip(data.tracks, scores, strict=True)
     ]
     return facts, data, results
+
+
+def made_evaluation(facts, data, results):
+    heads = {head.name: answers_of([Heard(facts, results)], data, head.name) for head in data.heads}
+    return Evaluation(
+        model=facts.id, cards=(facts,), dataset=data.name, part="test", group_by=data.group_by, left_out=0,
+        answers=heads, figures={name: score_head(head, 50) for name, head in heads.items()},
+    )  # fmt: skip

@@ -13,7 +13,6 @@ import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from earmark.cli import console, settings
@@ -63,7 +62,7 @@ _PURPOSES = {
 _FORMATS = (
     ("wav", "WAV", "pcm_s16le"), ("aiff", "AIFF", "pcm_s16be"), ("flac", "FLAC", "flac"), ("mp3", "MP3", "mp3"),
     ("ogg vorbis", "OGG", "vorbis"), ("opus", "OPUS", "opus"), ("aac (m4a)", None, "aac"), ("alac (m4a)", None, "alac"),
-    ("wma", None, "wmav2"), ("ape", None, "ape"), ("wavpack", None, "wavpack"), ("musepack", None, "musepack8"),
+    ("wma", None, "wmav2"), ("ape", None, "ape"), ("wavpack", None, "wavpack"), ("musepack", None, "mpc8"),
     ("tta", None, "tta"), ("dsd", None, "dsd_lsbf"), ("ac3", None, "ac3"),
 )  # fmt: skip
 
@@ -78,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     codes = _CODES | {name: code for parts in _EXTRAS.values() for name, code in parts.items()}
     with ThreadPoolExecutor(4) as tries:
         found = dict(zip(codes, tries.map(_tried, codes, codes.values()), strict=True))
-    facts = {
+    facts: dict[str, Any] = {
         "python": f"{platform.python_version()} on {platform.platform(terse=True)}",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "libraries": {name: found[name] for name in _CODES},
@@ -135,7 +134,7 @@ def _extra(extra: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _devices(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Listening runs on the processor; training on a graphics card too."""
-    cards = found["torch"].get("cuda", [])
+    cards = found.get("torch", {}).get("cuda", [])
     return {"listening": ["cpu"], "training": ["cpu", *(f"cuda: {card}" for card in cards)]}
 
 
@@ -169,7 +168,9 @@ def _advice(facts: dict[str, Any]) -> list[str]:
 
 def _print(facts: dict[str, Any], advice: list[str]) -> None:
     rows = [("python", "works", facts["python"]), ("cores", "works", f"{facts['cores']} files are heard at a time")]
-    rows += [(name, _word(fact), fact.get("version") or fact.get("why", "")) for name, fact in facts["libraries"].items()]
+    rows += [
+        (name, _word(fact), fact.get("version") or fact.get("why", "")) for name, fact in facts["libraries"].items()
+    ]
     rows += [
         (f"reads {kind}", "works" if readers else "no", " or ".join(readers) or "no decoder")
         for kind, readers in facts["decoders"].items()

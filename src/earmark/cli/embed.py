@@ -74,7 +74,7 @@ def _record(result: Prediction | Failure) -> Record:
 
 def _count(part: Part, tally: hearing.Tally) -> list[Record]:
     """The failures; all are counted."""
-    failures = []
+    failures: list[Record] = []
     for record in part.records():
         tally.add(record)
         if "error" in record:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import sys
 from typing import Any
 
 from earmark.cli import console
-from earmark.errors import EarmarkError, MissingExtra
+from earmark.errors import EarmarkError, MissingExtra, UnknownName
 
 HELP = "list the recipes, or print one"
 
@@ -65,14 +66,13 @@ def _parameters(recipe: Any) -> int | None:
     if importlib.util.find_spec("torch") is None:
         return None
     try:
-        from earmark.training.backbones import build
-
+        build = importlib.import_module("earmark.training.backbones").build
         frontend, clip = recipe.frontend, recipe.clip
         frames = frontend.frames(round(clip.seconds * frontend.sample_rate))
         network = build(recipe.backbone.name, frames, frontend.bands, recipe.backbone.options)
-    except (ImportError, MissingExtra):
+    except (ImportError, MissingExtra, UnknownName):  # unknown: the network of a trained model, whichever it is
         return None
-    return sum(parameter.numel() for parameter in network.parameters())
+    return sum(int(parameter.numel()) for parameter in network.parameters())
 
 
 def _count(parameters: int | None) -> str:

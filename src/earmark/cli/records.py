@@ -87,7 +87,7 @@ def _csv_row(cells: Iterable[str]) -> bytes:
 
 
 def _quoted(cell: str) -> str:
-    r"""As RFC 4180 has it; Python's own writer leaves a lone ``\r`` bare, and its reader takes that for a line's end."""
+    r"""As RFC 4180 has it; Python's own writer leaves a lone ``\r`` bare, and its reader ends the line there."""
     if cell.isalnum() or not any(mark in cell for mark in ',"\r\n'):
         return cell
     return '"' + cell.replace('"', '""') + '"'

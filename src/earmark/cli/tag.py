@@ -98,8 +98,8 @@ class _Job:
         return self._end(progress, part.kept)
 
     def _fill(self, part: Part, progress: Progress) -> None:
-        for record in part.records():
-            self._tally.add(record)
+        for kept in part.records():
+            self._tally.add(kept)
         try:
             with closing(self._results(part.kept, progress)) as results:
                 for record in results:

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from earmark.audio.decode import load
 from earmark.datasets.images import read_image
 from earmark.errors import StorageError
-from earmark.features import Frontend, spectrogram
+from earmark.features.frontend import Frontend
+from earmark.features.spectrogram import spectrogram
 from earmark.recipe import ClipPlan
 
 __all__ = [

@@ -28,12 +28,16 @@ def check_trainable(
         Notices.
 
     Raises:
-        DatasetError: No labelled track, one class only, a class with one track, a class of one artist, or a number
-            that never changes; names head, class and track.
+        DatasetError: No train part, no labelled track, one class only, a class with one track, a class of one artist,
+            or a number that never changes; names head, class and track.
         UnknownName: A head that the data set does not have.
     """
     known = {spec.name: spec for spec in dataset.heads}
     notices: list[str] = []
+    if dataset.has_split:
+        if all(track.part != "train" for track in dataset.tracks):
+            raise DatasetError(f"{dataset.name}: its own split has no train part: it can be judged on, not learnt from")
+        dataset = dataset.subset([i for i, track in enumerate(dataset.tracks) if track.part])
     for name in heads if heads is not None else known:
         if name not in known:
             raise UnknownName("head", name, known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def _contradictions(plan: HeadPlan, at: str) -> None:
 
 
 def check_label(label: str, where: str) -> str:
-    """The label, if it can be one.
+    """The label, if it can be one; composed (NFC), so that it is the same word from every file system.
 
     Raises:
         DatasetError: Too long, or with control characters.
@@ -148,7 +149,7 @@ def check_label(label: str, where: str) -> str:
         raise DatasetError(f"{where}: a label of {len(label)} characters, {label[:30]!r}...; {MAX_LABEL} at most")
     if any(ord(character) < 32 for character in label):
         raise DatasetError(f"{where}: the label {label[:40]!r} holds a line break or control character")
-    return label
+    return unicodedata.normalize("NFC", label)
 
 
 def read_head(plan: HeadPlan, cells: Cells, where: Callable[[int], str], key: str) -> tuple[HeadSpec, list[Label]]:
@@ -178,8 +179,8 @@ def read_head(plan: HeadPlan, cells: Cells, where: Callable[[int], str], key: st
     if plan.task == "multilabel":
         return _several(plan, texts, where)
     _no_numbers(texts, where, column, key)
-    labels: list[Label] = [check_label(text, where(i)) if text else None for i, text in enumerate(texts)]
-    return HeadSpec(plan.name, "multiclass", _vocabulary(plan, [(t,) if t else () for t in texts], where)), labels
+    named = [(check_label(text, where(i)),) if text else () for i, text in enumerate(texts)]
+    return HeadSpec(plan.name, "multiclass", _vocabulary(plan, named, where)), [(*name, None)[0] for name in named]
 
 
 def _from_columns(plan: HeadPlan, cells: Cells, where: Callable[[int], str], key: str) -> tuple[HeadSpec, list[Label]]:

@@ -41,7 +41,7 @@ def choose(
 
     A data set's own parts count; ``test`` is ``valid`` where it has no test rows. Where it assigns none, the parts are
     those that the models' ``split.tsv`` gives its tracks, and tracks that no model knows count as test. Training tracks
-    are those of ``train``, and of ``valid`` too (they chose the epoch and the thresholds), unless ``valid`` is asked for.
+    are those of ``train``, and of ``valid`` too (they chose the epoch and the thresholds) unless ``valid`` is asked.
 
     Args:
         dataset: What is to be scored on.

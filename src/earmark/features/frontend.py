@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Frontend"]
+__all__ = ["Frontend", "sox_windows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Frontend:
 
     Attributes:
         kind: ``mel``: short-time Fourier transform through a mel filterbank. ``sox``: the monochrome linear
-            picture of ``sox ... spectrogram -m -r``, grey steps 0..249 of 120 dB, without the row of 0 Hz.
+            picture of ``sox ... spectrogram -m -r``, grey steps 0..250 over 120 dB, without the row of 0 Hz.
             ``image``: PNG spectrograms as they are, grey 0..255; a model with it refuses audio, and where the
             columns' length is unknown ``sample_rate`` and ``hop_length`` are 1: a column counts as a second.
         sample_rate: Hz of the waveform that it takes.
@@ -55,6 +55,10 @@ class Frontend:
 
     def frames(self, samples: int) -> int:
         """Number of frames of a waveform of that many samples."""
+        if self.kind == "sox":
+            step, windows = sox_windows(self)
+            begun = -(-((samples + step // 2) // step) // windows)
+            return min(begun, max(1, (samples + self.hop_length // 2) // self.hop_length))
         if self.centre:
             return 1 + samples // self.hop_length
         return max(0, 1 + (samples - self.win_length) // self.hop_length)
@@ -63,3 +67,9 @@ class Frontend:
     def frames_per_second(self) -> float:
         """Frames a second."""
         return self.sample_rate / self.hop_length
+
+
+def sox_windows(frontend: Frontend) -> tuple[int, int]:
+    """SoX's samples from window to window, and windows a column: as many as let Hann windows overlap by half."""
+    windows = -(-frontend.hop_length // (frontend.n_fft // 2))
+    return int(frontend.hop_length / windows + 0.5), windows

@@ -13,8 +13,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from earmark.features.frontend import Frontend
+from earmark.features.sox import sox_picture
 
-__all__ = ["mel_filterbank", "spectrogram"]
+__all__ = ["mel_filterbank", "relate_to_peak", "spectrogram"]
 
 Array = NDArray[np.float32]
 
@@ -35,10 +36,12 @@ def spectrogram(waveform: Array, frontend: Frontend) -> Array:
     Raises:
         ValueError: The waveform is not one-dimensional, or the frontend takes images.
     """
-    if frontend.kind != "mel":
-        raise ValueError(f"a frontend of kind {frontend.kind!r} does not take a waveform")
+    if frontend.kind == "image":
+        raise ValueError("a frontend of kind 'image' does not take a waveform")
     if waveform.ndim != 1:
         raise ValueError(f"waveform: expected (samples,), got shape {waveform.shape}")
+    if frontend.kind == "sox":
+        return sox_picture(waveform, frontend)
     mel = np.empty((frontend.frames(len(waveform)), frontend.bands), np.float32)
     if len(mel):
         _mel_power(_padded(waveform, frontend), frontend, mel)
@@ -57,6 +60,20 @@ def mel_filterbank(frontend: Frontend) -> Array:
     if frontend.mel_norm:
         filters *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
     return filters.astype(np.float32)
+
+
+def relate_to_peak(decibels: Array, frontend: Frontend) -> Array:
+    """Apply ``range_db`` and ``relative`` to a clip (frames, bands) of plain decibels, in place.
+
+    A clip cut from a longer spectrogram has a maximum of its own: training cuts first and relates afterwards.
+    """
+    if frontend.kind == "mel" and frontend.log == "db" and decibels.size and (frontend.relative or frontend.range_db):
+        peak = decibels.max()
+        if frontend.range_db:
+            np.maximum(decibels, peak - np.float32(frontend.range_db), out=decibels)
+        if frontend.relative:
+            decibels -= peak
+    return decibels
 
 
 def _padded(waveform: Array, frontend: Frontend) -> Array:
@@ -111,13 +128,7 @@ def _logarithm(mel: Array, frontend: Frontend) -> Array:
         return mel
     np.log10(np.maximum(mel, np.float32(frontend.floor), out=mel), out=mel)
     mel *= 10.0 if frontend.power == 2 else 20.0
-    if len(mel) and (frontend.relative or frontend.range_db):
-        peak = mel.max()
-        if frontend.range_db:
-            np.maximum(mel, peak - np.float32(frontend.range_db), out=mel)
-        if frontend.relative:
-            mel -= peak
-    return mel
+    return relate_to_peak(mel, frontend)
 
 
 # Slaney's Auditory Toolbox: linear below 1 kHz (200/3 Hz a mel), logarithmic above.

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from earmark.audio.decode import MIN_SECONDS, clean, resample
 from earmark.audio.excerpts import Hearing, fit, hear, starts
 from earmark.errors import AudioError
-from earmark.features import Frontend, spectrogram
+from earmark.features.frontend import Frontend
+from earmark.features.spectrogram import spectrogram
 from earmark.recipe import ClipPlan
 
 __all__ = ["View", "checked", "see_audio", "see_image", "see_waveform"]

@@ -25,7 +25,7 @@ from earmark.model.folder import check_files, find_model
 from earmark.model.network import Network
 
 if TYPE_CHECKING:
-    from earmark.features import Frontend
+    from earmark.features.frontend import Frontend
 
 __all__ = ["Tagger", "load_model"]
 
@@ -98,6 +98,22 @@ class Tagger:
         raw, times = self._run(self._views(track, sample_rate, options, about), options, progress)
         prediction = self._said(name, raw, times, options)
         return replace(prediction, seconds=about.seconds, warning=about.warning)
+
+    def see(self, track: str | os.PathLike[str]) -> Array:
+        """What the network gets of a file by the card's plan: (clips, frames, bands).
+
+        Raises:
+            AudioError: The file cannot be heard.
+            ModelError: A file of the other kind: audio for a model of pictures.
+        """
+        views = self._views(track, None, self.options, Hearing())
+        return np.stack([view.spectrogram for view in views])
+
+    def embed_clips(self, track: str | os.PathLike[str]) -> Array:
+        """Embeddings of the clips of a file, (clips, dimensions), to train heads on; raises as :meth:`see`."""
+        clips = self.see(track)
+        batches = [clips[start : start + _BATCH] for start in range(0, len(clips), _BATCH)]
+        return np.concatenate([self.network.run(batch, ["embedding"])["embedding"] for batch in batches])
 
     @property
     def frontend(self) -> Frontend:

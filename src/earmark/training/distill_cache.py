@@ -6,12 +6,13 @@ run goes on where it stopped. Its name is the hash of everything that decides it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,8 +22,10 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
+from earmark.audio.decode import load as load_audio
 from earmark.errors import AudioError, StorageError
 from earmark.features.frontend import Frontend
+from earmark.features.spectrogram import spectrogram
 from earmark.training.copies import Chances, changed
 from earmark.training.teachers import Teacher, load_teacher
 
@@ -95,12 +98,6 @@ class Heard:
     copy: NDArray[np.int64]
 
 
-Reader = Callable[[str, float, float, int], Array]
-"""(path, start, seconds, sample rate) to a mono waveform; raises AudioError."""
-Seer = Callable[[Array, Frontend], Array]
-"""Waveform to spectrogram (frames, bands)."""
-
-
 def cache_folder(design: CacheDesign, root: Path) -> Path:
     """Where the cache of a design lies: a folder below ``root`` named after its hash."""
     facts = asdict(design) | {
@@ -130,9 +127,9 @@ def _shard_file(folder: Path, copy: int, shard: int) -> Path:
 class _Worker:
     """One process: its teachers, loaded once."""
 
-    def __init__(self, design: CacheDesign, folder: Path, read: Reader, see: Seer) -> None:
+    def __init__(self, design: CacheDesign, folder: Path) -> None:
         torch.set_num_threads(1)
-        self.design, self.folder, self.read, self.see = design, folder, read, see
+        self.design, self.folder = design, folder
         self.teachers: list[Teacher] = [
             load_teacher(kind, Path(file), mixed_precision=design.mixed_precision)
             for kind, file in sorted(design.teachers.items())
@@ -141,7 +138,7 @@ class _Worker:
     def sound(self, index: int, copy: int) -> Array:
         """A piece at the studio's sample rate, changed unless the copy is 0."""
         piece = self.design.pieces[index]
-        waveform = self.read(piece.path, piece.start, piece.seconds, STUDIO_RATE)
+        waveform = _read(piece)
         if copy == 0:
             return waveform
         rng = np.random.default_rng([self.design.seed, copy, index])
@@ -149,10 +146,8 @@ class _Worker:
         pool = [i for i, p in enumerate(self.design.pieces) if p.pool == piece.pool]
         partner = self.design.pieces[pool[int(rng.integers(len(pool)))]]
         if rng.random() < chances.mix:
-            try:
-                other = self.read(partner.path, partner.start, partner.seconds, STUDIO_RATE)
-            except AudioError:
-                pass
+            with contextlib.suppress(AudioError):
+                other = _read(partner)
         sure = Chances(**(asdict(chances) | {"mix": 1.0}))
         return changed(waveform, other, STUDIO_RATE, rng, sure)
 
@@ -169,7 +164,7 @@ class _Worker:
         rows = min(len(series) for series, _ in answers)
         series = np.concatenate([series[:rows] for series, _ in answers], 1)
         tags = np.concatenate([tags for _, tags in answers])
-        return self.see(rates[self.design.frontend.sample_rate], self.design.frontend), series, tags
+        return spectrogram(rates[self.design.frontend.sample_rate], self.design.frontend), series, tags
 
     def write(self, copy: int, shard: int) -> int:
         """Write one shard; the number of pieces that could not be read."""
@@ -195,6 +190,10 @@ class _Worker:
         return len(found) - len(good)
 
 
+def _read(piece: Piece) -> Array:
+    return load_audio(piece.path, STUDIO_RATE, start=piece.start, seconds=piece.seconds)
+
+
 def _stack(arrays: Sequence[Array], width: int) -> NDArray[np.float16]:
     return np.concatenate([*arrays, np.zeros((0, width), np.float32)]).astype(np.float16)
 
@@ -202,30 +201,21 @@ def _stack(arrays: Sequence[Array], width: int) -> NDArray[np.float16]:
 _WORKER: list[_Worker] = []
 
 
-def _start(design: CacheDesign, folder: Path, read: Reader, see: Seer) -> None:
-    _WORKER[:] = [_Worker(design, folder, read, see)]
+def _start(design: CacheDesign, folder: Path) -> None:
+    _WORKER[:] = [_Worker(design, folder)]
 
 
 def _write(copy: int, shard: int) -> int:
     return _WORKER[0].write(copy, shard)
 
 
-@dataclass(frozen=True, slots=True)
-class Senses:
-    """How pieces are read and seen; both are functions of a module, so that a spawned process finds them."""
-
-    read: Reader
-    see: Seer
-
-
-def fill(design: CacheDesign, folder: Path, copies: Sequence[int], senses: Senses, jobs: int = 1) -> Iterator[tuple[int, int]]:
+def fill(design: CacheDesign, folder: Path, copies: Sequence[int], jobs: int = 1) -> Iterator[tuple[int, int]]:
     """Compute the shards that are missing.
 
     Args:
         design: What to compute.
         folder: Of :func:`cache_folder`.
         copies: Numbers of the copies; 0 is the unchanged sound.
-        senses: How to read and see.
         jobs: Processes.
 
     Yields:
@@ -250,8 +240,7 @@ def fill(design: CacheDesign, folder: Path, copies: Sequence[int], senses: Sense
             "use fewer copies or another --cache"
         )
     context = multiprocessing.get_context("spawn")
-    arguments = (design, folder, senses.read, senses.see)
-    with ProcessPoolExecutor(jobs, context, initializer=_start, initargs=arguments) as pool:
+    with ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(design, folder)) as pool:
         futures = [pool.submit(_write, copy, shard) for copy, shard in missing]
         for done, future in enumerate(as_completed(futures), 1):
             yield len(missing) - done, future.result()

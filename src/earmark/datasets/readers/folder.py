@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def load(root: Path, *, levels: list[str] | None = None, heads: Mapping[str, Any
 
 
 def _files(root: Path) -> tuple[list[Path], Any]:
-    entries = list(walk([root]))
+    hidden = re.compile(r"[\\/]\.")  # of systems and programs: .Trash, .git
+    entries = [entry for entry in walk([root]) if not hidden.search(entry.path[len(str(root)) :])]
     audio = [Path(entry.path) for entry in entries if entry.audio and entry.error is None]
     if audio:
         return audio, "audio"

@@ -90,7 +90,7 @@ def _ids(file: Path) -> list[tuple[int, list[str]]]:
         raise DatasetError(f"{file}: the list cannot be read: {error}") from error
     found = []
     for number, line in enumerate(lines, 1):
-        ids = [match[0] for match in _ID.finditer(line.replace("/", " ").replace("\\", " "))]
+        ids = [match[0] for match in _ID.finditer(line)]
         if not ids and line.strip().isdecimal() and 1 <= int(line) <= 100 * len(GENRES):
             genre, index = divmod(int(line) - 1, 100)
             ids = [f"{GENRES[genre]}.{index:05d}"]

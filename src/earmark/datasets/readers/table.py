@@ -70,7 +70,8 @@ def _paths(rows: Table) -> tuple[list[str], list[Path], Literal["audio", "images
     for i, cell in enumerate(rows.column("path")):
         if not cell:
             raise DatasetError(f"{rows.where(i)}: the path is empty")
-        name = PurePosixPath(cell.replace("\\", "/")).as_posix()
+        # Tables from Windows; but elsewhere a backslash may be part of a name.
+        name = PurePosixPath(cell if (folder / cell).is_file() else cell.replace("\\", "/")).as_posix()
         if name in first:
             raise DatasetError(f"{rows.where(i)}: the path {name!r} stands in line {rows.lines[first[name]]} already")
         first[name] = i

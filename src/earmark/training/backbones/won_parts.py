@@ -49,7 +49,9 @@ class WonMel(nn.Module):
     def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Power spectrum (reflected at both ends) through the filters, 10 log10, floor 1e-10."""
         window = self.spectrogram.window
-        spectrum = torch.stft(waveforms, N_FFT, HOP, window=window, center=True, pad_mode="reflect", return_complex=True)
+        spectrum = torch.stft(
+            waveforms, N_FFT, HOP, window=window, center=True, pad_mode="reflect", return_complex=True
+        )
         power = spectrum.real.square() + spectrum.imag.square()
         mel = power.transpose(1, 2) @ self.mel_scale.fb
         return 10.0 * torch.log10(mel.clamp(min=1e-10))

@@ -1,0 +1,215 @@
+"""The cache: a second run decodes nothing, a killed run leaves nothing half-written, a full disk is one clear error."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earmark.audio.decode import load
+from earmark.datasets import cache, load_dataset
+from earmark.datasets.cache import (
+    bytes_per_hour,
+    cache_folder,
+    check_space,
+    feature_store,
+    load_features,
+    open_store,
+)
+from earmark.datasets.contents import FileIndex, content_hash, track_hashes
+from earmark.errors import AudioError, StorageError
+from earmark.features.frontend import Frontend
+from earmark.features.spectrogram import spectrogram
+from earmark.recipe import ClipPlan
+from made_corpora import write_tone
+
+KEY = "ab" * 16
+
+
+def test_arrays_come_back_memory_mapped(tmp_path):
+    store = open_store("embeddings", {"model": "x"}, "float32", tmp_path)
+    assert store.get(KEY) is None and KEY not in store
+    made = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    store.put(KEY, made)
+    found = store.get(KEY)
+    assert isinstance(found, np.memmap) and not found.flags.writeable and KEY in store
+    np.testing.assert_array_equal(found, made)
+    assert store.get_or_put(KEY, lambda: pytest.fail("computed again")).shape == (5, 3)
+
+
+def test_what_makes_the_arrays_keeps_them_apart(tmp_path):
+    """Another front end, clip plan or format never answers for this one; a plan's pooling does not matter."""
+    frontend = Frontend()
+    folders = [
+        feature_store(frontend, None, tmp_path).folder,
+        feature_store(replace(frontend, bands=64), None, tmp_path).folder,
+        feature_store(frontend, ClipPlan(), tmp_path).folder,
+        feature_store(frontend, ClipPlan(seconds=3.0), tmp_path).folder,
+    ]
+    assert len(set(folders)) == 4
+    assert feature_store(frontend, ClipPlan(pooling="mean-log"), tmp_path).folder == folders[2]
+    assert '"bands": 64' in (folders[1] / "made-by.json").read_text()
+
+
+def test_spectrograms_in_decibels_are_halved_on_disk(tmp_path):
+    """float16 costs less than a twentieth of a decibel; logarithms and images keep what they need."""
+    frontend = Frontend()
+    store = feature_store(frontend, None, tmp_path)
+    file = write_tone(tmp_path / "a.wav", seconds=2.0)
+    stored = load_features(file, KEY, frontend, store)
+    exact = spectrogram(load(file, frontend.sample_rate), frontend)
+    assert stored.dtype == np.float16 and np.abs(stored.astype(np.float32) - exact).max() < 0.05
+    assert feature_store(replace(frontend, log="ln"), None, tmp_path).dtype == np.float32
+    assert feature_store(replace(frontend, kind="image"), None, tmp_path).dtype == np.uint8
+    assert bytes_per_hour(frontend) == 50 * 3600 * 96 * 2
+    per_hour = (store.folder / "ab" / f"{KEY}.npy").stat().st_size * 3600 / 2.0
+    assert 0.98 < per_hour / bytes_per_hour(frontend) < 1.05
+
+
+def test_a_second_run_decodes_nothing(tmp_path, monkeypatch):
+    """Hashes come from the index and features from the store; a changed file is heard again."""
+    for i in range(3):
+        write_tone(tmp_path / f"music/{'ab'[i % 2]}/{i}.wav", 200.0 + i)
+    dataset, index, frontend = load_dataset(tmp_path / "music"), FileIndex.open(tmp_path / "cache"), Frontend()
+    store = feature_store(frontend, None, tmp_path / "cache")
+
+    def run():
+        hashes = track_hashes(dataset, index)
+        return [
+            np.asarray(load_features(t.path, h, frontend, store)) for t, h in zip(dataset.tracks, hashes, strict=True)
+        ]
+
+    first = run()
+    assert len(set(track_hashes(dataset))) == 3
+    with monkeypatch.context() as patch:
+        for name in ("earmark.datasets.cache.load", "earmark.audio.decode.content_hash"):
+            patch.setattr(name, lambda *_: pytest.fail("decoded again"))
+        for a, b in zip(first, run(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    before = index.content_hash(dataset.tracks[0].path)
+    write_tone(dataset.tracks[0].path, 999.0, seconds=0.7)
+    assert index.content_hash(dataset.tracks[0].path) != before
+
+
+def test_a_file_that_cannot_be_heard_is_a_value(tmp_path):
+    write_tone(tmp_path / "a/1.wav")
+    (tmp_path / "a/2.wav").write_bytes(b"RIFF, but nothing more")
+    good, bad = track_hashes(load_dataset(tmp_path), FileIndex.open(tmp_path / "cache"))
+    assert isinstance(good, str) and isinstance(bad, AudioError)
+
+
+def test_an_index_that_breaks_costs_time_only(tmp_path):
+    file = write_tone(tmp_path / "a.wav")
+    index = FileIndex.open(tmp_path)
+    index.path.write_bytes(b"no database" * 100)
+    assert index.content_hash(file) == content_hash(file)
+    with pytest.raises(StorageError, match="remove the file"):
+        FileIndex.open(tmp_path)
+
+
+def test_damaged_arrays_are_made_again(tmp_path):
+    """Cut short by a power failure, or no array at all: never an answer, never an exception."""
+    store = open_store("features", {}, "float32", tmp_path)
+    for raw in (b"", b"rubbish", None):
+        store.put(KEY, np.ones((100, 10)))
+        file = store.folder / "ab" / f"{KEY}.npy"
+        file.write_bytes(file.read_bytes()[:-5] if raw is None else raw)
+        assert store.get(KEY) is None and not file.exists()
+
+
+def test_no_space_is_one_error_before_the_work(tmp_path, monkeypatch):
+    check_space(1, tmp_path / "not/yet/there")
+    with pytest.raises(StorageError, match="MB are free; free some, or set EARMARK_CACHE"):
+        check_space(10**18, tmp_path)
+    store = open_store("features", {}, "float32", tmp_path)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache.np, "save", full)
+    with pytest.raises(StorageError, match="no space left for the cache"):
+        store.put(KEY, np.ones(3))
+    assert not list(tmp_path.rglob("*.tmp")) and store.get(KEY) is None
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match="set EARMARK_CACHE to another folder"):
+        open_store("features", {}, "float32", tmp_path / "file")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from earmark.datasets.cache import open_store
+store = open_store("features", {}, "float32", Path(sys.argv[1]))
+print("ready", flush=True)
+i = 0
+while True:
+    store.put(f"{i % 7:032x}", np.full((400, 1000), i % 7))
+    i += 1
+"""
+
+
+def test_killed_writers_leave_whole_arrays_or_none(tmp_path):
+    """Two processes write the same arrays and are killed in the middle of it, again and again."""
+    store = open_store("features", {}, "float32", tmp_path)
+    kill = getattr(signal, "SIGKILL", signal.SIGTERM)
+    for delay in (0.02, 0.05, 0.09):
+        writers = [
+            subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE) for _ in range(2)
+        ]
+        for writer in writers:
+            assert writer.stdout is not None and writer.stdout.readline()
+        time.sleep(delay)
+        for writer in writers:
+            os.kill(writer.pid, kill)
+            writer.communicate()
+        for i in range(7):
+            found = store.get(f"{i:032x}")
+            assert found is None or (found.shape == (400, 1000) and (found == i).all())
+    old = time.time() - 2 * 24 * 3600
+    for left in tmp_path.rglob("*.tmp"):
+        os.utime(left, (old, old))
+    open_store("features", {}, "float32", tmp_path)
+    assert not list(tmp_path.rglob("*.tmp")), "what killed writers left is swept away once it is a day old"
+
+
+def _remember(folder, names):
+    index = FileIndex.open(Path(folder))
+    for name in names:
+        index.content_hash(Path(name), lambda path: path.name)
+
+
+def test_two_processes_share_the_index(tmp_path):
+    files = [tmp_path / f"{i}.wav" for i in range(40)]
+    for file in files:
+        file.write_bytes(b"x")
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=_remember, args=(str(tmp_path), [str(file) for file in files])) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    index = FileIndex.open(tmp_path)
+    assert all(index.content_hash(file, lambda _: "computed again") == file.name for file in files)
+
+
+def test_where_the_cache_lies(monkeypatch, tmp_path):
+    monkeypatch.setenv("EARMARK_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("EARMARK_CACHE")
+    for platform, variable in (("linux", "XDG_CACHE_HOME"), ("win32", "LOCALAPPDATA")):
+        monkeypatch.setattr(sys, "platform", platform)
+        monkeypatch.setenv(variable, str(tmp_path / platform))
+        assert tmp_path / platform in cache_folder().parents
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert cache_folder().parts[-3:] == ("Library", "Caches", "earmark")

@@ -1,0 +1,130 @@
+"""From models and a data set to the JSON of the design: real made models on made sound, and many made-up ones."""
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import soundfile
+
+from earmark.audio.decode import content_hash
+from earmark.datasets import load_dataset
+from earmark.datasets.splits import Split, save_split
+from earmark.errors import DatasetError
+from earmark.evaluation.evaluate import Plan, evaluate
+from earmark.evaluation.history import Epoch, write_history
+from earmark.inference import predict_all
+from earmark.inference.records import Failure
+from earmark.inference.tagger import Tagger, load_model
+from earmark.model.card import HeadCard, write_card
+from evaluation.fakes import GENRES, genre_model
+from made import make_model
+
+QUICK = Plan(resamples=50)
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory):
+    """Noises in class folders, three genres by artist, and one file that is none."""
+    root = tmp_path_factory.mktemp("songs")
+    rng = np.random.default_rng(0)
+    for genre in ("Jazz", "pop", "Rock"):
+        for artist in range(2):
+            folder = root / genre / f"{genre} band {artist}"
+            folder.mkdir(parents=True)
+            for song in range(2):
+                soundfile.write(folder / f"{song}.wav", rng.normal(0, 0.1, 16000), 16000)
+    (root / "Rock" / "Rock band 1" / "broken.mp3").write_bytes(b"no music")
+    return root
+
+
+@pytest.fixture
+def model(tmp_path):
+    return load_model(make_model(tmp_path / "model", (HeadCard("genre", "multiclass", ("Rock", "Jazz", "Pop")),)))
+
+
+hear = partial(predict_all, workers=1)
+
+
+def test_a_real_model_on_real_files(songs, model):
+    data = load_dataset(songs)
+    found = evaluate([model], data, QUICK, hear=hear, hash_of=content_hash)
+    facts = found.to_dict()
+    assert list(facts)[:9] == [
+        "model", "dataset", "split", "group", "left_out", "heads", "naive", "against", "failures",
+    ]  # fmt: skip
+    assert (facts["model"], facts["split"], facts["group"], facts["left_out"]) == ("tiny@1", "all", "artist", 0)
+    assert facts["heads"]["genre"]["tracks"] == 12
+    assert facts["heads"]["genre"]["labels"] == ["Jazz", "Rock", "pop"]
+    assert facts["failures"][0]["error"]["kind"] == "not-audio"
+    json.dumps(facts, allow_nan=False)
+
+
+def test_what_the_model_was_trained_on_is_left_out(songs, model):
+    data = load_dataset(songs)
+    readable = [i for i, t in enumerate(data.tracks) if t.name.endswith("wav")]
+    hashes = [content_hash(t.path) if i in readable else "" for i, t in enumerate(data.tracks)]
+    rows = np.array(readable)
+    save_split(model.folder / "split.tsv", Split(rows[:6], rows[6:8], rows[8:]), hashes)
+    found = evaluate([model], data, QUICK, hear=hear, hash_of=content_hash)
+    assert (found.part, found.left_out, found.figures["genre"]["tracks"]) == ("test", 8, 4)
+    everything = replace(QUICK, allow_training_tracks=True)
+    assert evaluate([model], data, everything, hear=hear, hash_of=content_hash).figures["genre"]["tracks"] == 12
+    with pytest.raises(DatasetError, match="--allow-training-tracks"):
+        evaluate([model], data.subset(rows[:8]), QUICK, hear=hear, hash_of=content_hash)
+
+
+def made_tagger(folder, facts):
+    folder.mkdir()
+    write_card(facts, folder)
+    return Tagger(folder, facts)
+
+
+def test_an_ensemble_and_a_paired_test(tmp_path):
+    (first, data, good), (second, _, fair), (third, _, poor) = (
+        genre_model(skill=3.0, name="good"),
+        genre_model(skill=1.5, seed=5, name="fair"),
+        genre_model(skill=0.5, seed=6, name="poor"),
+    )
+    taggers = [made_tagger(tmp_path / c.name, c) for c in (first, second, third)]
+    said = {"good": good, "fair": fair, "poor": poor}
+    calls = []
+
+    def listen(tagger, paths):
+        calls.append(tagger.card.name)
+        return said[tagger.card.name]
+
+    options = {"hear": listen, "hash_of": str}
+    both = evaluate(taggers[:2], data, QUICK, against=[taggers[2]], **options)
+    assert both.model == "good@1+fair@1" and calls == ["good", "fair", "poor"]
+    result = both.against["heads"]["genre"]
+    alone = evaluate([taggers[2]], data, QUICK, **options)
+    gap = both.figures["genre"]["accuracy"] - alone.figures["genre"]["accuracy"]
+    assert result["difference"] == pytest.approx(gap, abs=2e-4)
+    assert result["p"] < 0.05 and both.against["model"] == "poor@1"
+    same = evaluate([taggers[0]], data, QUICK, against=[taggers[0]], **options)
+    assert same.against["heads"]["genre"]["p"] == 1
+    json.dumps(both.to_dict(), allow_nan=False)
+
+
+def test_jumps_of_the_models_own_curve_are_reported(tmp_path):
+    facts, data, results = genre_model()
+    tagger = made_tagger(tmp_path / "made", facts)
+    loss = [1.0 + 0.001 * (i % 3) + (i == 15) for i in range(20)]
+    write_history(tagger.folder / "history.csv", [Epoch(epoch=i, valid_loss=v) for i, v in enumerate(loss)])
+    found = evaluate([tagger], data, QUICK, hear=lambda *_: results, hash_of=str)
+    assert [jump.epoch for jump in found.jumps] == [15]
+    assert found.to_dict()["jumps"][0]["epoch"] == 15
+
+
+def test_not_one_track_that_can_be_heard_is_an_error(tmp_path):
+    facts, data, _ = genre_model(tracks=3)
+    tagger = made_tagger(tmp_path / "made", facts)
+    broken = [Failure(str(t.path), "missing", "no such file") for t in data.tracks]
+    with pytest.raises(DatasetError, match=r"not one track could be heard, as .*000.wav: no such file"):
+        evaluate([tagger], data, QUICK, hear=lambda *_: broken, hash_of=str)
+
+
+def test_genres_of_the_fakes_are_four():
+    assert len(GENRES) == 4
