@@ -11,7 +11,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from earmark.audio.decode import load
-from earmark.features import Frontend, mel_filterbank, spectrogram
+from earmark.features.frontend import Frontend
+from earmark.features.spectrogram import mel_filterbank, spectrogram
 from sounds import melody
 
 FRONTENDS = {
