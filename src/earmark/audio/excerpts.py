@@ -140,7 +140,7 @@ def _all(source: Source, sample_rate: int, clip_seconds: float) -> Iterator[Clip
             yield Clip(begun / sample_rate, (begun + samples) / sample_rate, tail[end - samples : end])
             fresh, begun = fresh - samples, begun + samples
         tail = tail[max(0, len(tail) - fresh - samples) :]
-    if fresh and (not begun or fresh > samples // 10):
+    if fresh:
         last = tail[-samples:]
         end = begun + fresh
         yield Clip((end - len(last)) / sample_rate, end / sample_rate, last)
