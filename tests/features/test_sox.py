@@ -12,7 +12,8 @@ import pytest
 import soundfile
 
 from earmark.audio.decode import load
-from earmark.features import Frontend, spectrogram
+from earmark.features.frontend import Frontend
+from earmark.features.spectrogram import spectrogram
 
 RATE = 44100
 

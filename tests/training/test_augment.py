@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from earmark.errors import RecipeError, UnknownName
-from earmark.features import Frontend, spectrogram
+from earmark.features.frontend import Frontend
+from earmark.features.spectrogram import spectrogram
 from earmark.recipe import Augmentation
 from earmark.training.augment import (
     augment_spectrogram,
