@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from earmark.cli import console, hearing
 from earmark.cli.progress import Progress
-from earmark.errors import ModelError
+from earmark.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:
+    from earmark.datasets.core import Dataset
     from earmark.evaluation.evaluate import Evaluation
     from earmark.inference.records import Failure, Prediction
     from earmark.inference.tagger import Tagger
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     ear = _Ear(args.jobs)
     found = evaluate(models, dataset, plan, hear=ear.hear, hash_of=hearing.hasher(), against=against)
     if args.naive:
-        found = _with_naive(found, models, args)
+        found = _with_naive(found, models, dataset, ear)
     for notice in _notices(found):
         print(console.plain(notice), file=sys.stderr)
     if console.wants_json(args):
@@ -108,5 +109,13 @@ def _notices(found: Evaluation) -> Iterator[str]:
         yield f"{len(found.failures)} tracks could not be heard: {kinds}"
 
 
-def _with_naive(found: Evaluation, models: Sequence[Tagger], args: argparse.Namespace) -> Evaluation:
-    raise ModelError("--naive trains again on a split of clips; this model's recipe cannot do that yet")
+def _with_naive(found: Evaluation, models: Sequence[Tagger], dataset: Dataset, ear: _Ear) -> Evaluation:
+    """The evaluation with the leaking score of the (first) model's recipe beside it."""
+    from dataclasses import replace
+
+    try:
+        from earmark.training.naive import naive_figures
+    except ModuleNotFoundError as error:
+        raise MissingExtra("train", "--naive trains again, and") from error
+    print("training again, on clips split at random", file=sys.stderr)
+    return replace(found, naive=naive_figures(models[0], dataset, tuple(found.figures), hear=ear.hear))
