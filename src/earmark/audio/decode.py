@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from earmark.audio.ffmpeg import FFmpeg
 from earmark.audio.libsndfile import Soundfile
+from earmark.audio.memory import WHOLE_SECONDS, Remembering
 from earmark.audio.source import Source
 from earmark.errors import AudioError, FailureKind
 
-__all__ = ["MIN_SECONDS", "Source", "content_hash", "load", "open_audio", "resample"]
+__all__ = ["MIN_SECONDS", "Source", "content_hash", "load", "open_audio", "resample", "source_hash"]
 
 Array = NDArray[np.float32]
 
@@ -31,7 +32,7 @@ MIN_SECONDS = 0.1
 
 
 @contextmanager
-def open_audio(path: str | os.PathLike[str]) -> Iterator[Source]:
+def open_audio(path: str | os.PathLike[str]) -> Iterator[Remembering]:
     """Open a file with the first decoder that gets audio out of it.
 
     Raises:
@@ -48,7 +49,7 @@ def open_audio(path: str | os.PathLike[str]) -> Iterator[Source]:
             continue
         try:
             if _yields_audio(source, refusals):
-                yield source
+                yield Remembering(source)
                 return
         finally:
             source.close()
@@ -109,28 +110,44 @@ def clean(block: Array) -> Array:
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
-    """A name for the decoded audio, whatever its tags and file name: 32 hex digits.
-
-    Three stretches of 10 s (beginning, middle, end) are hashed as 16-bit mono at the file's own rate, with the rate
-    and the length in tenths of a second; so a long file costs no more than a short one. Where the length is a guess
-    from the file's size, which another tag would change, the stretches begin at 0, 30 and 60 s, and it is left out.
+    """A name for the decoded audio, whatever its tags and file name: 32 hex digits; see :func:`source_hash`.
 
     Raises:
         AudioError: The file cannot be heard.
     """
     with open_audio(path) as source:
-        seconds = 0.0 if source.guessed else source.seconds or measure(source)
-        digest = hashlib.blake2b(f"{source.rate} {seconds:.1f}".encode(), digest_size=16)
-        if source.guessed:
-            stretches = [(0.0, 10.0), (30.0, 10.0), (60.0, 10.0)]
-        elif seconds > 30:
-            stretches = [(0.0, 10.0), (seconds / 2 - 5, 10.0), (seconds - 10, 10.0)]
-        else:
-            stretches = [(0.0, 30.0)]
-        for start, length in stretches:
-            for block in source.blocks(start, length):
-                digest.update((np.clip(clean(block), -1, 1) * 32767).round().astype("<i2").tobytes())
-        return digest.hexdigest()
+        return source_hash(source)
+
+
+def source_hash(source: Remembering) -> str:
+    """The content hash of an opened file.
+
+    Some seconds of it are hashed as 16-bit mono at the file's own rate, with the rate and the length in tenths of a
+    second: all of a track up to 30 s, 10 s at the beginning, middle and end up to a minute, and of a longer one the
+    10 s in the middle, which is heard anyway. Where the length is a guess from the file's size, which another tag
+    would change, it is left out, and the stretches begin at fixed times.
+    """
+    seconds = source.seconds = source.seconds or measure(source)
+    stated = 0.0 if source.guessed else seconds
+    digest = hashlib.blake2b(f"{source.rate} {stated:.1f}".encode(), digest_size=16)
+    for start, length in _hashed(seconds, source.guessed):
+        for block in source.keep(start, length):
+            steps = np.multiply(clean(block), 32767)
+            np.clip(np.rint(steps, out=steps), -32767, 32767, out=steps)
+            digest.update(steps.astype("<i2").tobytes())
+    return digest.hexdigest()
+
+
+def _hashed(seconds: float, guessed: bool) -> list[tuple[float, float]]:
+    """Start and length of what is hashed."""
+    if guessed:
+        length = 10.0 if seconds <= WHOLE_SECONDS else 3.0
+        return [(0.0, length), (30.0, length)]
+    if seconds > 60:
+        return [(seconds / 2 - 5, 10.0)]
+    if seconds > 30:
+        return [(0.0, 10.0), (seconds / 2 - 5, 10.0), (seconds - 10, 10.0)]
+    return [(0.0, 30.0)]
 
 
 def _must_be_file(name: str) -> None:
