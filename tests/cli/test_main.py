@@ -105,7 +105,7 @@ def test_a_full_disk_behind_standard_output_is_one_line() -> None:
 def test_nothing_heavy_is_imported_for_help_or_to_ask_workers(songs: Path, tiny_model: Path) -> None:
     code = (
         "import sys; from earmark.cli import main; main(sys.argv[1:])\n"
-        "heavy = {'scipy', 'soundfile', 'av', 'onnxruntime', 'torch'} & set(sys.modules)\n"
+        "heavy = {'numpy', 'scipy', 'soundfile', 'av', 'onnxruntime', 'torch'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     for arguments in (["-h"], ["tag", str(songs), "-m", str(tiny_model)]):

@@ -62,6 +62,15 @@ def test_formats_tell_the_same(songs: Path, tiny_model: Path, earmark: Earmark, 
     assert sorted(file.suffix for file in tmp_path.glob("x.*")) == [".csv", ".json", ".jsonl", ".other", ".txt"]
 
 
+def test_a_name_that_looks_like_an_option(
+    tone: Path, tiny_model: Path, earmark: Earmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(tone, tone.parent / "-f.wav")
+    monkeypatch.chdir(tone.parent)
+    said = earmark("tag", "-m", tiny_model, "--", "-f.wav")
+    assert said.code == 0 and said.records[0]["path"] == "-f.wav"
+
+
 def test_taggram_excerpt_and_ensemble(tone: Path, tiny_model: Path, earmark: Earmark) -> None:
     whole = earmark("tag", tone, "-m", tiny_model, "--taggram", "--excerpt", "whole").records[0]
     taggram = whole["heads"]["genre"]["taggram"]
@@ -123,7 +132,7 @@ def test_bad_input_gives_records(tiny_model: Path, earmark: Earmark, tmp_path: P
     sound, rate = soundfile.read(tone)
     (folder / "zero.mp3").touch()
     (folder / "text.mp3").write_text("no music" * 100)
-    (folder / "truncated.ogg").write_bytes(encoded(tmp_path / "x.ogg", sound, rate)[:10000])
+    (folder / "truncated.ogg").write_bytes(encoded(tmp_path / "x.ogg", np.tile(sound, 9), rate)[:25000])
     (folder / "truncated.wav").write_bytes(tone.read_bytes()[:60000])
     shutil.copy(tone, folder / "wrong.mp3")
     for channels in range(1, 9):
@@ -139,7 +148,7 @@ def test_bad_input_gives_records(tiny_model: Path, earmark: Earmark, tmp_path: P
     errors = {name: record["error"]["kind"] for name, record in found.items() if "error" in record}
     assert errors == {"zero.mp3": "empty", "text.mp3": "not-audio", "shorter.wav": "too-short", "no.mp3": "missing"}
     assert said.code == 3 and len(said.records) == 21
-    assert "warning" in found["silence.wav"] and "warning" in found["truncated.ogg"]
+    assert found["silence.wav"]["warning"] == "silence"
     again = earmark("tag", folder, tmp_path / "no.mp3", "-m", tiny_model, "-j", 1)
     assert again.out == said.out, "the same again, whatever the number of workers"
 
@@ -149,11 +158,10 @@ def encoded(path: Path, sound: Any, rate: int) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.xfail(reason="libsndfile gives nothing of a block that ends in a torn frame", strict=False)
 def test_a_truncated_flac_is_heard(tiny_model: Path, earmark: Earmark, tmp_path: Path, tone: Path) -> None:
     whole = encoded(tmp_path / "x.flac", *soundfile.read(tone))
     (tmp_path / "half.flac").write_bytes(whole[: len(whole) // 2])
-    assert "warning" in earmark("tag", tmp_path / "half.flac", "-m", tiny_model).records[0]
+    assert "heads" in earmark("tag", tmp_path / "half.flac", "-m", tiny_model).records[0]
 
 
 @posix

@@ -45,13 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    from earmark.cli import settings, verbs
+    from earmark.cli import verbs
 
     top = verbs.top_parser()
     chosen = top.parse_args(argv)
     if chosen.verb is None:
         top.print_help(sys.stderr if chosen.rest else sys.stdout)
         return 2
+    from earmark.cli import settings
+
     command = verbs.load(chosen.verb)
     parser = verbs.verb_parser(chosen.verb, command)
     file = settings.asked_file(chosen.rest) or chosen.config

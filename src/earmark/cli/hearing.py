@@ -83,7 +83,7 @@ class Tally:
         told = f"{verb} {_songs(self.heard)}"
         if kept:
             told += f", {kept} of the {done} records by an earlier run"
-        if fresh:
+        if fresh and self.heard:
             told += f" in {duration(seconds)} ({rate(fresh, seconds)})"
         print(told, file=sys.stderr)
         if self.failed:

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from earmark.cli import console
-from earmark.errors import EarmarkError, MissingExtra
+from earmark.errors import EarmarkError, MissingExtra, UnknownName
 
 HELP = "list the recipes, or print one"
 
@@ -70,7 +70,7 @@ def _parameters(recipe: Any) -> int | None:
         frontend, clip = recipe.frontend, recipe.clip
         frames = frontend.frames(round(clip.seconds * frontend.sample_rate))
         network = build(recipe.backbone.name, frames, frontend.bands, recipe.backbone.options)
-    except (ImportError, MissingExtra):
+    except (ImportError, MissingExtra, UnknownName):  # unknown: the network of a trained model, whichever it is
         return None
     return sum(int(parameter.numel()) for parameter in network.parameters())
 

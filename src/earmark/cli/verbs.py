@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import importlib.util
 import pkgutil
+import re
 from typing import Protocol, cast
 
 import earmark.cli
@@ -27,10 +29,24 @@ class Command(Protocol):
 
 
 def names() -> dict[str, str]:
-    """What each verb is for, by name. Imports every module of the command line, none of which is heavy."""
+    """What each verb is for, by name; read from the sources, because importing all of them would be slow."""
     modules = sorted(found.name for found in pkgutil.iter_modules(earmark.cli.__path__))
-    helps = {name: getattr(importlib.import_module(f"earmark.cli.{name}"), "HELP", None) for name in modules}
+    helps = {name: _help_of(f"earmark.cli.{name}") for name in modules}
     return {name.replace("_", "-"): text for name, text in helps.items() if text}
+
+
+def _help_of(module: str) -> str | None:
+    """A module's ``HELP``; None where it is no verb."""
+    spec = importlib.util.find_spec(module)
+    read = getattr(spec and spec.loader, "get_source", None)
+    source = read(module) if read else None
+    if source is not None:
+        if "HELP" not in source:
+            return None
+        line = re.search(r"^HELP = (\".*\")$", source, re.MULTILINE)
+        if line:
+            return str(ast.literal_eval(line[1]))
+    return getattr(importlib.import_module(module), "HELP", None)
 
 
 def load(verb: str) -> Command:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from earmark.features.frontend import Frontend
 from earmark.features.sox import sox_picture
 
-__all__ = ["mel_filterbank", "spectrogram"]
+__all__ = ["mel_filterbank", "relate_to_peak", "spectrogram"]
 
 Array = NDArray[np.float32]
 
@@ -65,6 +65,20 @@ def mel_filterbank(frontend: Frontend) -> Array:
         edges = _to_hertz(edges, "htk") if frontend.mel_scale == "kaldi" else edges
         filters *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
     return filters.astype(np.float32)
+
+
+def relate_to_peak(decibels: Array, frontend: Frontend) -> Array:
+    """Apply ``range_db`` and ``relative`` to a clip (frames, bands) of plain decibels, in place.
+
+    A clip cut from a longer spectrogram has a maximum of its own: training cuts first and relates afterwards.
+    """
+    if frontend.kind == "mel" and frontend.log == "db" and decibels.size and (frontend.relative or frontend.range_db):
+        peak = decibels.max()
+        if frontend.range_db:
+            np.maximum(decibels, peak - np.float32(frontend.range_db), out=decibels)
+        if frontend.relative:
+            decibels -= peak
+    return decibels
 
 
 def _padded(waveform: Array, frontend: Frontend) -> Array:
@@ -119,13 +133,7 @@ def _logarithm(mel: Array, frontend: Frontend) -> Array:
         return mel
     np.log10(np.maximum(mel, np.float32(frontend.floor), out=mel), out=mel)
     mel *= 10.0 if frontend.power == 2 else 20.0
-    if len(mel) and (frontend.relative or frontend.range_db):
-        peak = mel.max()
-        if frontend.range_db:
-            np.maximum(mel, peak - np.float32(frontend.range_db), out=mel)
-        if frontend.relative:
-            mel -= peak
-    return mel
+    return relate_to_peak(mel, frontend)
 
 
 # Slaney's Auditory Toolbox: linear below 1 kHz (200/3 Hz a mel), logarithmic above.

@@ -64,7 +64,7 @@ def write_network(
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Flat(module, heads), (example,), cast(Any, buffer), input_names=["spectrogram"], output_names=names,
+            _Flat(module, heads).eval(), (example,), cast(Any, buffer), input_names=["spectrogram"], output_names=names,
             dynamic_axes=axes, opset_version=_OPSET, dynamo=False,
         )  # fmt: skip
     model = _plain(onnx.load_from_string(buffer.getvalue()))

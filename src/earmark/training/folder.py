@@ -84,7 +84,7 @@ def finish_model(folder: Path, draft: Draft) -> Card:
 def score_outputs(
     card: Card, dataset: Dataset, outputs: Sequence[Outputs | None], resamples: int = RESAMPLES
 ) -> dict[str, dict[str, Any]]:
-    """Figures by head, as :func:`earmark.evaluation.scores.score_head` gives them, of tracks and what is said of them."""
+    """Figures by head, as :func:`earmark.evaluation.scores.score_head` gives them, of what is said of tracks."""
     results = [_said(card, output) for output in outputs]
     return {
         head.name: score_head(answers_of([Heard(card, results)], dataset, head.name), resamples) for head in card.heads
