@@ -89,9 +89,7 @@ class Teller:
     def _rows(self, outcome: Outcome) -> None:
         style = console.style_of(sys.stdout)
         if outcome.status == "skipped":
-            lines: list[tuple[str, ...]] = [
-                (style(console.plain(f"{outcome.kind}: {outcome.message}"), "yellow"),)
-            ]
+            lines: list[tuple[str, ...]] = [(style(console.plain(f"{outcome.kind}: {outcome.message}"), "yellow"),)]
         else:
             lines = [self._cells(row) for row in self._row(outcome)]
         if lines and self._header:

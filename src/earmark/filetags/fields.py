@@ -250,7 +250,7 @@ def _kind_name(file: Any) -> str:
 
 
 def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return str(error) or "damaged"
 
 
 _ID3 = _Kind(_id3_get, _id3_put, frozenset({"tcon", "tmoo", "txxx:mood", f"txxx:{SCORES.casefold()}"}))

@@ -23,6 +23,7 @@ Step = list[int] | str
 
 BLOCK = 1 << 20  # bytes read at a time, so that an hour of FLAC costs no more memory than a minute
 _GAP = 24  # so many equal bytes between two differences are cheaper kept than told apart
+_ANCHOR = 64  # bytes by which a moved stretch is found
 
 _Mask = NDArray[np.bool_]
 
@@ -34,7 +35,10 @@ def way_back(old: Path, new: Path, block: int = BLOCK) -> list[Step]:
         steps: list[Step] = []
         for first, last, shift in pair.stretches():
             for start, end, same in _runs(pair.differs(first, last, shift)):
-                steps.extend(_step(pair.old_bytes(first + start, first + end), first + start + shift, same))
+                if same:
+                    steps.append([first + start + shift, end - start])
+                else:
+                    steps.extend(pair.moved(first + start, first + end))
     return _joined(steps)
 
 
@@ -103,6 +107,12 @@ class _Pair:
             np.not_equal(old[skipped : skipped + both], new[:both], out=mask[skipped : skipped + both])
         return mask
 
+    def moved(self, first: int, last: int) -> Iterator[Step]:
+        """old[first:last], which is not where it should be: a cover that stands behind a longer genre is near."""
+        start = max(0, first - BLOCK)
+        self._new.seek(start)
+        yield from _found(self.old_bytes(first, last), self._new.read(last - start + BLOCK), start)
+
     def stretches(self) -> Iterator[tuple[int, int, int]]:
         """Blocks of the old file as (first, last, shift): compared from the beginning, and then from the end."""
         cut, shift = self._change_over(), self._new_size - self._size
@@ -147,8 +157,34 @@ def _runs(mask: _Mask) -> Iterator[tuple[int, int, bool]]:
     yield from merged
 
 
-def _step(old: bytes, start: int, same: bool) -> list[Step]:
-    return [[start, len(old)]] if same else [base64.b64encode(old).decode("ascii")]
+def _found(old: bytes, new: bytes, offset: int) -> Iterator[Step]:
+    """``old`` as stretches that are found somewhere in ``new``, which begins at ``offset``, and the bytes between."""
+    done = at = misses = 0
+    while at + _ANCHOR <= len(old):
+        place = new.find(old[at : at + _ANCHOR])
+        if place < 0:
+            misses += 1
+            at += _ANCHOR << min(6, misses // 32)  # what is not there is soon given up
+            continue
+        misses, back = 0, _equal(old[done:at][::-1], new[max(0, place - at + done) : place][::-1])
+        length = back + _equal(old[at:], new[place : place + len(old) - at])
+        if at - back > done:
+            yield _literal(old[done : at - back])
+        yield [offset + place - back, length]
+        done = at = at - back + length
+    if done < len(old):
+        yield _literal(old[done:])
+
+
+def _equal(one: bytes, other: bytes) -> int:
+    """How many bytes the two begin with in common."""
+    both = min(len(one), len(other))
+    differs = np.frombuffer(one, np.uint8, both) != np.frombuffer(other, np.uint8, both)
+    return int(differs.argmax()) if differs.any() else both
+
+
+def _literal(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 def _joined(steps: list[Step]) -> list[Step]:
