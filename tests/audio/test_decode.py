@@ -225,6 +225,22 @@ def test_the_hash_names_the_sound_and_not_the_file(tmp_path: Path, tone: Path) -
     assert decode.content_hash(write(tmp_path / "e.wav", long, 8000)) != first
 
 
+def test_the_hash_does_not_know_the_size_of_a_tag(tmp_path: Path) -> None:
+    """An mp3 without a header of its own has a length guessed from the file's size: a cover picture would change it."""
+    song = encode(tmp_path / "a.mp3", melody(45, 44100), 44100, "libmp3lame").read_bytes()
+    frames = song[song.index(b"\xff\xfb", song.index(b"Info") + 4) :]  # without the frame that states the length
+    tag = b"ID3\x04\x00\x00\x00\x04\x00\x00" + b"\0" * (4 << 14)
+    plain, tagged = tmp_path / "plain.mp3", tmp_path / "tagged.mp3"
+    plain.write_bytes(frames)
+    tagged.write_bytes(tag + frames + b"TAG" + b"\0" * 125)
+    assert decode.content_hash(plain) == decode.content_hash(tagged)
+    with decode.open_audio(tagged) as source:
+        assert source.guessed
+        assert source.seconds == pytest.approx(45, abs=0.2)
+    with decode.open_audio(tmp_path / "a.mp3") as source:
+        assert not source.guessed
+
+
 def test_real_songs(shared: Path) -> None:
     """Whole songs as their makers published them: stretches by seeking are those of the whole."""
     for song in sorted((shared / "data" / "full-songs").glob("* - *")):

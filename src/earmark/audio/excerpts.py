@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.decode import MIN_SECONDS, Source, measure, open_audio, read, stream
+from earmark.audio.decode import MIN_SECONDS, Source, measure, open_audio, read, source_hash, stream
 from earmark.errors import AudioError
 
 __all__ = ["Clip", "Hearing", "fit", "hear", "starts"]
@@ -31,8 +31,20 @@ class Clip:
 
 @dataclass(slots=True, eq=False)
 class Hearing:
-    """What is known of a track once its clips are heard: filled while :func:`hear` runs."""
+    """What is known of a track once its clips are heard: filled while :func:`hear` runs.
 
+    Attributes:
+        named: Asked for: whether the audio's hash is wanted.
+        known: Asked for: hashes of audio that is not to be heard again; such a track has no clips.
+        content_hash: The audio's, where asked for.
+        seconds: Length.
+        damaged: Why decoding broke off early, or "".
+        loudest: Largest sample heard.
+    """
+
+    named: bool = False
+    known: Container[str] = ()
+    content_hash: str = ""
     seconds: float = 0.0
     damaged: str = ""
     loudest: float = 0.0
@@ -77,6 +89,10 @@ def hear(
         AudioError: The file cannot be heard, or is under 0.1 s.
     """
     with open_audio(path) as source:
+        if about.named:
+            about.content_hash = source_hash(source)
+            if about.content_hash in about.known:
+                return
         chosen = (
             _all(source, sample_rate, clip_seconds)
             if count is None
@@ -140,7 +156,7 @@ def _all(source: Source, sample_rate: int, clip_seconds: float) -> Iterator[Clip
             yield Clip(begun / sample_rate, (begun + samples) / sample_rate, tail[end - samples : end])
             fresh, begun = fresh - samples, begun + samples
         tail = tail[max(0, len(tail) - fresh - samples) :]
-    if fresh and (not begun or fresh > samples // 10):
+    if fresh:
         last = tail[-samples:]
         end = begun + fresh
         yield Clip((end - len(last)) / sample_rate, end / sample_rate, last)

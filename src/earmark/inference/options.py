@@ -23,6 +23,9 @@ class HearingOptions:
         layer: The embedding is this layer of the network instead.
         labels: The user's own names of labels.
         timeout: Seconds without progress after which a worker is taken to hang.
+        clips: Whether predictions carry the embedding of each clip too.
+        content_hash: Whether predictions carry the hash of the audio, at next to no cost.
+        known: Tracks with one of these hashes are not heard: their predictions have no heads.
     """
 
     excerpt: float | Literal["whole"] | None = None
@@ -31,3 +34,6 @@ class HearingOptions:
     layer: str | None = None
     labels: LabelTable = field(default_factory=dict)
     timeout: float = 120.0
+    clips: bool = False
+    content_hash: bool = False
+    known: frozenset[str] = frozenset()

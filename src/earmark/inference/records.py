@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from earmark.recipe import Task
 
-__all__ = ["Failure", "HeadPrediction", "Prediction", "Taggram", "path_fields"]
+__all__ = ["ClipEmbeddings", "Failure", "HeadPrediction", "Prediction", "Taggram", "path_fields"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,19 @@ class HeadPrediction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ClipEmbeddings:
+    """The clips of a track that were heard.
+
+    Attributes:
+        times: (clips, 2) float32, start and end in seconds.
+        vectors: (clips, dimensions) float32.
+    """
+
+    times: NDArray[np.float32]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
     """What a model says of one track.
 
@@ -88,6 +101,8 @@ class Prediction:
         heads: One :class:`HeadPrediction` a head, by name.
         embedding: (dimensions,) float32, the mean over the clips heard.
         warning: One line, where the file was odd but could be heard.
+        clips: Embeddings of the clips, where asked for.
+        content_hash: Of the decoded audio, where asked for.
     """
 
     path: str
@@ -96,6 +111,8 @@ class Prediction:
     heads: Mapping[str, HeadPrediction]
     embedding: NDArray[np.float32] | None = None
     warning: str | None = None
+    clips: ClipEmbeddings | None = None
+    content_hash: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The record of ``tag -f json``."""

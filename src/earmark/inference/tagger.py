@@ -18,7 +18,7 @@ from earmark.errors import ModelError, UnknownName
 from earmark.inference.clips import View, checked, see_audio, see_image, see_waveform
 from earmark.inference.labels import relabel
 from earmark.inference.options import HearingOptions
-from earmark.inference.records import HeadPrediction, Prediction
+from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
 from earmark.inference.scores import answer, pool, probabilities, taggram
 from earmark.model.card import Card
 from earmark.model.folder import check_files, find_model
@@ -85,7 +85,7 @@ class Tagger:
             progress: Called after every few clips, so that a long track is not taken for a hang.
 
         Returns:
-            Calibrated scores of every head, and the (dimensions,) embedding.
+            Calibrated scores of every head, and the (dimensions,) embedding; no heads for audio in ``options.known``.
 
         Raises:
             AudioError: The file cannot be heard; its ``kind`` says why.
@@ -93,11 +93,14 @@ class Tagger:
             ValueError: A waveform without a plausible sample rate, or of a wrong shape.
         """
         options = options or self.options
-        about = Hearing()
+        about = Hearing(named=options.content_hash, known=options.known)
         name = "" if isinstance(track, np.ndarray) else os.fspath(track)
         raw, times = self._run(self._views(track, sample_rate, options, about), options, progress)
+        content_hash = about.content_hash or None
+        if not times:
+            return Prediction(name, about.seconds, self.card.id, {}, content_hash=content_hash)
         prediction = self._said(name, raw, times, options)
-        return replace(prediction, seconds=about.seconds, warning=about.warning)
+        return replace(prediction, seconds=about.seconds, warning=about.warning, content_hash=content_hash)
 
     def see(self, track: str | os.PathLike[str]) -> Array:
         """What the network gets of a file by the card's plan: (clips, frames, bands).
@@ -171,7 +174,7 @@ class Tagger:
             times += [(view.start, view.end) for view in batch]
             parts.append(self.network.run(np.stack([view.spectrogram for view in batch]), outputs))
             progress()
-        return {name: np.concatenate([part[name] for part in parts]) for name in outputs}, times
+        return {name: np.concatenate([part[name] for part in parts]) for name in outputs if parts}, times
 
     def _said(
         self, path: str, raw: dict[str, Array], times: list[tuple[float, float]], options: HearingOptions
@@ -183,7 +186,8 @@ class Tagger:
             heads[head.name] = answer(head, pool(clips, self.card.clip.pooling, head.task).tolist(), over_time)
         vectors = raw[_vectors(options)]
         embedding = vectors.mean(axis=0, dtype=np.float64).astype(np.float32) if options.embedding else None
-        prediction = Prediction(path, 0.0, self.card.id, heads, embedding)
+        one_by_one = ClipEmbeddings(np.asarray(times, np.float32), vectors) if options.clips else None
+        prediction = Prediction(path, 0.0, self.card.id, heads, embedding, clips=one_by_one)
         return relabel(prediction, self.card, options.labels)
 
 

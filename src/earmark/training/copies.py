@@ -43,9 +43,9 @@ class Chances:
     mix: float = 0.5
     equaliser: float = 0.6
     band: float = 0.2
-    codec: float = 0.6
+    codec: float = 0.35
     clip: float = 0.15
-    silence: float = 0.08
+    silence: float = 0.05
 
 
 def changed(waveform: Array, other: Array, sample_rate: int, rng: np.random.Generator, chances: Chances) -> Array:

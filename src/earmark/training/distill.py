@@ -237,6 +237,7 @@ def train(
     frames_per_second: float,
     checkpoint: Path | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
+    until: int | None = None,
 ) -> Backbone:
     """Train a student.
 
@@ -247,6 +248,7 @@ def train(
         frames_per_second: Of the spectrograms.
         checkpoint: Written every minute; where it exists the training goes on from it.
         report: Called every 100 steps.
+        until: Stop before this step, with a checkpoint, so that more sounds can join.
 
     Returns:
         The student with averaged weights, in evaluation mode.
@@ -262,7 +264,8 @@ def train(
     clock = saved = time.monotonic()
     losses: list[float] = []
     network.train()
-    for step in range(first, design.steps):
+    last = design.steps if until is None else min(until, design.steps)
+    for step in range(first, last):
         spectrograms, wanted = crops.batch(step)
         for group in optimiser.param_groups:
             group["lr"] = design.learning_rate * _rate(step, design.steps)
@@ -280,6 +283,8 @@ def train(
         if checkpoint is not None and time.monotonic() - saved > 60:
             _save(checkpoint, design, network, optimiser, averaged, step + 1)
             saved = time.monotonic()
+    if checkpoint is not None and first < last:
+        _save(checkpoint, design, network, optimiser, averaged, last)
     network.load_state_dict(averaged)
     return network.eval()
 

@@ -16,15 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.decode import content_hash
-from earmark.datasets.cache import ArrayStore, FileIndex, check_space, open_store
-from earmark.datasets.images import image_hash
+from earmark.datasets.cache import ArrayStore, check_space, open_store
+from earmark.datasets.contents import FileIndex
 from earmark.errors import AudioError
 from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger
 from earmark.model.folder import sha256
 
-__all__ = ["Embedded", "embed_files", "hash_of"]
+__all__ = ["Embedded", "embed_files"]
 
 Array = NDArray[np.float32]
 
@@ -37,11 +36,6 @@ class Embedded:
 
     hash: str
     clips: Array
-
-
-def hash_of(path: Path) -> str:
-    """The content hash of an audio file or a picture; raises AudioError."""
-    return image_hash(path) if path.suffix.lower() == ".png" else content_hash(path)
 
 
 def embed_files(
@@ -67,7 +61,7 @@ def embed_files(
 
     def embed(path: Path) -> Embedded | Failure:
         try:
-            digest = index.content_hash(path, hash_of)
+            digest = index.content_hash(path)
             return Embedded(digest, np.asarray(store.get_or_put(digest, lambda: tagger.embed_clips(path))))
         except AudioError as error:
             return Failure.of(error)

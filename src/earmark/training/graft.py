@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from earmark.errors import ModelError
-from earmark.training.heads import SMALLEST, Ensemble, Prototypes
+from earmark.training.heads import SMALLEST, Ensemble, Layers, Prototypes
 
 __all__ = ["check_heads", "read_graph", "replace_heads", "widen_head", "write_graph"]
 
@@ -43,22 +43,34 @@ def write_graph(model: Any, folder: Path) -> None:
 
 
 def replace_heads(model: Any, heads: Mapping[str, nn.Module]) -> Any:
-    """The network with these heads in place of all its own; ``embedding`` and ``layer:NAME`` stay.
+    """The network with these heads in place of all its own; ``embedding`` and layers stay.
 
     Args:
         model: ONNX model with the output ``embedding``.
-        heads: By name, from (batch, features) to raw scores; their dropout does not count.
+        heads: By name, from (batch, features) to raw scores; their dropout does not count. What the last hidden layer
+            of a head holds is an output ``layer:HEAD``.
 
     Returns:
         A new ONNX model.
     """
-    kept = [output for output in model.graph.output if output.name == "embedding" or output.name.startswith("layer:")]
-    writer = _Writer()
+    names = {output.name for output in model.graph.output}
+    kept = [
+        output
+        for output in model.graph.output
+        if output.name == "embedding"  # and layers, but not those of the old heads
+        or (output.name.startswith("layer:") and output.name.removeprefix("layer:") not in names)
+    ]
+    model = _renamed(model, {name: f"{name}/of-base" for name in names - {output.name for output in kept}})
+    writer = _Writer(model)
     outputs = []
     for name, head in heads.items():
         scores, width = _write(writer, head.eval(), "embedding")
         writer.rename(scores, name)
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["clips", width]))
+        if isinstance(head, Layers) and (hidden := _hidden(writer, name)):
+            writer.rename(writer.add("Identity", [hidden]), f"layer:{name}")
+            width = next(layer.in_features for layer in reversed(head) if isinstance(layer, nn.Linear))
+            outputs.append(helper.make_tensor_value_info(f"layer:{name}", TensorProto.FLOAT, ["clips", width]))
     return _assemble(model, writer, [*kept, *outputs])
 
 
@@ -72,21 +84,17 @@ def widen_head(model: Any, head: str, weight: Array, bias: Array) -> Any:
         bias: (labels,).
     """
     old = next(o.type.tensor_type.shape.dim[1].dim_value for o in model.graph.output if o.name == head)
-    copy = type(model)()
-    copy.CopyFrom(model)
-    inner = f"{head}/{len(bias)}-before"
-    for node in copy.graph.node:
-        for names in (node.output, node.input):
-            names[:] = [inner if name == head else name for name in names]
-    writer = _Writer(f"{head}/{len(bias)}")
+    inner = f"{head}/of-{old}"
+    model = _renamed(model, {head: inner})
+    writer = _Writer(model)
     columns = writer.add("Gemm", ["embedding", writer.hold(weight), writer.hold(bias)], transB=1)
     padded = writer.add("MatMul", [inner, writer.hold(np.eye(old, len(bias)))])
     writer.rename(writer.add("Add", [padded, columns]), head)
     outputs = [
         helper.make_tensor_value_info(head, TensorProto.FLOAT, ["clips", len(bias)]) if output.name == head else output
-        for output in copy.graph.output
+        for output in model.graph.output
     ]
-    return _assemble(copy, writer, outputs)
+    return _assemble(model, writer, outputs)
 
 
 def check_heads(model: Any, heads: Mapping[str, nn.Module], spectrograms: Array) -> float:
@@ -121,12 +129,15 @@ def check_heads(model: Any, heads: Mapping[str, nn.Module], spectrograms: Array)
 
 
 class _Writer:
-    """Collects nodes and weights under names of their own."""
+    """Collects nodes and weights under names that a model does not use yet."""
 
-    def __init__(self, prefix: str = "head") -> None:
+    def __init__(self, model: Any) -> None:
         self.nodes: list[Any] = []
         self.weights: list[Any] = []
-        self._prefix = prefix
+        used = {weight.name for weight in model.graph.initializer}
+        used |= {name for node in model.graph.node for name in node.output}
+        numbers = (number for number in range(len(used) + 1) if not any(u.startswith(f"heads-{number}/") for u in used))
+        self._prefix = f"heads-{next(numbers)}"
 
     def hold(self, values: NDArray[Any]) -> str:
         """A constant."""
@@ -143,8 +154,21 @@ class _Writer:
     def rename(self, old: str, new: str) -> None:
         """Give an output its public name."""
         for node in self.nodes:
-            for names in (node.output, node.input):
-                names[:] = [new if name == old else name for name in names]
+            _rename(node, {old: new})
+
+
+def _rename(node: Any, names: Mapping[str, str]) -> None:
+    for ends in (node.output, node.input):
+        ends[:] = [names.get(name, name) for name in ends]
+
+
+def _renamed(model: Any, names: Mapping[str, str]) -> Any:
+    """A copy of the model with other names inside; those of the graph's outputs are the caller's to set."""
+    copy = type(model)()
+    copy.CopyFrom(model)
+    for node in copy.graph.node:
+        _rename(node, names)
+    return copy
 
 
 def _write(writer: _Writer, head: nn.Module, source: str) -> tuple[str, int]:
@@ -166,6 +190,12 @@ def _write(writer: _Writer, head: nn.Module, source: str) -> tuple[str, int]:
         elif not isinstance(layer, nn.BatchNorm1d):
             raise ModelError(f"a head with {type(layer).__name__} cannot be written as ONNX here")
     return source, width
+
+
+def _hidden(writer: _Writer, head: str) -> str | None:
+    """What the last layer of a head takes, unless that is the embedding."""
+    source = next(node.input[0] for node in writer.nodes if head in node.output)
+    return None if source == "embedding" else str(source)
 
 
 def _folded(layer: nn.Linear, following: nn.Module | None) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -18,7 +18,7 @@ from earmark.datasets.core import HeadSpec
 from earmark.errors import RecipeError
 from earmark.recipe import HeadDesign, Task
 
-__all__ = ["SMALLEST", "Ensemble", "Prototypes", "build_head", "build_member", "outputs_of"]
+__all__ = ["SMALLEST", "Ensemble", "Layers", "Prototypes", "build_head", "build_member", "outputs_of"]
 
 SMALLEST = 1e-30
 """Probabilities below it are taken for it before a logarithm."""
@@ -72,13 +72,22 @@ def build_member(name: str, design: HeadDesign, features: int, spec: HeadSpec, s
         return _layers(features, hidden, outputs_of(spec), design)
 
 
-def _layers(features: int, hidden: Sequence[int], outputs: int, design: HeadDesign) -> nn.Sequential:
+class Layers(nn.Sequential):
+    """Fully connected layers, the last of which gives the raw scores."""
+
+    def hidden_vector(self, embedding: torch.Tensor) -> torch.Tensor | None:
+        """What the last hidden layer holds, (batch, width), after its ReLU (S1's 15 nodes); None without one."""
+        ends = [place for place, layer in enumerate(self) if isinstance(layer, nn.ReLU)]
+        return self[: ends[-1] + 1](embedding) if ends else None
+
+
+def _layers(features: int, hidden: Sequence[int], outputs: int, design: HeadDesign) -> Layers:
     layers: list[nn.Module] = []
     for width in hidden:
         layers += [nn.Dropout(design.dropout), nn.Linear(features, width)]
         layers += [nn.BatchNorm1d(width), nn.ReLU()] if design.batch_norm else [nn.ReLU()]
         features = width
-    return nn.Sequential(*layers, nn.Dropout(design.dropout), nn.Linear(features, outputs))
+    return Layers(*layers, nn.Dropout(design.dropout), nn.Linear(features, outputs))
 
 
 class Prototypes(nn.Module):

@@ -23,7 +23,8 @@ from earmark.datasets.cache import ArrayStore, bytes_per_hour, check_space, feat
 from earmark.datasets.core import Dataset
 from earmark.datasets.images import read_image
 from earmark.errors import AudioError, DatasetError
-from earmark.features import Frontend, relate_to_peak, spectrogram
+from earmark.features.frontend import Frontend
+from earmark.features.spectrogram import relate_to_peak, spectrogram
 from earmark.inference.clips import see_audio, see_image
 from earmark.recipe import ClipPlan, Recipe
 from earmark.training.options import Progress, Report, silent

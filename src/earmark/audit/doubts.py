@@ -1,0 +1,168 @@
+"""Labels that a quick model, which never learnt from the track or its artist, hears otherwise.
+
+The quick model is a logistic regression on embeddings, out of fold by group. What it says is calibrated on itself (one
+temperature, Guo et al. 2017) and a label is doubted as in confident learning (Northcutt et al. 2021): where another
+label is likelier than it usually is for tracks that carry it, and the given one is all but ruled out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize, minimize_scalar
+
+from earmark.datasets.core import Dataset
+from earmark.datasets.splits import folds
+from earmark.errors import DatasetError
+
+__all__ = ["Doubt", "doubt_labels"]
+
+Float = NDArray[np.float64]
+
+_FOLDS = 5
+_RULED_OUT = 0.1  # the given label's probability is below
+_SURE = 0.7  # the heard one's is above
+_SURE_OF_LABEL = 0.95  # of a label of a multi-label head, that it is there
+_RARE = 20  # labels of fewer tracks are not judged
+_STRENGTH = 1.0  # of the ridge, beside the mean loss times the tracks
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One label that is in doubt: track's index, head, label given and label heard, and the model's confidence.
+
+    Of a multi-label head one of the two is ``not LABEL``.
+    """
+
+    row: int
+    head: str
+    given: str
+    heard: str
+    confidence: float
+
+
+def doubt_labels(dataset: Dataset, embeddings: Float) -> tuple[tuple[Doubt, ...], tuple[str, ...]]:
+    """Labels in doubt, the surest first, and notices of heads that could not be judged.
+
+    Args:
+        dataset: Tracks with labels.
+        embeddings: (tracks, dimensions); a row of NaN where a track could not be heard.
+    """
+    found: list[Doubt] = []
+    notices = []
+    heard = ~np.isnan(embeddings).any(1)
+    for spec in dataset.heads:
+        if spec.task == "regression":
+            continue
+        targets = dataset.targets(spec.name).astype(np.float64)
+        known = heard & ~np.isnan(targets.reshape(len(targets), -1)).any(1)
+        rows = np.flatnonzero(known)
+        try:
+            parts = folds(dataset.subset(rows), _FOLDS, head=spec.name, valid=0)
+        except DatasetError as error:
+            notices.append(f"{spec.name}: its labels were not judged: {error}")
+            continue
+        tests = [part.test for part in parts]
+        inputs = _standardised(embeddings[rows])
+        judge = _judge_classes if spec.task == "multiclass" else _judge_labels
+        found += judge(spec.name, spec.labels, rows, inputs, targets[rows], tests)
+    return tuple(sorted(found, key=lambda doubt: (-doubt.confidence, doubt.row))), tuple(notices)
+
+
+def _judge_classes(
+    head: str,
+    labels: tuple[str, ...],
+    rows: NDArray[np.intp],
+    inputs: Float,
+    targets: Float,
+    tests: list[NDArray[np.intp]],
+) -> list[Doubt]:
+    given = targets.astype(np.intp)
+    logits = np.zeros((len(rows), len(labels)))
+    for test in tests:
+        train = np.setdiff1d(np.arange(len(rows)), test)
+        logits[test] = _regress(inputs[train], np.eye(len(labels))[given[train]], inputs[test])
+    probability = _softmax(logits * _temperature(logits, given))
+    own = probability[np.arange(len(rows)), given]
+    usual = np.array([own[given == k].mean() if (given == k).any() else 1.0 for k in range(len(labels))])
+    best = probability.argmax(1)
+    sure = probability[np.arange(len(rows)), best]
+    doubted = (best != given) & (sure >= np.maximum(_SURE, usual[best])) & (own <= _RULED_OUT)
+    return [
+        Doubt(int(rows[i]), head, labels[given[i]], labels[best[i]], round(float(sure[i]), 4))
+        for i in np.flatnonzero(doubted)
+    ]
+
+
+def _judge_labels(
+    head: str,
+    labels: tuple[str, ...],
+    rows: NDArray[np.intp],
+    inputs: Float,
+    targets: Float,
+    tests: list[NDArray[np.intp]],
+) -> list[Doubt]:
+    """One regression a label; a label that is given is doubted where it is 20 times less likely than usual."""
+    found = []
+    for column, label in enumerate(labels):
+        given = targets[:, column].astype(np.intp)
+        share = float(given.mean()) if len(given) else 0.0
+        if min(given.sum(), len(given) - given.sum()) < _RARE:
+            continue
+        logits = np.zeros((len(rows), 2))
+        for test in tests:
+            train = np.setdiff1d(np.arange(len(rows)), test)
+            logits[test] = _regress(inputs[train], np.eye(2)[given[train]], inputs[test])
+        there = _softmax(logits * _temperature(logits, given))[:, 1]
+        for i in np.flatnonzero((given == 0) & (there >= _SURE_OF_LABEL)):
+            found.append(Doubt(int(rows[i]), head, f"not {label}", label, round(float(there[i]), 4)))
+        for i in np.flatnonzero((given == 1) & (there <= min(1 - _SURE_OF_LABEL, share / 20))):
+            found.append(Doubt(int(rows[i]), head, label, f"not {label}", round(float(1 - there[i]), 4)))
+    return found
+
+
+def _regress(inputs: Float, targets: Float, others: Float) -> Float:
+    """Logits of ``others`` by a softmax regression with a ridge on ``inputs`` and one-hot ``targets``."""
+    size, classes = inputs.shape[1], targets.shape[1]
+    shape = (size + 1, classes)
+    ones = np.ones((len(inputs), 1))
+    design = np.hstack([inputs, ones])
+
+    def loss(flat: Float) -> tuple[float, Float]:
+        weights = flat.reshape(shape)
+        logits = design @ weights
+        top = logits.max(1, keepdims=True)
+        exponent = np.exp(logits - top)
+        total = exponent.sum(1, keepdims=True)
+        ridge = _STRENGTH * weights[:-1]
+        value = float((np.log(total) + top).sum() - (logits * targets).sum() + 0.5 * (ridge * weights[:-1]).sum())
+        slope = design.T @ (exponent / total - targets)
+        slope[:-1] += ridge
+        return value, slope.ravel()
+
+    found = minimize(loss, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return np.asarray(np.hstack([others, np.ones((len(others), 1))]) @ found.x.reshape(shape))
+
+
+def _temperature(logits: Float, given: NDArray[np.intp]) -> float:
+    """The factor that makes the logits' probabilities those that they keep, by the likelihood."""
+
+    def loss(power: float) -> float:
+        probability = _softmax(logits * np.exp(power))
+        return -float(np.log(np.maximum(probability[np.arange(len(given)), given], 1e-12)).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-4, 1), method="bounded").x))
+
+
+def _softmax(logits: Float) -> Float:
+    exponent = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(exponent / exponent.sum(1, keepdims=True))
+
+
+def _standardised(values: Float) -> Float:
+    """Columns of mean 0 and deviation 1, over the square root of the dimensions: rows of length 1."""
+    spread = values.std(0) if len(values) else np.ones(values.shape[1])
+    scaled = (values - values.mean(0)) / np.where(spread > 1e-9, spread, 1.0)
+    return np.asarray(scaled / np.sqrt(max(1, values.shape[1])) * 4.0)

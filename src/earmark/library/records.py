@@ -1,0 +1,209 @@
+"""What the library holds of a track and of a model, and scores as they are packed in the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.inference.labels import relabel
+from earmark.inference.options import LabelTable
+from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
+from earmark.inference.scores import answer
+from earmark.model.card import Card, HeadCard
+from earmark.recipe import ClipPlan
+
+__all__ = [
+    "Correction",
+    "LibraryModel",
+    "LibraryTrack",
+    "corrected",
+    "direction",
+    "pack_scores",
+    "unpack_scores",
+]
+
+Array = NDArray[np.float32]
+Correction = str | tuple[str, ...]
+"""What the user says of one head: a label, or all labels of a multi-label head."""
+
+_STEPS = 10_000  # scores have four decimals
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryTrack:
+    """One file of the library.
+
+    Attributes:
+        id: Its row.
+        path: Absolute; undecodable bytes are surrogate escapes.
+        size: Bytes, when it was heard last.
+        modified: Nanoseconds since 1970, when it was heard last.
+        audio: Row of its audio, which tracks of the same audio share; None where it could not be heard.
+        content_hash: Of the decoded audio; "" where it could not be heard.
+        seconds: Length; 0 where it could not be heard.
+        artist: By the file's own tags, as are title, album, year and genre (several joined by ``;``).
+        error: Kind of failure, or None.
+        message: Of the failure.
+        vanished: Seconds since 1970 when it was first missed, or None while it is there.
+    """
+
+    id: int
+    path: str
+    size: int
+    modified: int
+    audio: int | None
+    content_hash: str
+    seconds: float
+    artist: str = ""
+    title: str = ""
+    album: str = ""
+    year: str = ""
+    genre: str = ""
+    error: str | None = None
+    message: str = ""
+    vanished: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryModel:
+    """One model that has heard tracks of the library.
+
+    Attributes:
+        key: Its row.
+        name: ``name@version``.
+        digest: Of its card.
+        layer: Whose output the embeddings are; "" is the network's own embedding.
+        folder: Where it was.
+        dimensions: Of an embedding.
+        heads: Its vocabularies.
+        aliases: The user's own names of labels.
+    """
+
+    key: int
+    name: str
+    digest: str
+    layer: str
+    folder: str
+    dimensions: int
+    heads: tuple[HeadCard, ...]
+    aliases: LabelTable = field(default_factory=dict)
+
+    @property
+    def shown(self) -> str:
+        """For people: its name, and the layer where that is not the usual one."""
+        return f"{self.name} (layer {self.layer})" if self.layer else self.name
+
+    @property
+    def card(self) -> Card:
+        """As much of the model's card as scores need."""
+        name, _, version = self.name.partition("@")
+        return Card(name, version, "", None, ClipPlan(), self.heads, self.dimensions)
+
+    def head(self, name: str) -> HeadCard:
+        """The head of that name (KeyError where there is none)."""
+        return {head.name: head for head in self.heads}[name]
+
+    def columns(self) -> dict[str, slice]:
+        """Where each head with labels stands in a row of packed scores."""
+        found, start = {}, 0
+        for head in self.heads:
+            if head.task != "regression":
+                found[head.name] = slice(start, start + len(head.labels))
+                start += len(head.labels)
+        return found
+
+
+def heads_to_json(heads: Sequence[HeadCard]) -> str:
+    """The heads as the file holds them."""
+    return json.dumps(
+        [
+            {
+                "name": head.name,
+                "task": head.task,
+                "labels": list(head.labels),
+                "threshold": head.threshold,
+                "thresholds": dict(head.thresholds),
+            }
+            for head in heads
+        ],
+        ensure_ascii=False,
+    )
+
+
+def heads_from_json(text: str) -> tuple[HeadCard, ...]:
+    """The other way round."""
+    return tuple(
+        HeadCard(
+            one["name"],
+            one["task"],
+            tuple(one["labels"]),
+            threshold=one["threshold"],
+            thresholds=one["thresholds"],
+        )
+        for one in json.loads(text)
+    )
+
+
+def pack_scores(heads: Mapping[str, HeadPrediction], order: Sequence[HeadCard]) -> tuple[bytes, bytes]:
+    """Scores of all labels of all heads as uint16 in 1/10,000, and the numbers of regression heads as float64."""
+    scores = [heads[head.name].scores[label] for head in order if head.task != "regression" for label in head.labels]
+    numbers = [heads[head.name].value or 0.0 for head in order if head.task == "regression"]
+    steps = np.rint(np.asarray(scores, np.float64) * _STEPS).astype("<u2")
+    return steps.tobytes(), np.asarray(numbers, "<f8").tobytes()
+
+
+def unpack_scores(scores: bytes, numbers: bytes, order: Sequence[HeadCard]) -> dict[str, HeadPrediction]:
+    """What the heads said, exactly as it was packed."""
+    steps = (np.frombuffer(scores, "<u2") / _STEPS).tolist()
+    values = np.frombuffer(numbers, "<f8").tolist()
+    heads: dict[str, HeadPrediction] = {}
+    for head in order:
+        if head.task == "regression":
+            heads[head.name] = answer(head, [values.pop(0)])
+        else:
+            heads[head.name], steps = answer(head, steps[: len(head.labels)]), steps[len(head.labels) :]
+    return heads
+
+
+def corrected(prediction: Prediction, model: LibraryModel, said: Mapping[str, Correction]) -> Prediction:
+    """The prediction in the user's names of labels, and with the user's word in place of the model's.
+
+    Scores stay the model's; a corrected multi-class head has confidence 1.
+    """
+    prediction = relabel(prediction, model.card, model.aliases)
+    heads = dict(prediction.heads)
+    for name, word in said.items():
+        if name not in heads:
+            continue
+        if isinstance(word, str):
+            heads[name] = replace(heads[name], label=word, confidence=1.0)
+        else:
+            heads[name] = replace(heads[name], labels=word)
+    return replace(prediction, heads=heads)
+
+
+def direction(vectors: NDArray[np.floating]) -> Array:
+    """Each row (or the one vector) scaled to length 1; zeros stay zeros."""
+    rows = np.nan_to_num(np.asarray(vectors, np.float32), posinf=0.0, neginf=0.0)
+    largest = np.abs(rows).max(axis=-1, keepdims=True, initial=0)
+    rows = np.asarray(rows / np.where(largest > 0, largest, 1), np.float32)  # so that squares neither overflow nor vanish
+    length = np.sqrt(np.einsum("...i,...i->...", rows, rows))[..., None]
+    return np.asarray(rows / np.where(length > 0, length, 1), np.float32)
+
+
+def pack_clips(clips: ClipEmbeddings) -> tuple[bytes, bytes]:
+    """Times as float32, and each clip's direction as int8 with its largest part at 127."""
+    largest = np.abs(clips.vectors).max(axis=1, keepdims=True, initial=0)
+    steps = np.rint(clips.vectors / np.where(largest > 0, largest, 1) * 127).astype(np.int8)
+    return clips.times.astype("<f4").tobytes(), steps.tobytes()
+
+
+def unpack_clips(times: bytes, vectors: bytes) -> ClipEmbeddings:
+    """The other way round, to within a hundredth."""
+    bounds = np.frombuffer(times, "<f4").reshape(-1, 2)
+    rows = np.frombuffer(vectors, np.int8).reshape(len(bounds), -1)
+    return ClipEmbeddings(np.asarray(bounds, np.float32), direction(rows.astype(np.float32)))

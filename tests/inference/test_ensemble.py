@@ -1,0 +1,62 @@
+"""Several models as one: the mean of what they say, on the heads that they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import earmark
+from earmark import HearingOptions, Prediction
+from earmark.errors import ModelError
+from earmark.inference import predict_files
+from earmark.inference.ensemble import joint_card
+from earmark.model.card import HeadCard, read_card
+from made import HEADS, make_model
+from sounds import melody, write
+
+OPTIONS = HearingOptions(taggram=True)
+
+
+def test_the_mean_of_two(tmp_path: Path) -> None:
+    """Labels are matched by name: the second model has them in another order, and a head of its own."""
+    turned = HeadCard("genre", "multiclass", ("Pop", "Rock", "Jazz"), threshold=0.5)
+    models = [
+        make_model(tmp_path / "one", seed=1, name="one"),
+        make_model(tmp_path / "two", (HeadCard("mood", "multiclass", ("sad", "happy")), turned), seed=2, name="two"),
+    ]
+    path = str(write(tmp_path / "a.wav", melody(9, 8000), 8000))
+    (both,) = predict_files(models, [path], workers=1, options=OPTIONS)
+    assert isinstance(both, Prediction)
+    assert list(both.heads) == ["genre"]
+    assert both.model == "one@1+two@1"
+    first, second = (earmark.load_model(model).predict(path, options=OPTIONS).heads["genre"] for model in models)
+    for label in ("Rock", "Jazz", "Pop"):
+        expected = (first.scores[label] + second.scores[label]) / 2
+        assert both.heads["genre"].scores[label] == pytest.approx(expected, abs=1e-4)
+        assert both.heads["genre"].taggram.scores[label][0] == pytest.approx(
+            (first.taggram.scores[label][0] + second.taggram.scores[label][0]) / 2, abs=1e-4
+        )
+
+
+def test_one_model_is_itself(tiny_model: Path) -> None:
+    card = read_card(tiny_model)
+    assert joint_card([card]) == card
+
+
+def test_a_model_with_itself_changes_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    path = str(write(tmp_path / "a.wav", melody(9, 8000), 8000))
+    (alone,) = predict_files([tiny_model], [path], workers=1)
+    (twice,) = predict_files([tiny_model, tiny_model], [path], workers=1)
+    assert isinstance(alone, Prediction)
+    assert isinstance(twice, Prediction)
+    assert twice.heads == alone.heads
+
+
+def test_nothing_in_common(tmp_path: Path) -> None:
+    one = read_card(make_model(tmp_path / "one", HEADS[:1]))
+    other = read_card(make_model(tmp_path / "two", HEADS[1:]))
+    with pytest.raises(ModelError, match="no head with the same labels"):
+        joint_card([one, other])
+    with pytest.raises(ModelError, match="no head with the same labels"):
+        list(predict_files([tmp_path / "one", tmp_path / "two"], ["a.wav"], workers=1))

@@ -1,0 +1,104 @@
+"""The user's own labels: read from a list, probabilities added up, and what is wrong with a list is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import earmark
+from earmark import HearingOptions
+from earmark.errors import RecipeError, UnknownName
+from earmark.inference.labels import read_labels, relabel
+from earmark.inference.records import HeadPrediction, Prediction, Taggram
+from earmark.model.card import Card, HeadCard
+from earmark.recipe import ClipPlan
+from sounds import melody, write
+
+GENRE = HeadCard("genre", "multiclass", ("Hard Rock", "Punk", "Jazz"), threshold=0.5)
+TAGS = HeadCard("tags", "multilabel", ("guitar", "e-guitar", "piano"))
+CARD = Card("m", "1", "made", None, ClipPlan(), (GENRE, TAGS, HeadCard("energy", "regression")), 2)
+SAID = Prediction(
+    "a.mp3",
+    1.0,
+    "m@1",
+    {
+        "genre": HeadPrediction(
+            "multiclass",
+            None,
+            0.4,
+            scores={"Hard Rock": 0.3, "Punk": 0.3, "Jazz": 0.4},
+            taggram=Taggram((0.0,), (1.0,), {"Hard Rock": (0.3,), "Punk": (0.3,), "Jazz": (0.4,)}),
+        ),
+        "tags": HeadPrediction(
+            "multilabel", labels=("e-guitar", "guitar"), scores={"guitar": 0.5, "e-guitar": 0.9, "piano": 0.1}
+        ),
+        "energy": HeadPrediction("regression", value=0.5),
+    },
+)
+
+
+def test_several_names_may_become_one() -> None:
+    """Probabilities add up, so that what was unsure between two becomes sure; of tags the highest counts."""
+    mine = relabel(SAID, CARD, {"genre": {"Hard Rock": "Rock", "Punk": "Rock"}, "tags": {"e-guitar": "guitar"}})
+    genre, tags = mine.heads["genre"], mine.heads["tags"]
+    assert genre.scores == {"Rock": 0.6, "Jazz": 0.4}
+    assert (genre.label, genre.confidence) == ("Rock", 0.6)
+    assert genre.taggram is not None
+    assert genre.taggram.scores == {"Rock": (0.6,), "Jazz": (0.4,)}
+    assert tags.scores == {"guitar": 0.9, "piano": 0.1}
+    assert tags.labels == ("guitar",)
+    assert mine.heads["energy"] == SAID.heads["energy"]
+
+
+def test_names_that_are_not_in_the_list_stay() -> None:
+    assert relabel(SAID, CARD, {}) is SAID
+    mine = relabel(SAID, CARD, {"genre": {"Jazz": "Jazzy"}, "energy": {}, "tags": {}})
+    assert list(mine.heads["genre"].scores) == ["Hard Rock", "Punk", "Jazzy"]
+    assert mine.heads["genre"].label is None
+    assert mine.heads["tags"] == SAID.heads["tags"]
+
+
+def test_rounded_probabilities_never_add_up_to_more_than_one() -> None:
+    thirds = HeadPrediction("multiclass", None, 0.3334, scores={"Hard Rock": 0.3334, "Punk": 0.3334, "Jazz": 0.3334})
+    said = Prediction("a", 1.0, "m@1", {"genre": thirds})
+    mine = relabel(said, CARD, {"genre": dict.fromkeys(GENRE.labels, "Music")})
+    assert mine.heads["genre"].scores == {"Music": 1.0}
+
+
+def test_reading_a_list(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[genre]\n"Hard Rock" = "Rock"\nPunk = "Rock"\n')
+    assert read_labels(file, CARD) == {"genre": {"Hard Rock": "Rock", "Punk": "Rock"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ("[genre", RecipeError, "cannot read"),
+        ("\xff", RecipeError, "cannot read"),
+        ('genre = "Rock"', RecipeError, "must be a table"),
+        ("[genre]\nPunk = 3", RecipeError, "must be a table"),
+        ('[genre]\nPunk = " "', RecipeError, "must be a table"),
+        ('[genres]\nPunk = "Rock"', UnknownName, "did you mean 'genre'"),
+        ('[genre]\nPunck = "Rock"', UnknownName, "did you mean 'Punk'"),
+    ],
+)
+def test_a_list_that_makes_no_sense(tmp_path: Path, text: str, error: type[Exception], says: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text, "latin-1")
+    with pytest.raises(error, match=says) as caught:
+        read_labels(file, CARD)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(RecipeError, match="cannot read"):
+        read_labels(tmp_path / "gone.toml", CARD)
+
+
+def test_all_the_way_from_a_file(tiny_model: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", melody(3, 8000), 8000)
+    tagger = earmark.load_model(tiny_model)
+    options = HearingOptions(labels={"genre": {"Rock": "Loud", "Pop": "Loud"}})
+    (mine,) = earmark.predict_all(tagger, [path], workers=1, options=options)
+    assert isinstance(mine, Prediction)
+    theirs = tagger.predict(path).heads["genre"].scores
+    assert mine.heads["genre"].scores["Loud"] == pytest.approx(theirs["Rock"] + theirs["Pop"], abs=1e-4)
