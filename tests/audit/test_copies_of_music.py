@@ -61,9 +61,9 @@ def songs_of(shared, step):
 
 
 def test_every_way_of_copying_is_seen_through(shared, tmp_path):
-    songs = songs_of(shared, 20)
+    songs = songs_of(shared, 30)
     rng = random.Random(0)
-    copies = [make_copy(song, tmp_path, WAYS[i % len(WAYS)], rng) for i, song in enumerate(songs[: 3 * len(WAYS)])]
+    copies = [make_copy(song, tmp_path, WAYS[i % len(WAYS)], rng) for i, song in enumerate(songs[: 2 * len(WAYS)])]
     _, missed, strangers = search(songs, copies)
     assert len(missed) <= 0.05 * len(copies), missed
     assert strangers == set()
