@@ -165,7 +165,8 @@ class Library:
         audio = self.add_audio(prediction.content_hash or "", prediction.seconds)
         key = (model.key, audio)
         packed = pack_scores(prediction.heads, model.heads)
-        self.db.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", (*key, *packed, prediction.warning))
+        values = (*key, *packed, prediction.warning, time.time())
+        self.db.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", values)
         if prediction.embedding is not None:
             vector = direction(prediction.embedding).astype("<f2").tobytes()
             self.db.execute("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", (*key, vector))
