@@ -57,28 +57,29 @@ def _share(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Write them."""
+    from earmark.cli.tag_source import open_source
     from earmark.filetags.fields import need_mutagen
-    from earmark.filetags.journal import Journal, journal_folder, locked
 
     need_mutagen()
-    source = open_source(args.library)
-    wish, relabel = _wish(args, source), _relabel(args.labels, source)
-    if args.dry_run:
-        return _write(args, source, wish, relabel, None)
+    with open_source(args.library) as source:
+        wish, relabel = _wish(args, source), _relabel(args.labels, source)
+        if args.dry_run:
+            return _write(args, source, wish, relabel, None)
+        return _with_journal(args, source, wish, relabel)
+
+
+def _with_journal(args: argparse.Namespace, source: Source, wish: Wish, relabel: Relabel) -> int:
+    from earmark.filetags.journal import Journal, journal_folder, locked
+
     folder = journal_folder()
     with locked(folder):
         _clear_after_a_kill(folder)
-        facts = {"policy": wish.policy, "heads": list(wish.heads), "library": args.library and str(Path(args.library))}
-        journal = Journal.new(folder, **facts)
+        library = args.library and str(Path(args.library).absolute())
+        journal = Journal.new(folder, policy=wish.policy, heads=list(wish.heads), library=library)
         try:
             return _write(args, source, wish, relabel, journal)
         finally:
             journal.close()
-
-
-def open_source(library: str | None) -> Source:
-    """The library as something that knows predictions."""
-    raise NotImplementedError
 
 
 def _wish(args: argparse.Namespace, source: Source) -> Wish:
