@@ -124,7 +124,7 @@ def test_dry_run_shows_and_touches_nothing(music: Path, write: Earmark, earmark:
     ]
     assert hashes(music) == before and earmark("undo", "--list").json["runs"] == []
     table = write("--dry-run", "-f", "table")
-    assert table.out.splitlines()[0].split() == ["song", "field", "before", "after"]
+    assert table.out.splitlines()[0].split() == ["file", "field", "before", "after"]
     assert [line.split()[-3:] for line in table.out.splitlines() if "genre  " in line] == [
         ["genre", "-", "Rock"],
         ["genre", "-", "Jazz"],

@@ -95,7 +95,7 @@ def _undo(args: argparse.Namespace, runs: Sequence[Run], unread: Sequence[Outcom
         if not chosen:
             raise UnknownName("run", args.run, [run.name for run in runs])
     total = len(unread) + sum(len(run.left) + len(run.damage) for run in chosen)
-    told = Teller(args, ("file", "run", "is"), _rows, total)
+    told = Teller(args, {"run": 15, "is": 24}, _rows, total)
     told.all(_outcomes(unread, chosen, later), lambda: {"runs": [run.name for run in chosen]})
     _tell(told)
     if told.stopped:

@@ -132,7 +132,7 @@ def _write(
     if not total:
         where = f"no audio file in {', '.join(args.paths[:3])}" if args.paths else "the library holds no songs"
         raise EarmarkError(f"{where}; `earmark scan FOLDER` hears them first")
-    told = Teller(args, ("song", "field", "before", "after"), _rows, total)
+    told = Teller(args, {"field": 6, "before": 18, "after": 24}, _rows, total)
     outcomes = write_tags(_known(source, entries), wish, journal, relabel)
     told.all(outcomes, lambda: {"run": journal.name if journal and journal.begun else None, "dry_run": journal is None})
     _tell(told, journal)
@@ -157,7 +157,11 @@ def _known(source: LibrarySource, entries: Sequence[Entry] | None) -> Iterator[K
 
 
 def _rows(outcome: Outcome) -> list[tuple[str, str, str]]:
-    return [(name, _shown(before), _shown(after)) for name, (before, after) in outcome.changes.items()]
+    """Scores are for programs: they get a row only where nothing else changes."""
+    changes = {name: pair for name, pair in outcome.changes.items() if name != "scores"}
+    if outcome.changes and not changes:
+        return [("scores", "older ones", "new ones")]
+    return [(name, _shown(before), _shown(after)) for name, (before, after) in changes.items()]
 
 
 def _shown(texts: Sequence[str]) -> str:
