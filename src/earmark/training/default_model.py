@@ -11,7 +11,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from earmark.features.frontend import Frontend
 from earmark.recipe import ClipPlan
 from earmark.training import distill, distill_cache
 from earmark.training.backbones import Backbone, build
-from earmark.training.default_card import write_folder
+from earmark.training.default_card import Draft, write_folder
 from earmark.training.default_heads import CORPORA, embed_tracks, fit_heads, join, out_of_fold
 from earmark.training.distill import Progress, StudentDesign
 from earmark.training.distill_cache import CacheDesign, Piece
@@ -46,8 +46,8 @@ TEACHERS = {
     "yamnet": "yamnet/yamnet-float.tflite",
 }
 """Kinds of teachers, in the order of their columns, and their files below the folder of weights."""
-STUDENT = StudentDesign(backbone="patch-residual", steps=24000, seed=0)
-PHASES = ((0, 1), (4000, 2), (9000, 3))
+STUDENT = StudentDesign(backbone="patch-residual", steps=24000, mask=0.25, seed=0)
+PHASES = ((0, 1), (6000, 2), (13000, 3))
 """From which step on the student hears how many copies of each piece (the first is the piece itself)."""
 ROTATION_SEED = 0
 
@@ -192,7 +192,7 @@ def make_from(shop: Workshop, network: Backbone) -> None:
     outputs = out_of_fold(corpus, embeddings, lambda fold: _say(f"heads: fold {fold}"))
     heads = fit_heads(corpus, embeddings, np.array([clips is not None for clips in embeddings]))
     module = TaggerModule(network, {name: linear_module(linear) for name, linear in heads.items()})
-    write_folder(shop.output, module, corpus, embeddings, outputs, replace(STUDENT))
+    write_folder(shop.output, Draft(module, corpus, embeddings, outputs, STUDENT, FRONTEND, PLAN))
     _say(f"written: {shop.output}")
 
 
