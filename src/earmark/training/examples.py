@@ -110,7 +110,7 @@ def examples_of(
         groups: (tracks,) names or numbers.
         balance: With all clips in every step, ``sample`` and ``loss`` come to the same.
     """
-    unlabelled: list[bool] = np.asarray(np.isnan(targets.reshape(len(targets), -1))).all(axis=1).tolist()
+    unlabelled = [bool(np.isnan(target).all()) for target in targets]
     rows = [row for row, one in enumerate(embeddings) if one is not None and not unlabelled[row]]
     clips = [np.asarray(embeddings[row], np.float32) for row in rows]
     numbers: dict[object, int] = {}
