@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from earmark.library.records import LibraryModel, LibraryTrack
     from earmark.library.store import Library
 
-__all__ = ["above_zero", "add_library", "model_of", "name_of", "opened", "song_fields"]
+__all__ = ["above_zero", "add_library", "at_least_none", "model_of", "name_of", "opened", "song_fields", "valid"]
 
 
 def add_library(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
@@ -61,6 +61,13 @@ def above_zero(what: str) -> Callable[[str], int]:
     return parse
 
 
+def at_least_none(text: str) -> int:
+    """A type of argument: a whole number, 0 too."""
+    if not text.strip().isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 def name_of(track: LibraryTrack) -> str:
     """A track for people: artist and title, or its path."""
     if track.title:
@@ -73,3 +80,10 @@ def song_fields(track: LibraryTrack) -> dict[str, Any]:
     from earmark.inference.records import path_fields
 
     return {**path_fields(track.path), "artist": track.artist, "title": track.title}
+
+
+def valid(path: str) -> str:
+    """A path as text that is always valid UTF-8."""
+    from earmark.inference.records import path_fields
+
+    return path_fields(path)["path"]

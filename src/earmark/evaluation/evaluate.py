@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class Evaluation:
     failures: tuple[Failure, ...] = ()
     notices: tuple[str, ...] = ()
     history: tuple[Epoch, ...] = ()
-    jumps: tuple[Jump, ...] = field(default=())
+    jumps: tuple[Jump, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As ``evaluate -f json`` prints it."""

@@ -129,7 +129,7 @@ def _change(
 
 def _check(real: Path, copy: Path, tagged: Tagged, values: dict[str, tuple[str, ...]]) -> None:
     """The copy says what it shall, has lost nothing else, and sounds the same."""
-    now = open_tags(copy)
+    now = open_tags(copy, tagged)
     if any(getattr(now.fields, name) != texts for name, texts in values.items()):
         raise Refusal("format", "its tags do not keep what is written into them")
     if now.others != tagged.others:

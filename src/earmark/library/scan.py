@@ -24,7 +24,7 @@ from earmark.library.survey import PASSING, Known, Survey, Todo, survey
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["Scan", "Scanned"]
+__all__ = ["Scan", "Scanned", "known_roots", "tags_of"]
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ class Scan:
             with self._library.change():
                 self._write(todo, None, {"error": kind, "message": result.message})
             return
-        tags = _tags(todo.path)
+        tags = tags_of(todo.path)
         with self._library.change():
             if result.heads:
                 audio = self._library.add_result(self.model, result)
@@ -231,7 +231,7 @@ def known_roots(library: Library) -> list[str]:
     return sorted(row[0] for row in library.db.execute("SELECT path FROM roots"))
 
 
-def _tags(path: str) -> dict[str, str]:
+def tags_of(path: str) -> dict[str, str]:
     """What the file says of itself."""
     tags = read_tags(Path(path))
     artist, album = artist_and_album(tags)
