@@ -90,7 +90,14 @@ def test_moods_in_both_frames_stay_in_step(tmp_path: Path) -> None:
 
 def test_the_short_tag_at_the_end_of_an_mp3_stays(tmp_path: Path) -> None:
     song = make_song(tmp_path / "a.mp3")
-    end = b"TAG" + b"Title".ljust(30, b"\0") + b"Artist".ljust(60, b" ") + b"1999" + b"a comment".ljust(30, b" ") + b"\x0c"
+    end = (
+        b"TAG"
+        + b"Title".ljust(30, b"\0")
+        + b"Artist".ljust(60, b" ")
+        + b"1999"
+        + b"a comment".ljust(30, b" ")
+        + b"\x0c"
+    )
     song.write_bytes(song.read_bytes() + end)
     tags = ID3()
     tags.add(COMM(3, "eng", "", ["longer"]))

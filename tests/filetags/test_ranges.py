@@ -27,7 +27,9 @@ def there_and_back(folder: Path, old: bytes, new: bytes, block: int = 1 << 16) -
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=300), st.binary(max_size=300), st.binary(max_size=60), st.sampled_from([16, 64, 4096]))
-def test_any_two_files(tmp_path_factory: pytest.TempPathFactory, old: bytes, new: bytes, mid: bytes, block: int) -> None:
+def test_any_two_files(
+    tmp_path_factory: pytest.TempPathFactory, old: bytes, new: bytes, mid: bytes, block: int
+) -> None:
     folder = tmp_path_factory.mktemp("pair")
     there_and_back(folder, old, new, block)
     there_and_back(folder, old, old[:100] + mid + old[100:], block)

@@ -16,7 +16,7 @@ import pytest
 
 import earmark.filetags.write as module
 from commands import environment
-from earmark.audio.decode import content_hash
+from earmark.audio.decode import content_hash, load
 from earmark.errors import MissingExtra, StorageError
 from earmark.filetags.journal import Journal, read_run
 from earmark.filetags.outcomes import Outcome, Refusal
@@ -30,15 +30,19 @@ AWKWARD = (".aif", ".aiff", ".ape", ".dsf", ".flac", ".m4a", ".mp2", ".mp3", ".m
 AWKWARD += (".spx", ".wav", ".wma", ".wv")
 
 
+def samples(song: Path) -> bytes:
+    return load(song, 48000).tobytes()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_there_and_back(kind: str, tmp_path: Path) -> None:
     song = make_song(tmp_path / f"song.{kind}")
     song.chmod(0o640)
     os.utime(song, ns=(10**18, 10**18 + 1))
-    before, sound = sha256(song), content_hash(song)
+    before, sound = sha256(song), samples(song)
     journal, (outcome,) = written(tmp_path / "journal", [song])
     assert (outcome.status, set(outcome.changes)) == ("changed", {"genre", "mood", "scores"})
-    assert sha256(song) != before and content_hash(song) == sound
+    assert sha256(song) != before and samples(song) == sound
     facts = song.stat()
     assert (facts.st_mtime_ns, stat.S_IMODE(facts.st_mode)) == (10**18 + 1, 0o640)
     assert journal.file.stat().st_size < 8000
@@ -49,9 +53,9 @@ def test_there_and_back(kind: str, tmp_path: Path) -> None:
 
 
 def test_every_awkward_file(shared: Path, tmp_path: Path) -> None:
-    """Half of the odd files of others' test suites, every policy on top of the other, and all back at once."""
+    """A third of the odd files of others' test suites, one policy on top of the other, and all back at once."""
     found = [p for p in sorted((shared / "data" / "awkward").rglob("*")) if p.suffix.lower() in AWKWARD]
-    songs = [Path(shutil.copyfile(p, tmp_path / f"{i:03}{p.suffix}")) for i, p in enumerate(found[::2])]
+    songs = [Path(shutil.copyfile(p, tmp_path / f"{i:03}{p.suffix}")) for i, p in enumerate(found[::3])]
     before = {song: sha256(song) for song in songs}
     changed: Counter[str] = Counter()
     for policy in ("empty", "overwrite"):
@@ -60,7 +64,7 @@ def test_every_awkward_file(shared: Path, tmp_path: Path) -> None:
             assert outcome.status in ("changed", "unchanged", "skipped")
             assert outcome.status != "skipped" or (outcome.kind in ("format", "audio") and sha256(song) == before[song])
             changed[song.suffix.lower()] += outcome.status == "changed"
-    assert changed.total() > 90 and sum(count > 0 for count in changed.values()) >= 13, changed
+    assert changed.total() > 60 and sum(count > 0 for count in changed.values()) >= 13, changed
     runs = [read_run(tmp_path / "journal", file.stem) for file in sorted((tmp_path / "journal").glob("*.jsonl"))]
     assert len(runs) == 2 and {outcome.status for outcome in undo(runs)} == {"restored"}
     assert {song: sha256(song) for song in songs} == before
@@ -140,7 +144,9 @@ def test_what_permissions_forbid_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lock", [fcntl.flock, fcntl.lockf])
 def test_locked_is_told(tmp_path: Path, lock: object) -> None:
     song = make_song(tmp_path / "a.mp3")
-    hold = f"import fcntl, sys; f = open({str(song)!r}, 'r+b'); fcntl.{lock.__name__}(f, fcntl.LOCK_EX); print(flush=True)"
+    hold = (
+        f"import fcntl, sys; f = open({str(song)!r}, 'r+b'); fcntl.{lock.__name__}(f, fcntl.LOCK_EX); print(flush=True)"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", f"{hold}; sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:

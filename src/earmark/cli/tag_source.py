@@ -36,12 +36,14 @@ class LibrarySource:
     """A library that hands out what its model in use has heard (:class:`earmark.filetags.source.Source`).
 
     Attributes:
+        file: The library's.
         heads: Of the model, with the labels as the user has them.
         total: Files that are there and could be heard.
     """
 
     def __init__(self, library: Library) -> None:
         self._library, self._model = library, library.model()
+        self.file = library.file.absolute()
         self._tracks = [track for track in library.tracks(vanished=False) if track.audio is not None]
         self.heads: Sequence[HeadCard] = tuple(_named(head, self._model) for head in self._model.heads)
         self.total = len(self._tracks)

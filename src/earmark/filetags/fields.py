@@ -251,7 +251,7 @@ def _kind_name(file: Any) -> str:
 
 def _raise_what_the_system_said(error: Exception) -> None:
     """Mutagen wraps it in an error of its own."""
-    if isinstance(error.__context__, OSError):
+    if isinstance(error.__context__, OSError) and error.__context__.errno is not None:
         raise error.__context__ from error
 
 
