@@ -81,7 +81,8 @@ def _head() -> list[str]:
         f"{platform.system()}, Python {platform.python_version()}, {libraries}.",
         "",
         "The usual way is `bench/usual.py`: `librosa.load` of the file, librosa's mel spectrogram, the same network in",
-        "PyTorch eager, file by file. Both ways hear 30 s of a whole song, on one thread, and take turns; figures are medians.",
+        "PyTorch eager, file by file. Both ways hear 30 s of a whole song on one thread, and take turns; figures are",
+        "medians over the rounds.",
         "",
     ]
 

@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
 
 def put(args: argparse.Namespace, tracks: Sequence[LibraryTrack]) -> None:
     """Songs to where they are wanted, as they are wanted."""
-    from earmark.library.m3u import m3u_text, write_text
+    from earmark.library.files import write_text
+    from earmark.library.m3u import m3u_text
 
     target = None if args.output in (None, "-") else Path(args.output)
     shape = _shape(args, target)

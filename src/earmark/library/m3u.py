@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
-from earmark.errors import StorageError
 from earmark.library.records import LibraryTrack
 from earmark.library.schema import encode_path
 
-__all__ = ["m3u_text", "write_text"]
+__all__ = ["m3u_text"]
 
 
 def m3u_text(tracks: Iterable[LibraryTrack], folder: Path | None) -> str:
@@ -27,26 +26,6 @@ def m3u_text(tracks: Iterable[LibraryTrack], folder: Path | None) -> str:
         shown = " ".join((shown or _shown(Path(track.path).stem)).split())
         lines += [f"#EXTINF:{round(track.seconds) or -1},{shown}", _entry(track.path, folder)]
     return "\n".join(lines) + "\n"
-
-
-def write_text(target: Path, text: str) -> None:
-    """Put a text into a file, which is never seen half-written.
-
-    Raises:
-        StorageError: It cannot be written there.
-    """
-    if target.is_dir():
-        raise StorageError(f"{target}: is a folder; -o takes a file")
-    part = target.with_name(target.name + ".part")
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"{target}: cannot write there: {(error.strerror or str(error)).lower()}") from error
 
 
 def _entry(path: str, folder: Path | None) -> str:

@@ -31,6 +31,7 @@ from earmark.training.module import TaggerModule, load_matching
 from earmark.training.optimizers import find_device
 from earmark.training.options import Progress
 from earmark.training.outputs import Outputs
+from earmark.training.pretrained import load_pretrained
 from earmark.training.songs import Songs, open_songs
 from earmark.training.validation import hear
 
@@ -63,6 +64,7 @@ def train_network(job: Job) -> None:
     device = find_device(job.options.device)
     build_module(job, job.options.seed)  # what does not fit together is said before anything is decoded
     songs = open_songs(job.dataset, job.hashes, job.recipe, job.report)
+    songs = replace(songs, keep=job.recipe.training.streams == 0)
     parts = _chunks(job)
     chunks = [_train_chunk(job, songs, rows, number, device) for number, rows in enumerate(parts, 1)]
     best = min(chunks, key=lambda chunk: (_rank(chunk), chunk.number))
@@ -109,7 +111,9 @@ def build_module(job: Job, seed: int) -> TaggerModule:
     }
     module = TaggerModule(backbone, heads)
     given = job.options.init or recipe.backbone.init
-    if given:
+    if isinstance(given, str) and Path(given).is_file():
+        load_pretrained(module.backbone, Path(given))
+    elif given:
         _start_from(module, job, find_model(given))
     return module
 
@@ -170,6 +174,7 @@ def _train_chunk(job: Job, songs: Songs, rows: NDArray[np.intp], number: int, de
         seed=seed,
         augment=job.recipe.augment,
         chances=chances(job.dataset, rows) if plan.balance == "sample" else None,
+        streams=plan.streams,
     )
     lesson = Lesson(
         draws=draws,

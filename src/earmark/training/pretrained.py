@@ -39,7 +39,7 @@ def load_pretrained(backbone: Backbone, file: Path) -> None:
     own = tuple(backbone.own_parts)
     merged = dict(backbone.state_dict())
     for name, value in merged.items():
-        if name.startswith(own) or name.endswith("num_batches_tracked"):
+        if (own and name.startswith(own)) or (name not in state and name.endswith("num_batches_tracked")):
             continue
         if name not in state:
             raise ModelError(f"{file}: weights of another network: {_published(backbone, name)} is missing")
