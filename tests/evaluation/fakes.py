@@ -8,6 +8,7 @@ from earmark.datasets.core import Dataset, HeadSpec, Track
 from earmark.evaluation.answers import Heard, answers_of
 from earmark.evaluation.evaluate import Evaluation
 from earmark.evaluation.scores import score_head
+from earmark.features.frontend import Frontend
 from earmark.inference.records import HeadPrediction, Prediction
 from earmark.model.card import Card, HeadCard
 from earmark.recipe import ClipPlan
@@ -20,7 +21,7 @@ def card(*heads, name="made", scores=None):
         name=name,
         version="1",
         backbone="none",
-        frontend=None,
+        frontend=Frontend(),
         clip=ClipPlan(),
         heads=heads,
         embedding=4,

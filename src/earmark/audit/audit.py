@@ -14,6 +14,7 @@ from earmark.audit.copies import Duplicate, find_duplicates, take_prints
 from earmark.audit.doubts import Doubt, doubt_labels
 from earmark.audit.leaks import Leak, find_leaks
 from earmark.audit.statistics import dct_statistics, mfcc_statistics
+from earmark.datasets.contents import content_hash
 from earmark.datasets.core import Dataset
 from earmark.datasets.images import read_image
 from earmark.errors import AudioError
@@ -84,6 +85,7 @@ def audit(
     hear: Hear | None = None,
     *,
     workers: int = 1,
+    hash_of: Callable[[Path], str] = content_hash,
     progress: Callable[[], None] = lambda: None,
 ) -> Audit:
     """Look a data set over.
@@ -92,9 +94,10 @@ def audit(
         dataset: Of audio or images.
         hear: Hears tracks for the quick model; without it, and of images, statistics of the DCT take its place.
         workers: Threads for the fingerprints.
+        hash_of: The content hash of a file.
         progress: Called after each track, once for its fingerprint and once for its embedding.
     """
-    prints = take_prints(dataset, workers=workers, progress=progress)
+    prints = take_prints(dataset, workers=workers, hash_of=hash_of, progress=progress)
     failures = {row: one for row, one in enumerate(prints) if isinstance(one, Failure)}
     duplicates = find_duplicates(prints)
     notices = list(dataset.notices) + _notices(dataset, duplicates)

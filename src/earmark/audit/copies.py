@@ -6,14 +6,16 @@ import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from earmark.audio.decode import content_hash, load
+from earmark.audio.decode import load
 from earmark.audit import fingerprint
 from earmark.audit.fingerprint import Fingerprint
 from earmark.audit.matching import find_matches
+from earmark.datasets.contents import content_hash
 from earmark.datasets.core import Dataset, Track
-from earmark.datasets.images import image_hash, read_image
+from earmark.datasets.images import read_image
 from earmark.errors import AudioError
 from earmark.inference.records import Failure
 
@@ -51,23 +53,28 @@ class Duplicate:
 
 
 def take_prints(
-    dataset: Dataset, *, workers: int = 1, progress: Callable[[], None] = lambda: None
+    dataset: Dataset,
+    *,
+    workers: int = 1,
+    hash_of: Callable[[Path], str] = content_hash,
+    progress: Callable[[], None] = lambda: None,
 ) -> list[Print | Failure]:
     """Hear (or see) every track, on threads: decoders give up Python's lock.
 
     Args:
         dataset: Its tracks.
         workers: Threads.
+        hash_of: The content hash of a file.
         progress: Called after each track.
 
     Returns:
         A print or a failure a track, in order.
     """
-    take = _print_of_image if dataset.kind == "images" else _print_of_audio
+    take = _of_image if dataset.kind == "images" else _of_audio
 
     def one(track: Track) -> Print | Failure:
         try:
-            return take(track)
+            return Print(hash_of(track.path), take(track))
         except AudioError as error:
             return Failure(str(track.path), error.kind, error.message)
 
@@ -94,13 +101,12 @@ def find_duplicates(prints: Sequence[Print | Failure]) -> tuple[Duplicate, ...]:
     return tuple(sorted(found, key=lambda d: (d.kind, -d.score, d.first, d.second)))
 
 
-def _print_of_audio(track: Track) -> Print:
-    heard = load(track.path, fingerprint.SAMPLE_RATE, seconds=_SECONDS)
-    return Print(content_hash(track.path), fingerprint.of_waveform(heard))
+def _of_audio(track: Track) -> Fingerprint:
+    return fingerprint.of_waveform(load(track.path, fingerprint.SAMPLE_RATE, seconds=_SECONDS))
 
 
-def _print_of_image(track: Track) -> Print:
-    return Print(image_hash(track.path), fingerprint.of_image(read_image(track.path)))
+def _of_image(track: Track) -> Fingerprint:
+    return fingerprint.of_image(read_image(track.path))
 
 
 def _pairs(rows: Sequence[int]) -> list[tuple[int, int]]:

@@ -39,7 +39,6 @@ _VERSION = "import {0}, json; print(json.dumps({{'version': str(getattr({0}, '__
 
 _CODES = {
     "numpy": _VERSION.format("numpy"),
-    "scipy": _VERSION.format("scipy"),
     "soundfile": _SOUNDFILE,
     "soxr": _VERSION.format("soxr"),
     "av": _PYAV,
@@ -48,7 +47,7 @@ _CODES = {
     "tinytag": _VERSION.format("tinytag"),
 }
 _EXTRAS = {
-    "train": {name: _VERSION.format(name) for name in ("sklearn", "onnx", "pescador")} | {"torch": _TORCH},
+    "train": {name: _VERSION.format(name) for name in ("sklearn", "scipy", "onnx", "pescador")} | {"torch": _TORCH},
     "tags": {"mutagen": "import mutagen, json; print(json.dumps({'version': mutagen.version_string}))"},
     "map": {"openTSNE": _VERSION.format("openTSNE")},
     "index": {"faiss": _VERSION.format("faiss")},

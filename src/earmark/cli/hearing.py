@@ -6,7 +6,7 @@ import argparse
 import math
 import sys
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from earmark.audio.files import Entry, walk
 from earmark.cli.console import plain
 from earmark.cli.progress import duration, rate
-from earmark.errors import EarmarkError, ModelError
+from earmark.errors import EarmarkError, ModelError, StorageError
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
 
@@ -27,6 +27,8 @@ __all__ = [
     "Tally",
     "Wanted",
     "add_hearing",
+    "add_jobs",
+    "hasher",
     "hear",
     "models_of",
     "settings_of",
@@ -101,10 +103,15 @@ def add_hearing(parser: argparse.ArgumentParser, models: str = "a model folder o
     """Declare what both verbs take."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help="audio files, or folders of them")
     parser.add_argument("-m", "--model", default="default", metavar="MODEL", help=f"{models} (default: %(default)s)")
-    parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="files heard at a time (default: all cores)")
+    add_jobs(parser)
     parser.add_argument(
         "--excerpt", type=_excerpt, metavar="SECONDS|whole", help="how much of a song is heard (default: as the model)"
     )
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Declare ``-j``."""
+    parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="files heard at a time (default: all cores)")
 
 
 def _jobs(text: str) -> int:
@@ -123,6 +130,17 @@ def _excerpt(text: str) -> float | Literal["whole"]:
     if not 0 < seconds < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number of seconds nor 'whole'")
     return seconds
+
+
+def hasher() -> Callable[[Path], str]:
+    """Content hashes of files, remembered in the cache; where that cannot be written they are found anew."""
+    from earmark.datasets.contents import FileIndex, content_hash
+
+    try:
+        return FileIndex.open().content_hash
+    except StorageError as error:
+        print(f"{plain(str(error))}; going on without it", file=sys.stderr)
+        return content_hash
 
 
 def models_of(text: str) -> Models:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from earmark.datasets.contents import content_hash
 from earmark.datasets.core import Dataset, Part
 from earmark.datasets.splits import load_split
 from earmark.errors import AudioError, DatasetError
@@ -79,7 +80,7 @@ class Evaluation:
     failures: tuple[Failure, ...] = ()
     notices: tuple[str, ...] = ()
     history: tuple[Epoch, ...] = ()
-    jumps: tuple[Jump, ...] = field(default=())
+    jumps: tuple[Jump, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As ``evaluate -f json`` prints it."""
@@ -104,7 +105,7 @@ def evaluate(
     plan: Plan,
     *,
     hear: Hear,
-    hash_of: Callable[[Path], str],
+    hash_of: Callable[[Path], str] = content_hash,
     against: Sequence[Tagger] = (),
 ) -> Evaluation:
     """Score one model, or several as one (the mean of their probabilities), on the tracks that none was trained on.
@@ -122,6 +123,7 @@ def evaluate(
         UnknownName: A head or part that does not exist.
     """
     everyone = [*models, *against]
+    _check_kinds(everyone, dataset)
     heads = shared_heads([tagger.card for tagger in everyone], dataset, plan.heads)
     splits = [_split_of(tagger) for tagger in everyone]
     hashes = _hashes(dataset, splits, hash_of)
@@ -150,6 +152,14 @@ def evaluate(
         history=history,
         jumps=find_jumps(history),
     )
+
+
+def _check_kinds(models: Sequence[Tagger], dataset: Dataset) -> None:
+    for tagger in models:
+        pictures = tagger.card.frontend is None or tagger.card.frontend.kind == "image"
+        if pictures != (dataset.kind == "images"):
+            has, wants = ("images", "audio") if dataset.kind == "images" else ("audio", "images")
+            raise DatasetError(f"{dataset.name} is a data set of {has}, but the model {tagger.card.id} takes {wants}")
 
 
 def _name(models: Sequence[Tagger]) -> str:

@@ -53,11 +53,16 @@ def mel_filterbank(frontend: Frontend) -> Array:
     """Triangular filters on the mel scale, (bands, n_fft // 2 + 1) float32 (O'Shaughnessy; Slaney 1998)."""
     bins = np.arange(frontend.n_fft // 2 + 1) * (frontend.sample_rate / frontend.n_fft)
     low, high = (_to_mel(f, frontend.mel_scale) for f in (frontend.f_min, frontend.f_max))
-    edges = _to_hertz(np.linspace(low, high, frontend.bands + 2), frontend.mel_scale)
+    edges = np.linspace(low, high, frontend.bands + 2)
+    if frontend.mel_scale == "kaldi":
+        bins = 2595.0 * np.log10(1.0 + bins / 700.0)
+    else:
+        edges = _to_hertz(edges, frontend.mel_scale)
     width = np.diff(edges)
     slope = edges[:, None] - bins[None, :]
     filters = np.maximum(0, np.minimum(-slope[:-2] / width[:-1, None], slope[2:] / width[1:, None]))
     if frontend.mel_norm:
+        edges = _to_hertz(edges, "htk") if frontend.mel_scale == "kaldi" else edges
         filters *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
     return filters.astype(np.float32)
 
@@ -136,7 +141,7 @@ _BREAK_HZ, _BREAK_MEL, _LOG_STEP = 1000.0, 15.0, np.log(6.4) / 27.0
 
 
 def _to_mel(hertz: float, scale: str) -> float:
-    if scale == "htk":
+    if scale in ("htk", "kaldi"):
         return float(2595.0 * np.log10(1.0 + hertz / 700.0))
     if hertz < _BREAK_HZ:
         return hertz * 3.0 / 200.0

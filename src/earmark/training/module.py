@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from torch import nn
 from earmark.errors import ModelError
 from earmark.training.backbones import Backbone
 
-__all__ = ["TaggerModule", "load_weights", "save_weights"]
+__all__ = ["TaggerModule", "load_matching", "load_weights", "save_weights"]
 
 WEIGHTS = "weights.safetensors"
 
@@ -28,7 +28,8 @@ class TaggerModule(nn.Module):
         """Put a backbone and its heads together."""
         super().__init__()
         self.backbone = backbone
-        self.heads = nn.ModuleDict(heads)
+        self.heads = nn.ModuleDict()
+        self.heads._modules.update(heads)  # a head may be called "type" or "train", which ModuleDict would refuse
 
     def forward(self, spectrograms: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Embedding (batch, features) and raw scores by head, of spectrograms (batch, frames, bands)."""
@@ -49,18 +50,43 @@ def load_weights(module: nn.Module, folder: Path) -> None:
         ModelError: The file is missing or damaged, or belongs to another network; the first mismatch is named.
     """
     file = folder / WEIGHTS
+    state, wanted = _read(file), module.state_dict()
+    _check(file, state, wanted)
+    for name in state:
+        if name not in wanted:
+            raise ModelError(f"{file}: weights of another network: {name} is not in it")
+    module.load_state_dict(state)
+
+
+def load_matching(module: TaggerModule, folder: Path, heads: Iterable[str]) -> None:
+    """Read the backbone's weights, and those of the named heads where they have the same layers.
+
+    Raises:
+        ModelError: The file is missing or damaged, or its backbone is another network.
+    """
+    file = folder / WEIGHTS
+    state, wanted = _read(file), module.state_dict()
+    backbone = {name: value for name, value in wanted.items() if name.startswith("backbone.")}
+    _check(file, state, backbone)
+    taken = {name: state[name] for name in backbone}
+    for head in heads:
+        names = [name for name in wanted if name.startswith(f"heads.{head}.")]
+        if all(name in state and state[name].shape == wanted[name].shape for name in names):
+            taken |= {name: state[name] for name in names}
+    module.load_state_dict(taken, strict=False)
+
+
+def _read(file: Path) -> dict[str, torch.Tensor]:
     try:
-        state = load_file(str(file))
+        return load_file(str(file))
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{file}: cannot read the weights: {error}") from error
-    wanted = module.state_dict()
+
+
+def _check(file: Path, state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
     for name, value in wanted.items():
         if name not in state:
             raise ModelError(f"{file}: weights of another network: {name} is missing")
         if state[name].shape != value.shape:
             shapes = f"{tuple(state[name].shape)} instead of {tuple(value.shape)}"
             raise ModelError(f"{file}: weights of another network: {name} has shape {shapes}")
-    for name in state:
-        if name not in wanted:
-            raise ModelError(f"{file}: weights of another network: {name} is not in it")
-    module.load_state_dict(state)

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio import load, open_audio
+from earmark.audio.decode import load, open_audio
 from earmark.audio.excerpts import Hearing, fit, starts
-from earmark.datasets.cache import ArrayStore, bytes_per_hour, check_space, feature_store
+from earmark.datasets.cache import ArrayStore, bytes_per_hour, check_space, feature_store, open_store
 from earmark.datasets.core import Dataset
 from earmark.datasets.images import read_image
 from earmark.errors import AudioError, DatasetError
@@ -27,6 +27,7 @@ from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import relate_to_peak, spectrogram
 from earmark.inference.clips import see_audio, see_image
 from earmark.recipe import ClipPlan, Recipe
+from earmark.training.augment import needs_waveform
 from earmark.training.options import Progress, Report, silent
 
 __all__ = ["Songs", "open_songs", "picture_recipe"]
@@ -49,6 +50,8 @@ class Songs:
         plan: How inference cuts clips.
         frames: Of a clip.
         store: Whole tracks, before ``range_db`` and ``relative``.
+        waves: Whole tracks as waveforms, 16 bits; only where the recipe changes the sound itself.
+        keep: Whether tracks stay mapped once they were used.
     """
 
     dataset: Dataset
@@ -57,6 +60,8 @@ class Songs:
     plan: ClipPlan
     frames: int
     store: ArrayStore
+    waves: ArrayStore | None = None
+    keep: bool = True
     _mapped: dict[int, NDArray[np.generic]] = field(default_factory=dict)
 
     def whole(self, row: int) -> NDArray[np.generic]:
@@ -70,13 +75,28 @@ class Songs:
                 found = self.store.put(digest, _whole(path, self.frontend, self.plan))
             if len(self._mapped) >= _OPEN:
                 self._mapped.clear()
-            self._mapped[row] = found
+            if self.keep:
+                self._mapped[row] = found
         return found
 
-    def cut(self, row: int, start: int) -> Array:
-        """The clip (frames, bands) float32 that begins at a frame of a track."""
-        clip = self.whole(row)[start : start + self.frames].astype(np.float32)
+    def apart(self) -> Songs:
+        """The same tracks with no spectrogram mapped: what it maps is let go with it."""
+        return replace(self, keep=True, _mapped={})
+
+    def cut(self, row: int, start: int, clips: int = 1) -> Array:
+        """The clip (frames, bands) float32 that begins at a frame of a track; ``clips`` times as long as others."""
+        clip = self.whole(row)[start : start + clips * self.frames].astype(np.float32)
         return relate_to_peak(clip, self.frontend)
+
+    def sound(self, row: int, start: int) -> Array:
+        """The waveform (samples,) of the clip that begins at a frame of a track; needs ``waves``."""
+        assert self.waves is not None
+        digest, path = self.hashes[row], self.dataset.tracks[row].path
+        stored = self.waves.get_or_put(digest, lambda: _sixteen_bits(path, self.frontend.sample_rate))
+        samples = round(self.plan.seconds * self.frontend.sample_rate)
+        begin = min(start * self.frontend.hop_length, max(0, len(stored) - samples))
+        waveform = stored[begin : begin + samples].astype(np.float32) / np.float32(32767)
+        return fit(waveform, samples, self.plan.pad)
 
     def places(self, row: int) -> int:
         """How many frames of a track a clip may begin at."""
@@ -118,6 +138,9 @@ def open_songs(dataset: Dataset, hashes: Sequence[str], recipe: Recipe, report: 
     missing = [row for row, digest in enumerate(hashes) if digest not in store]
     check_space(_needed(songs, missing))
 
+    if needs_waveform(recipe.augment) and frontend.kind != "image":
+        songs = replace(songs, waves=open_store("waveforms", {"sample_rate": frontend.sample_rate}, "int16"))
+
     def make(row: int) -> None:
         store.put(hashes[row], _whole(dataset.tracks[row].path, frontend, plan))
 
@@ -146,7 +169,7 @@ def picture_recipe(recipe: Recipe, dataset: Dataset) -> Recipe:
     """The recipe with frontend and clips of a data set of pictures: the network's shape comes from them.
 
     A recipe whose frontend is ``image`` says itself how many columns a clip has (``clip.seconds``: a column counts as a
-    second); otherwise a clip is a whole picture.
+    second); otherwise a clip has as many as the recipe's clips have frames, or is a whole picture where that is less.
 
     Raises:
         DatasetError: Pictures of different heights; the message names two.
@@ -157,11 +180,12 @@ def picture_recipe(recipe: Recipe, dataset: Dataset) -> Recipe:
     for track, (_, height) in zip(dataset.tracks, sizes, strict=True):
         if height != bands:
             raise DatasetError(
-                f"{dataset.name}: {track.name} is {height} pixels high, others are {bands}: a network takes one height; "
-                "scale the pictures, or leave this one out"
+                f"{dataset.name}: {track.name} is {height} pixels high, others are {bands}: "
+                "give pictures of one height, or leave this one out"
             )
     columns = Counter(width for width, _ in sizes).most_common(1)[0][0]
-    seconds = recipe.clip.seconds if recipe.frontend.kind == "image" else float(columns)
+    wanted = recipe.frontend.frames(round(recipe.clip.seconds * recipe.frontend.sample_rate))
+    seconds = recipe.clip.seconds if recipe.frontend.kind == "image" else float(min(columns, wanted))
     frontend = Frontend(kind="image", sample_rate=1, hop_length=1, bands=bands)
     return replace(recipe, frontend=frontend, clip=replace(recipe.clip, seconds=seconds))
 
@@ -180,7 +204,7 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def _whole(path: Path, frontend: Frontend, plan: ClipPlan) -> Array:
-    """A whole track before ``range_db`` and ``relative``; what is shorter than a clip is filled as inference fills it."""
+    """A track before ``range_db`` and ``relative``; what is shorter than a clip is filled as inference fills it."""
     if frontend.kind == "image":
         picture = read_image(path)
         columns = round(plan.seconds)
@@ -196,6 +220,11 @@ def _whole(path: Path, frontend: Frontend, plan: ClipPlan) -> Array:
     if not len(waveform):
         raise AudioError(path, "empty", "no samples")
     return spectrogram(fit(waveform, samples, plan.pad) if len(waveform) < samples else waveform, plain)
+
+
+def _sixteen_bits(path: Path, rate: int) -> NDArray[np.int16]:
+    waveform = load(path, rate, seconds=_LONGEST)
+    return np.asarray((np.clip(waveform, -1, 1) * 32767).round(), np.int16)
 
 
 def _needed(songs: Songs, rows: Sequence[int]) -> int:

@@ -61,7 +61,11 @@ def _multiclass(head: HeadAnswers, figures: Mapping[str, Any]) -> str:
     header = ("label", "tracks", "precision", "recall", "95 % interval", "F1")
     right = (head.guess == head.truth).astype(np.float64)
     panels = [
-        _panel("Confusion", svg.heat_map(np.array(figures["confusion"]), figures["labels"])),
+        _panel(
+            "Confusion",
+            svg.heat_map(np.array(figures["confusion"]), figures["labels"])
+            + '<p class="dim">Rows: what is true, with its tracks. Columns: what was heard.</p>',
+        ),
         _panel("Reliability", _reliability(right, head.scores.max(1))),
         _panel("Recall of each label, with 95 % intervals", svg.bars(rows[:_LABELS])),
         _panel("Labels", table(header, classes, range(1, 6))),

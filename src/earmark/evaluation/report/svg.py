@@ -101,9 +101,9 @@ def heat_map(table: NDArray[np.int64], labels: Sequence[str]) -> str:
     longest = max((len(label) for label in labels), default=0)
     left = min(150, 16 + 7 * longest)
     top = min(120, 20 + round(5.2 * longest))
-    width, height = left + count * cell + 60, top + count * cell + 26
+    width, height = left + count * cell + 60, top + count * cell + 6
     totals = table.sum(1)
-    body = [_text(left, height - 6, "columns: what was heard; rows: what is true", "small dim")]
+    body: list[str] = []
     for i, label in enumerate(labels):
         middle = i * cell + cell / 2
         body.append(_text(left - 8, top + middle + 4, _cut(label, 20), "small end"))

@@ -22,7 +22,7 @@ def noise(waveform: Array, rate: int, rng: np.random.Generator, amplitude: Seque
 def gain(waveform: Array, rate: int, rng: np.random.Generator, decibels: Sequence[float] = (-6.0, 6.0)) -> Array:
     """Louder or quieter by a number of dB drawn from a range."""
     low, high = _range(decibels, "decibels")
-    return waveform * np.float32(10 ** (rng.uniform(low, high) / 20))
+    return np.asarray(waveform * np.float32(10 ** (rng.uniform(low, high) / 20)), np.float32)
 
 
 def pitch(waveform: Array, rate: int, rng: np.random.Generator, semitones: Sequence[float] = (-3.0, 3.0)) -> Array:
@@ -34,7 +34,7 @@ def pitch(waveform: Array, rate: int, rng: np.random.Generator, semitones: Seque
     ratio = 2.0 ** (rng.uniform(low, high) / 12)
     stretched = _stretch(waveform, ratio)
     places = np.arange(len(waveform)) * (len(stretched) / max(1, len(waveform)))
-    return np.interp(places, np.arange(len(stretched)), stretched).astype(np.float32)
+    return np.asarray(np.interp(places, np.arange(len(stretched)), stretched), np.float32)
 
 
 _N_FFT, _HOP = 2048, 512

@@ -28,9 +28,13 @@ class Backbone(nn.Module):
     Attributes:
         features: Numbers in an embedding.
         published_prefixes: Beginnings of the names in a published state dict that are called otherwise here.
+        own_parts: Beginnings of the names of what a published network does not have.
+        any_length: Whether clips of other numbers of frames than it was built for can be heard.
     """
 
     features: int
+    any_length: ClassVar[bool] = True
+    own_parts: ClassVar[tuple[str, ...]] = ()
     published_prefixes: ClassVar[Mapping[str, str]] = {}
 
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:

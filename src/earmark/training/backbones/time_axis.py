@@ -6,6 +6,7 @@ Its first kernel is as high as the spectrogram, so that it looks at all bands of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -19,7 +20,12 @@ _PAD = 2
 
 
 class TimeAxis(Backbone):
-    """Two convolutions, the first (bands, 1) along time; flatten with dropout; fully connected layers."""
+    """Two convolutions, the first as high as the spectrogram; flatten with dropout; fully connected layers.
+
+    Maps are laid out (batch, filters, frames, bands): S2's picture lies on its side, as spectrograms do here.
+    """
+
+    any_length: ClassVar[bool] = False
 
     def __init__(
         self, frames: int, bands: int, filters: Sequence[int], hidden: Sequence[int], dropout: float, batch_norm: bool
@@ -27,11 +33,11 @@ class TimeAxis(Backbone):
         """Make the layers for clips of exactly ``frames`` frames."""
         super().__init__()
         first, second = filters
-        self.along = nn.Conv2d(1, first, (bands, 1), padding=_PAD)
+        self.along = nn.Conv2d(1, first, (1, bands), padding=_PAD)
         self.local = nn.Conv2d(first, second, 5, padding=_PAD)
         self.norm = nn.BatchNorm2d(second)
         self.dropout = nn.Dropout(dropout)
-        # (bands, frames) -> (5, frames + 4) -> (2, half) -> the same -> (1, quarter)
+        # (frames, bands) -> (frames + 4, 5) -> (half, 2) -> the same -> (quarter, 1)
         width = second * ((frames + 2 * _PAD) // 2 // 2)
         layers: list[nn.Module] = []
         for size in hidden:
@@ -42,33 +48,30 @@ class TimeAxis(Backbone):
 
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, bands) to (batch, features): of S2's size 3240 -> 1024 -> 256."""
-        maps = functional.max_pool2d(torch.relu(self._first(_by_mean(spectrograms))), 2)
-        maps = functional.max_pool2d(torch.relu(self.norm(self.local(maps))), 2)
+        # The largest of a rectified map is the rectified largest: ReLU stands behind the pools, where maps are small.
+        maps = torch.relu(functional.max_pool2d(self._first(spectrograms), 2))
+        maps = torch.relu(functional.max_pool2d(self.norm(self.local(maps)), 2))
         embedding: torch.Tensor = self.connected(self.dropout(maps.flatten(1)))
         return embedding
 
     def _first(self, spectrograms: torch.Tensor) -> torch.Tensor:
-        """The convolution ``along`` as one matrix product: (batch, frames, bands) to (batch, filters, 5, frames + 4).
+        """What ``along`` gives of clips divided by their mean, as one matrix product: (batch, filters, frames + 4, 4).
 
-        A kernel of the picture's full height has five places in it (padding 2): five shifts of each filter over the
-        bands, side by side in a matrix. Beyond the clip's ends there is silence (zeros), as padding has it.
+        A kernel of the full height has five places in it (padding 2): shifts of the filter over the bands, side by side
+        in a matrix. The pool after it passes the fifth over, so it is not made. The division, as S2's code has it (dB
+        below the maximum become positive numbers around 1), is made afterwards, where there is less to divide.
         """
-        kernel = self.along.weight[:, 0, :, 0]
-        bands = kernel.shape[1]
-        shifts = [functional.pad(kernel, (place, 2 * _PAD - place))[:, _PAD:-_PAD] for place in range(2 * _PAD + 1)]
-        matrix = torch.stack(shifts, 1).reshape(-1, bands)
-        maps = functional.pad(spectrograms, (0, 0, _PAD, _PAD)) @ matrix.T
-        batch, frames = maps.shape[0], maps.shape[1]
-        maps = maps.reshape(batch, frames, -1, 2 * _PAD + 1).permute(0, 2, 3, 1)
+        kernel = self.along.weight[:, 0, 0]
+        filters, bands = kernel.shape
+        shifts = [functional.pad(kernel, (place, 2 * _PAD - place))[:, _PAD:-_PAD] for place in range(2 * _PAD)]
+        matrix = torch.stack(shifts).reshape(-1, bands)
+        mean = spectrograms.mean((1, 2), keepdim=True)
+        mean = torch.where(mean.abs() < 1e-3, torch.ones_like(mean), mean)
+        maps = functional.linear(spectrograms, matrix) / mean
+        maps = functional.pad(maps, (0, 0, _PAD, _PAD))  # beyond the clip's ends there are zeros
         bias = self.along.bias
         assert bias is not None
-        return maps + bias[:, None, None]
-
-
-def _by_mean(spectrograms: torch.Tensor) -> torch.Tensor:
-    """Each clip divided by its mean, as S2's code does: dB below the maximum become positive numbers around 1."""
-    mean = spectrograms.mean((1, 2), keepdim=True)
-    return spectrograms / torch.where(mean.abs() < 1e-3, torch.ones_like(mean), mean)
+        return (maps.reshape(*maps.shape[:2], 2 * _PAD, filters) + bias).permute(0, 3, 1, 2)
 
 
 @register

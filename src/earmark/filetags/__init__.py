@@ -1,0 +1,1 @@
+"""Results into the files themselves, with a journal to take them back bit for bit (extra ``tags``)."""

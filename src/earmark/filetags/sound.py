@@ -1,0 +1,78 @@
+"""The audio of a file before and after: the proof that a change of tags left it alone."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+from earmark.errors import AudioError
+from earmark.filetags.outcomes import Refusal
+
+__all__ = ["must_sound_the_same"]
+
+
+def must_sound_the_same(old: Path, new: Path) -> None:
+    """Compare what the containers hand out to decoders; where that cannot tell, what the decoders make of it.
+
+    Raises:
+        Refusal: ``audio``, it differs, or none comes out of the file.
+    """
+    packets = _packets(old)
+    if packets and packets == _packets(new):
+        return
+    # No packets come out of some files that libsndfile reads; the last one of an APE ends with the file, tags and all.
+    if _samples(old) != _samples(new):
+        raise Refusal("audio", "its audio would not stay as it is")
+
+
+def _packets(path: Path) -> str:
+    """A hash of every packet of every stream (its bytes and its time) and of what decoders are told before them.
+
+    Nothing is decoded, so that it costs little more than reading. Empty where no audio comes out to the very end.
+    """
+    import av
+
+    av.logging.set_level(None)
+    digest, packets = hashlib.sha256(), 0
+    try:
+        # A file object and no protocols: a file's name or content never makes FFmpeg open anything else.
+        options = {"protocol_whitelist": ""}
+        with _Reader(path) as handle, av.open(handle, "r", options=options, metadata_errors="ignore") as container:
+            for stream in container.streams:
+                context = stream.codec_context
+                told = (context.name, bytes(context.extradata or b"")) if context else ()
+                digest.update(repr((stream.type, told)).encode())
+            for packet in container.demux():
+                if packet.size:
+                    digest.update(f"{packet.stream_index} {packet.pts} {packet.dts} {packet.size} ".encode())
+                    digest.update(bytes(packet))
+                    packets += packet.stream.type == "audio"
+    except (av.error.FFmpegError, ValueError, EOFError):
+        return ""
+    return digest.hexdigest() if packets else ""
+
+
+def _samples(path: Path) -> str:
+    """A hash of the decoded audio."""
+    from earmark.audio.decode import open_audio
+
+    digest = hashlib.sha256()
+    try:
+        with open_audio(path) as source:
+            for block in source.blocks(0.0, None):
+                digest.update(block.tobytes())
+            digest.update(f"{source.rate} {source.damaged}".encode())
+    except AudioError as error:
+        raise Refusal("audio", f"its audio cannot be read, so it could not be checked: {error.message}") from error
+    return digest.hexdigest()
+
+
+class _Reader(io.FileIO):
+    """A file that answers a seek to nowhere as FFmpeg expects; PyAV would print an exception."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError:
+            return -1

@@ -1,0 +1,51 @@
+"""nnet1: Zhang et al. 2016, "Improved music genre classification with convolutional neural networks"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from earmark.training.backbones import Backbone, register
+
+__all__ = ["ZhangNnet1", "both_poolings", "conv_unit", "zhang_nnet1"]
+
+
+def conv_unit(inputs: int, outputs: int, padding: str = "valid") -> nn.Sequential:
+    """Convolution over four frames, batch norm, ReLU: (batch, inputs, frames) to (batch, outputs, frames - 3)."""
+    return nn.Sequential(nn.Conv1d(inputs, outputs, 4, padding=padding), nn.BatchNorm1d(outputs), nn.ReLU())
+
+
+def both_poolings(steps: torch.Tensor) -> torch.Tensor:
+    """Maximum and mean over time, the paper's first idea: (batch, channels, steps) to (batch, 2 x channels)."""
+    return torch.cat([steps.amax(2), steps.mean(2)], 1)
+
+
+class ZhangNnet1(Backbone):
+    """Three convolutions along time, the first over all frequencies, then maximum and mean over time.
+
+    Shapes with 3 s of 512 frequencies: (batch, 128, 512) -> (128, 125) -> (128, 62) -> (128, 59) -> (128, 29) ->
+    (256, 26) -> (batch, 512).
+    """
+
+    def __init__(self, bands: int, filters: Sequence[int]) -> None:
+        super().__init__()
+        self.features = 2 * filters[2]
+        self.norm = nn.BatchNorm1d(bands)
+        self.steps = nn.Sequential(
+            conv_unit(bands, filters[0]), nn.MaxPool1d(2), conv_unit(filters[0], filters[1]), nn.MaxPool1d(2),
+            conv_unit(filters[1], filters[2]),
+        )  # fmt: skip
+
+    def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
+        """(batch, frames, bands) of any unit to (batch, features)."""
+        return both_poolings(self.steps(self.norm(spectrograms.transpose(1, 2))))
+
+
+@register
+def zhang_nnet1(frames: int, bands: int, filters: Sequence[int] = (128, 128, 256)) -> ZhangNnet1:
+    """Zhang's nnet1; at least 22 frames."""
+    if frames < 22:
+        raise ValueError(f"needs at least 22 frames, not {frames}")
+    return ZhangNnet1(bands, filters)

@@ -1,0 +1,127 @@
+"""The leaking score: the same recipe trained and tested on clips split at random, one song's clips on both sides.
+
+It is what most publications report. Shown beside the honest score it tells how much of theirs is memory of the song.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from earmark.audio.decode import load
+from earmark.audio.excerpts import starts
+from earmark.datasets.core import Dataset, Track
+from earmark.datasets.images import read_image, write_image
+from earmark.errors import AudioError, StorageError
+from earmark.evaluation.evaluate import Hear, Plan, evaluate
+from earmark.inference.tagger import Tagger, load_model
+from earmark.recipe import Recipe, load_recipe, recipe_from
+from earmark.training.options import Report, TrainOptions, silent
+from earmark.training.run import train
+
+__all__ = ["naive_figures", "write_clips"]
+
+_SECONDS = 10.0
+"""Clips are no longer than this, so that a track of 30 s gives several."""
+_CLIPS = 3
+_TEST = 0.1
+
+
+def naive_figures(
+    tagger: Tagger, dataset: Dataset, heads: Sequence[str], *, hear: Hear, seed: int = 0, report: Report = silent
+) -> dict[str, Any]:
+    """Train the tagger's recipe again on clips split at random, and score the test clips.
+
+    Args:
+        tagger: Its card's recipe is used; without one its network is kept and new heads are trained (``transfer``).
+        dataset: Whose tracks are cut into clips; its own split and its artists are disregarded.
+        heads: Which heads.
+        hear: How clips are heard.
+        seed: Of split and training.
+        report: Is told how far the training is.
+
+    Returns:
+        By head, figures as ``evaluate`` gives them.
+
+    Raises:
+        EarmarkError: As training does; StorageError where there is no room for the clips.
+    """
+    recipe = _recipe(tagger)
+    init = tagger.folder if recipe.training.method == "transfer" else None
+    wanted = replace(dataset, heads=tuple(dataset.head(name) for name in heads))
+    with tempfile.TemporaryDirectory(prefix="earmark-", ignore_cleanup_errors=True) as place:
+        folder = Path(place)
+        clips = write_clips(wanted, tagger, folder / "clips")
+        out = train(clips, recipe, folder / "model", TrainOptions(seed=seed, init=init), report)
+        found = evaluate([load_model(out)], clips, Plan(heads=tuple(heads)), hear=hear)
+        return dict(found.figures)
+
+
+def write_clips(dataset: Dataset, tagger: Tagger, folder: Path) -> Dataset:
+    """The data set's tracks as files of clips, each a track and a group of its own.
+
+    Tracks that cannot be read are left out.
+
+    Raises:
+        StorageError: A clip cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tracks: list[Track] = []
+    for row, track in enumerate(dataset.tracks):
+        try:
+            written = list(_cut(track, row, tagger, folder, dataset.kind == "images"))
+        except AudioError:
+            continue
+        except (OSError, soundfile.SoundFileError) as error:
+            raise StorageError(f"{folder}: cannot write the clips: {error}") from error
+        tracks += [replace(track, path=path, name=path.name, group=path.name, part=None) for path in written]
+    return replace(
+        dataset,
+        name=f"{dataset.name} in clips",
+        root=folder,
+        tracks=tuple(tracks),
+        group_by="track",
+        has_split=False,
+    )
+
+
+def _cut(track: Track, row: int, tagger: Tagger, folder: Path, picture: bool) -> Iterator[Path]:
+    plan = tagger.card.clip
+    count = max(_CLIPS, plan.count)
+    if picture:
+        columns = read_image(track.path)
+        length = max(1, round(min(plan.seconds, len(columns) / _CLIPS)))
+        for number, piece in _pieces(columns, length, count):
+            path = folder / f"{row:06}-{number:02}.png"
+            write_image(path, piece)
+            yield path
+        return
+    rate = tagger.frontend.sample_rate
+    wave = load(track.path, rate, seconds=_SECONDS * count)
+    for number, piece in _pieces(wave, round(min(plan.seconds, _SECONDS) * rate), count):
+        path = folder / f"{row:06}-{number:02}.flac"
+        soundfile.write(path, np.clip(piece, -1, 1), rate)
+        yield path
+
+
+def _pieces(values: NDArray[np.float32], length: int, count: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Pieces that do not overlap, ``count`` at most, spread over the whole; the whole where it is shorter than one."""
+    whole = max(1, len(values) // length)
+    for number, start in enumerate(starts(len(values), length, min(count, whole))):
+        yield number, values[int(start) : int(start) + length]
+
+
+def _recipe(tagger: Tagger) -> Recipe:
+    card = tagger.card
+    recipe = recipe_from(card.recipe, f"the card of {card.id}") if card.recipe else load_recipe("transfer")
+    if recipe.split.test > 0:
+        return recipe
+    plan = recipe.split
+    return replace(recipe, split=replace(plan, train=plan.train - _TEST, test=_TEST))

@@ -1,0 +1,159 @@
+"""Train a model from a data set by a recipe: the checks before, the folder around, and the way to go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.datasets.checks import check_trainable
+from earmark.datasets.contents import FileIndex
+from earmark.datasets.core import Dataset
+from earmark.datasets.splits import Split, split
+from earmark.errors import AudioError, DatasetError, UnknownName
+from earmark.recipe import Recipe
+from earmark.training.job import Job, begin, complete, is_finished, settings_of, work_folder
+from earmark.training.optimizers import find_device
+from earmark.training.options import Report, TrainOptions, silent
+from earmark.training.songs import in_parallel, picture_recipe
+
+__all__ = ["Job", "prepare", "run", "train"]
+
+
+def train(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, report: Report = silent) -> Path:
+    """Train a model folder; an interrupted run goes on where it was, a finished one is left as it is.
+
+    Args:
+        dataset: As :func:`earmark.datasets.load_dataset` reads it (with ``training=True``).
+        recipe: How.
+        out: The model folder to be; work is done in ``OUT.part/``, which is renamed at the end.
+        options: Seed, device, heads, model to start from.
+        report: Is told how far the run is.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        DatasetError: The data set cannot be learnt from as it is; names head, class or track.
+        RecipeError: Settings that make no sense, differ from those of the run that was begun, or need a missing GPU.
+        ModelError: The model to start from does not fit, or ``out`` is something else.
+        StorageError: No space, or no permission.
+    """
+    return run(prepare(dataset, recipe, out, options, report), out)
+
+
+def run(job: Job, out: Path) -> Path:
+    """Do a run that is prepared; as :func:`train`."""
+    recipe, options, settings = job.recipe, job.options, settings_of(job)
+    if is_finished(out, settings, options.overwrite):
+        return out
+    begin(out, settings, options.overwrite)
+    if recipe.training.method == "transfer":
+        from earmark.training.transfer import train_transfer
+
+        train_transfer(job)
+    else:
+        from earmark.training.network import train_network
+
+        train_network(job)
+    return complete(out, options.overwrite)
+
+
+def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, report: Report = silent) -> Job:
+    """Read every file once, refuse what cannot be learnt, and divide the tracks.
+
+    Raises:
+        As :func:`train`.
+    """
+    find_device(options.device)
+    given = dataset
+    dataset = _with_heads(dataset, options.heads)
+    wanted = _labelled(dataset)
+    dataset = dataset.subset(wanted)
+    check_trainable(dataset, one_artist=recipe.split.test == 0)
+    known, hashes, notices = _readable(dataset, report)
+    dataset = dataset.subset(known)
+    notices = (*dataset.notices, *notices, *check_trainable(dataset, one_artist=recipe.split.test == 0))
+    if dataset.kind == "images" and recipe.training.method == "network":
+        recipe = picture_recipe(recipe, dataset)
+    parts = _given_split(given, dataset, options.split) if options.split else split(dataset, recipe.split, options.seed)
+    if not len(parts.train):
+        raise DatasetError(f"{dataset.name}: no track is left to learn from")
+    work = work_folder(out)
+    return Job(
+        name=out.name,
+        dataset=dataset,
+        hashes=hashes,
+        split=parts,
+        recipe=recipe,
+        options=options,
+        work=work,
+        folder=work / "model",
+        report=report,
+        notices=tuple(dict.fromkeys((*notices, *parts.notices))),
+    )
+
+
+def _with_heads(dataset: Dataset, heads: Sequence[str] | None) -> Dataset:
+    if heads is None:
+        return dataset
+    known = {spec.name: spec for spec in dataset.heads}
+    for name in heads:
+        if name not in known:
+            raise UnknownName("head", name, known)
+    return replace(dataset, heads=tuple(known[name] for name in dict.fromkeys(heads)))
+
+
+def _labelled(dataset: Dataset) -> list[int]:
+    """Tracks with a label for any head."""
+    rows = [
+        row
+        for row, track in enumerate(dataset.tracks)
+        if any(track.labels.get(spec.name) is not None for spec in dataset.heads)
+    ]
+    if not rows:
+        names = ", ".join(spec.name for spec in dataset.heads)
+        raise DatasetError(f"{dataset.name}: no track has a label of {names}")
+    return rows
+
+
+def _readable(dataset: Dataset, report: Report) -> tuple[list[int], tuple[str, ...], tuple[str, ...]]:
+    """Tracks that can be read, each recording once; their content hashes; what was left out, in words."""
+    index = FileIndex.open()
+    found: list[str | AudioError] = [""] * len(dataset.tracks)
+
+    def read(row: int) -> None:
+        try:
+            found[row] = index.content_hash(dataset.tracks[row].path)
+        except AudioError as error:
+            found[row] = error
+
+    in_parallel(read, range(len(found)), report, "files")
+    failures = [entry for entry in found if isinstance(entry, AudioError)]
+    if len(failures) == len(found):
+        raise DatasetError(f"{dataset.name}: not one track can be read, as {failures[0]}")
+    first: dict[str, int] = {}
+    for row, entry in enumerate(found):
+        if isinstance(entry, str):
+            first.setdefault(entry, row)
+    notices = []
+    if failures:
+        notices.append(f"{len(failures)} of {len(found)} tracks cannot be read, as {failures[0]}: left out")
+    twice = len(found) - len(failures) - len(first)
+    if twice:
+        notices.append(f"{twice} tracks are copies of others: left out, so that no recording stands on two sides")
+    return list(first.values()), tuple(first), tuple(notices)
+
+
+def _given_split(given: Dataset, dataset: Dataset, parts: Split) -> Split:
+    """A split of the data set as it was given, for the tracks that are left of it."""
+    place = {track.name: row for row, track in enumerate(dataset.tracks)}
+
+    def kept(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        names = [given.tracks[int(row)].name for row in rows]
+        return np.array(sorted(place[name] for name in names if name in place), np.intp)
+
+    return replace(parts, train=kept(parts.train), valid=kept(parts.valid), test=kept(parts.test))
