@@ -127,6 +127,7 @@ def heads_to_json(heads: Sequence[HeadCard]) -> str:
                 "labels": list(head.labels),
                 "threshold": head.threshold,
                 "thresholds": dict(head.thresholds),
+                "aliases": {label: list(names) for label, names in head.aliases.items()},
             }
             for head in heads
         ],
@@ -143,6 +144,7 @@ def heads_from_json(text: str) -> tuple[HeadCard, ...]:
             tuple(one["labels"]),
             threshold=one["threshold"],
             thresholds=one["thresholds"],
+            aliases={label: tuple(names) for label, names in one["aliases"].items()},
         )
         for one in json.loads(text)
     )

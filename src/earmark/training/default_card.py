@@ -21,7 +21,7 @@ from earmark.model.card import Card, HeadCard, write_card
 from earmark.model.folder import sha256
 from earmark.recipe import ClipPlan
 from earmark.training.calibrate import calibrate
-from earmark.training.default_heads import Corpus, fold_of
+from earmark.training.default_heads import Corpus, Fitted, fold_of
 from earmark.training.distill import StudentDesign
 from earmark.training.exemplars import choose_exemplars
 from earmark.training.export import write_network
@@ -69,7 +69,7 @@ class Draft:
         module: Trained backbone and heads.
         corpus: Tracks and labels.
         embeddings: (tracks,) of (clips, features).
-        outputs: (tracks,) answers out of fold.
+        fitted: Heads, and their answers out of fold.
         student: How the backbone was trained.
         frontend: Waveform to spectrogram.
         plan: Track to clips.
@@ -78,7 +78,7 @@ class Draft:
     module: TaggerModule
     corpus: Corpus
     embeddings: Sequence[NDArray[np.float32] | None]
-    outputs: Sequence[Outputs | None]
+    fitted: Fitted
     student: StudentDesign
     frontend: Frontend
     plan: ClipPlan
@@ -103,7 +103,7 @@ def write_folder(folder: Path, draft: Draft) -> Card:
     """
     folder.mkdir(parents=True, exist_ok=True)
     dataset = draft.corpus.dataset
-    heads = calibrated(draft.corpus, draft.outputs, draft.plan)
+    heads = calibrated(draft.corpus, draft.fitted.outputs, draft.plan)
     write_network(draft.module, folder, _sample(draft), [head.name for head in heads], any_length=True)
     card = Card(
         name="default",
@@ -118,7 +118,7 @@ def write_folder(folder: Path, draft: Draft) -> Card:
         licence=LICENCE,
         notes=NOTES,
     )
-    scores = score_outputs(card, dataset, draft.outputs)
+    scores = score_outputs(card, dataset, draft.fitted.outputs)
     beside = {"part": "valid", "group": "artist"}
     card = replace(card, scores={name: beside | figures for name, figures in scores.items()})
     hashes = [content_hash(track.path) for track in dataset.tracks]
@@ -139,6 +139,7 @@ def _recipe(draft: Draft) -> Mapping[str, Any]:
         "about": "a small residual network distilled from four published taggers, with linear heads",
         "backbone": {"name": draft.student.backbone, "options": dict(draft.student.options)},
         "student": student,
+        "heads": {"kind": "logistic regression", "strengths": dict(draft.fitted.strengths)},
         "command": "make model",
     }
 

@@ -26,23 +26,31 @@ __all__ = ["Progress", "Reduction", "StudentDesign", "embed_pieces", "explained"
 Array = NDArray[np.float32]
 SILENCE_DB = -70.0
 """A second whose loudest band stays below this says nothing of the music, so it does not count in a target."""
+FARTHEST = 6.0
+"""Units of a teacher that hardly ever speak on music would rule the targets where they do (on silence, say)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """Teachers' series to targets: ``(series - mean) @ matrix``.
+    """Teachers' series to targets: standardised, cut at :data:`FARTHEST` deviations, times a matrix.
 
     Attributes:
         mean: (features,).
-        matrix: (features, targets); standardising, components and weights in one.
+        scale: (features,) one over the deviation.
+        matrix: (features, targets); components and weights in one.
     """
 
     mean: Array
+    scale: Array
     matrix: Array
 
     def __call__(self, series: NDArray[Any]) -> Array:
         """(rows, features) to (rows, targets) float32."""
-        return np.asarray((np.asarray(series, np.float32) - self.mean) @ self.matrix, np.float32)
+        targets = np.empty((len(series), self.matrix.shape[1]), np.float32)
+        for first in range(0, len(series), 8192):
+            rows = (np.asarray(series[first : first + 8192], np.float32) - self.mean) * self.scale
+            targets[first : first + 8192] = np.clip(rows, -FARTHEST, FARTHEST) @ self.matrix
+        return targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +133,7 @@ def reduce_teachers(heard: Heard, widths: Sequence[int], components: int = 64, a
     """
     windows = _windows(heard.series, heard.seconds)
     mean = windows.mean(0)
-    blocks = []
+    blocks, scales = [], []
     first = 0
     for width in widths:
         part = windows[:, first : first + width] - mean[first : first + width]
@@ -135,14 +143,15 @@ def reduce_teachers(heard: Heard, widths: Sequence[int], components: int = 64, a
         kept = np.maximum(values[keep], 1e-9)
         basis = vectors[:, keep] * kept**-alpha
         basis /= np.sqrt((kept ** (1 - 2 * alpha)).sum())
-        blocks.append((scale[:, None] * basis).astype(np.float32))
+        blocks.append(basis.astype(np.float32))
+        scales.append(scale)
         first += width
     matrix = np.zeros((len(mean), sum(block.shape[1] for block in blocks)), np.float32)
     row = column = 0
     for block in blocks:
         matrix[row : row + block.shape[0], column : column + block.shape[1]] = block
         row, column = row + block.shape[0], column + block.shape[1]
-    return Reduction(mean, matrix)
+    return Reduction(mean, np.concatenate(scales).astype(np.float32), matrix)
 
 
 class _Crops:
