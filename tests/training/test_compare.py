@@ -101,3 +101,29 @@ def test_arithmetic_is_counted_from_the_graph(tmp_path: Path):
     wanted = sum(2 * places * 9 * inputs * outputs for places, inputs, outputs in convolutions)
     recurrent = 2 * 2 * 3 * 32 * (128 + 32 + 32 + 32)
     assert count_flops(tmp_path / "model.onnx", 192, 96) == wanted + recurrent + 2 * 32 * 4
+
+
+def test_nodes_of_a_small_layer_are_explained_and_can_be_embedded(songs: Path, toml: str, tmp_path: Path):
+    """S1's vectors: a head's hidden layer is an output of the network that bears the head's name."""
+    from earmark.inference.options import HearingOptions
+    from earmark.inference.tagger import load_model
+
+    plan = ComparePlan(recipes=(toml,), settings=("training.epochs=2", "heads.hidden=[15]"))
+    (row,) = compare(load_dataset(songs), plan, tmp_path / "out").rows
+    assert list(row.nodes) == ["genre"] and len(row.nodes["genre"]) == 15
+    assert any(node.labels and abs(node.labels[0][1]) > 0.5 for node in row.nodes["genre"])
+    tagger = load_model(tmp_path / "out/models" / row.name)
+    options = HearingOptions(embedding=True, layer="genre")
+    assert tagger.predict(songs / "tone" / "00.wav", options=options).embedding.shape == (15,)
+    with pytest.raises(UnknownName, match="unknown layer 'gener'; did you mean 'genre'"):
+        tagger.predict(songs / "tone" / "00.wav", options=HearingOptions(embedding=True, layer="gener"))
+
+
+def test_slices_are_cut_from_pictures(tmp_path: Path):
+    """PNG spectrograms in the place of drawn ones: the clip stays as long as the recipe's."""
+    from earmark.recipe import load_recipe
+    from earmark.training.songs import picture_recipe
+
+    pictures = load_dataset(lessons.make_pictures(tmp_path / "pictures", tracks=2, size=(300, 128)))
+    assert picture_recipe(load_recipe("slices-best"), pictures).clip.seconds == 128
+    assert picture_recipe(load_recipe("bbnn"), pictures).clip.seconds == 300
