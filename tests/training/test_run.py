@@ -183,7 +183,7 @@ def test_pictures_train_too_and_such_a_model_refuses_audio(tmp_path: Path, tone:
     out = train(load_dataset(pictures), lessons.recipe("training.epochs=8"), tmp_path / "m", TrainOptions())
     card = read_card(out)
     assert card.frontend is not None and card.frontend.kind == "image" and card.frontend.bands == 24
-    assert card.clip.seconds == 40 and card.scores["genre"]["accuracy"] == 1.0
+    assert card.clip.seconds == 32 and card.scores["genre"]["accuracy"] == 1.0
     assert earmark.load_model(out).predict(pictures / "low" / "00.png").heads["genre"].scores["low"] > 0.5
     with pytest.raises(ModelError, match="not audio"):
         earmark.load_model(out).predict(tone)
