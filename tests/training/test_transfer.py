@@ -67,7 +67,9 @@ def test_a_trained_folder_hears_as_it_was_scored(collection, module_model, tmp_p
 def test_the_same_seed_gives_the_same_bytes(collection, module_model, tmp_path):
     dataset = load_dataset(collection, training=True)
     for design in ("heads.hidden=[]", 'heads.ensemble=["linear", "prototype", "mlp-8"]'):
-        one, two = (_train(dataset, tmp_path / f"{design[6:8]}{i}", module_model, design, "training.epochs=20") for i in "12")
+        one, two = (
+            _train(dataset, tmp_path / f"{design[6:8]}{i}", module_model, design, "training.epochs=20") for i in "12"
+        )
         assert (one / "model.onnx").read_bytes() == (two / "model.onnx").read_bytes()
 
 
