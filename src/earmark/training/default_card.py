@@ -169,19 +169,26 @@ def _readme(card: Card) -> str:
     for head in card.heads:
         figures = card.scores[head.name]
         lines.append(f"### {head.name}")
-        lines += ["", score_line(head, figures).replace("validation part (there was no test part)", "corpora, out of fold")]
+        lines += [
+            "",
+            score_line(head, figures).replace("validation part (there was no test part)", "corpora, out of fold"),
+        ]
         if head.task == "multiclass":
-            sure = f"Named where the confidence is {head.threshold:g} or more: {figures['coverage']:.0%} of the tracks, "
+            sure = (
+                f"Named where the confidence is {head.threshold:g} or more: {figures['coverage']:.0%} of the tracks, "
+            )
             sure += f"{figures['precision']:.0%} of these right. Calibration error {figures['ece']:.3f}; a perfectly "
             lines += ["", sure + f"calibrated model would stay below {figures['ece_limit']:.3f} in 95 of 100 cases."]
         rows = [f"| {label} | {_cells(found)} |" for label, found in figures.get("per_label", {}).items()]
-        names = "| label | tracks | precision | recall |" if head.task == "multiclass" else "| label | tracks | ROC-AUC |"
+        names = (
+            "| label | tracks | precision | recall |" if head.task == "multiclass" else "| label | tracks | ROC-AUC |"
+        )
         lines += ["", names, "|---" * (names.count("|") - 1) + "|", *rows, ""]
     return text + "\n".join(lines)
 
 
 def _cells(found: Mapping[str, Any]) -> str:
     keys = ("precision", "recall") if "recall" in found else ("roc_auc",)
-    return " | ".join([str(found.get("tracks", "")), *("-" if found.get(k) is None else f"{found[k]:.2f}" for k in keys)])
-
-
+    return " | ".join(
+        [str(found.get("tracks", "")), *("-" if found.get(k) is None else f"{found[k]:.2f}" for k in keys)]
+    )

@@ -22,7 +22,7 @@ from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
 from earmark.recipe import ClipPlan
 from earmark.training.backbones import Backbone
-from earmark.training.default_labels import HEADS, LabelledHead, targets
+from earmark.training.default_labels import LabelledHead, labelled_heads, targets
 from earmark.training.examples import Examples, examples_of
 from earmark.training.logistic import Linear
 from earmark.training.outputs import Outputs
@@ -67,7 +67,7 @@ def join(data: Path, tag_names: Sequence[str], tag_scores: Array) -> Corpus:
     """
     corpora = {name: load_dataset(data / name, training=True) for name in CORPORA}
     words = corpora["moods900"].head("moods").labels
-    heads = HEADS(words)
+    heads = labelled_heads(words)
     origin = tuple(name for name, dataset in corpora.items() for _ in dataset.tracks)
     learnt = {
         head.name: np.concatenate([targets(head, name, dataset.tracks) for name, dataset in corpora.items()])
@@ -78,7 +78,9 @@ def join(data: Path, tag_names: Sequence[str], tag_scores: Array) -> Corpus:
     for row, (name, track) in enumerate(zip(origin, (t for d in corpora.values() for t in d.tracks), strict=True)):
         given = {head.name: _scored(head, name, track, learnt[head.name][row]) for head in heads}
         named = tuple(tag for tag, p in zip(tag_names, tag_scores[row], strict=True) if p >= TAG_NAMED)
-        tracks.append(replace(track, name=f"{name}/{track.name}", group=f"{name}/{track.group}", labels=given | {"tags": named}))
+        tracks.append(
+            replace(track, name=f"{name}/{track.name}", group=f"{name}/{track.group}", labels=given | {"tags": named})
+        )
     order = [*heads[:5], _tags(tag_names), *heads[5:]]
     specs = tuple(HeadSpec(head.name, head.task, head.labels) for head in order)
     dataset = Dataset("corpora", data, specs, tuple(tracks), "artist")

@@ -100,7 +100,9 @@ def report(data: Path, model: str) -> str:
         "|---|---|---|---|---|---|",
     ]
     for task in tasks(*datasets):
-        cells = [f"{value:.3f} [{low:.3f}, {high:.3f}]" for value, low, high in (_row(task, plain), _row(task, embeddings))]
+        cells = [
+            f"{value:.3f} [{low:.3f}, {high:.3f}]" for value, low, high in (_row(task, plain), _row(task, embeddings))
+        ]
         lines.append(f"| {task.name} | {' | '.join(cells)} | {' | '.join(f'{aim:.2f}' for aim in AIMS[task.name])} |")
     return "\n".join([*lines, "", *_heads(tagger.card)]) + "\n"
 
@@ -113,14 +115,23 @@ def _embedding(result: object) -> Array:
 
 def _heads(card: Card) -> list[str]:
     """The heads' own scores, as the card has them."""
-    lines = ["The heads themselves, out of fold:", "", "| head | tracks | score | coverage | precision | ECE (limit) |", "|---|---|---|---|---|---|"]
+    lines = [
+        "The heads themselves, out of fold:",
+        "",
+        "| head | tracks | score | coverage | precision | ECE (limit) |",
+        "|---|---|---|---|---|---|",
+    ]
     for head in card.heads:
         found = card.scores.get(head.name, {})
         key = "accuracy" if head.task == "multiclass" else "roc_auc_macro"
         low, high = found.get(f"{key}_ci95") or (float("nan"), float("nan"))
         cells = [f"{head.name} ({key})", str(found.get("tracks")), f"{found.get(key):.3f} [{low:.3f}, {high:.3f}]"]
         if head.task == "multiclass":
-            cells += [f"{found['coverage']:.2f}", f"{found['precision']:.2f}", f"{found['ece']:.3f} ({found['ece_limit']:.3f})"]
+            cells += [
+                f"{found['coverage']:.2f}",
+                f"{found['precision']:.2f}",
+                f"{found['ece']:.3f} ({found['ece_limit']:.3f})",
+            ]
         lines.append("| " + " | ".join([*cells, "", "", ""][:6]) + " |")
     return lines
 

@@ -21,7 +21,17 @@ from torch import nn
 from earmark.training.backbones import Backbone, build
 from earmark.training.distill_cache import Heard
 
-__all__ = ["Progress", "Reduction", "StudentDesign", "embed_pieces", "explained", "reduce_teachers", "rotate", "train"]
+__all__ = [
+    "Progress",
+    "Reduction",
+    "Resume",
+    "StudentDesign",
+    "embed_pieces",
+    "explained",
+    "reduce_teachers",
+    "rotate",
+    "train",
+]
 
 Array = NDArray[np.float32]
 SILENCE_DB = -70.0
@@ -104,6 +114,19 @@ class Progress:
     steps: int
     loss: float
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where a training keeps what is done.
+
+    Attributes:
+        file: Checkpoint, written every minute and at the end; where it exists the training goes on from it.
+        until: Stop before this step, so that more sounds can join.
+    """
+
+    file: Path
+    until: int | None = None
 
 
 def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -244,9 +267,8 @@ def train(
     targets: Array,
     design: StudentDesign,
     frames_per_second: float,
-    checkpoint: Path | None = None,
+    resume: Resume | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
-    until: int | None = None,
 ) -> Backbone:
     """Train a student.
 
@@ -255,14 +277,14 @@ def train(
         targets: (seconds, targets) of ``heard.series``.
         design: How.
         frames_per_second: Of the spectrograms.
-        checkpoint: Written every minute; where it exists the training goes on from it.
+        resume: Where to keep what is done.
         report: Called every 100 steps.
-        until: Stop before this step, with a checkpoint, so that more sounds can join.
 
     Returns:
         The student with averaged weights, in evaluation mode.
     """
     torch.manual_seed(design.seed)
+    checkpoint = resume.file if resume else None
     crops = _Crops(heard, targets, design, frames_per_second)
     options = dict(design.options) | {"features": targets.shape[1]}
     network = build(design.backbone, crops.length, crops.bands, options)
@@ -273,7 +295,7 @@ def train(
     clock = saved = time.monotonic()
     losses: list[float] = []
     network.train()
-    last = design.steps if until is None else min(until, design.steps)
+    last = design.steps if resume is None or resume.until is None else min(resume.until, design.steps)
     for step in range(first, last):
         spectrograms, wanted = crops.batch(step)
         for group in optimiser.param_groups:

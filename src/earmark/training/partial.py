@@ -1,4 +1,4 @@
-"""Linear heads from partial labels: sets of classes ("Pop/Rock" is Pop, Rock or Metal, and not which), gaps, soft marks.
+"""Linear heads from partial labels: sets ("Pop/Rock" is Pop, Rock or Metal, and not which), gaps, soft marks.
 
 Multinomial logistic regression on the likelihood of the set (Grandvalet 2002; Cour et al. 2011): a track that may be
 any of several pulls towards all of them together, and those with a single label tell them apart. With several labels
