@@ -230,9 +230,9 @@ def test_wons_network_ranks_real_songs_sensibly(shared: Path):
     tags = (shared / "weights/won2020/msd-tags.txt").read_text().split("\n")
     folder = shared / "data/moods900"
     rows = [line.split("\t") for line in (folder / "tracks.tsv").read_text().splitlines()]
-    header, rows = rows[0], rows[1::12]
+    header, rows = rows[0], rows[1::30]
     scores = {"rock": [], "sad": []}
-    pictures = [spectrogram(load(folder / row[header.index("path")], 16000), chosen.frontend)[:1800] for row in rows]
+    pictures = [spectrogram(load(folder / row[header.index("path")], 16000), chosen.frontend)[:900] for row in rows]
     network.eval()
     for picture in pictures:
         with torch.inference_mode():

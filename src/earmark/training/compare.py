@@ -248,7 +248,7 @@ def _gflop(tagger: Tagger, seconds: float) -> float:
     picture = frontend.kind == "image"
     frames = round(clip.seconds) if picture else frontend.frames(round(clip.seconds * frontend.sample_rate))
     clips = len(starts(seconds, clip.seconds, clip.count))
-    return round(clips * count_flops(tagger.folder / "model.onnx", frames, frontend.bands) / 1e9, 3)
+    return float(f"{clips * count_flops(tagger.folder / 'model.onnx', frames, frontend.bands) / 1e9:.4g}")
 
 
 def _nodes(tagger: Tagger, unseen: Dataset) -> dict[str, tuple[Node, ...]]:
