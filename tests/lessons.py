@@ -25,7 +25,10 @@ TABLE: dict[str, Any] = {
     },
     "clip": {"seconds": 1.0, "count": 2},
     "split": {"train": 0.6, "valid": 0.2, "test": 0.2},
-    "training": {"epochs": 3, "batch_size": 8, "clips_per_track": 4, "learning_rate": 0.003, "schedule": "constant", "weight_decay": 0.0},
+    "training": {
+        "epochs": 3, "batch_size": 8, "clips_per_track": 4, "learning_rate": 0.003, "schedule": "constant",
+        "weight_decay": 0.0,
+    },
 }  # fmt: skip
 
 

@@ -73,7 +73,8 @@ def hashes(folder: Path) -> dict[str, str]:
 def test_there_and_back(music: Path, write: Earmark, earmark: Earmark) -> None:
     before = hashes(music)
     said = write()
-    assert said.code == 0 and said.json["changed"] == 3 and said.json["dry_run"] is False
+    assert said.code == 0 and said.json["dry_run"] is False
+    assert [said.json[status] for status in ("changed", "unchanged", "skipped")] == [3, 0, 0]
     run = said.json["run"]
     first = said.json["files"][0]
     assert first["path"] == str(music / "a.mp3") and first["status"] == "changed"
@@ -223,6 +224,25 @@ def test_on_a_terminal(music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     sys.stdout.flush()
     shown = sys.stdout.buffer.getvalue().decode()  # type: ignore[attr-defined]
     assert "\x1b[31m" not in shown and "not-in-library: not in the library" in shown
+
+
+def test_stopped_by_ctrl_c(music: Path, write: Earmark, earmark: Earmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list ends properly, what is done can be taken back, and nothing is left beside the song that was in work."""
+    import earmark.filetags.write as module
+
+    before, real_check = hashes(music), module.must_sound_the_same
+
+    def stop_at_the_second(old: Path, new: Path) -> None:
+        if old.name == "b.flac":
+            raise KeyboardInterrupt
+        real_check(old, new)
+
+    monkeypatch.setattr(module, "must_sound_the_same", stop_at_the_second)
+    said = write()
+    assert said.code == 130 and [file["status"] for file in said.json["files"]] == ["changed"]
+    assert "takes it back" in said.err and said.err.splitlines()[-1] == "earmark: stopped; what is done is kept"
+    assert {name for name, digest in hashes(music).items() if digest != before.get(name)} == {"a.mp3"}
+    assert earmark("undo").json["restored"] == 1 and hashes(music) == before
 
 
 def test_another_run_at_work(music: Path, write: Earmark, earmark: Earmark) -> None:

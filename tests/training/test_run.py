@@ -1,4 +1,4 @@
-"""Protects: a data set becomes a whole model; interruptions change nothing in it; mistakes are said before hours pass."""
+"""Protects: a data set becomes a whole model; stops change nothing in it; mistakes are said before hours pass."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import lessons
 import numpy as np
 import pytest
 import torch
 
 import earmark
+import lessons
 from earmark.datasets import load_dataset
 from earmark.datasets.splits import Split, load_split
 from earmark.errors import DatasetError, EarmarkError, ModelError, RecipeError, StorageError

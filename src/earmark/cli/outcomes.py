@@ -53,7 +53,7 @@ class Teller:
         self._name = max(_NAME, console.columns() - sum(self._widths) - _GAP * len(header))
 
     def all(self, outcomes: Iterable[Outcome], facts: Callable[[], Mapping[str, Any]]) -> None:
-        """Print all of them, and then ``facts``; Ctrl-C ends the list properly, and is noted in ``stopped``."""
+        """Print all, then ``facts`` with the counts over them; Ctrl-C ends the list properly (``stopped``)."""
         if self._json:
             sys.stdout.write('{"files": [')
         try:

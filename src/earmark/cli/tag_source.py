@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earmark.filetags.outcomes import Outcome
@@ -16,24 +14,11 @@ if TYPE_CHECKING:
     from earmark.library.records import LibraryModel, LibraryTrack
     from earmark.library.store import Library
 
-__all__ = ["LibrarySource", "open_source"]
-
-
-@contextmanager
-def open_source(file: str | None) -> Iterator[LibrarySource]:
-    """The library of that file, or the usual one.
-
-    Raises:
-        StorageError: It cannot be read, or is empty.
-    """
-    from earmark.library.store import open_library
-
-    with open_library(Path(file) if file else None, write=False) as library:
-        yield LibrarySource(library)
+__all__ = ["LibrarySource"]
 
 
 class LibrarySource:
-    """A library that hands out what its model in use has heard (:class:`earmark.filetags.source.Source`).
+    """A library that hands out what one model has heard (:class:`earmark.filetags.source.Source`).
 
     Attributes:
         file: The library's.
@@ -41,8 +26,8 @@ class LibrarySource:
         total: Files that are there and could be heard.
     """
 
-    def __init__(self, library: Library) -> None:
-        self._library, self._model = library, library.model()
+    def __init__(self, library: Library, model: LibraryModel) -> None:
+        self._library, self._model = library, model
         self.file = library.file.absolute()
         self._tracks = [track for track in library.tracks(vanished=False) if track.audio is not None]
         self.heads: Sequence[HeadCard] = tuple(_named(head, self._model) for head in self._model.heads)

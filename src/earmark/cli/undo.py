@@ -96,11 +96,15 @@ def _undo(args: argparse.Namespace, runs: Sequence[Run], unread: Sequence[Outcom
             raise UnknownName("run", args.run, [run.name for run in runs])
     total = len(unread) + sum(len(run.left) + len(run.damage) for run in chosen)
     told = Teller(args, {"run": 15, "is": 24}, _rows, total)
-    told.all(_outcomes(unread, chosen, later), lambda: {"runs": [run.name for run in chosen]})
+    told.all(_outcomes(unread, chosen, later), lambda: _counted(chosen))
     _tell(told)
     if told.stopped:
         raise KeyboardInterrupt
     return 3 if told.count["skipped"] else 0
+
+
+def _counted(runs: Sequence[Run]) -> dict[str, Any]:
+    return {"runs": [run.name for run in runs], "restored": 0, "untouched": 0, "skipped": 0}
 
 
 def _outcomes(unread: Sequence[Outcome], chosen: Sequence[Run], later: Sequence[Run]) -> Iterator[Outcome]:

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from earmark.audio.files import Entry, walk
-from earmark.cli import console
+from earmark.cli import console, shelf
 from earmark.cli.outcomes import Teller, files
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action=argparse.BooleanOptionalAction, default=False, help="show the difference, write nothing"
     )
-    parser.add_argument("--library", metavar="FILE", help="default: the library in your data folder")
+    shelf.add_library(parser)
     console.add_format(parser)
 
 
@@ -59,11 +59,12 @@ def _share(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Write them."""
-    from earmark.cli.tag_source import open_source
+    from earmark.cli.tag_source import LibrarySource
     from earmark.filetags.fields import need_mutagen
 
     need_mutagen()
-    with open_source(args.library) as source:
+    with shelf.opened(args, write=False) as library:
+        source = LibrarySource(library, shelf.model_of(args, library))
         wish, relabel = _wish(args, source), _relabel(args.labels, source)
         if args.dry_run:
             return _write(args, source, wish, relabel, None)
@@ -134,11 +135,16 @@ def _write(
         raise EarmarkError(f"{where}; `earmark scan FOLDER` hears them first")
     told = Teller(args, {"field": 6, "before": 18, "after": 24}, _rows, total)
     outcomes = write_tags(_known(source, entries), wish, journal, relabel)
-    told.all(outcomes, lambda: {"run": journal.name if journal and journal.begun else None, "dry_run": journal is None})
+    told.all(outcomes, lambda: _facts(journal))
     _tell(told, journal)
     if told.stopped:
         raise KeyboardInterrupt
     return 3 if told.count["skipped"] else 0
+
+
+def _facts(journal: Journal | None) -> dict[str, Any]:
+    run = journal.name if journal is not None and journal.begun else None
+    return {"run": run, "dry_run": journal is None, "changed": 0, "unchanged": 0, "skipped": 0}
 
 
 def _known(source: LibrarySource, entries: Sequence[Entry] | None) -> Iterator[Known | Outcome]:

@@ -83,13 +83,13 @@ def baseline(dataset: Dataset, head: str, parts: Split, seed: int = 0) -> Baseli
         raise DatasetError(f"{dataset.name}: no labelled track that can be heard in the test (or training) part")
     numbers = {group: number for number, group in enumerate(dict.fromkeys(t.group for t in dataset.tracks))}
     group = np.array([numbers[dataset.tracks[row].group] for row in train], np.intp)
-    features = np.stack([rows[row] for row in train])  # type: ignore[arg-type]
+    features = np.stack([rows[row] for row in train])
     examples = Examples("multiclass", len(dataset.head(head).labels), features, np.arange(len(train)),
                         targets[train].astype(np.float64), group)  # fmt: skip
     folds = [(np.flatnonzero(~held), np.flatnonzero(held)) for held in group_folds(examples, 5, seed)]
     svm = GridSearchCV(make_pipeline(StandardScaler(), SVC(random_state=seed)), _GRID, cv=folds)
     svm.fit(features, targets[train].astype(int))
-    guess = svm.predict(np.stack([rows[row] for row in test]))  # type: ignore[arg-type]
+    guess = svm.predict(np.stack([rows[row] for row in test]))
     right = guess == targets[test]
     names = [dataset.tracks[row].group for row in test]
     drawn = bootstrap(lambda weights: metrics.accuracy(targets[test], guess, weights), names, seed=seed)

@@ -21,7 +21,7 @@ from earmark.model.card import Card, HeadCard, write_card
 from earmark.model.folder import sha256
 from earmark.recipe import ClipPlan
 from earmark.training.calibrate import calibrate
-from earmark.training.default_heads import Corpus, fold_of
+from earmark.training.default_heads import Corpus, Fitted, fold_of
 from earmark.training.distill import StudentDesign
 from earmark.training.exemplars import choose_exemplars
 from earmark.training.export import write_network
@@ -69,7 +69,7 @@ class Draft:
         module: Trained backbone and heads.
         corpus: Tracks and labels.
         embeddings: (tracks,) of (clips, features).
-        outputs: (tracks,) answers out of fold.
+        fitted: Heads, and their answers out of fold.
         student: How the backbone was trained.
         frontend: Waveform to spectrogram.
         plan: Track to clips.
@@ -78,7 +78,7 @@ class Draft:
     module: TaggerModule
     corpus: Corpus
     embeddings: Sequence[NDArray[np.float32] | None]
-    outputs: Sequence[Outputs | None]
+    fitted: Fitted
     student: StudentDesign
     frontend: Frontend
     plan: ClipPlan
@@ -103,7 +103,7 @@ def write_folder(folder: Path, draft: Draft) -> Card:
     """
     folder.mkdir(parents=True, exist_ok=True)
     dataset = draft.corpus.dataset
-    heads = calibrated(draft.corpus, draft.outputs, draft.plan)
+    heads = calibrated(draft.corpus, draft.fitted.outputs, draft.plan)
     write_network(draft.module, folder, _sample(draft), [head.name for head in heads], any_length=True)
     card = Card(
         name="default",
@@ -118,7 +118,7 @@ def write_folder(folder: Path, draft: Draft) -> Card:
         licence=LICENCE,
         notes=NOTES,
     )
-    scores = score_outputs(card, dataset, draft.outputs)
+    scores = score_outputs(card, dataset, draft.fitted.outputs)
     beside = {"part": "valid", "group": "artist"}
     card = replace(card, scores={name: beside | figures for name, figures in scores.items()})
     hashes = [content_hash(track.path) for track in dataset.tracks]
@@ -139,6 +139,7 @@ def _recipe(draft: Draft) -> Mapping[str, Any]:
         "about": "a small residual network distilled from four published taggers, with linear heads",
         "backbone": {"name": draft.student.backbone, "options": dict(draft.student.options)},
         "student": student,
+        "heads": {"kind": "logistic regression", "strengths": dict(draft.fitted.strengths)},
         "command": "make model",
     }
 
@@ -168,19 +169,26 @@ def _readme(card: Card) -> str:
     for head in card.heads:
         figures = card.scores[head.name]
         lines.append(f"### {head.name}")
-        lines += ["", score_line(head, figures).replace("validation part (there was no test part)", "corpora, out of fold")]
+        lines += [
+            "",
+            score_line(head, figures).replace("validation part (there was no test part)", "corpora, out of fold"),
+        ]
         if head.task == "multiclass":
-            sure = f"Named where the confidence is {head.threshold:g} or more: {figures['coverage']:.0%} of the tracks, "
+            sure = (
+                f"Named where the confidence is {head.threshold:g} or more: {figures['coverage']:.0%} of the tracks, "
+            )
             sure += f"{figures['precision']:.0%} of these right. Calibration error {figures['ece']:.3f}; a perfectly "
             lines += ["", sure + f"calibrated model would stay below {figures['ece_limit']:.3f} in 95 of 100 cases."]
         rows = [f"| {label} | {_cells(found)} |" for label, found in figures.get("per_label", {}).items()]
-        names = "| label | tracks | precision | recall |" if head.task == "multiclass" else "| label | tracks | ROC-AUC |"
+        names = (
+            "| label | tracks | precision | recall |" if head.task == "multiclass" else "| label | tracks | ROC-AUC |"
+        )
         lines += ["", names, "|---" * (names.count("|") - 1) + "|", *rows, ""]
     return text + "\n".join(lines)
 
 
 def _cells(found: Mapping[str, Any]) -> str:
     keys = ("precision", "recall") if "recall" in found else ("roc_auc",)
-    return " | ".join([str(found.get("tracks", "")), *("-" if found.get(k) is None else f"{found[k]:.2f}" for k in keys)])
-
-
+    return " | ".join(
+        [str(found.get("tracks", "")), *("-" if found.get(k) is None else f"{found[k]:.2f}" for k in keys)]
+    )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from earmark.datasets.core import Label, Track
 from earmark.recipe import Task
 
-__all__ = ["HEADS", "LabelledHead", "targets"]
+__all__ = ["LabelledHead", "labelled_heads", "targets"]
 
 GENRE: Mapping[str, tuple[str, ...]] = {
     "Blues": ("blues",),
@@ -118,10 +118,15 @@ def _genres(corpus: str, track: Track) -> list[float] | None:
     row = _in_any(GENRES, _named(track.labels, "genre") | _named(track.labels, "genres"))
     if row is None or "genres" in track.labels:
         return row
-    return [value if value else float("nan") if name in _COMPANIONS else 0.0 for name, value in zip(GENRES, row, strict=True)]
+    return [
+        value if value else float("nan") if name in _COMPANIONS else 0.0
+        for name, value in zip(GENRES, row, strict=True)
+    ]
 
 
-_COMPANIONS = frozenset({"Vocal", "World", "Pop & Rock", "Religious", "Holiday", "Stage & Screen", "Easy Listening", "R&B"})
+_COMPANIONS = frozenset(
+    {"Vocal", "World", "Pop & Rock", "Religious", "Holiday", "Stage & Screen", "Easy Listening", "R&B"}
+)
 """Names that AllMusic often adds to another: a corpus with one genre a track does not say that they are absent."""
 
 
@@ -151,7 +156,7 @@ VALENCE: Mapping[str, tuple[str, ...]] = {"negative": ("-",), "positive": ("+",)
 AROUSAL: Mapping[str, tuple[str, ...]] = {"calm": ("-",), "energetic": ("+",)}
 
 
-def HEADS(words: Sequence[str]) -> tuple[LabelledHead, ...]:
+def labelled_heads(words: Sequence[str]) -> tuple[LabelledHead, ...]:
     """The heads that learn from labels, in the order of the card.
 
     Args:

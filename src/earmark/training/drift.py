@@ -128,7 +128,8 @@ def measure(heads: Sequence[Judged]) -> Drift:
     moved: list[Moved] = []
     scores: dict[str, dict[str, Any]] = {}
     for head in heads:
-        known = np.flatnonzero(metrics.labelled(head.truth))
+        every = head.after.task == "multilabel"  # there a track may be labelled in part
+        known = list(range(len(head.truth))) if every else np.flatnonzero(metrics.labelled(head.truth)).tolist()
         before = track_scores([head.raw_before[row] for row in known], head.before, head.pooling)
         after = track_scores([head.raw_after[row] for row in known], head.after, head.pooling)
         truth = head.truth[known].astype(np.float64)
@@ -163,7 +164,7 @@ def _one_class(head: Judged, number: int, truth: Float, before: Float, after: Fl
 
 def _change(truth: Float, before: Float, after: Float, groups: Sequence[str]) -> tuple[float, float, int]:
     """Accuracy on tracks of old classes, after minus before; p by a paired test of whole artists."""
-    rows = np.flatnonzero(truth < before.shape[1])
+    rows = np.flatnonzero(truth < before.shape[1]).tolist()
     if not len(rows):
         return 0.0, 1.0, 0
     gain = (after[rows].argmax(1) == truth[rows]).astype(float) - (before[rows].argmax(1) == truth[rows])
@@ -184,7 +185,9 @@ def _moved(head: Judged) -> list[Moved]:
 
 
 def _scores(head: Judged, truth: Float, after: Float, groups: tuple[str, ...]) -> dict[str, Any]:
-    """The new head's figures for its card."""
+    """The new head's figures for its card, on tracks that are labelled in full."""
+    full = metrics.labelled(truth)
+    truth, after, groups = truth[full], after[full], tuple(g for g, ok in zip(groups, full, strict=True) if ok)
     if head.after.task == "multiclass":
         given: NDArray[np.bool_] = after.max(1, initial=0.0) >= head.after.threshold
     else:

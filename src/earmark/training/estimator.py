@@ -1,4 +1,4 @@
-"""A scikit-learn estimator that hears files: heads on a model's embeddings, which are kept, so that folds cost seconds."""
+"""A scikit-learn estimator that hears files: heads on a model's embeddings, kept on disk, so folds cost seconds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Paths = Sequence[str | os.PathLike[str]]
 _HEAD = "genre"
 
 
-class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class GenreClassifier(ClassifierMixin, BaseEstimator):
     """Learns people's own labels from files.
 
     ``earmark.GenreClassifier().fit(paths, labels).predict(paths)``. Every file is decoded once: embeddings are kept on

@@ -247,14 +247,18 @@ def _gain(addition: Addition, songs: _Songs, card: Card, seed: int) -> GainedHea
     )
     found = fit_linear(examples, seed, fixed=fixed)
     linear = Linear(found.weight * old.temperature, found.bias * old.temperature)
-    wide = replace(old, labels=labels, temperature=old.temperature)
     held = [row for row in range(len(songs.clips)) if songs.valid[row]]
     said = [_raw_after(songs.clips[row], songs.raw[row], linear) for row in held]
-    calibrated = calibrate(wide, said, songs.truth[held], card.clip.pooling)
-    if old.task == "multilabel":  # what was said of old labels stays as it was
-        thresholds = dict(old.thresholds) | {label: calibrated.thresholds.get(label, 0.5) for label in addition.new}
-        calibrated = replace(wide, thresholds=thresholds)
-    return GainedHead(old, calibrated, linear)
+    truth_held = songs.truth[held]
+    if old.task == "multiclass":
+        return GainedHead(old, calibrate(replace(old, labels=labels), said, truth_held, card.clip.pooling), linear)
+    # Multi-label: what is said of old labels stays as it was; new rows are scaled to the head's one temperature.
+    alone = replace(old, labels=addition.new, thresholds={})
+    new = calibrate(alone, [one[:, fixed:] for one in said], truth_held[:, fixed:], card.clip.pooling)
+    scale = old.temperature / new.temperature
+    thresholds = {**old.thresholds, **new.thresholds}
+    wide = replace(old, labels=labels, thresholds=thresholds)
+    return GainedHead(old, wide, Linear(linear.weight * scale, linear.bias * scale))
 
 
 def _raw_after(clips: Array, raw: Array, linear: Linear) -> Array:
@@ -317,10 +321,8 @@ def _remember(exemplars: Exemplars, new: _New, additions: tuple[Addition, ...]) 
     """Old exemplars and, up to 50 a new class, the new songs; what was set aside stays set aside."""
     kept = []
     counts: dict[tuple[str, str], int] = {}
-    for row, track in enumerate(new.dataset.tracks):
-        labels = [
-            (a.old.name, label) for a in additions for label in a.new if label in _given(track.labels[a.old.name])
-        ]
+    for row, one in enumerate(new.dataset.tracks):
+        labels = [(a.old.name, label) for a in additions for label in a.new if label in _given(one.labels[a.old.name])]
         if new.valid[row] or not labels or any(counts.get(label, 0) < PER_CLASS for label in labels):
             kept.append(row)
             for label in labels:
@@ -334,7 +336,7 @@ def _remember(exemplars: Exemplars, new: _New, additions: tuple[Addition, ...]) 
         else:
             targets[head] = np.concatenate([old, np.full((len(kept), *old.shape[1:]), np.nan, np.float32)])
     groups = _numbers([track.group for track in new.dataset.tracks])[kept] + int(exemplars.group.max(initial=-1)) + 1
-    clips = [new.heard[row].clips for row in kept]
+    clips: list[Array] = [new.heard[row].clips for row in kept]
     track = np.repeat(np.arange(len(kept)), [len(one) for one in clips]) + len(exemplars.valid)
     return Exemplars(
         embedding=np.concatenate([exemplars.embedding, *clips]).astype(np.float16),

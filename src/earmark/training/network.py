@@ -17,7 +17,6 @@ from earmark.datasets.splits import folds
 from earmark.errors import DatasetError, ModelError
 from earmark.model.card import Card, HeadCard, read_card
 from earmark.model.folder import find_model
-from earmark.training.augment import check_augmentations
 from earmark.training.backbones import Backbone, build
 from earmark.training.checkpoint import write_whole
 from earmark.training.draws import Draws, chances
@@ -60,7 +59,6 @@ def train_network(job: Job) -> None:
         ModelError: The model to start from has another frontend or network.
         StorageError: No space for the cache or the checkpoints.
     """
-    check_augmentations(job.recipe.augment)
     device = find_device(job.options.device)
     build_module(job, job.options.seed)  # what does not fit together is said before anything is decoded
     songs = open_songs(job.dataset, job.hashes, job.recipe, job.report)

@@ -1,4 +1,4 @@
-"""Slim networks of inverted residuals: MobileNetV2/V3 (Sandler et al. 2018) and, fused, EfficientNetV2 (Tan and Le 2021)."""
+"""Slim networks of inverted residuals: MobileNet (Sandler et al. 2018) and, fused, EfficientNetV2 (Tan, Le 2021)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Block(nn.Module):
 
 
 class SlimInverted(Backbone):
-    """Stem, stages of inverted residuals that each halve bands and frames, 1 x 1, pooling over bands and time, linear."""
+    """Stem, stages of inverted residuals that each halve bands and frames, 1 x 1, pooling, linear."""
 
     def __init__(self, stages: Sequence[tuple[int, int, bool]], stem: int, features: int, pooling: str) -> None:
         super().__init__()

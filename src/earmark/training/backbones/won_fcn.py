@@ -1,4 +1,4 @@
-"""FCN: Choi et al. 2016, "Automatic tagging using deep convolutional neural networks", as trained by Won et al. 2020."""
+"""FCN: Choi et al. 2016, "Automatic tagging using deep convolutional neural networks", of Won et al. 2020."""
 
 from __future__ import annotations
 
