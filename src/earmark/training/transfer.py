@@ -32,7 +32,7 @@ from earmark.training.weights import WEIGHTS, read_weights, write_weights
 if TYPE_CHECKING:
     from earmark.training.job import Job
 
-__all__ = ["base_model", "raw_scores", "train_transfer", "write_weights"]
+__all__ = ["base_model", "graft_weights", "raw_scores", "train_transfer"]
 
 Array = NDArray[np.float32]
 
@@ -113,7 +113,7 @@ def raw_scores(heads: Mapping[str, nn.Module], clips: Array) -> dict[str, Array]
         return {name: head(embedding).numpy() for name, head in heads.items()}
 
 
-def write_weights(base: Path, folder: Path, heads: Mapping[str, nn.Module]) -> None:
+def graft_weights(base: Path, folder: Path, heads: Mapping[str, nn.Module]) -> None:
     """Write ``weights.safetensors``: the base model's backbone, where it has its weights, and these heads.
 
     Raises:
