@@ -2,11 +2,13 @@
 #
 # PYTHON=python3.12   the Python to make environments with, 3.11 or newer
 # MUSIC=/path         `make demo` tags this folder instead of pieces that it renders itself
+# MODEL=folder        the model that `make excerpts` and `make model-report` measure
 # SHARED=../shared    the music that the bundled model is trained and measured on
 
 PYTHON ?= python3
 SHARED ?= ../shared
 MUSIC ?=
+MODEL ?= default
 
 ifeq ($(OS),Windows_NT)
   BIN := Scripts
@@ -19,7 +21,7 @@ PY := $(DEV)/$(BIN)/python
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow check fmt bench model model-report clean
+.PHONY: help setup demo test slow check fmt bench excerpts model model-report clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -47,6 +49,15 @@ fmt: $(DEV)/ready  ## put the code in form
 
 bench: $(DEV)/ready  ## measure speed, memory and size; writes docs/bench.md
 	$(PY) bench/run.py --shared "$(SHARED)"
+
+excerpts: $(DEV)/ready  ## compare plans of excerpts; MODEL=folder
+	$(PY) bench/excerpts.py --shared "$(SHARED)" -m "$(MODEL)"
+
+model: $(DEV)/ready  ## train the bundled model again (hours)
+	$(PY) -m earmark.training.default_model --shared "$(SHARED)"
+
+model-report: $(DEV)/ready  ## what the bundled model scores, beside published ones
+	$(PY) -m earmark.training.default_report --shared "$(SHARED)" -m "$(MODEL)"
 
 clean:  ## remove the environments and what tools left behind
 	rm -rf $(DEV) $(PLAIN) demo-out build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from earmark.inference.options import HearingOptions
     from earmark.inference.records import Failure, HeadPrediction, Prediction, Taggram
     from earmark.inference.tagger import Tagger, load_model
+    from earmark.training.estimator import GenreClassifier
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,7 @@ _HOMES = {
     "AudioError": "earmark.errors",
     "EarmarkError": "earmark.errors",
     "Failure": "earmark.inference.records",
+    "GenreClassifier": "earmark.training.estimator",
     "HeadPrediction": "earmark.inference.records",
     "HearingOptions": "earmark.inference.options",
     "ModelError": "earmark.errors",
@@ -38,6 +40,7 @@ __all__ = [
     "AudioError",
     "EarmarkError",
     "Failure",
+    "GenreClassifier",
     "HeadPrediction",
     "HearingOptions",
     "ModelError",
@@ -53,5 +56,12 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Public names are imported when first used: ``import earmark`` costs nothing."""
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        try:
+            return getattr(import_module(_HOMES[name]), name)
+        except ModuleNotFoundError as error:
+            if not _HOMES[name].startswith("earmark.training") or (error.name or "").startswith("earmark"):
+                raise
+            from earmark.errors import MissingExtra
+
+            raise MissingExtra("train", name) from error
     raise AttributeError(f"module 'earmark' has no attribute {name!r}")

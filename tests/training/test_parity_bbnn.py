@@ -13,7 +13,7 @@ from earmark.audio.excerpts import fit
 from earmark.features.spectrogram import spectrogram
 from earmark.recipe import load_recipe
 from earmark.training.backbones import build
-from published import bbnn_state
+from published_weights import bbnn_state
 
 SAMPLES = 661_794
 

@@ -25,7 +25,7 @@ Row = Callable[["Outcome"], Sequence[Sequence[str]]]
 """The lines of a table for one outcome, without its name."""
 
 _GAP = 2
-_NAME = 28  # columns that a file's name gets at least
+_NAME = 24  # columns that a file's name gets at least
 
 
 def files(count: int) -> str:
@@ -38,21 +38,22 @@ class Teller:
 
     Args:
         args: Says which.
-        header: Of the table; the first column is the file's name.
+        header: Of the table, with the width of each column; the file's name comes before them and takes what is left.
         row: The other columns.
         total: Files in all, for the progress.
     """
 
-    def __init__(self, args: argparse.Namespace, header: Sequence[str], row: Row, total: int) -> None:
+    def __init__(self, args: argparse.Namespace, header: Mapping[str, int], row: Row, total: int) -> None:
         self.count: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
         self.stopped = False
         self._json, self._row = console.wants_json(args), row
         self._progress = Progress(total)
-        self._header, self._widths = header, _widths(len(header))
+        self._header, self._widths = tuple(header), tuple(header.values())
+        self._name = max(_NAME, console.columns() - sum(self._widths) - _GAP * len(header))
 
     def all(self, outcomes: Iterable[Outcome], facts: Callable[[], Mapping[str, Any]]) -> None:
-        """Print all of them, and then ``facts``; Ctrl-C ends the list properly, and is noted in ``stopped``."""
+        """Print all, then ``facts`` with the counts over them; Ctrl-C ends the list properly (``stopped``)."""
         if self._json:
             sys.stdout.write('{"files": [')
         try:
@@ -93,23 +94,14 @@ class Teller:
         else:
             lines = [self._cells(row) for row in self._row(outcome)]
         if lines and self._header:
-            print(style(self._line(self._header[0], self._cells(self._header[1:])), "dim"))
+            print(style(self._line("file", self._cells(self._header)), "dim"))
             self._header = ()
         for place, line in enumerate(lines):
             print(self._line("" if place else outcome.path, line))
 
     def _line(self, name: str, line: Sequence[str]) -> str:
         gap = " " * _GAP
-        return gap.join([console.fit(console.plain(name), self._widths[0], keep_end=True), *line]).rstrip()
+        return gap.join([console.fit(console.plain(name), self._name, keep_end=True), *line]).rstrip()
 
     def _cells(self, row: Sequence[str]) -> tuple[str, ...]:
-        return tuple(console.fit(console.plain(cell), width) for cell, width in zip(row, self._widths[1:], strict=True))
-
-
-def _widths(count: int) -> list[int]:
-    """The name's column takes what is left by a narrow second one and equal others."""
-    room = console.columns() - _GAP * (count - 1)
-    if count == 2:
-        return [max(_NAME, room - 24), 24]
-    other = max(10, min(36, (room - _NAME - 8) // (count - 2)))
-    return [max(_NAME, room - 8 - other * (count - 2)), 8, *[other] * (count - 2)]
+        return tuple(console.fit(console.plain(cell), width) for cell, width in zip(row, self._widths, strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,21 @@ def json_pieces(records: Iterable[Record]) -> Iterator[bytes]:
     yield b"[]\n" if before == b"[\n" else b"\n]\n"
 
 
-def csv_pieces(records: Iterable[Record]) -> Iterator[bytes]:
-    """A header, and a row a record. The first track that was heard tells which heads and labels there are."""
+def csv_pieces(records: Iterable[Record], more: Sequence[str] = ()) -> Iterator[bytes]:
+    """A header, and a row a record. The first track that was heard tells which heads and labels there are.
+
+    ``more`` are further keys of the records, in columns at the end.
+    """
     leading, rest = until_first_heard(records)
     heads: Mapping[str, Any] = leading[-1].get("heads", {}) if leading else {}
     columns = ["path", "path_bytes", "seconds", "error"]
     for name, head in heads.items():
         columns += [name] if head["task"] == "regression" else [name, f"{name}.confidence"]
     columns += [f"{name}:{label}" for name, head in heads.items() for label in head.get("scores", ())]
+    columns += more
     yield _csv_row(columns)
     for record in itertools.chain(leading, rest):
-        cells = _cells(record)
+        cells = _cells(record) | {key: _text(record.get(key)) for key in more}
         yield _csv_row([cells.get(column, "") for column in columns])
 
 
@@ -76,6 +80,10 @@ def _cells(record: Record) -> dict[str, str]:
             cells[name] = _number(head["value"])
         cells |= {f"{name}:{label}": _number(score) for label, score in scores.items()}
     return cells
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
 def _number(value: float | None) -> str:

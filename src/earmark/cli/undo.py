@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,22 +34,32 @@ def run(args: argparse.Namespace) -> int:
 
     folder = journal_folder()
     if args.list:
-        return _list(args, _runs(args, folder))
-    if not folder.is_dir() and args.run is None:
-        return _undo(args, [])
+        return _list(args, _read(args, folder)[0])
+    if not folder.is_dir():
+        return _undo(args, [], [])
     with locked(folder):
-        return _undo(args, _runs(args, folder))
+        return _undo(args, *_read(args, folder))
 
 
-def _runs(args: argparse.Namespace, folder: Path) -> list[Run]:
-    """All runs, the oldest first; of one library where it is asked for."""
+def _read(args: argparse.Namespace, folder: Path) -> tuple[list[Run], list[Outcome]]:
+    """All runs, the oldest first, or those of one library; and what cannot be read, unless another run is asked for."""
+    from earmark.errors import StorageError
     from earmark.filetags.journal import read_run, run_names
+    from earmark.filetags.outcomes import Outcome, Refusal
 
-    found = [read_run(folder, name) for name in run_names(folder)]
-    if args.library is None:
-        return found
-    wanted = Path(args.library).absolute()
-    return [run for run in found if run.facts.get("library") and Path(run.facts["library"]).absolute() == wanted]
+    runs, unread = [], []
+    for name in run_names(folder):
+        try:
+            runs.append(read_run(folder, name))
+        except StorageError as error:
+            if args.run == name:
+                raise
+            if args.run is None:
+                unread.append(Outcome.skipped(str(folder), Refusal("journal", str(error)), name))
+    if args.library is not None:
+        wanted = str(Path(args.library).absolute())
+        runs = [run for run in runs if run.facts.get("library") == wanted]
+    return runs, unread
 
 
 def _list(args: argparse.Namespace, runs: Sequence[Run]) -> int:
@@ -75,9 +85,8 @@ def _facts(run: Run) -> dict[str, Any]:
     }
 
 
-def _undo(args: argparse.Namespace, runs: Sequence[Run]) -> int:
+def _undo(args: argparse.Namespace, runs: Sequence[Run], unread: Sequence[Outcome]) -> int:
     from earmark.errors import UnknownName
-    from earmark.filetags.undo import undo
 
     chosen, later = list(runs), []
     if args.run is not None:
@@ -85,12 +94,24 @@ def _undo(args: argparse.Namespace, runs: Sequence[Run]) -> int:
         later = [run for run in runs if run.name > args.run]
         if not chosen:
             raise UnknownName("run", args.run, [run.name for run in runs])
-    told = Teller(args, ("file", "run", "is"), _rows, sum(len(run.left) for run in chosen))
-    told.all(undo(chosen, later), lambda: {"runs": [run.name for run in chosen]})
+    total = len(unread) + sum(len(run.left) + len(run.damage) for run in chosen)
+    told = Teller(args, {"run": 15, "is": 24}, _rows, total)
+    told.all(_outcomes(unread, chosen, later), lambda: _counted(chosen))
     _tell(told)
     if told.stopped:
         raise KeyboardInterrupt
     return 3 if told.count["skipped"] else 0
+
+
+def _counted(runs: Sequence[Run]) -> dict[str, Any]:
+    return {"runs": [run.name for run in runs], "restored": 0, "untouched": 0, "skipped": 0}
+
+
+def _outcomes(unread: Sequence[Outcome], chosen: Sequence[Run], later: Sequence[Run]) -> Iterator[Outcome]:
+    from earmark.filetags.undo import undo
+
+    yield from unread
+    yield from undo(chosen, later)
 
 
 def _rows(outcome: Outcome) -> list[tuple[str, str]]:

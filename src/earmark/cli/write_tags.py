@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from earmark.audio.files import Entry, walk
-from earmark.cli import console
+from earmark.cli import console, shelf
 from earmark.cli.outcomes import Teller, files
 
 if TYPE_CHECKING:
+    from earmark.cli.tag_source import LibrarySource
     from earmark.filetags.journal import Journal
     from earmark.filetags.outcomes import Outcome
     from earmark.filetags.policy import Wish
-    from earmark.filetags.source import Known, Source
+    from earmark.filetags.source import Known
     from earmark.filetags.write import Relabel
 
 HELP = "genre and mood into the files, in the fields that players read"
@@ -41,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action=argparse.BooleanOptionalAction, default=False, help="show the difference, write nothing"
     )
-    parser.add_argument("--library", metavar="FILE", help="default: the library in your data folder")
+    shelf.add_library(parser)
     console.add_format(parser)
 
 
@@ -57,31 +59,32 @@ def _share(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Write them."""
+    from earmark.cli.tag_source import LibrarySource
     from earmark.filetags.fields import need_mutagen
-    from earmark.filetags.journal import Journal, journal_folder, locked
 
     need_mutagen()
-    source = open_source(args.library)
-    wish, relabel = _wish(args, source), _relabel(args.labels, source)
-    if args.dry_run:
-        return _write(args, source, wish, relabel, None)
+    with shelf.opened(args, write=False) as library:
+        source = LibrarySource(library, shelf.model_of(args, library))
+        wish, relabel = _wish(args, source), _relabel(args.labels, source)
+        if args.dry_run:
+            return _write(args, source, wish, relabel, None)
+        return _with_journal(args, source, wish, relabel)
+
+
+def _with_journal(args: argparse.Namespace, source: LibrarySource, wish: Wish, relabel: Relabel) -> int:
+    from earmark.filetags.journal import Journal, journal_folder, locked
+
     folder = journal_folder()
     with locked(folder):
         _clear_after_a_kill(folder)
-        facts = {"policy": wish.policy, "heads": list(wish.heads), "library": args.library and str(Path(args.library))}
-        journal = Journal.new(folder, **facts)
+        journal = Journal.new(folder, policy=wish.policy, heads=list(wish.heads), library=str(source.file))
         try:
             return _write(args, source, wish, relabel, journal)
         finally:
             journal.close()
 
 
-def open_source(library: str | None) -> Source:
-    """The library as something that knows predictions."""
-    raise NotImplementedError
-
-
-def _wish(args: argparse.Namespace, source: Source) -> Wish:
+def _wish(args: argparse.Namespace, source: LibrarySource) -> Wish:
     from earmark.errors import EarmarkError, UnknownName
     from earmark.filetags.policy import Wish, field_of
 
@@ -98,7 +101,7 @@ def _wish(args: argparse.Namespace, source: Source) -> Wish:
     return Wish(args.policy, heads, args.min_confidence)
 
 
-def _relabel(file: str | None, source: Source) -> Relabel:
+def _relabel(file: str | None, source: LibrarySource) -> Relabel:
     if file is None:
         return lambda said: said
     from earmark.filetags.source import card_of
@@ -110,31 +113,41 @@ def _relabel(file: str | None, source: Source) -> Relabel:
 
 
 def _clear_after_a_kill(folder: Path) -> None:
+    from earmark.errors import StorageError
     from earmark.filetags.journal import read_run, run_names
     from earmark.filetags.undo import clear_copies
 
     for name in run_names(folder)[-1:]:
-        clear_copies(read_run(folder, name))
+        with suppress(StorageError):  # a newer Earmark's
+            clear_copies(read_run(folder, name))
 
 
-def _write(args: argparse.Namespace, source: Source, wish: Wish, relabel: Relabel, journal: Journal | None) -> int:
+def _write(
+    args: argparse.Namespace, source: LibrarySource, wish: Wish, relabel: Relabel, journal: Journal | None
+) -> int:
     from earmark.errors import EarmarkError
     from earmark.filetags.write import write_tags
 
     entries = [entry for entry in walk(args.paths) if entry.audio] if args.paths else None
-    told = Teller(args, ("song", "field", "before", "after"), _rows, source.total if entries is None else len(entries))
-    outcomes = write_tags(_known(source, entries), wish, journal, relabel)
-    told.all(outcomes, lambda: {"run": journal.name if journal and journal.begun else None, "dry_run": journal is None})
-    if not (told.count.total() or told.stopped):
+    total = source.total if entries is None else len(entries)
+    if not total:
         where = f"no audio file in {', '.join(args.paths[:3])}" if args.paths else "the library holds no songs"
         raise EarmarkError(f"{where}; `earmark scan FOLDER` hears them first")
+    told = Teller(args, {"field": 6, "before": 18, "after": 24}, _rows, total)
+    outcomes = write_tags(_known(source, entries), wish, journal, relabel)
+    told.all(outcomes, lambda: _facts(journal))
     _tell(told, journal)
     if told.stopped:
         raise KeyboardInterrupt
     return 3 if told.count["skipped"] else 0
 
 
-def _known(source: Source, entries: Sequence[Entry] | None) -> Iterator[Known | Outcome]:
+def _facts(journal: Journal | None) -> dict[str, Any]:
+    run = journal.name if journal is not None and journal.begun else None
+    return {"run": run, "dry_run": journal is None, "changed": 0, "unchanged": 0, "skipped": 0}
+
+
+def _known(source: LibrarySource, entries: Sequence[Entry] | None) -> Iterator[Known | Outcome]:
     """What the source says of the files, in their order; those that cannot be opened are told without it."""
     if entries is None:
         yield from source.predictions(None)
@@ -150,7 +163,11 @@ def _known(source: Source, entries: Sequence[Entry] | None) -> Iterator[Known | 
 
 
 def _rows(outcome: Outcome) -> list[tuple[str, str, str]]:
-    return [(name, _shown(before), _shown(after)) for name, (before, after) in outcome.changes.items()]
+    """Scores are for programs: they get a row only where nothing else changes."""
+    changes = {name: pair for name, pair in outcome.changes.items() if name != "scores"}
+    if outcome.changes and not changes:
+        return [("scores", "older ones", "new ones")]
+    return [(name, _shown(before), _shown(after)) for name, (before, after) in changes.items()]
 
 
 def _shown(texts: Sequence[str]) -> str:

@@ -24,8 +24,8 @@ class Frontend:
         bands: Mel bands, or rows of the picture.
         f_min: Lowest frequency of the filterbank, Hz.
         f_max: Highest frequency of the filterbank, Hz.
-        mel_scale: ``slaney`` (Auditory Toolbox), ``htk``, or ``kaldi``: HTK's scale with filters that are triangles over
-            mel instead of Hz (VGGish and YAMNet too).
+        mel_scale: ``slaney`` (Auditory Toolbox), ``htk``, or ``kaldi``: HTK's scale with filters that are triangles
+            over mel instead of Hz (VGGish and YAMNet too).
         mel_norm: Scale each filter to unit area (Slaney).
         power: 2 for a power, 1 for a magnitude spectrum.
         log: ``db``: 10 log10 of the power (20 log10 of a magnitude); ``ln``: natural logarithm of mel + ``offset``.

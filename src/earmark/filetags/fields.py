@@ -73,13 +73,12 @@ class Tagged:
         except OSError:
             raise
         except Exception as error:  # a parser of strangers' files may stumble on anything
-            if isinstance(error.__context__, OSError):  # mutagen wraps what the system says
-                raise error.__context__ from error
+            _raise_what_the_system_said(error)
             raise Refusal("format", f"its tags cannot be written: {_told(error)}") from error
 
 
-def open_tags(path: Path) -> Tagged:
-    """Open a file's tags by its content, whatever its ending.
+def open_tags(path: Path, like: Tagged | None = None) -> Tagged:
+    """Open a file's tags by its content and ending; or as those of a file whose copy it is.
 
     Raises:
         Refusal: ``format``, where it is of no kind that tags can be written into, or its tags are damaged.
@@ -88,7 +87,7 @@ def open_tags(path: Path) -> Tagged:
     import mutagen
 
     try:
-        file = mutagen.File(path)
+        file = mutagen.File(path) if like is None else type(like._file)(path)
         if file is None:
             raise Refusal("format", "of no kind that tags can be written into")
         kind = _KINDS.get(type(file).__name__)
@@ -100,6 +99,7 @@ def open_tags(path: Path) -> Tagged:
     except (Refusal, OSError):
         raise
     except Exception as error:
+        _raise_what_the_system_said(error)
         raise Refusal("format", f"its tags cannot be read: {_told(error)}") from error
 
 
@@ -247,6 +247,12 @@ def _id3v1(path: Path) -> bytes:
 
 def _kind_name(file: Any) -> str:
     return type(file).__name__
+
+
+def _raise_what_the_system_said(error: Exception) -> None:
+    """Mutagen wraps it in an error of its own."""
+    if isinstance(error.__context__, OSError) and error.__context__.errno is not None:
+        raise error.__context__ from error
 
 
 def _told(error: Exception) -> str:

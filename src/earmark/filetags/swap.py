@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from earmark.filetags.outcomes import Refusal
 
-__all__ = ["copy_beside", "facts_of", "hold", "put_in_place", "real_file", "refusal_of", "sync_folder"]
+__all__ = ["copy_beside", "facts_of", "hold", "new_copy", "put_in_place", "real_file", "refusal_of", "sync_folder"]
 
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _LOCKED = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.ETXTBSY)
@@ -89,6 +89,13 @@ def copy_beside(file: Path) -> Path:
     """Where a file's changed copy is made; the same at every run, so that a killed run's rest is found again."""
     name = hashlib.blake2b(os.fsencode(file), digest_size=6).hexdigest()
     return file.with_name(f".earmark-{name}.tmp")
+
+
+def new_copy(copy: Path) -> BinaryIO:
+    """Open the copy for writing, in place of a killed run's; nobody else may read it before it has its rights."""
+    copy.unlink(missing_ok=True)
+    copy.touch(mode=0o600, exist_ok=False)
+    return copy.open("wb")
 
 
 def put_in_place(copy: Path, handle: BinaryIO, file: Path, facts: os.stat_result, modified: int) -> None:

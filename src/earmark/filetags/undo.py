@@ -9,7 +9,7 @@ from pathlib import Path
 from earmark.filetags.journal import Change, Journal, Run, steps_of
 from earmark.filetags.outcomes import Outcome, Refusal
 from earmark.filetags.ranges import BLOCK, Step, rebuild, sha256_of
-from earmark.filetags.swap import copy_beside, facts_of, hold, put_in_place, real_file, refusal_of
+from earmark.filetags.swap import copy_beside, facts_of, hold, new_copy, put_in_place, real_file, refusal_of
 
 __all__ = ["clear_copies", "undo"]
 
@@ -76,8 +76,7 @@ def _restore(run: Run, change: Change, later: str) -> bool:
     copy = copy_beside(real)
     with hold(real) as handle:
         try:
-            copy.unlink(missing_ok=True)
-            with copy.open("xb") as target:
+            with new_copy(copy) as target:
                 for block in rebuild(handle, _steps(run, change)):
                     target.write(block)
             with copy.open("rb") as made:

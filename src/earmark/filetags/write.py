@@ -16,7 +16,7 @@ from earmark.filetags.policy import Wish, wanted
 from earmark.filetags.ranges import copy_and_hash, rebuild, sha256_of, way_back
 from earmark.filetags.sound import must_sound_the_same
 from earmark.filetags.source import Known
-from earmark.filetags.swap import copy_beside, facts_of, hold, put_in_place, real_file, refusal_of
+from earmark.filetags.swap import copy_beside, facts_of, hold, new_copy, put_in_place, real_file, refusal_of
 from earmark.inference.records import Prediction
 
 __all__ = ["write_tags"]
@@ -109,8 +109,7 @@ def _change(
     handle: BinaryIO, tagged: Tagged, values: dict[str, tuple[str, ...]], facts: os.stat_result, journal: Journal
 ) -> None:
     real, copy = tagged.path, copy_beside(tagged.path)
-    copy.unlink(missing_ok=True)
-    with copy.open("xb") as target:
+    with new_copy(copy) as target:
         before = copy_and_hash(handle, target)
     tagged.write(values, copy)
     _check(real, copy, tagged, values)
@@ -129,7 +128,7 @@ def _change(
 
 def _check(real: Path, copy: Path, tagged: Tagged, values: dict[str, tuple[str, ...]]) -> None:
     """The copy says what it shall, has lost nothing else, and sounds the same."""
-    now = open_tags(copy)
+    now = open_tags(copy, tagged)
     if any(getattr(now.fields, name) != texts for name, texts in values.items()):
         raise Refusal("format", "its tags do not keep what is written into them")
     if now.others != tagged.others:

@@ -127,6 +127,7 @@ def heads_to_json(heads: Sequence[HeadCard]) -> str:
                 "labels": list(head.labels),
                 "threshold": head.threshold,
                 "thresholds": dict(head.thresholds),
+                "aliases": {label: list(names) for label, names in head.aliases.items()},
             }
             for head in heads
         ],
@@ -143,6 +144,7 @@ def heads_from_json(text: str) -> tuple[HeadCard, ...]:
             tuple(one["labels"]),
             threshold=one["threshold"],
             thresholds=one["thresholds"],
+            aliases={label: tuple(names) for label, names in one["aliases"].items()},
         )
         for one in json.loads(text)
     )
@@ -190,7 +192,9 @@ def direction(vectors: NDArray[np.floating]) -> Array:
     """Each row (or the one vector) scaled to length 1; zeros stay zeros."""
     rows = np.nan_to_num(np.asarray(vectors, np.float32), posinf=0.0, neginf=0.0)
     largest = np.abs(rows).max(axis=-1, keepdims=True, initial=0)
-    rows = np.asarray(rows / np.where(largest > 0, largest, 1), np.float32)  # so that squares neither overflow nor vanish
+    rows = np.asarray(
+        rows / np.where(largest > 0, largest, 1), np.float32
+    )  # so that squares neither overflow nor vanish
     length = np.sqrt(np.einsum("...i,...i->...", rows, rows))[..., None]
     return np.asarray(rows / np.where(length > 0, length, 1), np.float32)
 

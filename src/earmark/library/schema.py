@@ -57,6 +57,7 @@ CREATE TABLE results (
     scores BLOB NOT NULL,               -- uint16, 1/10000: all labels of all heads in order
     numbers BLOB NOT NULL,              -- float64: the regression heads in order
     warning TEXT,
+    heard REAL NOT NULL,                -- seconds since 1970
     PRIMARY KEY (model, audio)
 ) WITHOUT ROWID;
 CREATE TABLE embeddings (

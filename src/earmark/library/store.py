@@ -122,7 +122,7 @@ class Library:
             " AND results.model = known.id WHERE vanished IS NULL) AS heard, used"
             f" FROM ({_MODEL}) AS known JOIN models USING (id) ORDER BY heard DESC, used DESC"
         )
-        return [(_model(row), row[8]) for row in self.db.execute(query)]
+        return [(_model(row), row[8]) for row in self.db.execute(query) if row[8]]
 
     def model(self, name: str | None = None) -> LibraryModel:
         """The model in use, or the one of that name (with or without its version).
@@ -135,7 +135,7 @@ class Library:
         if not known:
             raise StorageError(f"{self.file}: the library is empty; `earmark scan FOLDER` fills it")
         if len(known) > 1:  # counting takes a while in a large library
-            known = [model for model, _ in self.models()]
+            known = [model for model, _ in self.models()] or known
         if name is None:
             return known[0]
         for model in known:
@@ -165,7 +165,8 @@ class Library:
         audio = self.add_audio(prediction.content_hash or "", prediction.seconds)
         key = (model.key, audio)
         packed = pack_scores(prediction.heads, model.heads)
-        self.db.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", (*key, *packed, prediction.warning))
+        values = (*key, *packed, prediction.warning, time.time())
+        self.db.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", values)
         if prediction.embedding is not None:
             vector = direction(prediction.embedding).astype("<f2").tobytes()
             self.db.execute("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", (*key, vector))
@@ -249,12 +250,13 @@ class Library:
     # What the user says
 
     def labels(self) -> dict[int, dict[str, Correction]]:
-        """The user's corrections by audio and head."""
-        found: dict[int, dict[str, Correction]] = {}
-        for audio, head, label in self.db.execute("SELECT audio, head, label FROM labels"):
-            word = json.loads(label)
-            found.setdefault(audio, {})[head] = word if isinstance(word, str) else tuple(word)
-        return found
+        """All corrections of the user's, by audio and head."""
+        return _words(self.db.execute("SELECT audio, head, label FROM labels"))
+
+    def labels_of(self, audio: Iterable[int]) -> dict[int, dict[str, Correction]]:
+        """Corrections of some audio only."""
+        query = "SELECT audio, head, label FROM labels WHERE audio = ?"
+        return _words(row for one in audio for row in self.db.execute(query, (one,)))
 
     def set_label(self, audio: int, head: str, label: Correction) -> None:
         """Keep the user's word on one head of one audio."""
@@ -297,6 +299,14 @@ def absolute(path: str) -> str:
     """The path from the file system's root, its folder without links: one name for one place."""
     whole = Path(path).absolute()
     return str(Path(whole.parent.resolve(), whole.name)) if whole.name else str(whole.resolve())
+
+
+def _words(rows: Iterable[tuple[int, str, str]]) -> dict[int, dict[str, Correction]]:
+    found: dict[int, dict[str, Correction]] = {}
+    for audio, head, label in rows:
+        word = json.loads(label)
+        found.setdefault(audio, {})[head] = word if isinstance(word, str) else tuple(word)
+    return found
 
 
 def _model(row: Sequence[Any]) -> LibraryModel:

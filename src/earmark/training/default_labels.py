@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from earmark.datasets.core import Label, Track
 from earmark.recipe import Task
 
-__all__ = ["HEADS", "LabelledHead", "targets"]
+__all__ = ["LabelledHead", "labelled_heads", "targets"]
 
 GENRE: Mapping[str, tuple[str, ...]] = {
     "Blues": ("blues",),
@@ -67,13 +67,8 @@ GENRES: Mapping[str, tuple[str, ...]] = {
 """The multi-label head, in AllMusic's vocabulary as moods900 has it."""
 
 QUADRANT: Mapping[str, tuple[str, ...]] = {"joyful": ("Q1",), "tense": ("Q2",), "gloomy": ("Q3",), "peaceful": ("Q4",)}
-MOOD_OF_QUADRANT: Mapping[str, tuple[str, ...]] = {
-    "Q1": ("happy",),
-    "Q2": ("sad", "neutral"),
-    "Q3": ("sad",),
-    "Q4": ("neutral", "happy"),
-}
-"""What a quadrant says of sad / neutral / happy, where happiness is valence alone."""
+MOOD_OF_QUADRANT: Mapping[str, str] = {"Q1": "happy", "Q3": "sad"}
+"""What a quadrant says of sad / neutral / happy; tense (Q2) and peaceful (Q4) music may be either of two."""
 EMOTIONS: tuple[str, ...] = (
     "calmness", "joyful activation", "nostalgia", "power", "sadness", "solemnity", "tenderness", "tension",
 )  # fmt: skip
@@ -118,17 +113,22 @@ def _genres(corpus: str, track: Track) -> list[float] | None:
     row = _in_any(GENRES, _named(track.labels, "genre") | _named(track.labels, "genres"))
     if row is None or "genres" in track.labels:
         return row
-    return [value if value else float("nan") if name in _COMPANIONS else 0.0 for name, value in zip(GENRES, row, strict=True)]
+    return [
+        value if value else float("nan") if name in _COMPANIONS else 0.0
+        for name, value in zip(GENRES, row, strict=True)
+    ]
 
 
-_COMPANIONS = frozenset({"Vocal", "World", "Pop & Rock", "Religious", "Holiday", "Stage & Screen", "Easy Listening", "R&B"})
+_COMPANIONS = frozenset(
+    {"Vocal", "World", "Pop & Rock", "Religious", "Holiday", "Stage & Screen", "Easy Listening", "R&B"}
+)
 """Names that AllMusic often adds to another: a corpus with one genre a track does not say that they are absent."""
 
 
 def _mood(corpus: str, track: Track) -> list[float] | None:
     given, quadrant = track.labels.get("mood"), track.labels.get("quadrant")
-    names = (given,) if isinstance(given, str) else MOOD_OF_QUADRANT.get(str(quadrant), ())
-    return [float(label in names) for label in ("sad", "neutral", "happy")] if names else None
+    name = given if isinstance(given, str) else MOOD_OF_QUADRANT.get(str(quadrant))
+    return [float(label == name) for label in ("sad", "neutral", "happy")] if name else None
 
 
 def _one_of(head: str, table: Mapping[str, tuple[str, ...]]) -> Callable[[str, Track], list[float] | None]:
@@ -151,7 +151,7 @@ VALENCE: Mapping[str, tuple[str, ...]] = {"negative": ("-",), "positive": ("+",)
 AROUSAL: Mapping[str, tuple[str, ...]] = {"calm": ("-",), "energetic": ("+",)}
 
 
-def HEADS(words: Sequence[str]) -> tuple[LabelledHead, ...]:
+def labelled_heads(words: Sequence[str]) -> tuple[LabelledHead, ...]:
     """The heads that learn from labels, in the order of the card.
 
     Args:

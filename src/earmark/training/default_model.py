@@ -28,8 +28,8 @@ from earmark.recipe import ClipPlan
 from earmark.training import distill, distill_cache
 from earmark.training.backbones import Backbone, build
 from earmark.training.default_card import Draft, write_folder
-from earmark.training.default_heads import CORPORA, embed_tracks, fit_heads, join, out_of_fold
-from earmark.training.distill import Progress, StudentDesign
+from earmark.training.default_heads import CORPORA, embed_tracks, fit_heads, join
+from earmark.training.distill import Progress, Resume, StudentDesign
 from earmark.training.distill_cache import CacheDesign, Piece
 from earmark.training.logistic import Linear
 from earmark.training.module import TaggerModule
@@ -47,7 +47,7 @@ TEACHERS = {
 }
 """Kinds of teachers, in the order of their columns, and their files below the folder of weights."""
 STUDENT = StudentDesign(backbone="patch-residual", steps=24000, mask=0.25, seed=0)
-PHASES = ((0, 1), (6000, 2), (13000, 3))
+PHASES = ((0, 1), (8500, 2))
 """From which step on the student hears how many copies of each piece (the first is the piece itself)."""
 ROTATION_SEED = 0
 
@@ -150,7 +150,7 @@ def _train(
             _say(f"student: step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
 
     targets = reduction(heard.series)
-    return distill.train(heard, targets, plan, FRONTEND.frames_per_second, checkpoint, report, last)
+    return distill.train(heard, targets, plan, FRONTEND.frames_per_second, Resume(checkpoint, last), report)
 
 
 def _tag_scores(design: CacheDesign, folder: Path) -> NDArray[np.float32]:
@@ -180,25 +180,28 @@ def make(shop: Workshop) -> None:
     make_from(shop, network)
 
 
-def make_from(shop: Workshop, network: Backbone) -> None:
-    """Heads, calibration, card and files, from a finished backbone."""
+def make_from(shop: Workshop, network: Backbone, plan: StudentDesign = STUDENT) -> None:
+    """Heads, calibration, card and files, from a finished backbone and how it was trained."""
     design = cache_design(shop.shared)
     folder = distill_cache.cache_folder(design, shop.work / "teachers")
     _fill(design, folder, [0], shop.jobs)
     names = (shop.shared / "weights" / "won2020" / "msd-tags.txt").read_text("utf-8").split("\n")
     corpus = join(shop.shared / "data", [name.strip() for name in names if name.strip()], _tag_scores(design, folder))
     paths = [track.path for track in corpus.dataset.tracks]
-    embeddings = embed_tracks(network, paths, FRONTEND, PLAN, lambda done: _say(f"heard {done}") if done % 200 == 0 else None)
-    outputs = out_of_fold(corpus, embeddings, lambda fold: _say(f"heads: fold {fold}"))
-    heads = fit_heads(corpus, embeddings, np.array([clips is not None for clips in embeddings]))
-    module = TaggerModule(network, {name: linear_module(linear) for name, linear in heads.items()})
-    write_folder(shop.output, Draft(module, corpus, embeddings, outputs, STUDENT, FRONTEND, PLAN))
+    embeddings = embed_tracks(
+        network, paths, FRONTEND, PLAN, lambda done: _say(f"heard {done}") if done % 200 == 0 else None
+    )
+    fitted = fit_heads(corpus, embeddings, lambda head: _say(f"head {head}"))
+    module = TaggerModule(network, {name: linear_module(linear) for name, linear in fitted.heads.items()})
+    write_folder(shop.output, Draft(module, corpus, embeddings, fitted, plan, FRONTEND, PLAN))
     _say(f"written: {shop.output}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0, or 1 with one line of what is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m earmark.training.default_model", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m earmark.training.default_model", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
     parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="cache and checkpoints")
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent.parent / "models" / "default")

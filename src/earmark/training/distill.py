@@ -21,28 +21,46 @@ from torch import nn
 from earmark.training.backbones import Backbone, build
 from earmark.training.distill_cache import Heard
 
-__all__ = ["Progress", "Reduction", "StudentDesign", "embed_pieces", "explained", "reduce_teachers", "rotate", "train"]
+__all__ = [
+    "Progress",
+    "Reduction",
+    "Resume",
+    "StudentDesign",
+    "embed_pieces",
+    "explained",
+    "reduce_teachers",
+    "rotate",
+    "train",
+]
 
 Array = NDArray[np.float32]
 SILENCE_DB = -70.0
 """A second whose loudest band stays below this says nothing of the music, so it does not count in a target."""
+FARTHEST = 6.0
+"""Units of a teacher that hardly ever speak on music would rule the targets where they do (on silence, say)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """Teachers' series to targets: ``(series - mean) @ matrix``.
+    """Teachers' series to targets: standardised, cut at :data:`FARTHEST` deviations, times a matrix.
 
     Attributes:
         mean: (features,).
-        matrix: (features, targets); standardising, components and weights in one.
+        scale: (features,) one over the deviation.
+        matrix: (features, targets); components and weights in one.
     """
 
     mean: Array
+    scale: Array
     matrix: Array
 
     def __call__(self, series: NDArray[Any]) -> Array:
         """(rows, features) to (rows, targets) float32."""
-        return np.asarray((np.asarray(series, np.float32) - self.mean) @ self.matrix, np.float32)
+        targets = np.empty((len(series), self.matrix.shape[1]), np.float32)
+        for first in range(0, len(series), 8192):
+            rows = (np.asarray(series[first : first + 8192], np.float32) - self.mean) * self.scale
+            targets[first : first + 8192] = np.clip(rows, -FARTHEST, FARTHEST) @ self.matrix
+        return targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +116,19 @@ class Progress:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where a training keeps what is done.
+
+    Attributes:
+        file: Checkpoint, written every minute and at the end; where it exists the training goes on from it.
+        until: Stop before this step, so that more sounds can join.
+    """
+
+    file: Path
+    until: int | None = None
+
+
 def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
 
@@ -125,7 +156,7 @@ def reduce_teachers(heard: Heard, widths: Sequence[int], components: int = 64, a
     """
     windows = _windows(heard.series, heard.seconds)
     mean = windows.mean(0)
-    blocks = []
+    blocks, scales = [], []
     first = 0
     for width in widths:
         part = windows[:, first : first + width] - mean[first : first + width]
@@ -135,14 +166,15 @@ def reduce_teachers(heard: Heard, widths: Sequence[int], components: int = 64, a
         kept = np.maximum(values[keep], 1e-9)
         basis = vectors[:, keep] * kept**-alpha
         basis /= np.sqrt((kept ** (1 - 2 * alpha)).sum())
-        blocks.append((scale[:, None] * basis).astype(np.float32))
+        blocks.append(basis.astype(np.float32))
+        scales.append(scale)
         first += width
     matrix = np.zeros((len(mean), sum(block.shape[1] for block in blocks)), np.float32)
     row = column = 0
     for block in blocks:
         matrix[row : row + block.shape[0], column : column + block.shape[1]] = block
         row, column = row + block.shape[0], column + block.shape[1]
-    return Reduction(mean, matrix)
+    return Reduction(mean, np.concatenate(scales).astype(np.float32), matrix)
 
 
 class _Crops:
@@ -179,7 +211,8 @@ class _Crops:
         high = np.clip(np.floor((first + span) / self.rate + 0.5), low + 1, self.seconds[piece]).astype(np.int64)
         low, high = low + self.second0[piece], high + self.second0[piece]
         loud = self.counts[high] - self.counts[low]
-        return ((self.sums[high] - self.sums[low]) / np.maximum(loud, 1e-9)[:, None]).astype(np.float32)
+        means = (self.sums[high] - self.sums[low]) / np.maximum(loud, 1e-9)[:, None]
+        return np.asarray(means, np.float32)
 
     def _changed(self, crops: Array, rng: np.random.Generator) -> Array:
         d, count = self.design, len(crops)
@@ -190,12 +223,12 @@ class _Crops:
         offset = curve + rng.uniform(-d.gain_db, d.gain_db, (count, 1))
         crops += offset[:, None, :].astype(np.float32)
         np.maximum(crops, -90.0, out=crops)
-        for i, shift in enumerate(rng.integers(-d.shift, d.shift + 1, count)):
+        for i, shift in enumerate(rng.integers(-d.shift, d.shift + 1, count).tolist()):
             if shift > 0:
                 crops[i, :, shift:] = crops[i, :, :-shift].copy()
             elif shift < 0:
                 crops[i, :, :shift] = crops[i, :, -shift:].copy()
-        for i in np.flatnonzero(rng.random(count) < d.mask):
+        for i in np.flatnonzero(rng.random(count) < d.mask).tolist():
             band, frame = rng.integers(self.bands - 16), rng.integers(self.length - 30)
             crops[i, :, band : band + rng.integers(4, 16)] = -50.0
             crops[i, frame : frame + rng.integers(5, 30)] = -50.0
@@ -235,9 +268,8 @@ def train(
     targets: Array,
     design: StudentDesign,
     frames_per_second: float,
-    checkpoint: Path | None = None,
+    resume: Resume | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
-    until: int | None = None,
 ) -> Backbone:
     """Train a student.
 
@@ -246,14 +278,14 @@ def train(
         targets: (seconds, targets) of ``heard.series``.
         design: How.
         frames_per_second: Of the spectrograms.
-        checkpoint: Written every minute; where it exists the training goes on from it.
+        resume: Where to keep what is done.
         report: Called every 100 steps.
-        until: Stop before this step, with a checkpoint, so that more sounds can join.
 
     Returns:
         The student with averaged weights, in evaluation mode.
     """
     torch.manual_seed(design.seed)
+    checkpoint = resume.file if resume else None
     crops = _Crops(heard, targets, design, frames_per_second)
     options = dict(design.options) | {"features": targets.shape[1]}
     network = build(design.backbone, crops.length, crops.bands, options)
@@ -264,7 +296,7 @@ def train(
     clock = saved = time.monotonic()
     losses: list[float] = []
     network.train()
-    last = design.steps if until is None else min(until, design.steps)
+    last = design.steps if resume is None or resume.until is None else min(resume.until, design.steps)
     for step in range(first, last):
         spectrograms, wanted = crops.batch(step)
         for group in optimiser.param_groups:

@@ -11,10 +11,11 @@ import hashlib
 import json
 import multiprocessing
 import os
-import shutil
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ import torch
 from numpy.typing import NDArray
 
 from earmark.audio.decode import load as load_audio
-from earmark.errors import AudioError, StorageError
+from earmark.datasets.cache import check_space, storage_error
+from earmark.errors import AudioError, ModelError, StorageError
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
 from earmark.training.copies import Chances, changed
@@ -101,10 +103,19 @@ class Heard:
 def cache_folder(design: CacheDesign, root: Path) -> Path:
     """Where the cache of a design lies: a folder below ``root`` named after its hash."""
     facts = asdict(design) | {
-        "teachers": {k: hashlib.sha256(Path(f).read_bytes()).hexdigest() for k, f in sorted(design.teachers.items())},
+        "teachers": {kind: _digest(Path(file)) for kind, file in sorted(design.teachers.items())},
         "pieces": [(p.path, p.start, p.seconds, p.pool) for p in design.pieces],
     }
     return root / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _digest(file: Path) -> str:
+    """SHA-256 of a file; of a model folder that of its card, which names the hashes of the rest."""
+    file = file / "card.json" if file.is_dir() else file
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{file}: the teacher cannot be read: {error.strerror}") from error
 
 
 def estimated_bytes(design: CacheDesign, copies: int, features: int) -> int:
@@ -198,15 +209,15 @@ def _stack(arrays: Sequence[Array], width: int) -> NDArray[np.float16]:
     return np.concatenate([*arrays, np.zeros((0, width), np.float32)]).astype(np.float16)
 
 
-_WORKER: list[_Worker] = []
+@lru_cache(maxsize=1)
+def _worker(facts: bytes) -> _Worker:
+    design, folder = pickle.loads(facts)
+    return _Worker(design, folder)
 
 
-def _start(design: CacheDesign, folder: Path) -> None:
-    _WORKER[:] = [_Worker(design, folder)]
-
-
-def _write(copy: int, shard: int) -> int:
-    return _WORKER[0].write(copy, shard)
+def _write(facts: bytes, copy: int, shard: int) -> int:
+    """One shard in a process of its own, whose teachers stay loaded."""
+    return _worker(facts).write(copy, shard)
 
 
 def fill(design: CacheDesign, folder: Path, copies: Sequence[int], jobs: int = 1) -> Iterator[tuple[int, int]]:
@@ -227,21 +238,17 @@ def fill(design: CacheDesign, folder: Path, copies: Sequence[int], jobs: int = 1
     missing = [(c, s) for c, s in _shards(design, copies) if not _shard_file(folder, c, s).exists()]
     if not missing:
         return
+    features = sum(load_teacher(kind, Path(file)).features for kind, file in design.teachers.items())
+    shards = -(-len(design.pieces) // PIECES_A_SHARD)
+    check_space(estimated_bytes(design, 1, features) * len(missing) // max(1, shards), folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise StorageError(f"{folder}: the cache cannot be written: {error.strerror}") from error
-    features = sum(load_teacher(kind, Path(file)).features for kind, file in design.teachers.items())
-    needed = estimated_bytes(design, 1, features) * len(missing) // max(1, -(-len(design.pieces) // PIECES_A_SHARD))
-    if needed > free:
-        raise StorageError(
-            f"{folder}: the cache needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
-            "use fewer copies or another --cache"
-        )
+        raise storage_error(folder, error) from error
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(design, folder)) as pool:
-        futures = [pool.submit(_write, copy, shard) for copy, shard in missing]
+    facts = pickle.dumps((design, folder))
+    with ProcessPoolExecutor(jobs, context) as pool:
+        futures = [pool.submit(_write, facts, copy, shard) for copy, shard in missing]
         for done, future in enumerate(as_completed(futures), 1):
             yield len(missing) - done, future.result()
 
@@ -260,5 +267,7 @@ def load(design: CacheDesign, folder: Path, copies: Sequence[int]) -> Heard:
                 for name, arrays in parts.items():
                     arrays.append(shard_arrays[name])
         except (OSError, ValueError, KeyError) as error:
-            raise StorageError(f"{file}: the cache is incomplete or damaged; remove it and run again: {error}") from error
-    return Heard(**{name: np.concatenate(arrays) for name, arrays in parts.items()})  # type: ignore[arg-type]
+            raise StorageError(
+                f"{file}: the cache is incomplete or damaged; remove it and run again: {error}"
+            ) from error
+    return Heard(**{name: np.concatenate(arrays) for name, arrays in parts.items()})

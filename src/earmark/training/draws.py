@@ -5,9 +5,9 @@ Nothing is carried from epoch to epoch, so that a run that was stopped goes on w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from earmark.features.spectrogram import spectrogram
 from earmark.recipe import Augmentation
 from earmark.training.augment import augment_spectrogram, augment_waveform, shrink, zoom_factor
 from earmark.training.songs import Songs
+from earmark.training.streams import streamed
 
 __all__ = ["Draws", "chances"]
 
@@ -37,6 +38,7 @@ class Draws:
         seed: Of the run.
         augment: Changes of the clips.
         chances: (tracks,) how often each is drawn; None for each equally often.
+        streams: Tracks that are open at once; 0 for all.
     """
 
     songs: Songs
@@ -46,6 +48,7 @@ class Draws:
     seed: int
     augment: tuple[Augmentation, ...] = ()
     chances: NDArray[np.float64] | None = None
+    streams: int = 0
 
     @property
     def clips(self) -> int:
@@ -64,16 +67,33 @@ class Draws:
         """
         order = self._order(epoch)
         parts = np.array_split(np.arange(len(order)), self.steps)
+        stream = self._streamed(epoch, order) if self.streams else None
+
+        def batch(part: NDArray[np.intp]) -> tuple[NDArray[np.intp], Array]:
+            if stream is None:
+                return self._batch(epoch, order, part)
+            rows, clips = zip(*(next(stream) for _ in part), strict=True)
+            return np.array(rows, np.intp), np.stack(clips)
+
         with ThreadPoolExecutor(1) as ahead:
             try:
-                coming = ahead.submit(self._batch, epoch, order, parts[0])
+                coming = ahead.submit(batch, parts[0])
                 for following in [*parts[1:], None]:
-                    batch = coming.result()
+                    done = coming.result()
                     if following is not None:
-                        coming = ahead.submit(self._batch, epoch, order, following)
-                    yield batch
+                        coming = ahead.submit(batch, following)
+                    yield done
             finally:
                 ahead.shutdown(wait=True, cancel_futures=True)
+
+    def _streamed(self, epoch: int, order: NDArray[np.intp]) -> Iterator[tuple[int, Array]]:
+        rows, counts = np.unique(order, return_counts=True)
+
+        def open_track() -> Callable[[int, np.random.Generator], Array]:
+            return replace(self, songs=self.songs.apart())._clip
+
+        wanted = dict(zip(rows.tolist(), counts.tolist(), strict=True))
+        return streamed(wanted, open_track, self.streams, [self.seed, epoch, _CLIP])
 
     def _order(self, epoch: int) -> NDArray[np.intp]:
         rng = np.random.default_rng([self.seed, epoch, _ORDER])

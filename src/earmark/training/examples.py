@@ -110,7 +110,7 @@ def examples_of(
         groups: (tracks,) names or numbers.
         balance: With all clips in every step, ``sample`` and ``loss`` come to the same.
     """
-    unlabelled = np.isnan(targets) if targets.ndim == 1 else np.isnan(targets).all(1)
+    unlabelled = [bool(np.isnan(target).all()) for target in targets]
     rows = [row for row, one in enumerate(embeddings) if one is not None and not unlabelled[row]]
     clips = [np.asarray(embeddings[row], np.float32) for row in rows]
     numbers: dict[object, int] = {}
@@ -164,7 +164,7 @@ def group_folds(examples: Examples, count: int, seed: int) -> list[NDArray[np.bo
         group = np.arange(len(group))
     names, place = np.unique(group, return_inverse=True)
     content = np.zeros((len(names), examples.labels + 1))
-    np.add.at(content, (place, -1), 1.0)
+    content[:, -1] = np.bincount(place)
     if examples.task == "multiclass":
         np.add.at(content, (place, examples.truth.astype(np.intp)), 1.0)
     elif examples.task == "multilabel":

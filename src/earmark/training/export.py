@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from earmark.errors import ModelError
+from earmark.training.heads import hidden_vector
 from earmark.training.module import TaggerModule, save_weights
 
 __all__ = ["TOLERANCE", "run_onnx", "write_network"]
@@ -27,22 +28,29 @@ _OPSET = 17
 
 
 class _Flat(nn.Module):
-    """The module with its outputs in one tuple, as an ONNX graph has them."""
+    """The module with its outputs in one tuple, as an ONNX graph has them; ``names`` are theirs."""
 
     def __init__(self, module: TaggerModule, heads: Sequence[str]) -> None:
         super().__init__()
-        self.module, self.names = module, tuple(heads)
+        self.module, self.heads = module, tuple(heads)
+        probe = torch.zeros(1, module.backbone.features)
+        deep = [name for name in heads if hidden_vector(module.heads[name].eval(), probe) is not None]
+        self.deep = tuple(deep)
+        self.names = ["embedding", *heads, *(f"layer:{name}" for name in deep)]
 
     def forward(self, spectrogram: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Embedding, then raw scores of each head."""
+        """Embedding, raw scores of each head, then the last hidden layer of each head that has one."""
         embedding, raw = self.module(spectrogram)
-        return (embedding, *(raw[name] for name in self.names))
+        hidden = [cast(torch.Tensor, hidden_vector(self.module.heads[name], embedding)) for name in self.deep]
+        return (embedding, *(raw[name] for name in self.heads), *hidden)
 
 
 def write_network(
     module: TaggerModule, folder: Path, clips: NDArray[np.float32], heads: Sequence[str], any_length: bool = False
 ) -> None:
     """Write ``model.onnx`` and ``weights.safetensors``.
+
+    Outputs are ``embedding``, one a head named after it, and ``layer:HEAD`` for heads with hidden layers.
 
     Args:
         module: Trained; it is moved to the CPU and left in evaluation mode.
@@ -55,7 +63,8 @@ def write_network(
         ModelError: ONNX Runtime and PyTorch disagree by more than :data:`TOLERANCE`.
     """
     module.cpu().eval().float().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    names = ["embedding", *heads]
+    flat = _Flat(module, heads).eval()
+    names = flat.names
     axes = {name: {0: "clips"} for name in ("spectrogram", *names)}
     if any_length:
         axes["spectrogram"][1] = "frames"
@@ -64,11 +73,11 @@ def write_network(
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Flat(module, heads).eval(), (example,), cast(Any, buffer), input_names=["spectrogram"], output_names=names,
+            flat, (example,), cast(Any, buffer), input_names=["spectrogram"], output_names=names,
             dynamic_axes=axes, opset_version=_OPSET, dynamo=False,
         )  # fmt: skip
     model = _plain(onnx.load_from_string(buffer.getvalue()))
-    _check(model, module, clips, names)
+    _check(model, flat, clips)
     (folder / "model.onnx").write_bytes(model)
     save_weights(module, folder)
 
@@ -92,11 +101,10 @@ def _plain(model: onnx.ModelProto) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _check(model: bytes, module: TaggerModule, clips: NDArray[np.float32], names: Sequence[str]) -> None:
+def _check(model: bytes, flat: _Flat, clips: NDArray[np.float32]) -> None:
     with torch.inference_mode():
-        embedding, raw = module(torch.from_numpy(np.ascontiguousarray(clips, np.float32)))
-    wanted = [embedding.numpy(), *(raw[name].numpy() for name in names[1:])]
-    for name, ours, theirs in zip(names, run_onnx(model, clips, names), wanted, strict=True):
+        wanted = [output.numpy() for output in flat(torch.from_numpy(np.ascontiguousarray(clips, np.float32)))]
+    for name, ours, theirs in zip(flat.names, run_onnx(model, clips, flat.names), wanted, strict=True):
         difference = float(np.abs(ours - theirs).max(initial=0)) / max(1.0, float(np.abs(theirs).max(initial=0)))
         if not difference <= TOLERANCE:
             raise ModelError(

@@ -118,9 +118,10 @@ class _Batch:
 
     def loss(self, member: nn.Module) -> torch.Tensor:
         """Weighted mean loss of the clips."""
-        raw = member(self._clips)
+        raw: torch.Tensor = member(self._clips)
         if self._task == "regression":
-            return (self._weights * (raw[:, 0] - self._truth).square()).sum()
+            squared: torch.Tensor = (raw[:, 0] - self._truth).square()
+            return (self._weights * squared).sum()
         if self._task == "multiclass":
             return (self._weights * functional.cross_entropy(raw, self._truth.long(), reduction="none")).sum()
         each = functional.binary_cross_entropy_with_logits(raw, self._truth, reduction="none")

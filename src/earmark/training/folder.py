@@ -112,22 +112,23 @@ def _scores(card: Card, draft: Draft) -> Mapping[str, Any]:
     parts = {"train": draft.split.train, "valid": draft.split.valid, "test": draft.split.test}
     judged = "test" if len(parts["test"]) else "valid" if len(parts["valid"]) else "train"
     found: dict[str, Any] = {}
-    figures = {part: _part_scores(card, draft, rows, part == judged) for part, rows in parts.items()}
+    figures = {part: _part_scores(card, draft, rows) for part, rows in parts.items()}
     for head in card.heads:
         known = {"part": judged, "group": draft.split.group_by, **figures[judged].get(head.name, {})}
         key = main_figure(head.task)
         for part in ("train", "valid"):
-            known[f"{part}_{key}"] = figures[part].get(head.name, {}).get(key)
+            for figure in (key, f"{key}_ci95"):
+                known[f"{part}_{figure}"] = figures[part].get(head.name, {}).get(figure)
         found[head.name] = known
     return found
 
 
-def _part_scores(card: Card, draft: Draft, rows: NDArray[np.intp], intervals: bool) -> dict[str, dict[str, Any]]:
+def _part_scores(card: Card, draft: Draft, rows: NDArray[np.intp]) -> dict[str, dict[str, Any]]:
     heard = [row for row in map(int, rows) if draft.outputs[row] is not None]
     if not heard:
         return {}
     outputs = [draft.outputs[row] for row in heard]
-    return score_outputs(card, draft.dataset.subset(heard), outputs, RESAMPLES if intervals else 0)
+    return score_outputs(card, draft.dataset.subset(heard), outputs)
 
 
 def _data_line(draft: Draft) -> str:

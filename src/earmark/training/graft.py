@@ -20,7 +20,7 @@ from torch import nn
 from earmark.errors import ModelError
 from earmark.training.heads import SMALLEST, Ensemble, Layers, Prototypes
 
-__all__ = ["check_heads", "read_graph", "replace_heads", "widen_head", "write_graph"]
+__all__ = ["HeadRunner", "check_heads", "read_graph", "replace_heads", "widen_head", "write_graph"]
 
 Array = NDArray[np.float32]
 
@@ -71,7 +71,7 @@ def replace_heads(model: Any, heads: Mapping[str, nn.Module]) -> Any:
             writer.rename(writer.add("Identity", [hidden]), f"layer:{name}")
             width = next(layer.in_features for layer in reversed(head) if isinstance(layer, nn.Linear))
             outputs.append(helper.make_tensor_value_info(f"layer:{name}", TensorProto.FLOAT, ["clips", width]))
-    return _assemble(model, writer, [*kept, *outputs])
+    return _joined(model, writer, [*kept, *outputs])
 
 
 def widen_head(model: Any, head: str, weight: Array, bias: Array) -> Any:
@@ -94,7 +94,7 @@ def widen_head(model: Any, head: str, weight: Array, bias: Array) -> Any:
         helper.make_tensor_value_info(head, TensorProto.FLOAT, ["clips", len(bias)]) if output.name == head else output
         for output in model.graph.output
     ]
-    return _assemble(model, writer, outputs)
+    return _joined(model, writer, outputs)
 
 
 def check_heads(model: Any, heads: Mapping[str, nn.Module], spectrograms: Array) -> float:
@@ -111,11 +111,7 @@ def check_heads(model: Any, heads: Mapping[str, nn.Module], spectrograms: Array)
     Raises:
         ModelError: It is above 1e-4.
     """
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = _session(model)
     embedding, *scores = session.run(["embedding", *heads], {"spectrogram": spectrograms})
     worst = 0.0
     for (name, head), said in zip(heads.items(), scores, strict=True):
@@ -229,17 +225,61 @@ def _log(writer: _Writer, probabilities: Sequence[str]) -> str:
     return writer.add("Log", [writer.add("Max", [writer.add("Mean", probabilities), smallest])])
 
 
-def _assemble(model: Any, writer: _Writer, outputs: Sequence[Any]) -> Any:
-    """A model of the old nodes and the new ones that the outputs need, in their order."""
-    nodes = [*model.graph.node, *writer.nodes]
+def _joined(model: Any, writer: _Writer, outputs: Sequence[Any]) -> Any:
+    """The model with what was written behind it."""
+    nodes, weights = [*model.graph.node, *writer.nodes], [*model.graph.initializer, *writer.weights]
+    return _assemble(model, nodes, weights, outputs)
+
+
+def _assemble(
+    model: Any, nodes: Sequence[Any], weights: Sequence[Any], outputs: Sequence[Any], inputs: Sequence[Any] = ()
+) -> Any:
+    """A model of the nodes that the outputs need, in their order."""
     wanted = {output.name for output in outputs}
     needed = []
     for node in reversed(nodes):
         if wanted & set(node.output):
             needed.append(node)
             wanted |= set(node.input)
-    weights = [weight for weight in [*model.graph.initializer, *writer.weights] if weight.name in wanted]
-    graph = helper.make_graph(needed[::-1], model.graph.name, model.graph.input, list(outputs), weights)
+    kept = [weight for weight in weights if weight.name in wanted]
+    entries = list(inputs or model.graph.input)
+    graph = helper.make_graph(needed[::-1], model.graph.name or "earmark", entries, list(outputs), kept)
     built = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
     built.functions.extend(model.functions)
     return built
+
+
+class HeadRunner:
+    """The heads of a model folder alone: raw scores of embeddings that are at hand."""
+
+    def __init__(self, folder: Path, heads: Sequence[str]) -> None:
+        """Cut the heads out of the graph.
+
+        Raises:
+            ModelError: A head that takes something else than the embedding.
+        """
+        model = read_graph(folder)
+        outputs = [output for output in model.graph.output if output.name in heads]
+        width = next(o.type.tensor_type.shape.dim[1].dim_value for o in model.graph.output if o.name == "embedding")
+        entry = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["clips", width or None])
+        nodes = [node for node in model.graph.node if "embedding" not in node.output]
+        bare = _assemble(model, nodes, list(model.graph.initializer), outputs, [entry])
+        try:
+            self._session = _session(bare)
+        except Exception as error:  # ONNX Runtime's own classes all derive straight from Exception
+            raise ModelError(f"{folder}: a head takes more than the embedding: nothing can be added to it") from error
+        self._heads = [output.name for output in outputs]
+
+    def __call__(self, embedding: Array) -> dict[str, Array]:
+        """Raw scores by head, (clips, labels), of embeddings (clips, dimensions)."""
+        said = self._session.run(self._heads, {"embedding": np.ascontiguousarray(embedding, np.float32)})
+        return dict(zip(self._heads, said, strict=True))
+
+
+def _session(model: Any) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -18,7 +18,7 @@ from earmark.datasets.core import HeadSpec
 from earmark.errors import RecipeError
 from earmark.recipe import HeadDesign, Task
 
-__all__ = ["SMALLEST", "Ensemble", "Layers", "Prototypes", "build_head", "build_member", "outputs_of"]
+__all__ = ["SMALLEST", "Ensemble", "Layers", "Prototypes", "build_head", "build_member", "hidden_vector", "outputs_of"]
 
 SMALLEST = 1e-30
 """Probabilities below it are taken for it before a logarithm."""
@@ -79,6 +79,14 @@ class Layers(nn.Sequential):
         """What the last hidden layer holds, (batch, width), after its ReLU (S1's 15 nodes); None without one."""
         ends = [place for place, layer in enumerate(self) if isinstance(layer, nn.ReLU)]
         return self[: ends[-1] + 1](embedding) if ends else None
+
+
+def hidden_vector(head: nn.Module, embedding: torch.Tensor) -> torch.Tensor | None:
+    """What the last hidden layer of a head says (batch, width); None where it has none, or is an ensemble."""
+    if not isinstance(head, nn.Sequential) or len(head) <= 2:
+        return None
+    hidden: torch.Tensor = head[:-2](embedding)
+    return hidden
 
 
 def _layers(features: int, hidden: Sequence[int], outputs: int, design: HeadDesign) -> Layers:

@@ -23,6 +23,9 @@ __all__ = ["FACTS", "Job", "begin", "complete", "is_finished", "settings_of"]
 FACTS = "run.json"
 """What a run was asked for: in its working folder, and in the finished model."""
 
+CHECKPOINTS = "*.safetensors"
+"""Files in the working folder that a run goes on from."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Job:
@@ -77,10 +80,12 @@ def is_finished(out: Path, settings: Mapping[str, Any], overwrite: bool) -> bool
         RecipeError: A model of other settings stands there; the first that differs is named.
         ModelError: Something else stands there.
     """
-    if overwrite or not out.exists():
+    if not out.exists():
         return False
-    if not (out / "card.json").is_file():
+    if not (out / "card.json").is_file():  # never overwritten: it may be somebody's music
         raise ModelError(f"{out}: is there already and is no model folder; give another name, or remove it")
+    if overwrite:
+        return False
     if not (out / FACTS).is_file():
         raise ModelError(f"{out}: is a model that was not trained by this command; give another name, or --overwrite")
     _same(out, _read(out / FACTS), settings, "is a model that was trained")
@@ -98,17 +103,20 @@ def begin(out: Path, settings: Mapping[str, Any], overwrite: bool) -> Path:
 
     Raises:
         RecipeError: The earlier run had other settings; the first that differs is named.
+        ModelError: Something else stands there.
         StorageError: It cannot be made.
     """
     work = work_folder(out)
     try:
+        if work.is_dir() and any(work.iterdir()) and not (work / FACTS).is_file():
+            raise ModelError(f"{work}: is there already and not ours; give another name, or remove it")
         if overwrite and work.exists():
             shutil.rmtree(work)
         work.mkdir(parents=True, exist_ok=True)
         file = work / FACTS
-        if file.is_file():
+        if file.is_file() and any(work.glob(CHECKPOINTS)):
             _same(out, _read(file), settings, "was begun")
-        else:
+        else:  # nothing is lost where nothing was learnt yet
             temporary = work / f"{FACTS}.tmp"
             temporary.write_text(_text(settings), "utf-8")
             temporary.replace(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from earmark.errors import RecipeError
 from earmark.evaluation.history import Epoch
@@ -29,6 +31,9 @@ __all__ = ["Fitted", "Lesson", "fit"]
 
 _MOVED = 5
 """Songs named in the history, of those whose loss changed most."""
+
+_SETTLING = 10
+"""Batches that batch norm's statistics are measured on after an epoch."""
 
 _COST = 1.0
 """Of the most frequent mistake, in nats, where mistakes are weighed by the confusion table."""
@@ -107,6 +112,7 @@ def fit(module: TaggerModule, lesson: Lesson, checkpoint: Path, report: Report) 
     while len(state.history) < lesson.plan.epochs and not _stopped(state, lesson.plan):
         epoch = len(state.history) + 1
         taught = _teach(state, lesson, epoch, watch)
+        _settle(state, lesson, epoch)
         said = _validate(state, lesson)
         _note(state, lesson, epoch, taught, said)
         _save(state, checkpoint)
@@ -177,6 +183,29 @@ def _step(state: _State, loss: torch.Tensor, limit: float) -> float:
     norm = float(nn.utils.clip_grad_norm_(parameters, limit or math.inf))
     state.optimizer.step()
     return norm
+
+
+def _settle(state: _State, lesson: Lesson, epoch: int) -> None:
+    """Measure batch norm's means and variances anew with the weights as they are now (Wu and Johnson 2021).
+
+    The running ones lag behind by some ten steps, in which young weights move far: validation would see another
+    network than the one that was trained. Training itself never uses them.
+    """
+    learning = [state.module.heads] if lesson.frozen else [state.module]
+    norms = [layer for part in learning for layer in part.modules() if isinstance(layer, _BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    state.module.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    with torch.no_grad():
+        for _, clips in itertools.islice(lesson.draws.epoch(epoch), _SETTLING):
+            state.module(torch.from_numpy(clips).to(lesson.device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def _validate(state: _State, lesson: Lesson) -> Measured | None:

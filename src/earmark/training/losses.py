@@ -79,7 +79,8 @@ def head_loss(
         (clips,), NaN where unlabelled.
     """
     if task.spec.task == "regression":
-        return (raw[:, 0] - target).square()
+        # NaN must not meet the raw score: its gradient would be NaN even where the loss is not used.
+        return torch.where(target.isnan(), torch.nan, (raw[:, 0] - torch.nan_to_num(target)).square())
     if task.spec.task == "multilabel":
         known = torch.nan_to_num(target)
         losses = functional.binary_cross_entropy_with_logits(raw, known, pos_weight=task.weight, reduction="none")

@@ -17,7 +17,6 @@ from earmark.datasets.splits import folds
 from earmark.errors import DatasetError, ModelError
 from earmark.model.card import Card, HeadCard, read_card
 from earmark.model.folder import find_model
-from earmark.training.augment import check_augmentations
 from earmark.training.backbones import Backbone, build
 from earmark.training.checkpoint import write_whole
 from earmark.training.draws import Draws, chances
@@ -31,6 +30,7 @@ from earmark.training.module import TaggerModule, load_matching
 from earmark.training.optimizers import find_device
 from earmark.training.options import Progress
 from earmark.training.outputs import Outputs
+from earmark.training.pretrained import load_pretrained
 from earmark.training.songs import Songs, open_songs
 from earmark.training.validation import hear
 
@@ -59,10 +59,10 @@ def train_network(job: Job) -> None:
         ModelError: The model to start from has another frontend or network.
         StorageError: No space for the cache or the checkpoints.
     """
-    check_augmentations(job.recipe.augment)
     device = find_device(job.options.device)
     build_module(job, job.options.seed)  # what does not fit together is said before anything is decoded
     songs = open_songs(job.dataset, job.hashes, job.recipe, job.report)
+    songs = replace(songs, keep=job.recipe.training.streams == 0)
     parts = _chunks(job)
     chunks = [_train_chunk(job, songs, rows, number, device) for number, rows in enumerate(parts, 1)]
     best = min(chunks, key=lambda chunk: (_rank(chunk), chunk.number))
@@ -109,7 +109,9 @@ def build_module(job: Job, seed: int) -> TaggerModule:
     }
     module = TaggerModule(backbone, heads)
     given = job.options.init or recipe.backbone.init
-    if given:
+    if isinstance(given, str) and Path(given).is_file():
+        load_pretrained(module.backbone, Path(given))
+    elif given:
         _start_from(module, job, find_model(given))
     return module
 
@@ -170,6 +172,7 @@ def _train_chunk(job: Job, songs: Songs, rows: NDArray[np.intp], number: int, de
         seed=seed,
         augment=job.recipe.augment,
         chances=chances(job.dataset, rows) if plan.balance == "sample" else None,
+        streams=plan.streams,
     )
     lesson = Lesson(
         draws=draws,

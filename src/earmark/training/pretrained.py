@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from earmark.errors import MissingExtra, ModelError
 from earmark.training.backbones import Backbone
-from earmark.training.backbones.yamnet import BLOCKS, CLASSES, Yamnet
+from earmark.training.backbones.yamnet import BLOCKS, CLASSES
 
 __all__ = ["load_pretrained", "yamnet_classifier"]
 
@@ -39,7 +39,7 @@ def load_pretrained(backbone: Backbone, file: Path) -> None:
     own = tuple(backbone.own_parts)
     merged = dict(backbone.state_dict())
     for name, value in merged.items():
-        if name.startswith(own) or name.endswith("num_batches_tracked"):
+        if (own and name.startswith(own)) or (name not in state and name.endswith("num_batches_tracked")):
             continue
         if name not in state:
             raise ModelError(f"{file}: weights of another network: {_published(backbone, name)} is missing")
@@ -80,7 +80,7 @@ def _published(backbone: Backbone, name: str) -> str:
 
 
 def _yamnet_state(file: Path) -> State:
-    """The flatbuffer's constants under the names of :class:`Yamnet`; batch norm lies in convolution and bias."""
+    """The flatbuffer's constants under the names of YAMNet's backbone; batch norm lies in convolution and bias."""
     tensors = _tflite_tensors(file)
     layers = [("layer1/conv/Conv2D", "layer1/conv/bn", "maps.0", False)]
     for index in range(len(BLOCKS)):
@@ -91,8 +91,9 @@ def _yamnet_state(file: Path) -> State:
         layers.append((f"{point}/Conv2D", f"{point}/bn", f"maps.{2 * index + 2}", False))
     state: State = {"folded": torch.ones(1)}
     for weight, bias, ours, depthwise in layers:
-        if weight not in tensors or bias not in tensors:
-            raise ModelError(f"{file}: weights of another network: {weight if weight not in tensors else bias} is missing")
+        for name in (weight, bias):
+            if name not in tensors:
+                raise ModelError(f"{file}: weights of another network: {name} is missing")
         order = (3, 0, 1, 2) if depthwise else (0, 3, 1, 2)  # to (outputs, inputs a group, height, width)
         values = torch.from_numpy(np.ascontiguousarray(tensors[weight].transpose(order)))
         shift = torch.from_numpy(tensors[bias])
@@ -128,6 +129,7 @@ def _tflite_tensors(file: Path) -> Tensors:
         if len(quantised["scales"]):
             shape = [1] * value.ndim
             shape[quantised["quantized_dimension"]] = -1
-            value = (value.astype(np.float32) - quantised["zero_points"].reshape(shape)) * quantised["scales"].reshape(shape)
+            zero, scale = (quantised[key].reshape(shape) for key in ("zero_points", "scales"))
+            value = (value.astype(np.float32) - zero) * scale
         found.setdefault(short, np.array(value, np.float32 if value.dtype.kind == "f" else value.dtype))
     return found

@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-__all__ = ["CHOICES", "ProbeTask", "folds", "out_of_fold", "probe", "resampled"]
+__all__ = ["CHOICES", "ProbeTask", "folds", "out_of_fold", "probe", "resampled", "score"]
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -78,7 +78,8 @@ def _answers(kind: Kind, c: float, train: tuple[Array, NDArray[Any]], test: Arra
         return np.stack(columns, 1)
 
 
-def _score(targets: NDArray[Any], answers: NDArray[Any]) -> float:
+def score(targets: NDArray[Any], answers: NDArray[Any]) -> float:
+    """Accuracy of classes (tracks,), or macro ROC-AUC of decision values (tracks, labels)."""
     if targets.ndim == 1:
         return float((targets == answers).mean())
     known = [i for i in range(targets.shape[1]) if 0 < targets[:, i].sum() < len(targets)]
@@ -99,7 +100,7 @@ def _best(kind: Kind, embeddings: Array, targets: NDArray[Any], groups: NDArray[
         parts = folds(targets, groups, 4)
         scores.append(
             np.mean(
-                [_score(targets[b], _answers(kind, c, (embeddings[a], targets[a]), embeddings[b])) for a, b in parts]
+                [score(targets[b], _answers(kind, c, (embeddings[a], targets[a]), embeddings[b])) for a, b in parts]
             )
         )
     return CHOICES[kind][int(np.argmax(scores))]
@@ -134,7 +135,7 @@ def probe(embeddings: Array, task: ProbeTask, train: Ints, test: Ints, fixed: Ma
     mine = embeddings[task.rows]
     parts = (mine[train], task.targets[train])
     return float(
-        np.mean([_score(task.targets[test], _answers(kind, c, parts, mine[test])) for kind, c in fixed.items()])
+        np.mean([score(task.targets[test], _answers(kind, c, parts, mine[test])) for kind, c in fixed.items()])
     )
 
 

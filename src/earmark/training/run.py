@@ -15,6 +15,7 @@ from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
 from earmark.errors import AudioError, DatasetError, UnknownName
 from earmark.recipe import Recipe
+from earmark.training.augment import check_augmentations
 from earmark.training.job import Job, begin, complete, is_finished, settings_of, work_folder
 from earmark.training.optimizers import find_device
 from earmark.training.options import Report, TrainOptions, silent
@@ -74,6 +75,18 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
     wanted = _labelled(dataset)
     dataset = dataset.subset(wanted)
     check_trainable(dataset, one_artist=recipe.split.test == 0)
+    draft = Job(
+        name=out.name,
+        dataset=dataset,
+        hashes=(),
+        split=Split(np.arange(len(wanted)), np.zeros(0, np.intp), np.zeros(0, np.intp)),
+        recipe=recipe,
+        options=options,
+        work=work_folder(out),
+        folder=work_folder(out) / "model",
+        report=report,
+    )
+    _check_network(draft)
     known, hashes, notices = _readable(dataset, report)
     dataset = dataset.subset(known)
     notices = (*dataset.notices, *notices, *check_trainable(dataset, one_artist=recipe.split.test == 0))
@@ -82,19 +95,19 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
     parts = _given_split(given, dataset, options.split) if options.split else split(dataset, recipe.split, options.seed)
     if not len(parts.train):
         raise DatasetError(f"{dataset.name}: no track is left to learn from")
-    work = work_folder(out)
-    return Job(
-        name=out.name,
-        dataset=dataset,
-        hashes=hashes,
-        split=parts,
-        recipe=recipe,
-        options=options,
-        work=work,
-        folder=work / "model",
-        report=report,
-        notices=tuple(dict.fromkeys((*notices, *parts.notices))),
-    )
+    notices = tuple(dict.fromkeys((*notices, *parts.notices)))
+    return replace(draft, dataset=dataset, hashes=hashes, split=parts, recipe=recipe, notices=notices)
+
+
+def _check_network(job: Job) -> None:
+    """Build the network once before any file is read: what does not fit together is said at once."""
+    if job.recipe.training.method != "network":
+        return
+    from earmark.training.network import build_module
+
+    check_augmentations(job.recipe.augment)
+    if job.dataset.kind == "audio":  # the network of pictures has their size
+        build_module(job, job.options.seed)
 
 
 def _with_heads(dataset: Dataset, heads: Sequence[str] | None) -> Dataset:

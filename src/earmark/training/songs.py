@@ -51,6 +51,7 @@ class Songs:
         frames: Of a clip.
         store: Whole tracks, before ``range_db`` and ``relative``.
         waves: Whole tracks as waveforms, 16 bits; only where the recipe changes the sound itself.
+        keep: Whether tracks stay mapped once they were used.
     """
 
     dataset: Dataset
@@ -60,6 +61,7 @@ class Songs:
     frames: int
     store: ArrayStore
     waves: ArrayStore | None = None
+    keep: bool = True
     _mapped: dict[int, NDArray[np.generic]] = field(default_factory=dict)
 
     def whole(self, row: int) -> NDArray[np.generic]:
@@ -73,8 +75,13 @@ class Songs:
                 found = self.store.put(digest, _whole(path, self.frontend, self.plan))
             if len(self._mapped) >= _OPEN:
                 self._mapped.clear()
-            self._mapped[row] = found
+            if self.keep:
+                self._mapped[row] = found
         return found
+
+    def apart(self) -> Songs:
+        """The same tracks with no spectrogram mapped: what it maps is let go with it."""
+        return replace(self, keep=True, _mapped={})
 
     def cut(self, row: int, start: int, clips: int = 1) -> Array:
         """The clip (frames, bands) float32 that begins at a frame of a track; ``clips`` times as long as others."""
@@ -162,7 +169,7 @@ def picture_recipe(recipe: Recipe, dataset: Dataset) -> Recipe:
     """The recipe with frontend and clips of a data set of pictures: the network's shape comes from them.
 
     A recipe whose frontend is ``image`` says itself how many columns a clip has (``clip.seconds``: a column counts as a
-    second); otherwise a clip is a whole picture.
+    second); otherwise a clip has as many as the recipe's clips have frames, or is a whole picture where that is less.
 
     Raises:
         DatasetError: Pictures of different heights; the message names two.
@@ -177,7 +184,8 @@ def picture_recipe(recipe: Recipe, dataset: Dataset) -> Recipe:
                 "give pictures of one height, or leave this one out"
             )
     columns = Counter(width for width, _ in sizes).most_common(1)[0][0]
-    seconds = recipe.clip.seconds if recipe.frontend.kind == "image" else float(columns)
+    wanted = recipe.frontend.frames(round(recipe.clip.seconds * recipe.frontend.sample_rate))
+    seconds = recipe.clip.seconds if recipe.frontend.kind == "image" else float(min(columns, wanted))
     frontend = Frontend(kind="image", sample_rate=1, hop_length=1, bands=bands)
     return replace(recipe, frontend=frontend, clip=replace(recipe.clip, seconds=seconds))
 

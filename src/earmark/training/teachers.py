@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class Teacher:
         features: Numbers a second.
         tags: Length of its own vocabulary where that is music's (the Million Song Dataset's 50 tags), else 0.
         hear: Waveform (samples,) to series (seconds, features) and logits of the tags (tags,), both float32.
+        labels: Names of the tags, from a list beside the file (``msd-tags.txt`` beside ``msd-fcn.pth``) or inside it;
+            empty where there is none of that length.
     """
 
     kind: str
@@ -50,6 +52,7 @@ class Teacher:
     features: int
     tags: int
     hear: Callable[[Array], tuple[Array, Array]]
+    labels: tuple[str, ...] = ()
 
 
 def on_grid(series: NDArray[Any], seconds_a_step: float, seconds: float) -> Array:
@@ -223,12 +226,45 @@ def _yamnet(file: Path, mixed_precision: bool) -> Teacher:
     return Teacher("yamnet", file, 16000, YAMNET_FEATURES, 0, hear)
 
 
+def _earmark(file: Path, mixed_precision: bool) -> Teacher:
+    """A model folder: its embedding and the scores of its first multi-label head, clip by clip."""
+    from earmark.audio.excerpts import Hearing
+    from earmark.inference.clips import see_waveform
+    from earmark.inference.tagger import load_model
+
+    tagger = load_model(file)
+    card, rate = tagger.card, tagger.frontend.sample_rate
+    head = next((head for head in card.heads if head.task == "multilabel"), None)
+
+    def hear(waveform: Array) -> tuple[Array, Array]:
+        views = list(see_waveform(waveform, tagger.frontend, card.clip, None, Hearing()))
+        seen = np.stack([view.spectrogram for view in views])
+        found = tagger.network.run(seen, ["embedding", *([head.name] if head else [])])
+        series = on_grid(found["embedding"], len(waveform) / rate / len(views), len(waveform) / rate)
+        return series, found[head.name].mean(0) if head else _NO_TAGS
+
+    labels = head.labels if head else ()
+    return Teacher("earmark", file, rate, card.embedding, len(labels), hear, labels)
+
+
+def _labels_beside(file: Path, count: int) -> tuple[str, ...]:
+    """The first list of that many lines beside a file: ``NAME.txt``, or of the part of its name before a hyphen."""
+    for name in (f"{file.stem}.txt", f"{file.stem.split('-')[0]}-tags.txt"):
+        beside = file.with_name(name)
+        if beside.is_file():
+            lines = [line.strip() for line in beside.read_text("utf-8", "replace").splitlines() if line.strip()]
+            if len(lines) == count:
+                return tuple(lines)
+    return ()
+
+
 KINDS: Mapping[str, Callable[[Path, bool], Teacher]] = {
     "won-fcn": _won_fcn,
     "won-crnn": _won_crnn,
     "won-musicnn": _won_musicnn,
     "efficientat-mn04": _efficientat_mn04,
     "yamnet": _yamnet,
+    "earmark": _earmark,
 }
 """Kinds of teachers and what loads one from its file."""
 
@@ -248,4 +284,7 @@ def load_teacher(kind: str, file: Path, *, mixed_precision: bool = False) -> Tea
     """
     if kind not in KINDS:
         raise UnknownName("kind of teacher", kind, KINDS)
-    return KINDS[kind](file, mixed_precision)
+    teacher = KINDS[kind](file, mixed_precision)
+    if teacher.tags and not teacher.labels:
+        teacher = replace(teacher, labels=_labels_beside(file, teacher.tags))
+    return teacher

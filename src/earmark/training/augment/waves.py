@@ -34,7 +34,7 @@ def pitch(waveform: Array, rate: int, rng: np.random.Generator, semitones: Seque
     ratio = 2.0 ** (rng.uniform(low, high) / 12)
     stretched = _stretch(waveform, ratio)
     places = np.arange(len(waveform)) * (len(stretched) / max(1, len(waveform)))
-    return np.interp(places, np.arange(len(stretched)), stretched).astype(np.float32)
+    return np.asarray(np.interp(places, np.arange(len(stretched)), stretched), np.float32)
 
 
 _N_FFT, _HOP = 2048, 512

@@ -1,7 +1,7 @@
-"""A residual network on patches: a coarse first convolution (Liu et al. 2022, ConvNeXt), then plain 3 x 3 pairs (He 2016).
+"""A residual network on patches: a coarse first convolution (ConvNeXt, Liu et al. 2022), then pairs (He et al. 2016).
 
 On a CPU the large maps of the first layers cost more time in batch norm and ReLU than in arithmetic. Here the first
-convolution already goes four bands and four frames a step, and the arithmetic is spent on small maps with more channels.
+convolution already goes four bands and four frames a step; the arithmetic is spent on small maps with more channels.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from earmark.training.backbones import Backbone, register
 from earmark.training.backbones.slim_residual import TimePooling
 
 __all__ = ["PatchResidual", "patch_residual"]
+
+WIDTH = 256
+"""Channels that are pooled over time."""
 
 
 class _Pair(nn.Module):
@@ -46,7 +49,7 @@ class PatchResidual(Backbone):
     """7 x 7 stem with stride 4, stages of residual pairs, collapse of the bands, pooling over time, linear."""
 
     def __init__(
-        self, bands: int, stem: int, stages: Sequence[tuple[int, int, int]], width: int, features: int, pooling: str
+        self, bands: int, stem: int, stages: Sequence[tuple[int, int, int]], features: int, pooling: str
     ) -> None:
         super().__init__()
         self.features = features
@@ -62,8 +65,8 @@ class PatchResidual(Backbone):
         self.collapse = nn.Sequential(
             nn.Conv2d(channels, channels, (left, 1), groups=channels, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
         )
-        self.widen = nn.Conv2d(channels, width, 1)
-        self.pooling = TimePooling(width, pooling)
+        self.widen = nn.Conv2d(channels, WIDTH, 1)
+        self.pooling = TimePooling(WIDTH, pooling)
         self.norm = nn.BatchNorm1d(self.pooling.features)
         self.linear = nn.Linear(self.pooling.features, features)
 
@@ -81,9 +84,8 @@ def patch_residual(
     bands: int,
     stem: int = 32,
     stages: Sequence[tuple[int, int, int]] = ((48, 1, 2), (96, 1, 2), (192, 1, 2)),
-    width: int = 256,
     features: int = 256,
     pooling: str = "mean",
 ) -> PatchResidual:
     """Residual network on 4 x 4 patches; a stage is (channels, pairs, stride). Any number of frames from 32 on."""
-    return PatchResidual(bands, stem, stages, width, features, pooling)
+    return PatchResidual(bands, stem, stages, features, pooling)

@@ -1,4 +1,4 @@
-"""Slim networks of inverted residuals: MobileNetV2/V3 (Sandler et al. 2018) and, fused, EfficientNetV2 (Tan and Le 2021)."""
+"""Slim networks of inverted residuals: MobileNet (Sandler et al. 2018) and, fused, EfficientNetV2 (Tan, Le 2021)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class _Excitation(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Each channel times a number from 0 to 1; the shape stays."""
-        return maps * self.gate(maps.mean((2, 3)))[:, :, None, None]
+        gate: torch.Tensor = self.gate(maps.mean((2, 3)))
+        return maps * gate[:, :, None, None]
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -54,7 +55,7 @@ class _Block(nn.Module):
 
 
 class SlimInverted(Backbone):
-    """Stem, stages of inverted residuals that each halve bands and frames, 1 x 1, pooling over bands and time, linear."""
+    """Stem, stages of inverted residuals that each halve bands and frames, 1 x 1, pooling, linear."""
 
     def __init__(self, stages: Sequence[tuple[int, int, bool]], stem: int, features: int, pooling: str) -> None:
         super().__init__()

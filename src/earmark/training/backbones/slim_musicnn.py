@@ -24,11 +24,12 @@ class _Steps(nn.Module):
     def forward(self, steps: torch.Tensor) -> torch.Tensor:
         """(batch, channels, steps) to (batch, channels, steps / stride)."""
         changed: torch.Tensor = self.body(steps)
-        return changed + self.shortcut(steps)
+        beside: torch.Tensor = self.shortcut(steps)
+        return changed + beside
 
 
 class SlimMusicnn(Backbone):
-    """Tall and long filters every 40 ms, their maximum over the bands, residual convolutions over time, pooling, linear."""
+    """Tall and long filters every 40 ms, their maximum over bands, residual convolutions over time, pooling, linear."""
 
     def __init__(self, bands: int, tall: int, width: int, features: int, pooling: str) -> None:
         super().__init__()
@@ -61,5 +62,5 @@ class SlimMusicnn(Backbone):
 def slim_musicnn(
     frames: int, bands: int, tall: int = 16, width: int = 128, features: int = 256, pooling: str = "mean"
 ) -> SlimMusicnn:
-    """musicnn's front end and a narrow residual back end over time; about 0.2 GFLOP for 10 s."""
+    """A front end as in musicnn and a narrow residual back end over time; about 0.2 GFLOP for 10 s."""
     return SlimMusicnn(bands, tall, width, features, pooling)

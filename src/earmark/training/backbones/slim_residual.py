@@ -6,6 +6,7 @@ train several times faster on a CPU than depthwise ones of the same arithmetic.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -55,7 +56,7 @@ class TimePooling(nn.Module):
         """Weighted or plain statistics over the last axis."""
         if self.kind == "attention":
             weights = torch.softmax(self.scores(steps).float(), 2)[:, :, None]
-            grouped = steps.float().unflatten(1, (self.heads, -1))
+            grouped = steps.float().reshape(len(steps), self.heads, -1, steps.shape[2])
             return (weights * grouped).sum(3).flatten(1)
         steps = steps.float()
         mean = steps.mean(2)
@@ -74,7 +75,7 @@ class SlimResidual(Backbone):
         self.stem = nn.Sequential(
             nn.Conv2d(1, channels[0], 3, 2, 1, bias=False), nn.BatchNorm2d(channels[0]), nn.ReLU()
         )
-        pairs = zip(channels[:-1], channels[1:], strict=True)
+        pairs = itertools.pairwise(channels)
         self.blocks = nn.Sequential(*(Residual(i, o) for i, o in pairs))
         left = bands
         for _ in channels:

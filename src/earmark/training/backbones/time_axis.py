@@ -6,6 +6,7 @@ Its first kernel is as high as the spectrogram, so that it looks at all bands of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -23,6 +24,8 @@ class TimeAxis(Backbone):
 
     Maps are laid out (batch, filters, frames, bands): S2's picture lies on its side, as spectrograms do here.
     """
+
+    any_length: ClassVar[bool] = False
 
     def __init__(
         self, frames: int, bands: int, filters: Sequence[int], hidden: Sequence[int], dropout: float, batch_norm: bool

@@ -1,4 +1,4 @@
-"""FCN: Choi et al. 2016, "Automatic tagging using deep convolutional neural networks", as trained by Won et al. 2020."""
+"""FCN: Choi et al. 2016, "Automatic tagging using deep convolutional neural networks", of Won et al. 2020."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class WonFcn(Backbone):
         maps = self.spec_bn(spectrograms.transpose(1, 2)[:, None])
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4, self.layer5):
             maps = layer(maps)
-        return maps[:, :, 0].transpose(1, 2)
+        steps: torch.Tensor = maps[:, :, 0].transpose(1, 2)
+        return steps
 
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, 96) dB to (batch, 64)."""

@@ -1,0 +1,224 @@
+"""``make bench``: speed against the usual way, memory and size, as a page of documentation.
+
+Ratios are of medians over rounds in which both ways take turns, so that a busy machine slows both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+HEARD = 30.0
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+PURPOSES = {
+    "av": "FFmpeg's libraries: m4a, wma, ape and what else libsndfile cannot read",
+    "numpy": "arrays, spectrograms",
+    "onnxruntime": "runs the network",
+    "soundfile": "libsndfile: wav, flac, ogg, opus, mp3",
+    "soxr": "resampling",
+    "earmark": "this, with the bundled model",
+    "google": "protobuf, which ONNX Runtime asks for",
+    "pip": "comes with every environment",
+    "setuptools": "comes with every environment",
+}
+
+
+def main() -> None:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="folder with data/full-songs")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="speed,process,memory,size", help="parts, by comma")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "bench.md")
+    args = parser.parse_args()
+    os.environ |= ONE_THREAD
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        page = [*_head(), *_parts(args, folder)]
+    args.output.write_text("\n".join(page) + "\n", "utf-8")
+    print("\n".join(page))
+
+
+def _parts(args: argparse.Namespace, folder: Path) -> list[str]:
+    import materials
+
+    model, songs = materials.model_folder(folder), materials.songs(args.shared)
+    songs += [materials.at_320(song, folder) for song in songs]
+    asked, page = args.only.split(","), []
+    if "speed" in asked:
+        page += speed(model, songs, args.rounds)
+    if "process" in asked:
+        page += process(model, next(song for song in songs if song.suffix == ".mp3"), args.rounds)
+    if "memory" in asked:
+        page += memory(model, songs[0], materials.three_hours(args.shared, folder))
+    if "size" in asked:
+        page += size(folder)
+    return page
+
+
+def _head() -> list[str]:
+    libraries = ", ".join(
+        f"{name} {version(name)}" for name in ("numpy", "soundfile", "onnxruntime", "librosa", "torch")
+    )
+    return [
+        "# Speed, memory and size",
+        "",
+        f"Written by `make bench` on {time.strftime('%d %B %Y', time.gmtime())}: "
+        f"{os.cpu_count()} cores ({_processor()}), "
+        f"{platform.system()}, Python {platform.python_version()}, {libraries}.",
+        "",
+        "The usual way is `bench/usual.py`: `librosa.load` of the file, librosa's mel spectrogram, the same network in",
+        "PyTorch eager, file by file. Both ways hear 30 s of a whole song on one thread, and take turns; figures are",
+        "medians over the rounds.",
+        "",
+    ]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [f"## {title}", "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def speed(model: Path, songs: Sequence[Path], rounds: int) -> list[str]:
+    """Songs a second, file by file, by kind of file, on one core and on two."""
+    from measure import Served
+
+    usual = Served([sys.executable, HERE / "usual.py", model, "--serve"])
+    ours = Served([sys.executable, HERE / "served.py", model])
+    ours.seconds(songs)
+    usual.seconds(songs[:1])  # numba compiles on the first file
+    slow: dict[Path, list[float]] = {song: [] for song in songs}
+    fast: dict[Path, list[float]] = {song: [] for song in songs}
+    one, two = [], []
+    for _ in range(rounds):
+        for song in songs:
+            slow[song].append(usual.seconds([song]))
+            fast[song].append(ours.seconds([song] * 8) / 8)
+        one.append(_together(model, songs, 1))
+        two.append(_together(model, songs, 2))
+    usual.close(), ours.close()
+    rows = []
+    for song in songs:
+        theirs, mine = median(slow[song]), median(fast[song])
+        kind = f"{song.suffix[1:]}, {song.stat().st_size * 8 / 1000 / _length(song):.0f} kbit/s, {_length(song):.0f} s"
+        rows.append([kind, f"{1 / theirs:.2f}", f"{1 / mine:.1f}", f"**{theirs / mine:.1f}**"])
+    theirs, mine = (sum(median(found[song]) for song in songs) for found in (slow, fast))
+    rows.append(["all", f"{len(songs) / theirs:.2f}", f"{len(songs) / mine:.1f}", f"**{theirs / mine:.1f}**"])
+    gain = median(b / a for a, b in zip(one, two, strict=True))
+    return [
+        *_table("Songs a second on one core", ["song", "the usual way", "`earmark tag`", "ratio"], rows),
+        f"Through worker processes: {median(one):.1f} songs/s with one, {median(two):.1f} with two: {gain:.2f} times.",
+        "",
+    ]
+
+
+def _length(song: Path) -> float:
+    from earmark.audio.decode import open_audio
+
+    with open_audio(song) as source:
+        return source.seconds
+
+
+def _together(model: Path, songs: Sequence[Path], workers: int) -> float:
+    """Songs a second of the command's own path, once every worker has started."""
+    from earmark.inference import predict_files
+    from earmark.inference.options import HearingOptions
+
+    warm, measured = 8 * workers, 40 * workers
+    paths = [str(songs[i % len(songs)]) for i in range(warm + measured)]
+    results = predict_files([model], paths, workers=workers, options=HearingOptions(excerpt=HEARD))
+    for _ in range(warm):
+        next(results)
+    begun = time.perf_counter()
+    count = sum(1 for _ in results)
+    return count / (time.perf_counter() - begun)
+
+
+def process(model: Path, song: Path, rounds: int) -> list[str]:
+    """Seconds of a whole process, from the command to its answer."""
+    from measure import seconds_of
+
+    commands = {
+        "usual": [sys.executable, HERE / "usual.py", model, song],
+        "tag": [sys.executable, "-m", "earmark", "tag", "-m", model, "--excerpt", f"{HEARD:g}", song],
+        "help": [sys.executable, "-m", "earmark", "-h"],
+        "python": [sys.executable, "-c", ""],
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds + 1):
+        for name, command in commands.items():
+            times[name].append(seconds_of(command))
+    least = {name: median(found[1:]) for name, found in times.items()}
+    rows = [
+        ["`earmark tag one.mp3`", f"{least['tag']:.2f}", f"**{least['usual'] / least['tag']:.1f}**"],
+        ["the usual way", f"{least['usual']:.2f}", "1"],
+        ["`earmark -h`", f"{least['help']:.3f}", ""],
+        ["Python itself, doing nothing", f"{least['python']:.3f}", ""],
+    ]
+    return _table("A whole process", ["command", "seconds", "times the usual way"], rows)
+
+
+def memory(model: Path, song: Path, long: Path) -> list[str]:
+    """Peak of the command and its one worker."""
+    from measure import peak_megabytes
+
+    rows = []
+    for name, file, more in (
+        ("three minutes", song, []),
+        ("three hours", long, []),
+        ("three hours, all of it heard", long, ["--excerpt", "whole"]),
+    ):
+        peak = peak_megabytes([sys.executable, "-m", "earmark", "tag", "-j", "1", "-m", model, *more, file])
+        rows.append([name, "not measured here" if peak is None else f"{peak:.0f} MB"])
+    note = "Peaks of resident memory of the command and its worker, added up; pages that both share count twice."
+    return [*_table("Memory, one worker", ["file", "peak"], rows), note, ""]
+
+
+def size(folder: Path) -> list[str]:
+    """A fresh environment with the plain install."""
+    from measure import folder_sizes
+
+    home = folder / "plain"
+    venv.create(home, with_pip=True)
+    python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
+    install = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", ROOT]
+    subprocess.run(install, check=True)
+    packages = next(home.rglob("site-packages"))
+    sizes = folder_sizes(packages)
+    total = sum(folder_sizes(home).values())
+    found: dict[str, int] = {}
+    for name, bytes_ in sizes.items():
+        key = name.removesuffix(".libs").lstrip("_").split("-")[0].split(".")[0].removesuffix("_data")
+        found[key] = found.get(key, 0) + bytes_
+    rows = [
+        [name, f"{bytes_ / 1e6:.0f} MB", PURPOSES.get(name, "")]
+        for name, bytes_ in sorted(found.items(), key=lambda item: -item[1])
+        if bytes_ >= 2e6
+    ]
+    rows.append(["**all**", f"**{total / 1e6:.0f} MB**", "the whole environment"])
+    return _table("A fresh environment with the plain install", ["package", "size", "for"], rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""``earmark train``: a model from a data set by a recipe."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from earmark.cli import console
+from earmark.cli.progress import duration
+from earmark.errors import MissingExtra, RecipeError
+
+if TYPE_CHECKING:
+    from earmark.datasets.core import Dataset
+    from earmark.model.card import Card
+    from earmark.training.options import Progress, TrainOptions
+
+HELP = "train a model on your own labels"
+
+_STAGES = {
+    "files": "reading files",
+    "features": "computing features",
+    "heads": "training heads",
+    "export": "writing the network",
+    "scores": "scoring",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("dataset", metavar="DATASET", help="folder of class folders, or with dataset.toml")
+    parser.add_argument("-o", "--output", metavar="MODEL", required=True, help="the model folder to be")
+    parser.add_argument("-r", "--recipe", default="transfer", help="name or TOML file; `earmark recipes` lists them")
+    parser.add_argument("--heads", metavar="A,B", help="only these heads of the data set")
+    parser.add_argument("--exclude", metavar="HEAD=LABEL", action="append", default=[], help="leave a label out")
+    parser.add_argument("--init", metavar="MODEL", help="start from this model")
+    parser.add_argument("--epochs", metavar="N", type=int, help="at most; as --set training.epochs=N")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of split, weights and order")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting of the recipe")
+    parser.add_argument("--overwrite", action="store_true", help="begin anew where there is a model already")
+    console.add_format(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and say how good the model is."""
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra("train", "training")
+    from earmark.model.card import read_card
+    from earmark.recipe import load_recipe
+    from earmark.training.job import is_finished, settings_of
+    from earmark.training.run import prepare
+    from earmark.training.run import run as train
+
+    epochs = [] if args.epochs is None else [f"training.epochs={args.epochs}"]
+    recipe = load_recipe(args.recipe, [*args.set, *epochs])
+    out, line = Path(args.output).absolute(), _Line()
+    try:
+        job = prepare(_dataset(args), recipe, out, _options(args), line.show)
+        line.clear()
+        for notice in job.notices:
+            _say(notice)
+        if is_finished(out, settings_of(job), args.overwrite):
+            _say(f"{args.output} is finished already; --overwrite begins anew")
+        else:
+            train(job, out)
+    finally:
+        line.clear()
+    _print(args, read_card(out))
+    return 0
+
+
+def _dataset(args: argparse.Namespace) -> Dataset:
+    from earmark.datasets import load_dataset, without_label
+
+    heads = [name.strip() for name in args.heads.split(",")] if args.heads else None
+    dataset = load_dataset(args.dataset, heads=heads, training=True)
+    for item in args.exclude:
+        head, equals, label = item.partition("=")
+        if not equals:
+            raise RecipeError(f"--exclude {item}: expected HEAD=LABEL, as in genre=pop")
+        dataset = without_label(dataset, head, label)
+    return dataset
+
+
+def _options(args: argparse.Namespace) -> TrainOptions:
+    from earmark.model.folder import find_model
+    from earmark.training.options import TrainOptions
+
+    init = find_model(args.init) if args.init else None
+    return TrainOptions(seed=args.seed, device=args.device, init=init, overwrite=args.overwrite)
+
+
+def _print(args: argparse.Namespace, card: Card) -> None:
+    from earmark.training.words import score_line
+
+    if console.wants_json(args):
+        console.print_json({"model": card.id, "folder": args.output, "heads": dict(card.scores)})
+        return
+    rows = [_row(head.name, card.scores.get(head.name, {})) for head in card.heads]
+    console.print_table(("head", "score", "value", "95 % interval", "tracks", "part", "training", "validation"), rows)
+    print()
+    for head in card.heads:
+        print(console.plain(score_line(head, card.scores.get(head.name, {}))))
+    print(console.plain(f"{args.output}: {card.id}"))
+
+
+def _row(name: str, scores: dict[str, Any]) -> tuple[str, ...]:
+    from earmark.evaluation.scores import main_figure
+
+    key = main_figure(scores.get("task", "multiclass"))
+    interval = scores.get(f"{key}_ci95")
+    low_high = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
+    beside = [_figure(scores.get(f"{part}_{key}")) for part in ("train", "valid")]
+    part, tracks = str(scores.get("part", "-")), str(scores.get("tracks", 0))
+    return (name, key, _figure(scores.get(key)), low_high, tracks, part, *beside)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _say(text: str) -> None:
+    print(console.plain(text), file=sys.stderr, flush=True)
+
+
+class _Line:
+    """How far the training is, on standard error: a line that is drawn over, and one that stays for every epoch."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._on_screen = False
+
+    def show(self, progress: Progress) -> None:
+        """Draw what was told."""
+        if progress.stage == "validation":
+            self._stay(progress)
+            return
+        if self._terminal:
+            sys.stderr.write("\r" + console.fit(_words(progress), console.columns(sys.stderr) - 1))
+            sys.stderr.flush()
+            self._on_screen = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._on_screen:
+            sys.stderr.write("\r" + " " * (console.columns(sys.stderr) - 1) + "\r")
+            sys.stderr.flush()
+            self._on_screen = False
+
+    def _stay(self, progress: Progress) -> None:
+        """One line of an epoch that is over."""
+        self.clear()
+        measured = progress.valid_loss == progress.valid_loss
+        said = f", validation loss {progress.valid_loss:.3f}, score {progress.valid_score:.3f}" if measured else ""
+        chunk = f"chunk {progress.chunk}, " if progress.chunk else ""
+        speed = f"{progress.items_per_second:.0f} clips/s"
+        _say(f"{chunk}epoch {progress.epoch} of {progress.epochs}: loss {progress.loss:.3f}{said}; {speed}")
+
+
+def _words(progress: Progress) -> str:
+    bar = console.bar(progress.done / max(progress.total, 1), 20, sys.stderr)
+    if progress.stage != "epoch":
+        return f"{bar} {_STAGES.get(progress.stage, progress.stage)}: {progress.done} of {progress.total}"
+    chunk = f"chunk {progress.chunk}, " if progress.chunk else ""
+    said = f", validation score {progress.valid_score:.3f}" if progress.valid_score == progress.valid_score else ""
+    return (
+        f"{bar} {chunk}epoch {progress.epoch} of {progress.epochs}, loss {progress.loss:.3f}{said}, "
+        f"{progress.items_per_second:.0f} clips/s, {duration(progress.seconds_left)} left"
+    )

@@ -1,0 +1,176 @@
+"""Several trained models on one test part: rows, paired tests, and one sentence of advice."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from earmark.datasets.core import Dataset
+from earmark.evaluation.answers import Heard, answers_of
+from earmark.evaluation.history import Epoch
+from earmark.evaluation.intervals import RESAMPLES
+from earmark.evaluation.nodes import Node
+from earmark.evaluation.scores import compare_answers, main_figure, rounded
+
+__all__ = ["Comparison", "Row", "advise", "pair_up"]
+
+_NOISE = 0.05
+"""A difference that chance alone gives as often as this is taken for noise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Row:
+    """One recipe, with its settings.
+
+    Attributes:
+        name: Of its model folder.
+        recipe: As it was asked for.
+        settings: Laid over the recipe, ``KEY`` to value.
+        heads: Figures as in ``evaluate -f json``, and those of training and validation part; of a row that was
+            tried in a sweep and not chosen those of the validation part alone.
+        parameters: Numbers in the model's weights.
+        gflop: For a song of the data set's typical length.
+        songs_per_second: Heard by the exported model, decoding included, on one core.
+        train_seconds: Of all sessions together.
+        chosen: Whether it was scored on the test part.
+        error: Why there is no model.
+        history: Learning curves.
+        nodes: What the nodes of small layers stand for, by layer.
+        notes: Of the recipe.
+    """
+
+    name: str
+    recipe: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    heads: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    parameters: int | None = None
+    gflop: float | None = None
+    songs_per_second: float | None = None
+    train_seconds: float | None = None
+    chosen: bool = True
+    error: str | None = None
+    history: tuple[Epoch, ...] = ()
+    nodes: Mapping[str, tuple[Node, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Recipe and settings, for people."""
+        return " ".join([self.recipe, *(f"{key}={value}" for key, value in self.settings.items())])
+
+    @property
+    def score(self) -> float | None:
+        """Mean of the heads' main figures on the test part."""
+        found = [figures.get(main_figure(figures["task"])) for figures in self.heads.values() if "task" in figures]
+        known = [value for value in found if value is not None]
+        return statistics.fmean(known) if known and self.chosen and self.error is None else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``compare -f json`` prints it."""
+        return {
+            "recipe": self.recipe,
+            "settings": dict(self.settings),
+            "heads": dict(self.heads),
+            "parameters": self.parameters,
+            "gflop": self.gflop,
+            "songs_per_second": self.songs_per_second,
+            "train_seconds": self.train_seconds,
+            "chosen": self.chosen,
+            "error": self.error,
+            "model": self.name,
+            "nodes": {layer: [node.to_dict() for node in nodes] for layer, nodes in self.nodes.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """What was found.
+
+    Attributes:
+        dataset: Its name.
+        part: That rows are judged by.
+        group_by: What the intervals draw, and what never stands on two sides.
+        rows: In the order asked for.
+        paired: Of each two scored rows and each head: ``a``, ``b``, ``head``, ``difference``, ``ci95``, ``p``.
+        advice: One sentence.
+        notices: Lines for people.
+    """
+
+    dataset: str
+    part: str
+    group_by: str
+    rows: tuple[Row, ...]
+    paired: tuple[dict[str, Any], ...] = ()
+    advice: str = ""
+    notices: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``compare -f json`` prints it."""
+        return {
+            "dataset": self.dataset,
+            "split": self.part,
+            "group": self.group_by,
+            "recipes": [row.to_dict() for row in self.rows],
+            "paired": list(self.paired),
+            "advice": self.advice,
+            "notices": list(self.notices),
+        }
+
+
+def pair_up(
+    heard: Mapping[str, Heard], dataset: Dataset, seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[dict[str, Any], ...]:
+    """The paired test of each two models and each head, on the tracks that both could hear.
+
+    Args:
+        heard: By title, what each said of the data set's tracks.
+        dataset: The test part.
+        seed: Of permutations and bootstrap.
+        resamples: Of the bootstrap.
+    """
+    found = []
+    for (a, first), (b, second) in itertools.combinations(heard.items(), 2):
+        for spec in dataset.heads:
+            ours = answers_of([first], dataset, spec.name, [second])
+            theirs = answers_of([second], dataset, spec.name, [first])
+            if not ours.tracks:
+                continue
+            result = compare_answers(ours, theirs, resamples, seed)
+            facts = {"difference": rounded(result.difference), "ci95": rounded(result.ci95), "p": rounded(result.p)}
+            found.append({"a": a, "b": b, "head": spec.name, **facts})
+    return tuple(found)
+
+
+def advise(rows: Sequence[Row], paired: Sequence[Mapping[str, Any]]) -> str:
+    """The smallest model that the test part cannot tell from the best, in one sentence."""
+    scored = [row for row in rows if row.score is not None]
+    if not scored:
+        return "No recipe could be trained and scored; the rows say why."
+    best = max(scored, key=lambda row: (row.score or 0.0, -(row.parameters or 0)))
+    if len(scored) == 1:
+        return f"Only {_sized(best)} was scored, so there is nothing to choose from."
+    as_good = [row for row in scored if row is best or not _worse(row.title, best.title, paired)]
+    smallest = min(as_good, key=lambda row: (row.parameters or 0, -(row.score or 0.0)))
+    if smallest is best:
+        others = "every smaller one is measurably worse" if len(as_good) > 1 else "every other one is measurably worse"
+        fewer = any((row.parameters or 0) < (best.parameters or 0) for row in scored)
+        return f"Take {_sized(best)}: it is the best, and {others if fewer else 'no other is smaller'}."
+    odds = min(test["p"] for test in paired if {test["a"], test["b"]} == {smallest.title, best.title})
+    return (
+        f"Take {_sized(smallest)}: it is the smallest whose score cannot be told from that of the best, "
+        f"{_sized(best)} (p = {odds:.2f})."
+    )
+
+
+def _worse(title: str, best: str, paired: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any head of it differs from the best by more than noise."""
+    tests = [test for test in paired if {test["a"], test["b"]} == {title, best}]
+    return not tests or any(test["p"] is None or test["p"] < _NOISE for test in tests)
+
+
+def _sized(row: Row) -> str:
+    size = "" if row.parameters is None else f"{row.parameters:,} parameters, "
+    return f"{row.title} ({size}score {row.score or 0:.3f})"

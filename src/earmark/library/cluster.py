@@ -1,0 +1,234 @@
+"""Clusters of the library, named by what tells them apart. New tracks join; the old stay where they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.errors import UnknownName
+from earmark.library.kmeans import assign, choose_count, kmeans, means
+from earmark.library.records import LibraryModel
+from earmark.library.similar import fold
+from earmark.library.store import Library
+from earmark.library.vectors import Vectors, read_vectors
+from earmark.library.words import telling
+
+__all__ = ["Cluster", "Clustering", "cluster_named", "cluster_names", "cluster_tracks", "make_clusters"]
+
+Array = NDArray[np.float32]
+
+_TAGS = 6
+_TYPICAL = 5
+_MOODS = ("mood", "emotion", "feeling")  # heads whose labels go before the others', as adjectives do
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A part of the library.
+
+    Attributes:
+        number: 0 is the largest when they were made.
+        name: Made of its most telling labels; no two are the same.
+        tags: Those labels, the most telling first.
+        audio: Rows of its audio, nearest to its centre first.
+    """
+
+    number: int
+    name: str
+    tags: tuple[str, ...]
+    audio: tuple[int, ...]
+
+    def typical(self, library: Library) -> list[str]:
+        """Paths of tracks near its centre, of different artists where there are enough."""
+        files = library.tracks_of(self.audio[: 10 * _TYPICAL])
+        tracks = [found[0] for one in self.audio[: 10 * _TYPICAL] if (found := files[one])]
+        seen: set[str] = set()
+        ahead: list[str] = []
+        behind: list[str] = []
+        for track in tracks:
+            artist = fold(track.artist)
+            (behind if artist and artist in seen else ahead).append(track.path)
+            seen.add(artist)
+        return [*ahead, *behind][:_TYPICAL]
+
+
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """All clusters, the largest first, and how it stands with them.
+
+    Attributes:
+        clusters: By size now.
+        made: Whether they were made now; otherwise an earlier run made them.
+        joined: Tracks that came since they were made.
+    """
+
+    clusters: tuple[Cluster, ...]
+    made: bool
+    joined: int
+
+
+def cluster_tracks(
+    library: Library, model: LibraryModel, count: int | None = None, *, anew: bool = False
+) -> Clustering:
+    """The library's clusters: made at the first call, kept from then on.
+
+    Args:
+        library: Open for writing.
+        model: By whose ears.
+        count: Clusters wanted; None goes by the data, or keeps those that there are.
+        anew: Make them again, though there are as many as wanted.
+    """
+    vectors = read_vectors(library, model)
+    centers = _centers(library, model)
+    made = anew or centers is None or (count is not None and count != len(centers))
+    if made and len(vectors):
+        centers = make_clusters(library, model, vectors, count)
+    if centers is None or not len(vectors):
+        return Clustering((), made, 0)
+    if not made:
+        _join(library, model, vectors, centers)
+    return _read(library, model, vectors, centers, made)
+
+
+def make_clusters(library: Library, model: LibraryModel, vectors: Vectors, count: int | None) -> Array:
+    """Find clusters, name them and keep them; returns their centres, the largest cluster's first."""
+    matrix = vectors.matrix[_settled_order(library, vectors)]  # so that the order of scanning changes nothing
+    centers = kmeans(matrix, min(count or choose_count(matrix), len(vectors)))
+    near, _ = assign(vectors.matrix, centers)
+    sizes = np.bincount(near, minlength=len(centers))
+    order = np.argsort(-sizes, kind="stable")
+    centers = centers[order[sizes[order] > 0]]
+    near, _ = assign(vectors.matrix, centers)
+    tags = _telling_labels(library, model, vectors, near, len(centers))
+    names = cluster_names(tags, _moody_labels(model))
+    with library.change():
+        library.db.execute("DELETE FROM clusters WHERE model = ?", (model.key,))
+        library.db.execute("DELETE FROM members WHERE model = ?", (model.key,))
+        library.db.executemany(
+            "INSERT INTO clusters VALUES (?, ?, ?, ?, ?)",
+            [
+                (model.key, number, names[number], json.dumps(tags[number], ensure_ascii=False), center.tobytes())
+                for number, center in enumerate(centers.astype("<f4"))
+            ],
+        )
+        _add_members(library, model, vectors.audio, near, joined=0)
+    return centers
+
+
+def cluster_named(library: Library, model: LibraryModel, name: str) -> Cluster:
+    """The cluster of that name, without case.
+
+    Raises:
+        UnknownName: There is none.
+    """
+    found = cluster_tracks(library, model).clusters
+    for one in found:
+        if fold(name) == fold(one.name):
+            return one
+    raise UnknownName("cluster", name, [one.name for one in found])
+
+
+def cluster_names(tags: Sequence[Sequence[str]], moods: frozenset[str]) -> list[str]:
+    """A short name for each cluster that no other has: a mood and something else, as in ``calm piano``.
+
+    Args:
+        tags: (clusters,) most telling labels of each, the most telling first.
+        moods: Those of them that are about mood.
+    """
+    names: list[str] = []
+    for number, telling_ones in enumerate(tags):
+        before = [tag for tag in telling_ones if tag in moods]
+        behind = [tag for tag in telling_ones if tag not in moods]
+        words = [*before[:1], *behind[:1]] if before and behind else list(telling_ones[:2])
+        spare = [tag for tag in telling_ones if tag not in words]
+        name = " ".join(words).casefold()
+        while spare and (name in names or not name):
+            words.append(spare.pop(0))
+            name = " ".join(words).casefold()
+        if not name:
+            name = f"cluster {number + 1}"
+        while name in names:
+            name = f"{name} {number + 1}"
+        names.append(name)
+    return names
+
+
+def _settled_order(library: Library, vectors: Vectors) -> NDArray[np.intp]:
+    """The rows by content hash."""
+    hashes = dict(library.db.execute("SELECT id, hash FROM audio"))
+    return np.argsort(np.asarray([hashes[one] for one in vectors.audio.tolist()]), kind="stable")
+
+
+def _centers(library: Library, model: LibraryModel) -> Array | None:
+    rows = library.db.execute("SELECT center FROM clusters WHERE model = ? ORDER BY number", (model.key,)).fetchall()
+    if not rows:
+        return None
+    return np.frombuffer(b"".join(row[0] for row in rows), "<f4").reshape(len(rows), -1).astype(np.float32)
+
+
+def _join(library: Library, model: LibraryModel, vectors: Vectors, centers: Array) -> None:
+    """Tracks that came since the clusters were made go to the nearest."""
+    known = np.asarray(
+        [row[0] for row in library.db.execute("SELECT audio FROM members WHERE model = ?", (model.key,))]
+    )
+    fresh = ~np.isin(vectors.audio, known)
+    if fresh.any():
+        near, _ = assign(vectors.matrix[fresh], centers)
+        with library.change():
+            _add_members(library, model, vectors.audio[fresh], near, joined=1)
+
+
+def _add_members(
+    library: Library, model: LibraryModel, audio: NDArray[np.int64], near: NDArray[np.intp], joined: int
+) -> None:
+    rows = ((model.key, one, cluster, joined) for one, cluster in zip(audio.tolist(), near.tolist(), strict=True))
+    library.db.executemany("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?)", rows)
+
+
+def _read(library: Library, model: LibraryModel, vectors: Vectors, centers: Array, made: bool) -> Clustering:
+    member = dict(library.db.execute("SELECT audio, cluster FROM members WHERE model = ?", (model.key,)))
+    joined = library.db.execute("SELECT COUNT(*) FROM members WHERE model = ? AND joined = 1", (model.key,)).fetchone()[
+        0
+    ]
+    near = np.asarray([member[one] for one in vectors.audio.tolist()], np.intp)
+    rows = library.db.execute("SELECT number, name, tags FROM clusters WHERE model = ? ORDER BY number", (model.key,))
+    found = []
+    for number, name, tags in rows:
+        inside = np.flatnonzero(near == number)
+        closeness = vectors.matrix[inside] @ centers[number]
+        ranked = vectors.audio[inside[np.argsort(-closeness, kind="stable")]]
+        found.append(Cluster(number, name, tuple(json.loads(tags)), tuple(ranked.tolist())))
+    ordered = sorted(found, key=lambda one: (-len(one.audio), one.number))
+    return Clustering(tuple(one for one in ordered if one.audio), made, joined)
+
+
+def _moody_labels(model: LibraryModel) -> frozenset[str]:
+    """Labels of heads that are about mood, in the user's words."""
+    moody = [head for head in model.heads if any(word in head.name.casefold() for word in _MOODS)]
+    return frozenset(model.aliases.get(head.name, {}).get(label, label) for head in moody for label in head.labels)
+
+
+def _telling_labels(
+    library: Library, model: LibraryModel, vectors: Vectors, near: NDArray[np.intp], count: int
+) -> list[list[str]]:
+    """The most telling labels of each cluster, over all heads, each name once; head by head, to save memory."""
+    values: list[dict[str, tuple[float, str]]] = [{} for _ in range(count)]
+    for head in model.heads:
+        if head.task == "regression":
+            continue
+        audio, scores = library.scores(model, head)
+        scores = scores[np.searchsorted(audio, vectors.audio)]
+        inside, _ = means(scores, near, count)
+        told = telling(inside, scores.mean(axis=0), scores.std(axis=0))
+        names = [model.aliases.get(head.name, {}).get(label, label) for label in head.labels]
+        for number in range(count):
+            for label in np.flatnonzero(told[number] > 0):
+                name, value = names[label], float(told[number, label])
+                key = name.casefold()
+                if value > values[number].get(key, (0.0, ""))[0]:
+                    values[number][key] = (value, name)
+    return [[name for _, name in sorted(one.values(), key=lambda pair: -pair[0])[:_TAGS]] for one in values]

@@ -1,0 +1,120 @@
+"""Everything that the library knows, as records and as JAMS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from earmark.inference.records import Failure, Prediction, path_fields
+from earmark.library.records import LibraryModel, LibraryTrack
+from earmark.library.store import Library
+
+__all__ = ["MORE", "everything", "jams"]
+
+MORE = ("artist", "title", "album", "year", "cluster", "x", "y", "vanished")
+"""What a record has beyond that of ``tag -f json``."""
+
+_JAMS_VERSION = "0.3.4"
+
+
+def everything(library: Library, model: LibraryModel) -> Iterator[dict[str, Any]]:
+    """A record a file, vanished ones and failures too, in the order of their paths.
+
+    Each is that of ``tag -f json`` with :data:`MORE`, ``content_hash``, and the user's corrections as ``labels``.
+    """
+    clusters = dict(
+        library.db.execute(
+            "SELECT audio, name FROM members JOIN clusters ON clusters.model = members.model AND number = cluster"
+            " WHERE members.model = ?",
+            (model.key,),
+        )
+    )
+    places = {
+        row[0]: row[1:] for row in library.db.execute("SELECT audio, x, y FROM places WHERE model = ?", (model.key,))
+    }
+    words = library.labels()
+    for track in library.tracks():
+        record = _record(library, model, track, words)
+        x, y = places.get(track.audio, (None, None))
+        since = None if track.vanished is None else datetime.fromtimestamp(track.vanished, UTC)
+        record |= {
+            "artist": track.artist,
+            "title": track.title,
+            "album": track.album,
+            "year": track.year,
+            "cluster": clusters.get(track.audio),
+            "x": x,
+            "y": y,
+            "vanished": since and since.isoformat(timespec="seconds"),
+            "content_hash": track.content_hash or None,
+        }
+        if track.audio in words:
+            record["labels"] = words[track.audio]
+        yield record
+
+
+def _record(
+    library: Library, model: LibraryModel, track: LibraryTrack, words: Mapping[int, Mapping[str, Any]]
+) -> dict[str, Any]:
+    if track.audio is None:
+        return Failure(track.path, track.error or "io", track.message).to_dict()  # type: ignore[arg-type]
+    said = library.prediction(model, track, words.get(track.audio))
+    return (said or Prediction(track.path, track.seconds, "", {})).to_dict()
+
+
+def jams(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record that is no failure as JAMS (Humphrey et al. 2014): one ``tag_open`` annotation a head with labels.
+
+    Its observations are the labels that the head gives; scores of all labels are in its sandbox.
+    """
+    seconds = float(record["seconds"])
+    return {
+        "annotations": [
+            _annotation(name, head, seconds, record)
+            for name, head in record["heads"].items()
+            if head["task"] != "regression"
+        ],
+        "file_metadata": {
+            "title": record["title"],
+            "artist": record["artist"],
+            "release": record["album"],
+            "duration": seconds,
+            "identifiers": {"content_hash": record["content_hash"] or ""},
+            "jams_version": _JAMS_VERSION,
+        },
+        "sandbox": {
+            **path_fields(record["path"]),
+            **{
+                key: record[key]
+                for key in ("path_bytes", "year", "cluster", "x", "y", "vanished", "labels")
+                if record.get(key) is not None
+            },
+            "numbers": {name: head["value"] for name, head in record["heads"].items() if head["task"] == "regression"},
+        },
+    }
+
+
+def _annotation(name: str, head: Mapping[str, Any], seconds: float, record: Mapping[str, Any]) -> dict[str, Any]:
+    given = head["labels"] if head["task"] == "multilabel" else [head["label"]] if head["label"] else []
+    by_user = name in record.get("labels", {})
+    return {
+        "namespace": "tag_open",
+        "data": [
+            {"time": 0.0, "duration": seconds, "value": label, "confidence": head["scores"].get(label, 1.0)}
+            for label in given
+        ],
+        "annotation_metadata": {
+            "curator": {"name": "", "email": ""},
+            "annotator": {"head": name},
+            "version": record["model"],
+            "corpus": "",
+            "annotation_tools": "earmark",
+            "annotation_rules": "",
+            "validation": "by the user" if by_user else "",
+            "data_source": "manual annotation" if by_user else "program",
+        },
+        "time": 0,
+        "duration": seconds,
+        "sandbox": {"scores": head["scores"]},
+    }

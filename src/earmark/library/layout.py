@@ -1,0 +1,169 @@
+"""The map: a place in the plane for every track, near to what sounds like it. Kept; new tracks are put in between."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.library.records import LibraryModel
+from earmark.library.store import Library
+from earmark.library.vectors import read_vectors
+
+__all__ = ["Layout", "has_tsne", "lay_out", "plane"]
+
+Array = NDArray[np.float32]
+
+_BY_TSNE = 30_000  # tracks that t-SNE places itself; of more, it places so many, and they the others
+_NEAR = 5
+_BLOCK = 2_048
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Where everything is.
+
+    Attributes:
+        audio: (n,) rows of the library's audio, ascending.
+        places: (n, 2) float32 in -1..1.
+        method: ``t-SNE`` or ``PCA``.
+        joined: Tracks put in between since the layout was made.
+    """
+
+    audio: NDArray[np.int64]
+    places: Array
+    method: str
+    joined: int
+
+
+def has_tsne() -> bool:
+    """Whether the extra ``map`` is installed."""
+    return importlib.util.find_spec("openTSNE") is not None
+
+
+def lay_out(
+    library: Library, model: LibraryModel, *, anew: bool = False, report: Callable[[str], None] = lambda _: None
+) -> Layout:
+    """The library's map: made at the first call, kept from then on.
+
+    Args:
+        library: Open for writing.
+        model: By whose ears.
+        anew: Make it again. It is made again anyway once a third of the tracks are new.
+        report: Gets a line before what takes long.
+    """
+    vectors = read_vectors(library, model)
+    note = f"map {model.key}"
+    method = library.fact(note)
+    old, old_places = _kept(library, model)
+    known = np.isin(vectors.audio, old)
+    if anew or method is None or known.sum() < 2 * len(vectors) / 3 or (method == "PCA" and has_tsne()):
+        method = "t-SNE" if has_tsne() and len(vectors) > 3 else "PCA"
+        report(f"placing {len(vectors)} songs by {method}")
+        places = plane(vectors.matrix, tsne=method == "t-SNE")
+        with library.change():
+            library.set_fact(note, method)
+            library.db.execute("DELETE FROM places WHERE model = ?", (model.key,))
+            _keep(library, model, vectors.audio, places, joined=0)
+        return Layout(vectors.audio, places, method, 0)
+    places = np.zeros((len(vectors), 2), np.float32)
+    places[known] = old_places[np.searchsorted(old, vectors.audio[known])]
+    if not known.all():
+        places[~known] = _between(vectors.matrix[known], places[known], vectors.matrix[~known])
+        with library.change():
+            _keep(library, model, vectors.audio[~known], places[~known], joined=1)
+    query = "SELECT COUNT(*) FROM places WHERE model = ? AND joined = 1"
+    joined = library.db.execute(query, (model.key,)).fetchone()[0]
+    return Layout(vectors.audio, places, method, joined)
+
+
+def plane(matrix: Array, *, tsne: bool) -> Array:
+    """Rows in the plane: (n, dimensions) to (n, 2) in -1..1; the same rows give the same places."""
+    if len(matrix) < 2:
+        return np.zeros((len(matrix), 2), np.float32)
+    flat = _principal(matrix)
+    if not tsne:
+        return _spread(flat)
+    step = -(-len(matrix) // _BY_TSNE)
+    some = matrix[::step]
+    places = _tsne(some, flat[::step])
+    if step > 1:
+        whole = np.empty((len(matrix), 2), np.float32)
+        whole[::step] = places
+        others = np.ones(len(matrix), bool)
+        others[::step] = False
+        whole[others] = _between(some, places, matrix[others])
+        places = whole
+    return _spread(places)
+
+
+def _principal(matrix: Array) -> Array:
+    """The two directions of most variance (PCA), each with its largest part positive so that maps do not flip."""
+    center = matrix.mean(axis=0)
+    spread = np.zeros((matrix.shape[1], matrix.shape[1]), np.float64)
+    for start in range(0, len(matrix), 65_536):
+        block = matrix[start : start + 65_536] - center
+        spread += block.T @ block
+    _, axes = np.linalg.eigh(spread)
+    axes = axes[:, ::-1][:, :2]
+    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1, 1)
+    flat = np.zeros((len(matrix), 2), np.float32)
+    flat[:, : axes.shape[1]] = (matrix - center) @ axes.astype(np.float32)
+    return flat
+
+
+def _tsne(matrix: Array, start: Array) -> Array:
+    """By openTSNE (Policar et al. 2024), from the principal plane, as Kobak and Berens 2019 advise."""
+    import openTSNE
+
+    from earmark.inference.pool import default_workers
+
+    first = start / max(float(start[:, 0].std()), 1e-9) * 1e-4
+    perplexity = min(30.0, max(2.0, (len(matrix) - 1) / 3))
+    learnt = openTSNE.TSNE(
+        perplexity=perplexity,
+        initialization=first.astype(np.float64),
+        metric="cosine" if len(matrix) <= 2_000 else "euclidean",  # the same order on rows of length 1
+        neighbors="exact" if len(matrix) <= 2_000 else "approx",
+        n_jobs=default_workers(),
+        random_state=0,
+    ).fit(matrix)
+    return np.asarray(learnt, np.float32)
+
+
+def _between(known: Array, places: Array, fresh: Array) -> Array:
+    """Places for new rows: among those of their nearest neighbours, the nearer the more."""
+    found = np.empty((len(fresh), 2), np.float32)
+    count = min(_NEAR, len(known))
+    for start in range(0, len(fresh), _BLOCK):
+        cosine = fresh[start : start + _BLOCK] @ known.T
+        near = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
+        closeness = np.take_along_axis(cosine, near, axis=1)
+        weight = np.exp((closeness - closeness.max(axis=1, keepdims=True)) / 0.02)
+        weight /= weight.sum(axis=1, keepdims=True)
+        found[start : start + _BLOCK] = np.einsum("ij,ijk->ik", weight, places[near])
+    return found
+
+
+def _spread(places: Array) -> Array:
+    """Into -1..1, with the shape kept and far outliers drawn in."""
+    middle = np.median(places, axis=0)
+    reach = float(np.quantile(np.abs(places - middle), 0.999)) or 1.0
+    return np.asarray(np.clip((places - middle) / (1.05 * reach), -1, 1), np.float32)
+
+
+def _kept(library: Library, model: LibraryModel) -> tuple[NDArray[np.int64], Array]:
+    rows = library.db.execute("SELECT audio, x, y FROM places WHERE model = ? ORDER BY audio", (model.key,)).fetchall()
+    audio = np.asarray([row[0] for row in rows], np.int64)
+    return audio, np.asarray([row[1:] for row in rows], np.float32).reshape(-1, 2)
+
+
+def _keep(library: Library, model: LibraryModel, audio: NDArray[np.int64], places: Array, joined: int) -> None:
+    rows = zip(audio.tolist(), np.round(places, 5).tolist(), strict=True)
+    library.db.executemany(
+        "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?)",
+        ((model.key, one, x, y, joined) for one, (x, y) in rows),
+    )

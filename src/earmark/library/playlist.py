@@ -1,0 +1,270 @@
+"""Playlists: songs by seeds, a cluster or words, in an order that flows; and a walk from one song to another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.errors import EarmarkError, UnknownName
+from earmark.library.cluster import cluster_named
+from earmark.library.flow import flow
+from earmark.library.records import LibraryModel, LibraryTrack, direction
+from earmark.library.similar import Seed, find_seed, fold
+from earmark.library.store import Library
+from earmark.library.vectors import Vectors, read_vectors
+from earmark.library.words import given_labels
+
+__all__ = ["PlaylistWish", "make_playlist", "walk_between"]
+
+Array = NDArray[np.float32]
+
+_GENRE, _MOOD = ("genre", "style"), ("mood", "emotion", "feeling")
+
+
+@dataclass(frozen=True, slots=True)
+class PlaylistWish:
+    """What is wanted; what is left empty is not asked for.
+
+    Attributes:
+        seeds: Tracks to start from.
+        cluster: Name of a cluster.
+        genres: Any of them.
+        moods: Any of them.
+        tags: All of them, labels of any head.
+        without: None of them, labels of any head.
+        minutes: About so long.
+        apart: No artist again within so many songs.
+    """
+
+    seeds: tuple[str, ...] = ()
+    cluster: str | None = None
+    genres: tuple[str, ...] = ()
+    moods: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    minutes: float = 60.0
+    apart: int = 5
+
+
+def make_playlist(library: Library, model: LibraryModel, wish: PlaylistWish) -> list[LibraryTrack]:
+    """Songs that meet a wish, best ones first chosen, then put in an order that flows.
+
+    Raises:
+        EarmarkError: No song meets it; the line says how many meet each part.
+        UnknownName: A label or a cluster that there is not.
+    """
+    vectors = read_vectors(library, model)
+    seeds = [find_seed(library, model, path) for path in wish.seeds]
+    fits, value = _judged(library, model, vectors, wish)
+    if seeds:
+        value = np.max([vectors.matrix @ seed.vector for seed in seeds], axis=0)
+    ranked = np.flatnonzero(fits)
+    ranked = ranked[np.argsort(-value[ranked], kind="stable")]
+    chosen = _chosen(library, vectors, ranked, seeds, wish)
+    if not chosen:
+        raise EarmarkError("no song meets the wish")
+    tracks = [track for track, _ in chosen]
+    matrix = np.stack([vector for _, vector in chosen])
+    order = flow(matrix, [fold(track.artist) for track in tracks], wish.apart, first=0 if seeds else None)
+    return [tracks[song] for song in order]
+
+
+def walk_between(library: Library, model: LibraryModel, start: str, end: str, count: int) -> list[LibraryTrack]:
+    """A walk in ``count`` songs from one to another, each a small step nearer; both ends are part of it.
+
+    Args:
+        library: The library.
+        model: By whose ears.
+        start: A track of the library, or any file.
+        end: The same.
+        count: Songs in all, at least 2; fewer where the library has no more.
+    """
+    vectors = read_vectors(library, model)
+    ends = [find_seed(library, model, path) for path in (start, end)]
+    taken = {seed.audio for seed in ends}
+    artists = Counter(fold(_track(seed).artist) for seed in ends)
+    between: list[tuple[LibraryTrack, Array]] = []
+    for place in range(1, count - 1):
+        target = direction(_on_the_way(ends[0].vector, ends[1].vector, place / (count - 1)))
+        step = _next_step(library, vectors, target, taken, artists)
+        if step is None:
+            break
+        between.append(step)
+    tracks = [_track(ends[0]), *(track for track, _ in between), _track(ends[1])]
+    matrix = np.stack([ends[0].vector, *(vector for _, vector in between), ends[1].vector])
+    names = [fold(track.artist) for track in tracks]
+    order = flow(matrix, names, 1, first=0, last=len(tracks) - 1)
+    return [tracks[song] for song in order]
+
+
+def _judged(
+    library: Library, model: LibraryModel, vectors: Vectors, wish: PlaylistWish
+) -> tuple[NDArray[np.bool_], Array]:
+    """Which songs meet the wish, and how well each does: the product of the wanted labels' probabilities.
+
+    Raises:
+        EarmarkError: None does.
+    """
+    fits, value = np.ones(len(vectors), bool), np.ones(len(vectors), np.float32)
+    parts: list[tuple[str, int]] = []
+    if wish.cluster is not None:
+        inside = np.isin(vectors.audio, cluster_named(library, model, wish.cluster).audio)
+        parts.append((f"in {wish.cluster}", int(inside.sum())))
+        fits &= inside
+    labels = _Labels(library, model, vectors)
+    wanted = [("genre", wish.genres, _GENRE), ("mood", wish.moods, _MOOD)]
+    for what, words, kinds in [*wanted, *(("tag", (tag,), ()) for tag in wish.tags)]:
+        if words:
+            given, score = labels.any_of(what, words, kinds)
+            parts.append((f"{what} {' or '.join(words)}", int(given.sum())))
+            fits, value = fits & given, value * score
+    for word in wish.without:
+        given, _ = labels.any_of("label", (word,), ())
+        parts.append((f"not {word}", int((~given).sum())))
+        fits &= ~given
+    if not fits.any():
+        met = ", ".join(f"{name}: {count}" for name, count in parts)
+        raise EarmarkError(f"no song meets all of the wish ({met or 'the library is empty'}); leave a part of it out")
+    return fits, value
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """Who was given a label, by any head that knows it; the user's corrections count."""
+
+    library: Library
+    model: LibraryModel
+    vectors: Vectors
+
+    def any_of(self, what: str, words: Sequence[str], kinds: Sequence[str]) -> tuple[NDArray[np.bool_], Array]:
+        given, score = np.zeros(len(self.vectors), bool), np.zeros(len(self.vectors), np.float32)
+        for word in words:
+            for head, names in self._heads_with(what, word, kinds):
+                mine, theirs = self._one(head, names, word)
+                given, score = given | mine, np.maximum(score, theirs)
+        return given, score
+
+    def _heads_with(self, what: str, word: str, kinds: Sequence[str]) -> list[tuple[str, list[str]]]:
+        known = [
+            (head.name, [self.model.aliases.get(head.name, {}).get(label, label) for label in head.labels])
+            for head in self.model.heads
+            if head.labels and (not kinds or any(kind in head.name.casefold() for kind in kinds))
+        ]
+        said = self.library.labels()
+        extra: dict[str, set[str]] = {}
+        for one in said.values():
+            for name, label in one.items():
+                extra.setdefault(name, set()).update([label] if isinstance(label, str) else label)
+        found = [
+            (name, labels)
+            for name, labels in known
+            if fold(word) in map(fold, labels) or fold(word) in map(fold, extra.get(name, ()))
+        ]
+        if not found:
+            raise UnknownName(what, word, sorted({label for _, labels in known for label in labels}))
+        return found
+
+    def _one(self, name: str, names: list[str], word: str) -> tuple[NDArray[np.bool_], Array]:
+        head = self.model.head(name)
+        audio, scores = self.library.scores(self.model, head)
+        scores = scores[np.searchsorted(audio, self.vectors.audio)]
+        columns = [number for number, label in enumerate(names) if fold(label) == fold(word)]
+        given = np.asarray(given_labels(head, scores)[:, columns].any(axis=1), bool)
+        score = scores[:, columns].max(axis=1, initial=0)
+        for one, said in self.library.labels().items():
+            row = self.vectors.row(one)
+            if row is not None and name in said:
+                labels = [said[name]] if isinstance(said[name], str) else said[name]
+                given[row] = fold(word) in (fold(str(label)) for label in labels)
+                score[row] = max(score[row], 0.99) if given[row] else 0
+        return given, score
+
+
+def _chosen(
+    library: Library, vectors: Vectors, ranked: NDArray[np.intp], seeds: Sequence[Seed], wish: PlaylistWish
+) -> list[tuple[LibraryTrack, Array]]:
+    """The best songs up to the wished length: seeds first, copies once, and no artist too often to be kept apart."""
+    chosen = [(_track(seed), seed.vector) for seed in seeds]
+    titles = {_title(track) for track, _ in chosen}
+    taken = {seed.audio for seed in seeds}
+    seconds = sum(track.seconds for track, _ in chosen)
+    mean = float(np.mean([track.seconds for track, _ in chosen] or [240.0])) or 240.0
+    most = max(2, round(wish.minutes * 60 / mean / (wish.apart + 1)))
+    artists = Counter(fold(track.artist) for track, _ in chosen)
+    for start in range(0, len(ranked), 500):
+        rows = ranked[start : start + 500]
+        files = library.tracks_of(vectors.audio[rows].tolist())
+        for row in rows:
+            if seconds >= wish.minutes * 60:
+                return chosen
+            audio = int(vectors.audio[row])
+            if not files[audio] or audio in taken:
+                continue
+            track = files[audio][0]
+            artist, title = fold(track.artist), _title(track)
+            if (title[0] and title[1] and title in titles) or (artist and artists[artist] >= most):
+                continue
+            titles.add(title)
+            artists[artist] += 1
+            seconds += track.seconds
+            chosen.append((track, vectors.matrix[row]))
+    return chosen
+
+
+def _next_step(
+    library: Library, vectors: Vectors, target: Array, taken: set[int | None], artists: Counter[str]
+) -> tuple[LibraryTrack, Array] | None:
+    """The nearest song to a point that is not taken; one of an artist not met yet, if it is about as near."""
+    count, spare = 64, None
+    while True:
+        rows, distances = vectors.nearest(target, count)
+        files = library.tracks_of(vectors.audio[rows].tolist())
+        for row, distance in zip(rows, distances, strict=True):
+            audio = int(vectors.audio[row])
+            if audio in taken or not files[audio]:
+                continue
+            track = files[audio][0]
+            if spare is not None and distance > 1.5 * spare[1] + 0.02:
+                break
+            if not fold(track.artist) or not artists[fold(track.artist)]:
+                spare = (track, distance, row)
+                break
+            spare = spare or (track, distance, row)
+        if spare is not None or count >= len(vectors):
+            break
+        count *= 8
+    if spare is None:
+        return None
+    track, _, row = spare
+    taken.add(track.audio)
+    artists[fold(track.artist)] += 1
+    return track, vectors.matrix[row]
+
+
+def _on_the_way(start: Array, end: Array, share: float) -> Array:
+    """The point on the great circle between two directions (Shoemake 1985)."""
+    angle = float(np.arccos(np.clip(start @ end, -1, 1)))
+    if angle < 1e-4 or angle > np.pi - 1e-4:
+        return np.asarray((1 - share) * start + share * end, np.float32)
+    weights = np.sin([(1 - share) * angle, share * angle]) / np.sin(angle)
+    return np.asarray(weights[0] * start + weights[1] * end, np.float32)
+
+
+def _track(seed: Seed) -> LibraryTrack:
+    """The seed as a track, whether the library has it or not."""
+    if seed.track is not None:
+        return seed.track
+    from earmark.library.scan import tags_of
+    from earmark.library.store import absolute
+
+    plain = LibraryTrack(0, absolute(seed.path), 0, 0, seed.audio, "", seed.seconds)
+    tags = tags_of(seed.path)
+    return replace(plain, artist=tags["artist"], title=tags["title"], album=tags["album"], year=tags["year"])
+
+
+def _title(track: LibraryTrack) -> tuple[str, str]:
+    return fold(track.artist), fold(track.title)

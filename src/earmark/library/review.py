@@ -1,0 +1,125 @@
+"""What a listener should look at: tracks where the model disagrees with the file, or is unsure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from earmark.errors import UnknownName
+from earmark.library.records import LibraryModel, LibraryTrack
+from earmark.library.similar import fold
+from earmark.library.store import Library
+from earmark.library.words import given_labels
+from earmark.model.card import HeadCard
+
+__all__ = ["Question", "questions", "reviewed_heads"]
+
+_OPTIONS = 5
+_FOLDERS = 3  # nearest folders that may be named after a label
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One track and head to decide about.
+
+    Attributes:
+        track: The track.
+        head: Name of the head.
+        heard: The model's best label.
+        confidence: Of it.
+        own: The label that the file's own tag or folder says; "" where none does.
+        why: ``disagrees`` with the file, or ``unsure``.
+        options: Labels to choose from, the likeliest first, the file's own among them; with their probabilities.
+        labels: All labels of the head.
+    """
+
+    track: LibraryTrack
+    head: str
+    heard: str
+    confidence: float
+    own: str
+    why: Literal["disagrees", "unsure"]
+    options: tuple[tuple[str, float], ...]
+    labels: tuple[str, ...]
+
+
+def reviewed_heads(model: LibraryModel, name: str | None = None) -> list[HeadCard]:
+    """The heads with one answer, or the one of that name.
+
+    Raises:
+        UnknownName: There is no such head.
+    """
+    heads = [head for head in model.heads if head.task == "multiclass"]
+    if name is None:
+        return heads
+    for head in heads:
+        if fold(head.name) == fold(name):
+            return [head]
+    raise UnknownName("head with one answer", name, [head.name for head in heads])
+
+
+def questions(library: Library, model: LibraryModel, heads: Iterable[HeadCard], count: int) -> list[Question]:
+    """The most useful questions first: where the model contradicts the file, surest first; then the closest calls.
+
+    What the user has answered before is not asked again.
+    """
+    answered = library.labels()
+    found: list[tuple[float, str, Question]] = []
+    tracks: dict[int | None, LibraryTrack] = {
+        track.audio: track for track in reversed(library.tracks(vanished=False)) if track.audio is not None
+    }
+    for head in heads:
+        for value, question in _of_head(library, model, head, tracks):
+            if head.name not in answered.get(question.track.audio or 0, {}):
+                found.append((value, question.track.path, question))
+    found.sort(key=lambda one: (-one[0], one[1]))
+    return [question for _, _, question in found[:count]]
+
+
+def _of_head(
+    library: Library, model: LibraryModel, head: HeadCard, tracks: dict[int | None, LibraryTrack]
+) -> Iterator[tuple[float, Question]]:
+    """Questions with their usefulness: 1..2 contradictions, 0..1 close calls."""
+    aliases = model.aliases.get(head.name, {})
+    names = tuple(aliases.get(label, label) for label in head.labels)
+    known = {fold(name): name for name in names}
+    known |= {
+        fold(other): names[head.labels.index(label)] for label, others in head.aliases.items() for other in others
+    }
+    audio, scores = library.scores(model, head)
+    sure = np.asarray(given_labels(head, scores).any(axis=1), bool)
+    ranked = np.argsort(-scores, axis=1, kind="stable")
+    for row, one in enumerate(audio.tolist()):
+        track = tracks.get(one)
+        if track is None:
+            continue
+        best = ranked[row]
+        heard, confidence = names[best[0]], float(scores[row, best[0]])
+        own = _own(track, known)
+        margin = confidence - (float(scores[row, best[1]]) if len(best) > 1 else 0.0)
+        if own and own != heard:
+            value, why = 1 + confidence, "disagrees"
+        elif not sure[row] or margin < 0.2:
+            value, why = 1 - margin, "unsure"
+        else:
+            continue
+        options = [(names[label], round(float(scores[row, label]), 4)) for label in best[:_OPTIONS]]
+        if own and own not in (name for name, _ in options):
+            options[-1] = (own, round(float(scores[row, names.index(own)]), 4))
+        yield value, Question(track, head.name, heard, round(confidence, 4), own, why, tuple(options), names)  # type: ignore[arg-type]
+
+
+def _own(track: LibraryTrack, known: dict[str, str]) -> str:
+    """The label that the file says of itself: by its genre tag, or else by the name of a folder that it is in."""
+    for word in re.split(r"[;,/|]", track.genre):
+        if (label := known.get(fold(word))) is not None:
+            return label
+    for folder in Path(track.path).parts[:-1][: -_FOLDERS - 1 : -1]:
+        if (label := known.get(fold(folder))) is not None:
+            return label
+    return ""

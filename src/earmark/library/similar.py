@@ -1,0 +1,249 @@
+"""The tracks that sound most like one: how far they are, why, and which seconds match best."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.errors import EarmarkError, StorageError
+from earmark.inference.options import HearingOptions
+from earmark.inference.records import ClipEmbeddings, Prediction
+from earmark.library.records import LibraryModel, LibraryTrack, corrected, direction
+from earmark.library.store import Library
+from earmark.library.vectors import Vectors, read_vectors
+from earmark.library.words import common_labels, shared
+
+__all__ = ["Seed", "Similar", "Wish", "find_seed", "similar_to"]
+
+Array = NDArray[np.float32]
+
+_SAME_SOUND = 0.002  # distance below which two tracks of one length are the same recording
+_SAME_LENGTH = 1.5  # seconds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seed:
+    """What others are compared to.
+
+    Attributes:
+        path: As it was given.
+        audio: Its row; None where it is not in the library.
+        track: Of the library; None where it is not in it.
+        vector: (dimensions,) of length 1.
+        said: What the model says of it.
+        clips: Its clips' embeddings.
+        seconds: Length.
+    """
+
+    path: str
+    audio: int | None
+    track: LibraryTrack | None
+    vector: Array
+    said: Prediction
+    clips: ClipEmbeddings | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """One answer.
+
+    Attributes:
+        track: One of the library's.
+        distance: 1 - cosine, 0..2.
+        why: In words.
+        seconds: Where it is most like the seed: start and end.
+        seed_seconds: Where the seed is most like it.
+        copies: Other files with the same recording.
+    """
+
+    track: LibraryTrack
+    distance: float
+    why: str
+    seconds: tuple[float, float] | None
+    seed_seconds: tuple[float, float] | None
+    copies: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Wish:
+    """How many answers are wanted.
+
+    Attributes:
+        count: At most.
+        per_artist: At most of one artist; None does not count them.
+    """
+
+    count: int = 10
+    per_artist: int | None = None
+
+
+@dataclass(slots=True)
+class _Found:
+    """Tracks taken so far, each with the row of its vector, and how often each artist is among them."""
+
+    tracks: list[tuple[LibraryTrack, float, list[str]]] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    names: dict[tuple[str, str], int] = field(default_factory=dict)
+    artists: Counter[str] = field(default_factory=Counter)
+
+
+def find_seed(library: Library, model: LibraryModel, path: str) -> Seed:
+    """A track of the library, or any audio file, which is heard now.
+
+    Raises:
+        AudioError: The file cannot be heard.
+        ModelError: It is not in the library, and the model that heard the library is not there any more.
+    """
+    track = library.track(path)
+    if track is not None and track.audio is not None:
+        said = library.prediction(model, track, library.labels_of([track.audio]).get(track.audio))
+        row = library.db.execute(
+            "SELECT vector FROM embeddings WHERE model = ? AND audio = ?", (model.key, track.audio)
+        ).fetchone()
+        if said is not None and row is not None:
+            vector = direction(np.frombuffer(row[0], "<f2").astype(np.float32))
+            clips = library.clips(model, [track.audio]).get(track.audio)
+            return Seed(path, track.audio, track, vector, said, clips, track.seconds)
+    return _heard(library, model, path)
+
+
+def _heard(library: Library, model: LibraryModel, path: str) -> Seed:
+    from earmark.inference.tagger import load_model
+
+    if not Path(path).exists() and not os.path.lexists(path):
+        raise EarmarkError(f"{path}: neither a track of the library nor a file")
+    tagger = load_model(model.folder)
+    if tagger.card.id != model.name:
+        raise StorageError(f"{model.folder}: now holds {tagger.card.id}, and the library was heard by {model.name}")
+    options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=model.layer or None)
+    said = tagger.predict(path, options=options)
+    assert said.embedding is not None
+    row = library.db.execute("SELECT id FROM audio WHERE hash = ?", (said.content_hash,)).fetchone()
+    clips = said.clips and replace(said.clips, vectors=direction(said.clips.vectors))
+    audio = None if row is None else int(row[0])
+    return Seed(path, audio, None, direction(said.embedding), corrected(said, model, {}), clips, said.seconds)
+
+
+def similar_to(
+    library: Library, model: LibraryModel, seed: Seed, wish: Wish, vectors: Vectors | None = None
+) -> list[Similar]:
+    """The tracks most like a seed, the most alike first.
+
+    The seed is not among them, nor another copy of it; several copies of one recording are one answer.
+
+    Args:
+        library: The library.
+        model: By whose ears.
+        seed: From :func:`find_seed`.
+        wish: How many.
+        vectors: From :func:`~earmark.library.vectors.read_vectors`, where they are at hand.
+    """
+    vectors = read_vectors(library, model) if vectors is None else vectors
+    found, looked_at = _Found(), 0
+    count = 4 * wish.count + 50
+    if seed.track is not None and (name := _title(seed.track)):
+        found.names[name] = -1
+    while len(found.tracks) < wish.count and looked_at < len(vectors):
+        rows, distances = vectors.nearest(seed.vector, count)
+        rows, distances = rows[looked_at:], distances[looked_at:]
+        if not len(rows):
+            break
+        looked_at += len(rows)
+        _take(library, vectors, (rows, distances), seed, wish, found)
+        count *= 4
+    return _explained(library, model, seed, found)
+
+
+def _take(
+    library: Library,
+    vectors: Vectors,
+    nearest: tuple[NDArray[np.int64], Array],
+    seed: Seed,
+    wish: Wish,
+    found: _Found,
+) -> None:
+    """Take from the nearest rows as many as are wanted, folding copies."""
+    files = library.tracks_of(vectors.audio[nearest[0]].tolist())
+    for row, distance in zip(*nearest, strict=True):
+        if len(found.tracks) == wish.count:
+            return
+        audio = int(vectors.audio[row])
+        if not files[audio] or audio == seed.audio:
+            continue
+        track, *others = files[audio]
+        alike_seed = distance < _SAME_SOUND and abs(track.seconds - seed.seconds) < _SAME_LENGTH
+        copy_of = -1 if alike_seed else _copy_of(track, int(row), vectors, found)
+        if copy_of == -1:
+            continue
+        if copy_of is not None:
+            found.tracks[copy_of][2].extend([track.path, *(one.path for one in others)])
+            continue
+        artist = fold(track.artist)
+        if artist and wish.per_artist is not None and found.artists[artist] >= wish.per_artist:
+            continue
+        found.artists[artist] += 1
+        if name := _title(track):
+            found.names[name] = len(found.tracks)
+        found.rows.append(int(row))
+        found.tracks.append((track, float(distance), [one.path for one in others]))
+
+
+def _copy_of(track: LibraryTrack, row: int, vectors: Vectors, found: _Found) -> int | None:
+    """The track taken before that this one is a copy of: by artist and title, or by sound and length; -1 the seed."""
+    name = _title(track)
+    if name in found.names:
+        return found.names[name]
+    if not found.rows:
+        return None
+    distance = 1 - vectors.matrix[found.rows] @ vectors.matrix[row]
+    for number in np.flatnonzero(distance < _SAME_SOUND):
+        if abs(found.tracks[number][0].seconds - track.seconds) < _SAME_LENGTH:
+            return int(number)
+    return None
+
+
+def _title(track: LibraryTrack) -> tuple[str, str]:
+    """Artist and title, to know copies by; empty where either is unknown."""
+    artist, title = fold(track.artist), fold(track.title)
+    return (artist, title) if artist and title else ()  # type: ignore[return-value]
+
+
+def fold(text: str) -> str:
+    """A name without case, composition and needless blanks, to compare by."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _explained(library: Library, model: LibraryModel, seed: Seed, found: _Found) -> list[Similar]:
+    common = common_labels(library, model)
+    audio = [track.audio for track, _, _ in found.tracks if track.audio is not None]
+    clips = library.clips(model, audio)
+    said = library.labels_of(audio)
+    answers = []
+    for track, distance, copies in found.tracks:
+        assert track.audio is not None
+        prediction = library.prediction(model, track, said.get(track.audio))
+        why = shared(seed.said, prediction, common) if prediction is not None else ""
+        match = _best_seconds(seed.clips, clips.get(track.audio))
+        answers.append(Similar(track, round(distance, 4), why, match[1], match[0], tuple(copies)))
+    return answers
+
+
+def _best_seconds(
+    one: ClipEmbeddings | None, other: ClipEmbeddings | None
+) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+    """The pair of clips, one of each track, that are most alike: start and end of each."""
+    if one is None or other is None:
+        return None, None
+    i, j = np.unravel_index(np.argmax(one.vectors @ other.vectors.T), (len(one.vectors), len(other.vectors)))
+    return _seconds(one.times[i]), _seconds(other.times[j])
+
+
+def _seconds(bounds: Array) -> tuple[float, float]:
+    return round(float(bounds[0]), 1), round(float(bounds[1]), 1)

@@ -1,0 +1,297 @@
+"""Several recipes, or one with several settings, trained and judged on one split of a data set."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from earmark.audio.excerpts import starts
+from earmark.datasets.core import Dataset
+from earmark.datasets.splits import Split, split
+from earmark.errors import AudioError, DatasetError, EarmarkError, RecipeError
+from earmark.evaluation.answers import Heard, answers_of
+from earmark.evaluation.comparison import Comparison, Row, advise, pair_up
+from earmark.evaluation.history import read_history
+from earmark.evaluation.nodes import Node, explain_nodes
+from earmark.evaluation.scores import main_figure, score_head
+from earmark.inference.options import HearingOptions
+from earmark.inference.records import Failure, Prediction
+from earmark.inference.tagger import Tagger, load_model
+from earmark.model.card import Card
+from earmark.recipe import SplitPlan, load_recipe
+from earmark.training.flops import count_flops
+from earmark.training.options import Device, Report, TrainOptions, silent
+from earmark.training.run import train
+
+__all__ = ["ComparePlan", "Variant", "compare", "variants"]
+
+_EXPLAINED = 64
+"""Layers of at most so many nodes are explained."""
+
+Said = tuple[Prediction | Failure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparePlan:
+    """What to compare.
+
+    Attributes:
+        recipes: Names or files.
+        settings: ``KEY=VALUE``, laid over every recipe.
+        sweep: By key, the values to try; every combination is one.
+        seed: Of split and training.
+        device: Where.
+        split: Fractions, where the data set assigns no parts.
+    """
+
+    recipes: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    sweep: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    seed: int = 0
+    device: Device = "auto"
+    split: SplitPlan = field(default_factory=SplitPlan)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One recipe with its settings: ``name`` is that of its model folder."""
+
+    name: str
+    recipe: str
+    settings: tuple[str, ...]
+
+    @property
+    def table(self) -> dict[str, str]:
+        """Settings by key."""
+        return {key: value for key, _, value in (setting.partition("=") for setting in self.settings)}
+
+
+Told = Callable[[Variant, int, int], None]
+"""Called as each variant begins: which, its number from 1, and how many there are."""
+
+
+def variants(plan: ComparePlan) -> tuple[Variant, ...]:
+    """All that is to be trained, in the order asked for.
+
+    Raises:
+        UnknownName: No such recipe.
+        RecipeError: A recipe or setting that makes no sense, or is named twice.
+    """
+    found: list[Variant] = []
+    for recipe in plan.recipes:
+        for values in itertools.product(*plan.sweep.values()):
+            swept = [f"{key}={value}" for key, value in zip(plan.sweep, values, strict=True)]
+            settings = (*plan.settings, *swept)
+            load_recipe(recipe, settings)
+            digest = hashlib.sha256(json.dumps([recipe, settings]).encode()).hexdigest()[:6]
+            name = f"{Path(recipe).stem}-{digest}" if settings else Path(recipe).stem
+            found.append(Variant(name, recipe, settings))
+    for variant in found:
+        if sum(other.name == variant.name for other in found) > 1:
+            raise RecipeError(f"{variant.recipe} is named twice; every row must be one of its own")
+    return tuple(found)
+
+
+def compare(
+    dataset: Dataset, plan: ComparePlan, folder: Path, report: Report = silent, told: Told | None = None
+) -> Comparison:
+    """Train every variant on the same tracks and judge it by the same ones.
+
+    What was finished by an earlier call in the same folder is kept. A recipe that fails is a row that says why. With a
+    sweep the validation part chooses one variant of each recipe, and the test part is heard by that one alone: the
+    others are trained without it.
+
+    Args:
+        dataset: As :func:`earmark.datasets.load_dataset` reads it (with ``training=True``).
+        plan: What.
+        folder: Models go to ``models/NAME``.
+        report: Of training.
+        told: Of variants.
+
+    Raises:
+        UnknownName, RecipeError: A recipe or setting that does not exist.
+        DatasetError: Nothing to judge by.
+    """
+    every = variants(plan)
+    parts = split(dataset, plan.split, plan.seed)
+    judged = parts.test if len(parts.test) else parts.valid
+    if not len(judged):
+        raise DatasetError(f"{dataset.name}: no track is left to judge by; give more tracks, or a split of your own")
+    taught = replace(parts, test=np.zeros(0, np.intp)) if plan.sweep else parts
+    rows: list[Row] = []
+    for number, variant in enumerate(every, 1):
+        if told is not None:
+            told(variant, number, len(every))
+        rows.append(_trained(dataset, variant, plan, taught, folder, report))
+    part = dataset.subset(judged)
+    chosen = _chosen(rows) if plan.sweep else {row.name for row in rows}
+    heard: dict[str, Heard] = {}
+    for place, row in enumerate(rows):
+        if row.error is None and row.name in chosen:
+            rows[place] = _judged(row, folder, part, _unseen(dataset, parts), heard)
+        elif row.error is None:
+            rows[place] = replace(row, chosen=False)
+    paired = pair_up(heard, part, plan.seed)
+    return Comparison(
+        dataset=dataset.name,
+        part="test" if len(parts.test) else "valid",
+        group_by=parts.group_by,
+        rows=tuple(rows),
+        paired=paired,
+        advice=advise(rows, paired),
+        notices=(*dataset.notices, *parts.notices, *_swept(plan, rows)),
+    )
+
+
+def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split, folder: Path, report: Report) -> Row:
+    """A row with a trained model and its figures on the training and validation parts, or with an error."""
+    recipe = load_recipe(variant.recipe, variant.settings)
+    plain = Row(name=variant.name, recipe=variant.recipe, settings=variant.table, notes=recipe.notes)
+    options = TrainOptions(seed=plan.seed, device=plan.device, split=parts)
+    out, clock = folder / "models" / variant.name, folder / "models" / f"{variant.name}.seconds"
+    finished, begun = (out / "card.json").is_file(), time.monotonic()
+    try:
+        train(dataset, recipe, out, options, report)
+    except EarmarkError as error:
+        return replace(plain, error=" ".join(str(error).split()))
+    except (RuntimeError, ValueError, MemoryError, OSError) as error:
+        return replace(plain, error=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+    finally:
+        if not finished:
+            clock.parent.mkdir(parents=True, exist_ok=True)
+            clock.write_text(f"{_seconds(clock) + time.monotonic() - begun:.1f}\n", "utf-8")
+    card = load_model(out).card
+    return replace(
+        plain,
+        heads={head.name: _beside(card, head.name) for head in card.heads},
+        parameters=_parameters(out),
+        train_seconds=round(_seconds(clock), 1),
+        history=read_history(out / "history.csv"),
+    )
+
+
+def _seconds(clock: Path) -> float:
+    """What earlier sessions took."""
+    try:
+        return float(clock.read_text("utf-8"))
+    except (OSError, ValueError):
+        return 0.0
+
+
+def _beside(card: Card, head: str) -> dict[str, Any]:
+    """Figures of the training and validation part, from the card."""
+    task = card.head(head).task
+    known = card.scores.get(head, {})
+    keys = [f"{part}_{main_figure(task)}{end}" for part in ("train", "valid") for end in ("", "_ci95")]
+    return {"task": task, **{key: known.get(key) for key in keys}}
+
+
+def _chosen(rows: Sequence[Row]) -> set[str]:
+    """The variant of each recipe that the validation part likes best; the smaller one where two are equal."""
+    best: dict[str, Row] = {}
+    for row in rows:
+        if row.error is None and (row.recipe not in best or _rank(row) > _rank(best[row.recipe])):
+            best[row.recipe] = row
+    return {row.name for row in best.values()}
+
+
+def _rank(row: Row) -> tuple[float, int]:
+    found = [figures.get(f"valid_{main_figure(figures['task'])}") for figures in row.heads.values()]
+    known = [value for value in found if value is not None]
+    return (statistics.fmean(known) if known else -math.inf, -(row.parameters or 0))
+
+
+def _judged(row: Row, folder: Path, part: Dataset, unseen: Dataset, heard: dict[str, Heard]) -> Row:
+    """The row with its figures on the judging part, and what it costs."""
+    tagger = load_model(folder / "models" / row.name)
+    begun = time.monotonic()
+    results = tuple(_hear(tagger, part, HearingOptions()))
+    spent = time.monotonic() - begun
+    said = [result for result in results if isinstance(result, Prediction)]
+    if not said:
+        return replace(row, error="not one track of the judging part could be heard")
+    heard[row.title] = mine = Heard(tagger.card, results)
+    figures = {name: score_head(answers_of([mine], part, name)) | known for name, known in row.heads.items()}
+    return replace(
+        row,
+        heads=figures,
+        gflop=_gflop(tagger, statistics.median(result.seconds for result in said)),
+        songs_per_second=round(len(said) / max(spent, 1e-9), 2),
+        nodes=_nodes(tagger, unseen),
+    )
+
+
+def _hear(tagger: Tagger, dataset: Dataset, options: HearingOptions) -> Iterator[Prediction | Failure]:
+    """One track after the other in this process: what it takes is what one core takes."""
+    for track in dataset.tracks:
+        try:
+            yield tagger.predict(track.path, options=options)
+        except AudioError as error:
+            yield Failure.of(error)
+
+
+def _gflop(tagger: Tagger, seconds: float) -> float:
+    """For a song of that many seconds (of a picture: columns)."""
+    frontend, clip = tagger.frontend, tagger.card.clip
+    picture = frontend.kind == "image"
+    frames = round(clip.seconds) if picture else frontend.frames(round(clip.seconds * frontend.sample_rate))
+    clips = len(starts(seconds, clip.seconds, clip.count))
+    return float(f"{clips * count_flops(tagger.folder / 'model.onnx', frames, frontend.bands) / 1e9:.4g}")
+
+
+def _nodes(tagger: Tagger, unseen: Dataset) -> dict[str, tuple[Node, ...]]:
+    """What the nodes of small layers stand for, by tracks that the network did not learn from."""
+    found = {}
+    for layer in tagger.network.layers:
+        results = list(_hear(tagger, unseen.subset(range(min(1, len(unseen.tracks)))), _layer(layer)))
+        first = next((r.embedding for r in results if isinstance(r, Prediction)), None)
+        if first is None or len(first) > _EXPLAINED:
+            continue
+        vectors = [_vector(result, len(first)) for result in _hear(tagger, unseen, _layer(layer))]
+        found[layer] = explain_nodes(np.stack(vectors), unseen)
+    return found
+
+
+def _layer(name: str) -> HearingOptions:
+    return HearingOptions(embedding=True, layer=name)
+
+
+def _vector(result: Prediction | Failure, width: int) -> NDArray[np.float32]:
+    if isinstance(result, Failure) or result.embedding is None:
+        return np.full(width, np.nan, np.float32)
+    return result.embedding
+
+
+def _unseen(dataset: Dataset, parts: Split) -> Dataset:
+    return dataset.subset(np.sort(np.concatenate([parts.valid, parts.test])))
+
+
+def _parameters(folder: Path) -> int:
+    """Numbers in the weights; the counters of batch norm are none."""
+    total = 0
+    with safe_open(str(folder / "weights.safetensors"), "np") as weights:
+        for name in weights.keys():  # noqa: SIM118 - not a dictionary
+            if not name.endswith("num_batches_tracked"):
+                total += math.prod(weights.get_slice(name).get_shape())
+    return total
+
+
+def _swept(plan: ComparePlan, rows: Sequence[Row]) -> tuple[str, ...]:
+    if not plan.sweep:
+        return ()
+    tried = ", ".join(f"{key} ({', '.join(values)})" for key, values in plan.sweep.items())
+    return (
+        f"tried: {tried}; the validation part chose, {sum(row.chosen for row in rows)} rows were scored on the rest",
+    )

@@ -1,0 +1,152 @@
+"""A scikit-learn estimator that hears files: heads on a model's embeddings, kept on disk, so folds cost seconds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from earmark.datasets.core import Dataset, HeadSpec, Track
+from earmark.errors import AudioError, DatasetError, RecipeError
+from earmark.inference.records import Failure
+from earmark.inference.tagger import Tagger
+from earmark.model.card import HeadCard
+from earmark.recipe import Recipe, load_recipe
+from earmark.training.embeddings import embed_files
+from earmark.training.examples import examples_of, pooled
+from earmark.training.fitting import fit_head
+from earmark.training.transfer import base_model, raw_scores
+
+__all__ = ["GenreClassifier"]
+
+Paths = Sequence[str | os.PathLike[str]]
+
+_HEAD = "genre"
+
+
+class GenreClassifier(ClassifierMixin, BaseEstimator):
+    """Learns people's own labels from files.
+
+    ``earmark.GenreClassifier().fit(paths, labels).predict(paths)``. Every file is decoded once: embeddings are kept on
+    disk, so that ``cross_val_score(GenreClassifier(), paths, labels, groups=artists, cv=GroupKFold(5))`` hears nothing
+    twice.
+
+    Args:
+        model: Whose embeddings: a folder, or a name that ``earmark models`` lists.
+        recipe: A recipe of the method ``transfer``.
+        settings: Laid over the recipe, as in ``("heads.hidden=[64]",)``.
+        balance: Whether rare classes weigh more: ``none`` or ``loss``; None as the recipe says.
+        seed: Of folds and weights.
+
+    Attributes:
+        classes_: (classes,) sorted labels.
+        n_features_in_: 1: a path.
+    """
+
+    def __init__(
+        self,
+        model: str = "default",
+        recipe: str = "transfer",
+        *,
+        settings: Sequence[str] = (),
+        balance: Literal["none", "loss"] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.recipe = recipe
+        self.settings = settings
+        self.balance = balance
+        self.seed = seed
+
+    def fit(self, X: Paths, y: Sequence[str], groups: Sequence[str] | None = None) -> GenreClassifier:
+        """Learn.
+
+        Args:
+            X: (tracks,) files.
+            y: (tracks,) labels.
+            groups: (tracks,) artists, kept together where the strength is chosen; without them each track is by itself.
+
+        Raises:
+            AudioError: A file cannot be heard; names it.
+            DatasetError: One class only, or lengths that differ.
+            RecipeError: The recipe trains a whole network.
+        """
+        paths, labels = _paths(X), np.asarray(y)
+        if len(paths) != len(labels) or (groups is not None and len(groups) != len(labels)):
+            raise DatasetError(f"{len(paths)} paths, {len(labels)} labels: one label a path is needed")
+        classes = np.unique(labels)
+        if len(classes) < 2:
+            raise DatasetError(f"one class only ({classes[0]!r}): at least two are needed" if len(classes)
+                               else "no tracks: at least two classes are needed")  # fmt: skip
+        clips = self._embed(paths)
+        names = [str(group) for group in groups] if groups is not None else [str(path) for path in paths]
+        self._learn(clips, labels, names, classes)
+        return self
+
+    def add_classes(self, X: Paths, y: Sequence[str], groups: Sequence[str] | None = None) -> GenreClassifier:
+        """Learn further classes (or more of the old ones) beside what was learnt; no old file is opened.
+
+        Arguments and errors as of :meth:`fit`.
+        """
+        check_is_fitted(self)
+        paths = _paths(X)
+        if len(paths) != len(y):
+            raise DatasetError(f"{len(paths)} paths, {len(y)} labels: one label a path is needed")
+        clips = [*self._clips, *self._embed(paths)]
+        labels = np.concatenate([self._labels, np.asarray(y)])
+        names = [*self._groups, *(str(g) for g in (groups if groups is not None else paths))]
+        self._learn(clips, labels, names, np.unique(labels))
+        return self
+
+    def predict_proba(self, X: Paths) -> NDArray[np.float64]:
+        """Probabilities (tracks, classes), in the order of ``classes_``."""
+        check_is_fitted(self)
+        clips = self._embed(_paths(X))
+        if not clips:
+            return np.zeros((0, len(self.classes_)))
+        owner = np.repeat(np.arange(len(clips)), [len(one) for one in clips])
+        raw = raw_scores({_HEAD: self._head}, np.concatenate(clips))[_HEAD]
+        return pooled(raw, owner, HeadCard(_HEAD, "multiclass"), self._tagger().card.clip.pooling)
+
+    def predict(self, X: Paths) -> NDArray[Any]:
+        """Labels (tracks,)."""
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
+
+    def _learn(self, clips: list[Any], labels: NDArray[Any], groups: list[str], classes: NDArray[Any]) -> None:
+        recipe = self._recipe()
+        spec = HeadSpec(_HEAD, "multiclass", tuple(map(str, classes)))
+        targets = np.searchsorted(classes, labels).astype(np.float32)
+        balance = self.balance or recipe.training.balance
+        examples = examples_of(spec, clips, targets, groups, balance=balance)
+        self._head = fit_head(recipe.heads, spec, examples, recipe.training, self.seed)
+        self._clips, self._labels, self._groups = clips, labels, groups
+        self.classes_ = classes
+        self.n_features_in_ = 1
+
+    def _embed(self, paths: list[Path]) -> list[NDArray[np.float32]]:
+        found = embed_files(self._tagger(), paths)
+        for one in found:
+            if isinstance(one, Failure):
+                raise AudioError(one.path, one.kind, f"{one.message}; remove it from the list")
+        return [one.clips for one in found if not isinstance(one, Failure)]
+
+    def _recipe(self) -> Recipe:
+        recipe = load_recipe(self.recipe, tuple(self.settings))
+        if recipe.training.method != "transfer":
+            raise RecipeError(f"{recipe.name}: GenreClassifier takes recipes of the method transfer; use earmark train")
+        return recipe
+
+    def _tagger(self) -> Tagger:
+        track = Track(Path(), "", "", None, {})
+        return base_model(self._recipe(), Path(self.model) if self.model != "default" else None, Dataset(
+            "the given files", Path(), (), (track,)))  # fmt: skip
+
+
+def _paths(X: Paths) -> list[Path]:
+    return [Path(os.fspath(path)) for path in np.asarray(X, object).ravel()]

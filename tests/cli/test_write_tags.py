@@ -1,0 +1,262 @@
+"""``earmark write-tags`` and ``undo``: from the library into files and back, and what is said on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mutagen
+import numpy as np
+import pytest
+
+from commands import Earmark, Terminal, in_process
+from earmark.audio.decode import content_hash
+from earmark.cli import main
+from earmark.inference.records import HeadPrediction, Prediction
+from earmark.library.records import LibraryModel
+from earmark.library.schema import encode_path
+from earmark.library.store import Library, open_library
+from earmark.model.card import HeadCard
+from made_tagged import make_song, sha256
+
+GENRE = HeadCard("genre", "multiclass", ("Rock", "Jazz"), threshold=0.4)
+MOOD = HeadCard("mood", "multiclass", ("happy", "sad"), threshold=0.5)
+ENERGY = HeadCard("energy", "regression")
+MODEL = LibraryModel(0, "tiny@1", "d", "", "", 2, (GENRE, MOOD, ENERGY))
+
+
+def keep(library: Library, model: LibraryModel, path: Path, rock: float, happy: float) -> None:
+    """As ``scan`` would."""
+    heads = {
+        "genre": HeadPrediction("multiclass", scores={"Rock": rock, "Jazz": round(1 - rock, 4)}),
+        "mood": HeadPrediction("multiclass", scores={"happy": happy, "sad": round(1 - happy, 4)}),
+        "energy": HeadPrediction("regression", value=0.5),
+    }
+    said = Prediction(str(path), 1.0, model.name, heads, embedding=np.ones(2, np.float32))
+    facts = path.stat()
+    with library.change():
+        audio = library.add_result(model, replace(said, content_hash=content_hash(path)))
+        library.db.execute(
+            "INSERT INTO tracks (path, device, inode, size, modified, audio) VALUES (CAST(? AS TEXT), '', '', ?, ?, ?)",
+            (encode_path(str(path)), facts.st_size, facts.st_mtime_ns, audio),
+        )
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """Three songs in a library, one that is not, and a file that is no music."""
+    folder = tmp_path / "music"
+    (folder / "deep").mkdir(parents=True)
+    with open_library(tmp_path / "library.db") as library:
+        with library.change():
+            model = library.add_model(MODEL)
+        for name, rock, happy in (("a.mp3", 0.83, 0.9), ("b.flac", 0.3, 0.52), ("deep/c.m4a", 0.5, 0.2)):
+            keep(library, model, make_song(folder / name, 0.3), rock, happy)
+    make_song(folder / "new.ogg", 0.3)
+    (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    return folder
+
+
+@pytest.fixture
+def write(earmark: Earmark, tmp_path: Path) -> Earmark:
+    return lambda *arguments: earmark("write-tags", "--library", tmp_path / "library.db", *arguments)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_there_and_back(music: Path, write: Earmark, earmark: Earmark) -> None:
+    before = hashes(music)
+    said = write()
+    assert said.code == 0 and said.json["dry_run"] is False
+    assert [said.json[status] for status in ("changed", "unchanged", "skipped")] == [3, 0, 0]
+    run = said.json["run"]
+    first = said.json["files"][0]
+    assert first["path"] == str(music / "a.mp3") and first["status"] == "changed"
+    assert first["changes"]["genre"] == {"before": [], "after": ["Rock"]}
+    scores = json.loads(first["changes"]["scores"]["after"][0])
+    assert scores["genre"] == {"Rock": 0.83, "Jazz": 0.17} and scores["model"] == "tiny@1"
+    assert said.err.splitlines() == ["changed 3 files, 0 had nothing to change", f"`earmark undo {run}` takes it back"]
+    assert {name for name, digest in hashes(music).items() if digest != before[name]} == {"a.mp3", "b.flac", "c.m4a"}
+    assert mutagen.File(music / "deep" / "c.m4a").tags["\xa9gen"] == ["Rock"]
+    listed = earmark("undo", "--list").json["runs"]
+    assert [(r["run"], r["changes"], r["undone"]) for r in listed] == [(run, 3, 0)]
+    back = earmark("undo")
+    assert back.code == 0 and back.json["restored"] == 3 and back.json["runs"] == [run]
+    assert back.err.splitlines() == ["restored 3 files"]
+    assert hashes(music) == before
+    again = earmark("undo")
+    assert (again.code, again.err.strip(), again.json["files"]) == (0, "nothing to undo", [])
+    assert earmark("undo", "--list").json["runs"][0]["undone"] == 3
+
+
+def test_one_run_of_two(music: Path, write: Earmark, earmark: Earmark) -> None:
+    before = hashes(music)
+    first = write("--heads", "genre").json["run"]
+    between = hashes(music)
+    second = write("--heads", "mood", "--policy", "merge").json["run"]
+    early = earmark("undo", first)
+    assert early.code == 3 and "undo that first" in early.out and "skipped 3 files: 3 changed" in early.err
+    assert earmark("undo", second).code == 0 and hashes(music) == between
+    assert earmark("undo", first).code == 0 and hashes(music) == before
+    wrong = earmark("undo", "2026")
+    assert wrong.code == 1 and wrong.err.startswith("earmark: error: unknown run '2026'")
+
+
+def test_undo_of_one_library(music: Path, write: Earmark, earmark: Earmark, tmp_path: Path) -> None:
+    write()
+    assert earmark("undo", "--library", tmp_path / "other.db").err.strip() == "nothing to undo"
+    assert earmark("undo", "--library", tmp_path / "library.db").json["restored"] == 3
+
+
+def test_dry_run_shows_and_touches_nothing(music: Path, write: Earmark, earmark: Earmark) -> None:
+    before = hashes(music)
+    said = write("--dry-run", "--min-confidence", "0.6")
+    assert (said.code, said.json["run"], said.json["dry_run"], said.json["changed"]) == (0, None, True, 3)
+    assert [set(file["changes"]) for file in said.json["files"]] == [
+        {"genre", "mood", "scores"},
+        {"genre", "scores"},
+        {"mood", "scores"},
+    ]
+    assert hashes(music) == before and earmark("undo", "--list").json["runs"] == []
+    table = write("--dry-run", "-f", "table")
+    assert table.out.splitlines()[0].split() == ["file", "field", "before", "after"]
+    assert [line.split()[-3:] for line in table.out.splitlines() if "genre  " in line] == [
+        ["genre", "-", "Rock"],
+        ["genre", "-", "Jazz"],
+        ["genre", "-", "Rock"],
+    ]
+
+
+def test_paths_and_what_is_not_in_the_library(music: Path, write: Earmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(music.parent)
+    said = write("music", "gone.mp3", "music/a.mp3")
+    found = [(file["path"], file["status"], file.get("error", {}).get("kind")) for file in said.json["files"]]
+    assert found == [
+        (str(Path("music", "a.mp3")), "changed", None),
+        (str(Path("music", "b.flac")), "changed", None),
+        (str(Path("music", "deep", "c.m4a")), "changed", None),
+        (str(Path("music", "new.ogg")), "skipped", "not-in-library"),
+        ("gone.mp3", "skipped", "missing"),
+        (str(Path("music", "a.mp3")), "unchanged", None),
+    ]
+    assert said.code == 3 and said.json["skipped"] == 2
+    assert "skipped 2 files: 1 missing, 1 not-in-library" in said.err
+    assert "not in the library; `earmark scan` hears it" in said.out
+
+
+def test_own_names_of_labels(music: Path, write: Earmark, tmp_path: Path) -> None:
+    names = tmp_path / "names.toml"
+    names.write_text('[genre]\nRock = "Krach"\n')
+    assert write("--labels", names, music / "a.mp3").json["files"][0]["changes"]["genre"]["after"] == ["Krach"]
+    names.write_text('[genre]\nRok = "Krach"\n')
+    wrong = write("--labels", names)
+    assert wrong.code == 1 and "did you mean 'Rock'" in wrong.err
+
+
+def test_a_correction_of_the_user_counts(music: Path, write: Earmark, tmp_path: Path) -> None:
+    with open_library(tmp_path / "library.db") as library:
+        library.set_label(library.track(str(music / "a.mp3")).audio, "genre", "Skiffle")
+    said = write("--dry-run", "--min-confidence", "0.95", music / "a.mp3")
+    assert said.json["files"][0]["changes"]["genre"]["after"] == ["Skiffle"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("--heads", "energy"), 1, "the head 'energy' has no field that players read"),
+        (("--heads", "genres"), 1, "unknown head 'genres'; did you mean 'genre'?"),
+        (("--heads", ","), 1, "--heads names no head"),
+        (("--min-confidence", "1.5"), 2, "'1.5' is not a number from 0 to 1"),
+        (("--policy", "all"), 2, "invalid choice: 'all'"),
+    ],
+)
+def test_wrong_wishes(music: Path, write: Earmark, arguments: tuple[str, ...], code: int, told: str) -> None:
+    before = hashes(music)
+    said = write(*arguments)
+    assert said.code == code and told in said.err and said.out == ""
+    assert hashes(music) == before
+
+
+def test_an_empty_library_and_no_audio(earmark: Earmark, music: Path, write: Earmark, tmp_path: Path) -> None:
+    empty = earmark("write-tags", "--library", tmp_path / "none.db")
+    assert empty.code == 1 and "`earmark scan FOLDER`" in empty.err and len(empty.err.splitlines()) == 1
+    (tmp_path / "void").mkdir()
+    nothing = write(tmp_path / "void")
+    assert nothing.code == 1 and "no audio file in" in nothing.err and nothing.out == ""
+    folder = earmark("write-tags", "--library", tmp_path)
+    assert folder.code == 1 and "is a folder" in folder.err
+
+
+def test_a_damaged_journal_is_told_and_the_rest_restored(music: Path, write: Earmark, earmark: Earmark) -> None:
+    before = hashes(music)
+    run = write().json["run"]
+    (journal,) = Path(os.environ["HOME"]).rglob(f"{run}.jsonl")
+    journal.write_bytes(journal.read_bytes()[:-40])
+    said = earmark("undo")
+    assert said.code == 3 and said.json["restored"] == 2 and "is cut off" in said.out
+    assert {name for name, digest in hashes(music).items() if digest != before[name]} == {"c.m4a"}
+
+
+def test_a_newer_journal_keeps_nobody_else_from_undoing(music: Path, write: Earmark, earmark: Earmark) -> None:
+    run = write().json["run"]
+    (journal,) = Path(os.environ["HOME"]).rglob(f"{run}.jsonl")
+    newer = journal.with_name("20200101-000000.jsonl")
+    newer.write_text('{"event": "run", "format": 9}\n')
+    said = earmark("undo")
+    assert said.code == 3 and said.json["restored"] == 3 and "a newer Earmark wrote this journal" in said.out
+    assert earmark("undo", newer.stem).code == 1
+
+
+def test_on_a_terminal(music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copyfile(music / "a.mp3", music / "\x1b[31mred.mp3")
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{stream}", Terminal())
+    monkeypatch.setenv("COLUMNS", "90")
+    import sys
+
+    assert main(["write-tags", "--library", str(tmp_path / "library.db"), str(music)]) == 3
+    sys.stdout.flush()
+    shown = sys.stdout.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    assert "\x1b[31m" not in shown and "not-in-library: not in the library" in shown
+
+
+def test_stopped_by_ctrl_c(music: Path, write: Earmark, earmark: Earmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list ends properly, what is done can be taken back, and nothing is left beside the song that was in work."""
+    import earmark.filetags.write as module
+
+    before, real_check = hashes(music), module.must_sound_the_same
+
+    def stop_at_the_second(old: Path, new: Path) -> None:
+        if old.name == "b.flac":
+            raise KeyboardInterrupt
+        real_check(old, new)
+
+    monkeypatch.setattr(module, "must_sound_the_same", stop_at_the_second)
+    said = write()
+    assert said.code == 130 and [file["status"] for file in said.json["files"]] == ["changed"]
+    assert "takes it back" in said.err and said.err.splitlines()[-1] == "earmark: stopped; what is done is kept"
+    assert {name for name, digest in hashes(music).items() if digest != before.get(name)} == {"a.mp3"}
+    assert earmark("undo").json["restored"] == 1 and hashes(music) == before
+
+
+def test_another_run_at_work(music: Path, write: Earmark, earmark: Earmark) -> None:
+    from earmark.filetags.journal import journal_folder, locked
+
+    with locked(journal_folder()):
+        for said in (write(), earmark("undo")):
+            assert said.code == 1 and "another `write-tags` or `undo` is at work" in said.err
+    assert write().code == 0
+
+
+def test_without_mutagen(music: Path, tmp_path: Path) -> None:
+    """In a plain install the command to get the extra is named."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['mutagen'] = None\n")
+    where: dict[str, Any] = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[2] / 'src'}"}
+    said = in_process("write-tags", "--library", tmp_path / "library.db", env=where)
+    assert said.code == 1 and "pip install 'earmark[tags]'" in said.err and len(said.err.splitlines()) == 1

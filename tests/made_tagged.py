@@ -1,0 +1,69 @@
+"""Songs of every kind that tags are written into, made here, and predictions to write."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import soundfile
+
+from earmark.filetags.journal import Journal
+from earmark.filetags.outcomes import Outcome
+from earmark.filetags.policy import Wish
+from earmark.filetags.source import Known
+from earmark.filetags.write import write_tags
+from earmark.inference.records import HeadPrediction, Prediction
+
+BY_SOUNDFILE = ("wav", "aiff", "flac", "mp3", "ogg", "opus")
+BY_PYAV = {"m4a": ("ipod", "aac"), "wma": ("asf", "wmav2"), "wv": ("wv", "wavpack"), "tta": ("tta", "tta")}
+KINDS = (*BY_SOUNDFILE, *BY_PYAV)
+
+HEADS = {
+    "genre": HeadPrediction("multiclass", "Röck", 0.83, scores={"Röck": 0.83, "Jazz": 0.17}),
+    "mood": HeadPrediction("multiclass", "happy", 0.6, scores={"happy": 0.6, "sad": 0.4}),
+    "genres": HeadPrediction("multilabel", labels=("Rock", "Indie"), scores={"Rock": 0.9, "Indie": 0.5, "Pop": 0.001}),
+    "energy": HeadPrediction("regression", value=0.5),
+}
+
+
+def make_song(path: Path, seconds: float = 1.0) -> Path:
+    """A song of the kind that the ending says; its noise differs from path to path."""
+    rate, seed = 48000, int.from_bytes(hashlib.sha256(path.name.encode()).digest()[:4], "big")
+    samples = np.random.default_rng(seed).uniform(-0.3, 0.3, int(rate * seconds)).astype(np.float32)
+    kind = path.suffix[1:]
+    if kind in BY_SOUNDFILE:
+        options = {"opus": {"format": "OGG", "subtype": "OPUS"}}.get(kind, {})
+        soundfile.write(path, samples, rate, **options)
+        return path
+    container, codec = BY_PYAV[kind]
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream(codec, rate=rate)
+        stream.layout, stream.bit_rate = "mono", 64_000
+        form = stream.codec_context.codec.audio_formats[0].name
+        whole = av.AudioFrame.from_ndarray(samples[None], "fltp", "mono")
+        whole.sample_rate = rate
+        frames = av.AudioResampler(form, "mono", rate, frame_size=stream.codec_context.frame_size or 4096)
+        for frame in [*frames.resample(whole), *frames.resample(None)]:
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def known(paths: Iterable[Path], **more: Any) -> list[Known]:
+    return [Known(Prediction(str(path), 1.0, "made@1", HEADS), **more) for path in paths]
+
+
+def written(folder: Path, paths: Sequence[Path], wish: Wish | None = None) -> tuple[Journal, list[Outcome]]:
+    """Write into files with a journal in ``folder``."""
+    journal = Journal.new(folder, policy="test")
+    outcomes = list(write_tags(known(paths), wish or Wish(), journal))
+    journal.close()
+    return journal, outcomes
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

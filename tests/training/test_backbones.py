@@ -1,0 +1,157 @@
+"""What holds for every network of the registry: shape, gradient, length, export, saving; and what sets each apart."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from earmark.errors import ModelError, RecipeError, UnknownName
+from earmark.training.backbones import Backbone, build, names
+from earmark.training.backbones.vggish import AutoPool
+from earmark.training.export import run_onnx, write_network
+from earmark.training.module import TaggerModule, load_weights, save_weights
+
+SIZES = {
+    "choi-crnn": (192, 96), "choi-fcn": (320, 96), "musicnn": (100, 96), "multi-output": (24, 20), "slices": (32, 24),
+    "bbnn": (40, 24), "time-axis": (64, 64), "vggish": (96, 64), "yamnet": (96, 64), "short-chunk-res": (70, 40),
+    "won-crnn": (192, 96), "won-fcn": (320, 96), "won-musicnn": (100, 96), "zhang-nnet1": (40, 64),
+}  # fmt: skip
+"""Frames and bands, as small as the network takes them; others (96, 96)."""
+BESIDE = ("spec.", "dense.", "dense2.", "classifier.")  # published parts that the embedding does not pass through
+
+
+def small(name: str, seed: int = 0) -> tuple[Backbone, torch.Tensor]:
+    frames, bands = SIZES.get(name, (96, 96))
+    torch.manual_seed(seed)
+    return build(name, frames, bands), torch.randn(3, frames, bands) * 10 - 30
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_network_gives_finite_embeddings_and_learns_with_all_its_weights(name: str):
+    network, pictures = small(name)
+    embedding = network(pictures)
+    assert embedding.shape == (3, network.features) and torch.isfinite(embedding).all()
+    (embedding * torch.randn_like(embedding)).sum().backward()
+    still = [key for key, weight in network.named_parameters() if weight.grad is None and not key.startswith(BESIDE)]
+    assert not still
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_network_exports_to_what_it_is(name: str, tmp_path: Path):
+    """ONNX Runtime agrees to 1e-4, at another number of clips, and of frames where the network takes any."""
+    network, pictures = small(name)
+    network(pictures)  # moves the statistics of batch norm away from their start
+    module = TaggerModule(network, {"genre": nn.Linear(network.features, 4)}).eval()
+    write_network(module, tmp_path, pictures.numpy(), ["genre"], any_length=network.any_length)
+    heard = torch.cat([pictures, pictures.flip(1), pictures[:1]], 0)
+    if network.any_length:
+        heard = torch.cat([heard, heard[:, :37]], 1)
+    with torch.inference_mode():
+        embedding, raw = module(heard)
+    ours = run_onnx((tmp_path / "model.onnx").read_bytes(), heard.numpy(), ["embedding", "genre"])
+    assert np.abs(ours[0] - embedding.numpy()).max() <= 1e-4 * max(1, embedding.abs().max())
+    assert np.abs(ours[1] - raw["genre"].numpy()).max() <= 1e-4 * max(1, raw["genre"].abs().max())
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_network_comes_back_bit_by_bit(name: str, tmp_path: Path):
+    network, pictures = small(name)
+    network(pictures)
+    save_weights(network, tmp_path)
+    again, _ = small(name, seed=1)
+    load_weights(again, tmp_path)
+    with torch.inference_mode():
+        assert torch.equal(network.eval()(pictures), again.eval()(pictures))
+
+
+@pytest.mark.parametrize("name", names())
+def test_clips_too_small_for_a_network_are_refused_with_a_word(name: str):
+    try:
+        network = build(name, 3, 3)
+    except RecipeError as error:
+        assert name in str(error) and any(sign.isdigit() for sign in str(error))
+    else:  # takes any size
+        assert torch.isfinite(network.eval()(torch.zeros(1, 3, 3))).all()
+
+
+def test_names_and_options_are_checked():
+    with pytest.raises(UnknownName, match="did you mean 'bbnn'"):
+        build("bbn", 64, 64)
+    with pytest.raises(UnknownName, match="did you mean 'filters'"):
+        build("bbnn", 64, 64, {"filter": 3})
+    with pytest.raises(RecipeError, match="must be one of average, autopool"):
+        build("vggish", 96, 64, {"pooling": "maximum"})
+
+
+TONES = ["bbnn", "choi-crnn", "choi-fcn", "multi-output", "musicnn", "short-chunk-res", "slices", "vggish", "yamnet",
+         "zhang-nnet1", "zhang-nnet2"]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TONES)
+def test_every_network_tells_low_from_high_after_two_epochs(name: str):
+    """Bright stripes in noise, at one of two heights: 64 clips, batches of 4, heard again in evaluation mode."""
+    network, _ = small(name)
+    frames, bands = SIZES.get(name, (96, 96))
+    random = torch.Generator().manual_seed(0)
+    high = torch.arange(64) % 2
+    pictures = torch.randn(64, frames, bands, generator=random)
+    for picture, place in zip(pictures, high, strict=True):
+        start = int(place) * bands // 2 + int(torch.randint(0, bands // 2 - 4, (1,), generator=random))
+        picture[:, start : start + 4] += 6
+    module = nn.Sequential(network, nn.Linear(network.features, 2))
+    optimizer = torch.optim.Adam(module.parameters(), 1e-3)
+    for _, start in itertools.product(range(2), range(0, 48, 4)):
+        loss = nn.functional.cross_entropy(module(pictures[start : start + 4]), high[start : start + 4])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.inference_mode():
+        for _ in range(10):
+            module(pictures[:48])  # the statistics of batch norm catch up
+        right = (module.eval()(pictures[48:]).argmax(1) == high[48:]).float().mean()
+    assert right >= 0.9
+
+
+def test_autopool_lies_between_mean_and_maximum():
+    steps = torch.randn(2, 5, 6)
+    pool = AutoPool(5)
+    for alpha, wanted in ((0.0, steps.mean(2)), (1000.0, steps.amax(2))):
+        nn.init.constant_(pool.alpha, alpha)
+        assert torch.allclose(pool(steps), wanted, atol=1e-3)
+
+
+def test_the_slices_network_is_the_published_one():
+    """128 x 128 to 256 maps of 16 x 16, a fully connected layer of 256."""
+    network = build("slices", 128, 128)
+    shapes = [tuple(layer.weight.shape) for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert shapes == [(64, 1, 3, 3), (128, 64, 3, 3), (256, 128, 3, 3), (256, 256 * 16 * 16)]
+
+
+def test_fifteen_nodes_can_be_shared():
+    assert build("multi-output", 65, 64).features == 8 * 31 * 30
+    assert build("multi-output", 65, 64, {"nodes": 15}).features == 15
+
+
+def test_short_chunks_shrink_to_one_place():
+    network = build("short-chunk-res", 231, 128)
+    with torch.inference_mode():
+        assert network.blocks(torch.zeros(1, 1, 128, 231)).shape == (1, 512, 1, 2)
+
+
+def test_nnet1_sees_26_steps_of_3_seconds():
+    with torch.inference_mode():
+        assert build("zhang-nnet1", 128, 512).steps(torch.zeros(1, 512, 128)).shape == (1, 256, 26)
+
+
+def test_weights_of_another_network_are_refused_by_name(tmp_path: Path):
+    save_weights(build("zhang-nnet1", 40, 64), tmp_path)
+    with pytest.raises(ModelError, match=r"another network: first\.0\.weight is missing"):
+        load_weights(build("zhang-nnet2", 40, 64), tmp_path)
+    with pytest.raises(ModelError, match=r"norm.weight has shape \(64,\) instead of \(96,\)"):
+        load_weights(build("zhang-nnet1", 40, 96), tmp_path)

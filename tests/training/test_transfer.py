@@ -1,0 +1,224 @@
+"""Transfer, extend and the estimator on made songs: the whole way, and every refusal."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from earmark.cli import main
+from earmark.datasets import load_dataset, without_label
+from earmark.errors import AudioError, DatasetError, ModelError, RecipeError, UnknownName
+from earmark.inference.tagger import load_model
+from earmark.recipe import load_recipe
+from earmark.training.additions import songs_of_class
+from earmark.training.exemplars import load_exemplars
+from earmark.training.extend import ExtendOptions, extend_model
+from earmark.training.options import TrainOptions
+from made_songs import PITCHES, write_collection, write_song
+
+run = pytest.importorskip("earmark.training.run")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("EARMARK_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    return write_collection(tmp_path_factory.mktemp("music") / "songs", songs=14)
+
+
+def _train(dataset, out, base, *settings, **options):
+    recipe = load_recipe("transfer", settings)
+    return run.train(dataset, recipe, out, TrainOptions(init=base, **options))
+
+
+@pytest.fixture(scope="module")
+def two_classes(collection, tmp_path_factory, module_model):
+    """A model of low and high songs, without the class between."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EARMARK_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        dataset = without_label(load_dataset(collection, training=True), "genre", "middle")
+        return _train(dataset, tmp_path_factory.mktemp("trained") / "two", module_model)
+
+
+@pytest.fixture(scope="module")
+def module_model(tmp_path_factory):
+    from made import make_model
+
+    return make_model(tmp_path_factory.mktemp("base") / "base")
+
+
+def test_a_trained_folder_hears_as_it_was_scored(collection, module_model, tmp_path):
+    out = _train(load_dataset(collection, training=True), tmp_path / "m", module_model)
+    tagger = load_model(out)
+    assert {"exemplars.npz", "split.tsv", "README.md", "weights.safetensors"} <= {f.name for f in out.iterdir()}
+    assert tagger.card.heads[0].labels == ("high", "low", "middle")
+    right = [
+        tagger.predict(track.path).heads["genre"].best == track.labels["genre"]
+        for track in load_dataset(collection).tracks
+    ]
+    assert np.mean(right) > 0.9
+    assert tagger.card.scores["genre"]["accuracy"] > 0.6
+
+
+def test_the_same_seed_gives_the_same_bytes(collection, module_model, tmp_path):
+    dataset = load_dataset(collection, training=True)
+    settings = 'heads.ensemble=["linear", "prototype", "mlp-8"]', "training.epochs=5"
+    one, two = (_train(dataset, tmp_path / name, module_model, *settings) for name in "ab")
+    assert (one / "model.onnx").read_bytes() == (two / "model.onnx").read_bytes()
+
+
+def test_another_frontend_other_clips_and_pictures_are_refused(collection, module_model, tmp_path):
+    dataset = load_dataset(collection, training=True)
+    with pytest.raises(RecipeError, match=r"frontend: the base model tiny@1 was trained with another one"):
+        _train(dataset, tmp_path / "a", module_model, "frontend.bands=64")
+    with pytest.raises(RecipeError, match=r"clip\.seconds = 5"):
+        _train(dataset, tmp_path / "b", module_model, "clip.seconds=5")
+    from earmark.training.transfer import base_model
+
+    with pytest.raises(DatasetError, match="spectrogram images, but transfer from tiny@1 needs audio"):
+        base_model(load_recipe("transfer"), module_model, replace(dataset, kind="images"))
+
+
+def test_extend_adds_a_class_and_leaves_the_old_model(two_classes, collection, tmp_path, capsys):
+    before = {file.name: file.read_bytes() for file in two_classes.iterdir()}
+    out = tmp_path / "three"
+    arguments = ["extend", str(two_classes), str(collection / "middle"), "--label", "middle", "-o", str(out)]
+    assert main([*arguments, "--test", str(collection), "-f", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["added"] == ["middle"]
+    assert set(told["classes"]) == {"high", "low"}
+    assert all(set(one) == {"before", "after", "tracks"} for one in told["classes"].values())
+    assert told["degraded"] is False
+    assert {file.name: file.read_bytes() for file in two_classes.iterdir()} == before
+    tagger = load_model(out)
+    assert tagger.card.heads[0].labels == ("high", "low", "middle")
+    right = [
+        tagger.predict(track.path).heads["genre"].best == track.labels["genre"]
+        for track in load_dataset(collection).tracks
+    ]
+    assert np.mean(right) > 0.8
+    assert load_exemplars(out).targets["genre"].max() == 2
+    assert main(arguments) == 1
+    assert "there is something already" in capsys.readouterr().err
+
+
+def test_extend_by_a_data_set_and_twice(two_classes, tmp_path):
+    write_collection(tmp_path / "more", {"middle": 700.0, "low": 90.0}, seed=5)
+    found = extend_model(two_classes, load_dataset(tmp_path / "more"), tmp_path / "a")
+    assert found.added == ("middle",)
+    write_collection(tmp_path / "top", {"top": 6000.0}, seed=6)
+    found = extend_model(tmp_path / "a", load_dataset(tmp_path / "top"), tmp_path / "b")
+    assert set(found.stored.classes) == {"high", "low", "middle"}
+    path = write_song(tmp_path / "x.wav", 6000.0, 999)
+    assert set(load_model(tmp_path / "b").predict(path).heads["genre"].scores) == {"high", "low", "middle", "top"}
+
+
+def test_extend_refuses(two_classes, collection, module_model, tmp_path):
+    card = load_model(two_classes).card
+    new = songs_of_class(collection / "middle", "middle", None, card)
+    with pytest.raises(ModelError, match=r"keeps no exemplars\.npz"):
+        extend_model(module_model, new, tmp_path / "a")
+    with pytest.raises(ModelError, match="knows the class 'LOW' already"):
+        extend_model(two_classes, songs_of_class(collection / "low", "LOW", None, card), tmp_path / "b")
+    with pytest.raises(UnknownName, match="did you mean 'genre'"):
+        songs_of_class(collection / "low", "x", "genres", card)
+    few = new.subset(range(3))
+    with pytest.raises(DatasetError, match="3 songs of 'middle': at least 5 are needed"):
+        extend_model(two_classes, few, tmp_path / "c")
+    with pytest.raises(ModelError, match="takes audio, not spectrogram images"):
+        extend_model(two_classes, replace(new, kind="images"), tmp_path / "d")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="no audio files"):
+        songs_of_class(tmp_path / "empty", "x", None, card)
+    assert not [path for path in tmp_path.iterdir() if path.name != "empty"]
+
+
+def test_a_label_of_many_is_added_and_old_ones_do_not_change(tmp_path, module_model):
+    songs = write_collection(tmp_path / "songs", songs=14)
+    rows = ["path\tartist\ttags"]
+    for file in sorted(songs.rglob("*.wav")):
+        tags = {"low": "dark", "middle": "dark;calm", "high": "calm"}[file.parts[-3]]
+        rows.append(f"{file.relative_to(songs).as_posix()}\t{file.parts[-2]}\t{tags}")
+    (songs / "tracks.tsv").write_text("\n".join(rows) + "\n")
+    toml = 'table = "tracks.tsv"\ngroup = "artist"\n[heads.tags]\ntask = "multilabel"\nseparator = ";"\n'
+    (songs / "dataset.toml").write_text(toml)
+    old = _train(load_dataset(songs, training=True), tmp_path / "old", module_model)
+    write_collection(tmp_path / "top", {"top": 5000.0}, songs=12, spread=1.05)
+    new = songs_of_class(tmp_path / "top", "piercing", "tags", load_model(old).card)
+    found = extend_model(old, new, tmp_path / "new", ExtendOptions(head="tags"))
+    assert found.stored.new["piercing"].after > 0.75
+    assert all(one.before == one.after for one in found.stored.classes.values())
+    for pitch, named in ((90.0, False), (5000.0, True)):
+        song = write_song(tmp_path / f"{pitch}.wav", pitch, 77, spread=1.05)
+        first, second = (load_model(m).predict(song).heads["tags"] for m in (old, tmp_path / "new"))
+        assert ("piercing" in second.labels) == named
+        assert {label: second.scores[label] for label in first.scores} == first.scores
+
+
+def test_a_fall_beyond_chance_is_said(two_classes, collection, tmp_path):
+    """Songs of an old class under a new name must take it away, and the report must say so."""
+    write_collection(tmp_path / "again", {"bass": 90.0}, songs=40, seed=3)
+    card = load_model(two_classes).card
+    new = songs_of_class(tmp_path / "again", "bass", None, card)
+    test = without_label(load_dataset(write_collection(tmp_path / "test", songs=20, seed=9)), "genre", "middle")
+    found = extend_model(two_classes, new, tmp_path / "m", ExtendOptions(test=test))
+    assert found.test is not None and found.test.changes["genre"][0] < -0.02
+    assert found.degraded
+    assert any(moved.before == "low" and moved.after == "bass" for moved in found.test.moved)
+
+
+def test_estimator_in_cross_validation_by_artist(collection, module_model):
+    from sklearn.base import clone
+    from sklearn.model_selection import GroupKFold, cross_val_score
+
+    import earmark
+
+    dataset = load_dataset(collection)
+    paths = [track.path for track in dataset.tracks]
+    labels = [track.labels["genre"] for track in dataset.tracks]
+    groups = [track.group for track in dataset.tracks]
+    model = clone(earmark.GenreClassifier(str(module_model)).set_params(seed=1))
+    assert model.get_params()["seed"] == 1
+    scores = cross_val_score(model, paths, labels, groups=groups, cv=GroupKFold(3))
+    assert scores.mean() > 0.9
+    some = [i for i, label in enumerate(labels) if label != "middle"]
+    model.fit([paths[i] for i in some], [labels[i] for i in some], [groups[i] for i in some])
+    rest = [i for i, label in enumerate(labels) if label == "middle"]
+    model.add_classes([paths[i] for i in rest], [labels[i] for i in rest])
+    assert list(model.classes_) == sorted(PITCHES)
+    assert model.score(paths, labels) > 0.9
+    assert np.allclose(model.predict_proba(paths).sum(1), 1)
+
+
+def test_estimator_names_the_bad_file(module_model, tmp_path):
+    import earmark
+
+    good = write_song(tmp_path / "a.wav", 100, 0)
+    (tmp_path / "bad.mp3").write_bytes(b"no music at all" * 50)
+    with pytest.raises(AudioError, match=r"bad\.mp3"):
+        earmark.GenreClassifier(str(module_model)).fit([good, tmp_path / "bad.mp3"], ["a", "b"])
+    with pytest.raises(DatasetError, match="one class only"):
+        earmark.GenreClassifier(str(module_model)).fit([good], ["a"])
+
+
+def test_without_the_extra_the_message_names_the_command(monkeypatch):
+    import sys
+
+    import earmark
+    from earmark.errors import MissingExtra
+
+    monkeypatch.delitem(sys.modules, "earmark.training.estimator", raising=False)
+    monkeypatch.setitem(sys.modules, "sklearn.base", None)
+    with pytest.raises(MissingExtra, match=r"earmark\[train\]"):
+        _ = earmark.GenreClassifier
+
+
+def test_classical_baseline(collection):
+    from earmark.training.classical import _main
+
+    found = _main([str(collection), "--heads", "genre"])
+    assert found["accuracy"] > 0.8 and found["group"] == "artist"
