@@ -41,7 +41,8 @@ def flow(
             value[last] = np.inf
         first = int(np.argmin(value))
     order = _greedy(distance, artists, apart, first, last)
-    return _two_opt(distance, artists, apart, order, fixed_end=last is not None)
+    songs = _two_opt(distance, artists, apart, order, fixed_end=last is not None)
+    return _parted(distance, artists, apart, songs, fixed_end=last is not None)
 
 
 def _greedy(distance: Array, artists: Sequence[str], apart: int, first: int, last: int | None) -> list[int]:
@@ -62,7 +63,9 @@ def _greedy(distance: Array, artists: Sequence[str], apart: int, first: int, las
     return order if last is None else [*order, last]
 
 
-def _two_opt(distance: Array, artists: Sequence[str], apart: int, order: list[int], *, fixed_end: bool) -> list[int]:
+def _two_opt(
+    distance: Array, artists: Sequence[str], apart: int, order: list[int], *, fixed_end: bool
+) -> NDArray[np.intp]:
     songs = np.asarray(order)
     clashes = _clashes(songs, artists, apart)
     for _ in range(_PASSES):
@@ -86,6 +89,30 @@ def _two_opt(distance: Array, artists: Sequence[str], apart: int, order: list[in
                 songs, clashes, turned = tried, fresh, True
         if not turned:
             break
+    return songs
+
+
+def _parted(
+    distance: Array, artists: Sequence[str], apart: int, songs: NDArray[np.intp], *, fixed_end: bool
+) -> list[int]:
+    """Songs of one artist that are still too near each other change places, at the least cost, as far as that helps."""
+    stop = len(songs) - 1 if fixed_end else len(songs)
+    clashes = _clashes(songs, artists, apart)
+    for place in range(1, stop):
+        if not clashes:
+            break
+        if not _clashes(songs[max(0, place - apart) : place + 1], artists, apart):
+            continue
+        tries = []
+        for other in range(1, stop):
+            tried = songs.copy()
+            tried[place], tried[other] = songs[other], songs[place]
+            if (left := _clashes(tried, artists, apart)) < clashes:
+                tries.append((left, float(distance[tried[:-1], tried[1:]].sum()), other))
+        if tries:
+            clashes, _, other = min(tries)
+            songs = songs.copy()
+            songs[place], songs[other] = songs[other], songs[place]
     return [int(song) for song in songs]
 
 

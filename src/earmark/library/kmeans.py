@@ -13,7 +13,8 @@ _ROUNDS = 30
 _SAMPLE = 256  # points a cluster that its centre is found from
 _JUDGED = 4_000  # points that a number of clusters is judged by
 _BLOCK = 32_768
-_NEARLY = 0.92
+_NEARLY = 0.95
+_EACH = 16  # numbers up to here are all tried, larger ones in steps
 
 
 def kmeans(points: Array, count: int, seed: int = 0) -> Array:
@@ -65,10 +66,12 @@ def choose_count(points: Array, seed: int = 0) -> int:
     most = int(min(64, np.sqrt(2 * len(points)), len(some) - 1))
     if most < 2:
         return 1
-    counts = sorted({round(2 * (most / 2) ** (i / 11)) for i in range(12)} | set(range(2, min(most, 6) + 1)))
+    counts = sorted({*range(2, min(most, _EACH) + 1), *(round(most / 1.25**i) for i in range(7) if most > _EACH)})
     clear = {count: _silhouette(some, kmeans(some, count, seed)) for count in counts}
     best = max(clear.values())
-    return max(count for count, value in clear.items() if value >= _NEARLY * best)
+    if best <= 0:
+        return 1
+    return int(max(count for count, value in clear.items() if value >= _NEARLY * best))
 
 
 def _silhouette(points: Array, centers: Array) -> float:

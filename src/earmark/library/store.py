@@ -122,7 +122,7 @@ class Library:
             " AND results.model = known.id WHERE vanished IS NULL) AS heard, used"
             f" FROM ({_MODEL}) AS known JOIN models USING (id) ORDER BY heard DESC, used DESC"
         )
-        return [(_model(row), row[8]) for row in self.db.execute(query)]
+        return [(_model(row), row[8]) for row in self.db.execute(query) if row[8]]
 
     def model(self, name: str | None = None) -> LibraryModel:
         """The model in use, or the one of that name (with or without its version).
@@ -135,7 +135,7 @@ class Library:
         if not known:
             raise StorageError(f"{self.file}: the library is empty; `earmark scan FOLDER` fills it")
         if len(known) > 1:  # counting takes a while in a large library
-            known = [model for model, _ in self.models()]
+            known = [model for model, _ in self.models()] or known
         if name is None:
             return known[0]
         for model in known:

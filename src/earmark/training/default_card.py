@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.excerpts import Hearing, fit, hear
+from earmark.audio.excerpts import Hearing
 from earmark.datasets.contents import content_hash
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, save_split
 from earmark.features.frontend import Frontend
-from earmark.features.spectrogram import spectrogram
+from earmark.inference.clips import see_audio
 from earmark.model.card import Card, HeadCard, write_card
 from earmark.model.folder import sha256
 from earmark.recipe import ClipPlan
 from earmark.training.calibrate import calibrate
-from earmark.training.default_heads import Corpus, Fitted, fold_of
+from earmark.training.default_heads import Corpus, Embedded, Fitted, fold_of
 from earmark.training.distill import StudentDesign
 from earmark.training.exemplars import choose_exemplars
 from earmark.training.export import write_network
@@ -53,8 +53,9 @@ NOTES = (
     "The head tags imitates the teachers: its score is agreement with them, not with people.",
     "genre learns from sets where a corpus is vague: AllMusic's Pop/Rock may be Pop, Rock or Metal; Vocal counts as "
     "Easy Listening. It is scored on the tracks whose label names one genre alone.",
-    "mood is valence alone: sad below 0.35, happy from 0.55 of Emotify's raters; moods900 joins weakly: quadrant 1 is "
-    "happy, 2 is sad or neutral, 3 is sad, 4 is neutral or happy. Angry music therefore counts as sad or neutral.",
+    "mood is learnt from Emotify's raters (sad below 0.35 of their valence, happy from 0.55; hard to hear) "
+    "and from two quadrants of moods900 (1 is happy, 3 is sad; much easier); its score mixes both. Neutral is "
+    "Emotify's alone. Tense and angry music has taught it nothing: see quadrant.",
     "Not to be used to judge people by their music, to decide on payment or moderation, or as ground truth. Western "
     "popular music before 2015 is what it knows; World, Latin, Classical outside emotify400, Gospel, Soundtrack and "
     "Experimental rest on few examples.",
@@ -68,7 +69,7 @@ class Draft:
     Attributes:
         module: Trained backbone and heads.
         corpus: Tracks and labels.
-        embeddings: (tracks,) of (clips, features).
+        embeddings: (tracks,) what the student makes of each.
         fitted: Heads, and their answers out of fold.
         student: How the backbone was trained.
         frontend: Waveform to spectrogram.
@@ -77,7 +78,7 @@ class Draft:
 
     module: TaggerModule
     corpus: Corpus
-    embeddings: Sequence[NDArray[np.float32] | None]
+    embeddings: Sequence[Embedded | None]
     fitted: Fitted
     student: StudentDesign
     frontend: Frontend
@@ -148,16 +149,17 @@ def _keep_exemplars(folder: Path, draft: Draft, hashes: Sequence[str]) -> None:
     dataset: Dataset = draft.corpus.dataset
     held = fold_of([track.group for track in dataset.tracks], 8) == 0
     part = Split(np.flatnonzero(~held), np.flatnonzero(held), np.zeros(0, np.intp), "artist")
-    choose_exemplars(dataset, part, hashes, draft.embeddings, 0).save(folder)
+    clips = [None if found is None else found.clips for found in draft.embeddings]
+    choose_exemplars(dataset, part, hashes, clips, 0).save(folder)
 
 
 def _sample(draft: Draft) -> NDArray[np.float32]:
     """A few real clips, by which the export is checked."""
-    samples = round(draft.plan.seconds * draft.frontend.sample_rate)
+    tracks = draft.corpus.dataset.tracks
     clips = []
-    for track in draft.corpus.dataset.tracks[:: max(1, len(draft.corpus.dataset.tracks) // 4)]:
-        for clip in hear(track.path, draft.frontend.sample_rate, draft.plan.seconds, 1, Hearing()):
-            clips.append(spectrogram(fit(clip.waveform, samples, draft.plan.pad), draft.frontend))
+    for track in tracks[:: max(1, len(tracks) // 4)]:
+        views = see_audio(str(track.path), draft.frontend, draft.plan, 1, Hearing())
+        clips += [view.spectrogram for view in views]
     return np.stack(clips)
 
 

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from earmark.audio.excerpts import Hearing, fit, hear
+from earmark.audio.excerpts import Hearing
 from earmark.datasets import Dataset, load_dataset
-from earmark.datasets.core import HeadSpec, Track
+from earmark.datasets.core import HeadSpec
 from earmark.errors import AudioError
 from earmark.features.frontend import Frontend
-from earmark.features.spectrogram import spectrogram
+from earmark.inference.clips import see_audio
 from earmark.recipe import ClipPlan
 from earmark.training.backbones import Backbone
 from earmark.training.default_labels import LabelledHead, labelled_heads, targets
@@ -28,7 +28,7 @@ from earmark.training.logistic import Linear
 from earmark.training.outputs import Outputs
 from earmark.training.partial import fit_path, partial_loss
 
-__all__ = ["CORPORA", "FOLDS", "Corpus", "Fitted", "embed_tracks", "fit_heads", "fold_of", "join"]
+__all__ = ["CORPORA", "FOLDS", "Corpus", "Embedded", "Fitted", "embed_tracks", "fit_heads", "fold_of", "join"]
 
 Array = NDArray[np.float32]
 CORPORA = ("moods900", "emotify400", "gtzan-short")
@@ -76,7 +76,7 @@ def join(data: Path, tag_names: Sequence[str], tag_scores: Array) -> Corpus:
     learnt["tags"] = tag_scores.astype(np.float32)
     tracks = []
     for row, (name, track) in enumerate(zip(origin, (t for d in corpora.values() for t in d.tracks), strict=True)):
-        given = {head.name: _scored(head, name, track, learnt[head.name][row]) for head in heads}
+        given = {head.name: _scored(head, learnt[head.name][row]) for head in heads}
         named = tuple(tag for tag, p in zip(tag_names, tag_scores[row], strict=True) if p >= TAG_NAMED)
         tracks.append(
             replace(track, name=f"{name}/{track.name}", group=f"{name}/{track.group}", labels=given | {"tags": named})
@@ -91,9 +91,9 @@ def _tags(names: Sequence[str]) -> LabelledHead:
     return LabelledHead("tags", "multilabel", tuple(names), {}, lambda corpus, track: None)
 
 
-def _scored(head: LabelledHead, corpus: str, track: Track, row: Array) -> str | tuple[str, ...] | None:
-    """The label that answers are scored against: a set of several names is none, nor is a weak one."""
-    if np.isnan(row).any() or (head.name == "mood" and corpus != "emotify400"):
+def _scored(head: LabelledHead, row: Array) -> str | tuple[str, ...] | None:
+    """The label that answers are scored against: a set of several names is none."""
+    if np.isnan(row).any():
         return None
     named = tuple(label for label, value in zip(head.labels, row, strict=True) if value == 1)
     if head.task == "multilabel":
@@ -106,23 +106,46 @@ def fold_of(groups: Sequence[str], count: int = FOLDS) -> NDArray[np.intp]:
     return np.array([int(hashlib.sha256(group.encode()).hexdigest(), 16) % count for group in groups], np.intp)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """What the student makes of one track.
+
+    Attributes:
+        clips: (clips, features), heard as inference hears them.
+        shaken: (more clips, features), the same 6 dB louder, 6 dB softer, and after 5 s of silence: heads learn from
+            these too, so that such things change no answer, but are never judged by them.
+    """
+
+    clips: Array
+    shaken: Array
+
+
 def embed_tracks(
     network: Backbone, paths: Sequence[Path], frontend: Frontend, plan: ClipPlan, report: Callable[[int], None]
-) -> list[Array | None]:
-    """(clips, features) of each track, heard as inference hears it; None where it cannot be read."""
-    samples = round(plan.seconds * frontend.sample_rate)
-    found: list[Array | None] = []
+) -> list[Embedded | None]:
+    """The embeddings of each track; None where it cannot be read."""
+    found: list[Embedded | None] = []
     for path in paths:
         try:
-            clips = list(hear(path, frontend.sample_rate, plan.seconds, plan.count, Hearing()))
+            views = list(see_audio(str(path), frontend, plan, plan.count, Hearing()))
         except AudioError:
             found.append(None)
             continue
-        seen = np.stack([spectrogram(fit(clip.waveform, samples, plan.pad), frontend) for clip in clips])
+        seen = np.stack([view.spectrogram for view in views])
         with torch.inference_mode():
-            found.append(network(torch.from_numpy(seen)).numpy())
+            found.append(Embedded(network(torch.from_numpy(seen)).numpy(), _shaken(network, seen, frontend)))
         report(len(found))
     return found
+
+
+def _shaken(network: Backbone, seen: Array, frontend: Frontend) -> Array:
+    floor = np.float32(10 * np.log10(frontend.floor))
+    late = seen[:1].copy()
+    silent = min(round(5 * frontend.frames_per_second), late.shape[1] // 2)
+    late[:, silent:], late[:, :silent] = seen[:1, : late.shape[1] - silent], floor
+    changed = np.concatenate([np.maximum(seen - 6, floor), np.maximum(seen + 6, floor), late])
+    answer: Array = network(torch.from_numpy(changed)).numpy()
+    return answer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +164,7 @@ class Fitted:
 
 
 def fit_heads(
-    corpus: Corpus, embeddings: Sequence[Array | None], report: Callable[[str], None] = lambda head: None
+    corpus: Corpus, embeddings: Sequence[Embedded | None], report: Callable[[str], None] = lambda head: None
 ) -> Fitted:
     """All heads; each learns from the tracks that have something to say, its penalty chosen by artist-grouped folds."""
     groups = [track.group for track in corpus.dataset.tracks]
@@ -153,22 +176,22 @@ def fit_heads(
         losses = [partial_loss(learner.examples, learner.marks, found) for found in answers]
         best = int(np.argmin(losses))
         strengths[spec.name] = STRENGTHS[best]
-        heads[spec.name] = fit_path(learner.examples, learner.marks, STRENGTHS[: best + 1])[-1]
+        heads[spec.name] = fit_path(learner.shaken, learner.marks, STRENGTHS[: best + 1])[-1]
         for row, found in _of_tracks(learner, answers[best], heads[spec.name], embeddings):
             raw[row][spec.name] = found
         report(spec.name)
-    outputs = [None if clips is None else Outputs(clips, raw[row]) for row, clips in enumerate(embeddings)]
+    outputs = [None if found is None else Outputs(found.clips, raw[row]) for row, found in enumerate(embeddings)]
     return Fitted(heads, outputs, strengths)
 
 
 def _of_tracks(
-    learner: _Learner, answers: Array, head: Linear, embeddings: Sequence[Array | None]
+    learner: _Learner, answers: Array, head: Linear, embeddings: Sequence[Embedded | None]
 ) -> Iterator[tuple[int, Array]]:
     """Raw scores (clips, labels) by track: out of fold where it taught the head, the head's own where it did not."""
     place = {row: number for number, row in enumerate(learner.rows)}
-    for row, clips in enumerate(embeddings):
-        if clips is not None:
-            found = answers[learner.examples.owner == place[row]] if row in place else head(clips)
+    for row, embedded in enumerate(embeddings):
+        if embedded is not None:
+            found = answers[learner.examples.owner == place[row]] if row in place else head(embedded.clips)
             yield row, found.astype(np.float32)
 
 
@@ -177,6 +200,7 @@ class _Learner:
     """One head's examples: ``rows`` are the tracks, ``marks`` (rows, labels) what is known of them."""
 
     examples: Examples
+    shaken: Examples
     rows: Sequence[int]
     fold: NDArray[np.intp]
     marks: Array
@@ -188,16 +212,18 @@ class _Learner:
             held = self.fold == number
             if held.any():
                 inside = held[self.examples.owner]
-                path = fit_path(self.examples.subset(~held), self.marks[~held], STRENGTHS)
+                path = fit_path(self.shaken.subset(~held), self.marks[~held], STRENGTHS)
                 raw[:, inside] = np.stack([linear(self.examples.clips[inside]) for linear in path])
         return raw
 
 
-def _learner(spec: HeadSpec, learnt: Array, embeddings: Sequence[Array | None], groups: Sequence[str]) -> _Learner:
-    unknown = np.isnan(learnt).all(1)
-    rows = [row for row, clips in enumerate(embeddings) if clips is not None and not unknown[row]]
+def _learner(spec: HeadSpec, learnt: Array, embeddings: Sequence[Embedded | None], groups: Sequence[str]) -> _Learner:
+    unknown: NDArray[np.bool_] = np.asarray(np.isnan(learnt).all(1))
+    rows = [row for row, found in enumerate(embeddings) if found is not None and not unknown[row]]
     truth = learnt
     if spec.task == "multiclass":
         truth = np.where(unknown, np.nan, np.nan_to_num(learnt).argmax(1)).astype(np.float32)
-    examples = examples_of(spec, embeddings, truth, groups)
-    return _Learner(examples, rows, fold_of([groups[row] for row in rows]), learnt[rows])
+    plain = [None if found is None else found.clips for found in embeddings]
+    more = [None if found is None else np.concatenate([found.clips, found.shaken]) for found in embeddings]
+    examples, shaken = (examples_of(spec, clips, truth, groups) for clips in (plain, more))
+    return _Learner(examples, shaken, rows, fold_of([groups[row] for row in rows]), learnt[rows])

@@ -47,7 +47,7 @@ TEACHERS = {
 }
 """Kinds of teachers, in the order of their columns, and their files below the folder of weights."""
 STUDENT = StudentDesign(backbone="patch-residual", steps=24000, mask=0.25, seed=0)
-PHASES = ((0, 1), (8500, 2), (19000, 3))
+PHASES = ((0, 1), (8500, 2))
 """From which step on the student hears how many copies of each piece (the first is the piece itself)."""
 ROTATION_SEED = 0
 

@@ -211,7 +211,8 @@ class _Crops:
         high = np.clip(np.floor((first + span) / self.rate + 0.5), low + 1, self.seconds[piece]).astype(np.int64)
         low, high = low + self.second0[piece], high + self.second0[piece]
         loud = self.counts[high] - self.counts[low]
-        return ((self.sums[high] - self.sums[low]) / np.maximum(loud, 1e-9)[:, None]).astype(np.float32)
+        means = (self.sums[high] - self.sums[low]) / np.maximum(loud, 1e-9)[:, None]
+        return np.asarray(means, np.float32)
 
     def _changed(self, crops: Array, rng: np.random.Generator) -> Array:
         d, count = self.design, len(crops)
@@ -222,12 +223,12 @@ class _Crops:
         offset = curve + rng.uniform(-d.gain_db, d.gain_db, (count, 1))
         crops += offset[:, None, :].astype(np.float32)
         np.maximum(crops, -90.0, out=crops)
-        for i, shift in enumerate(rng.integers(-d.shift, d.shift + 1, count)):
+        for i, shift in enumerate(rng.integers(-d.shift, d.shift + 1, count).tolist()):
             if shift > 0:
                 crops[i, :, shift:] = crops[i, :, :-shift].copy()
             elif shift < 0:
                 crops[i, :, :shift] = crops[i, :, -shift:].copy()
-        for i in np.flatnonzero(rng.random(count) < d.mask):
+        for i in np.flatnonzero(rng.random(count) < d.mask).tolist():
             band, frame = rng.integers(self.bands - 16), rng.integers(self.length - 30)
             crops[i, :, band : band + rng.integers(4, 16)] = -50.0
             crops[i, frame : frame + rng.integers(5, 30)] = -50.0

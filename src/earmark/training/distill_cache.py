@@ -270,4 +270,4 @@ def load(design: CacheDesign, folder: Path, copies: Sequence[int]) -> Heard:
             raise StorageError(
                 f"{file}: the cache is incomplete or damaged; remove it and run again: {error}"
             ) from error
-    return Heard(**{name: np.concatenate(arrays) for name, arrays in parts.items()})  # type: ignore[arg-type]
+    return Heard(**{name: np.concatenate(arrays) for name, arrays in parts.items()})

@@ -26,6 +26,7 @@ from earmark.model.card import Card, HeadCard, write_card
 from earmark.model.folder import sha256
 from earmark.recipe import ClipPlan
 from earmark.training import distill, distill_cache
+from earmark.training.backbones import Backbone
 from earmark.training.distill import StudentDesign
 from earmark.training.distill_cache import CacheDesign, Heard, Piece
 from earmark.training.examples import examples_of
@@ -158,7 +159,7 @@ def _open_part(output: Path, plan: DistillPlan) -> Path:
 
 def _student(
     heard: Heard, design: CacheDesign, plan: DistillPlan, part: Path, report: Callable[[str], None]
-) -> tuple[distill.Backbone, float]:
+) -> tuple[Backbone, float]:
     widths = [load_teacher(kind, Path(file)).features for kind, file in sorted(design.teachers.items())]
     reduction = distill.reduce_teachers(heard, widths, plan.student.components, plan.student.alpha)
     targets, rate = reduction(heard.series), plan.frontend.frames_per_second
@@ -172,12 +173,10 @@ def _student(
     return network.to(memory_format=torch.contiguous_format), explained  # type: ignore[call-overload]
 
 
-def _heads(
-    network: distill.Backbone, heard: Heard, design: CacheDesign, plan: DistillPlan
-) -> list[tuple[HeadCard, nn.Module]]:
+def _heads(network: Backbone, heard: Heard, design: CacheDesign, plan: DistillPlan) -> list[tuple[HeadCard, nn.Module]]:
     """A head a list of tags: linear, its marks the mean probabilities of the teachers that share the list."""
     embeddings = distill.embed_pieces(network, heard, plan.frontend.frames_per_second, plan.clip.seconds)
-    probabilities = 1.0 / (1.0 + np.exp(-heard.tags.astype(np.float32)))
+    probabilities = np.asarray(1.0 / (1.0 + np.exp(-heard.tags.astype(np.float32))), np.float32)
     lists: dict[tuple[str, ...], list[NDArray[np.float32]]] = {}
     first = 0
     for kind, file in sorted(design.teachers.items()):
@@ -200,7 +199,7 @@ def _heads(
     return heads
 
 
-def _write(part: Path, network: distill.Backbone, heard: Heard, design: CacheDesign, plan: DistillPlan) -> Card:
+def _write(part: Path, network: Backbone, heard: Heard, design: CacheDesign, plan: DistillPlan) -> Card:
     heads = _heads(network, heard, design, plan)
     module = TaggerModule(network, {head.name: layer for head, layer in heads})
     frames = round(plan.clip.seconds * plan.frontend.frames_per_second) + 1

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from earmark.datasets.splits import load_split
 from earmark.errors import StorageError
@@ -18,11 +17,10 @@ from earmark.model.folder import sha256
 from earmark.training.exemplars import Exemplars
 from earmark.training.graft import read_graph, widen_head, write_graph
 from earmark.training.logistic import Linear
+from earmark.training.weights import WEIGHTS, read_weights, write_weights
 from earmark.training.words import model_card_text
 
 __all__ = ["GainedHead", "write_extended"]
-
-_WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +79,8 @@ def write_extended(old: Path, card: Card, heads: Sequence[GainedHead], exemplars
 def _write_weights(old: Path, part: Path, heads: Sequence[GainedHead]) -> None:
     """The old weights; those of a wider head lie under ``before``, what is added to it beside them."""
     state: dict[str, NDArray[np.float32]] = {}
-    if (old / _WEIGHTS).is_file():
-        state = load_file(str(old / _WEIGHTS))
+    if (old / WEIGHTS).is_file():
+        state = read_weights(old)
     for head in heads:
         prefix = f"heads.{head.card.name}."
         state = {
@@ -91,7 +89,7 @@ def _write_weights(old: Path, part: Path, heads: Sequence[GainedHead]) -> None:
         }
         state[f"{prefix}added.weight"] = head.linear.weight.astype(np.float32)
         state[f"{prefix}added.bias"] = head.linear.bias.astype(np.float32)
-    save_file({name: np.ascontiguousarray(value) for name, value in state.items()}, str(part / _WEIGHTS))
+    write_weights(state, part)
 
 
 def _write_split(old: Path, part: Path, exemplars: Exemplars) -> None:

@@ -228,19 +228,19 @@ def _yamnet(file: Path, mixed_precision: bool) -> Teacher:
 
 def _earmark(file: Path, mixed_precision: bool) -> Teacher:
     """A model folder: its embedding and the scores of its first multi-label head, clip by clip."""
-    from earmark.audio.excerpts import Clip
+    from earmark.audio.excerpts import Hearing
+    from earmark.inference.clips import see_waveform
     from earmark.inference.tagger import load_model
 
     tagger = load_model(file)
     card, rate = tagger.card, tagger.frontend.sample_rate
     head = next((head for head in card.heads if head.task == "multilabel"), None)
-    length = max(1, round(card.clip.seconds * rate))
 
     def hear(waveform: Array) -> tuple[Array, Array]:
-        pieces = [waveform[first : first + length] for first in range(0, max(1, len(waveform) - length // 2), length)]
-        seen = tagger.spectrograms([Clip(0.0, card.clip.seconds, piece) for piece in pieces])
+        views = list(see_waveform(waveform, tagger.frontend, card.clip, None, Hearing()))
+        seen = np.stack([view.spectrogram for view in views])
         found = tagger.network.run(seen, ["embedding", *([head.name] if head else [])])
-        series = on_grid(found["embedding"], card.clip.seconds, len(waveform) / rate)
+        series = on_grid(found["embedding"], len(waveform) / rate / len(views), len(waveform) / rate)
         return series, found[head.name].mean(0) if head else _NO_TAGS
 
     labels = head.labels if head else ()

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from earmark.datasets.core import Dataset
-from earmark.errors import DatasetError, ModelError, RecipeError
+from earmark.errors import DatasetError, RecipeError
 from earmark.features.frontend import Frontend
 from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger, load_model
@@ -28,15 +27,14 @@ from earmark.training.folder import Draft, finish_model
 from earmark.training.graft import check_heads, read_graph, replace_heads, write_graph
 from earmark.training.options import Progress
 from earmark.training.outputs import Outputs
+from earmark.training.weights import WEIGHTS, read_weights, write_weights
 
 if TYPE_CHECKING:
-    from earmark.training.run import Job
+    from earmark.training.job import Job
 
-__all__ = ["base_model", "raw_scores", "train_transfer", "write_weights"]
+__all__ = ["base_model", "graft_weights", "raw_scores", "train_transfer"]
 
 Array = NDArray[np.float32]
-
-_WEIGHTS = "weights.safetensors"
 
 
 def train_transfer(job: Job) -> None:
@@ -58,7 +56,7 @@ def train_transfer(job: Job) -> None:
     graph = replace_heads(read_graph(base.folder), heads)
     check_heads(graph, heads, _some_clips(base, job.dataset, heard))
     write_graph(graph, job.folder)
-    write_weights(base.folder, job.folder, heads)
+    graft_weights(base.folder, job.folder, heads)
     draft = Draft(
         card=_card(job, base.card),
         dataset=job.dataset,
@@ -115,22 +113,19 @@ def raw_scores(heads: Mapping[str, nn.Module], clips: Array) -> dict[str, Array]
         return {name: head(embedding).numpy() for name, head in heads.items()}
 
 
-def write_weights(base: Path, folder: Path, heads: Mapping[str, nn.Module]) -> None:
+def graft_weights(base: Path, folder: Path, heads: Mapping[str, nn.Module]) -> None:
     """Write ``weights.safetensors``: the base model's backbone, where it has its weights, and these heads.
 
     Raises:
         ModelError: The base model's weights are damaged.
     """
     state: dict[str, Array] = {}
-    if (base / _WEIGHTS).is_file():
-        try:
-            state = load_file(str(base / _WEIGHTS))
-        except Exception as error:  # safetensors' own class derives from Exception
-            raise ModelError(f"{base / _WEIGHTS}: cannot read the weights: {error}") from error
+    if (base / WEIGHTS).is_file():
+        state = read_weights(base)
     state = {name: value for name, value in state.items() if not name.startswith("heads.")}
     for name, head in heads.items():
         state |= {f"heads.{name}.{key}": value.numpy() for key, value in head.state_dict().items()}
-    save_file({name: np.ascontiguousarray(value) for name, value in state.items()}, str(folder / _WEIGHTS))
+    write_weights(state, folder)
 
 
 def _fit(job: Job, embeddings: Sequence[Array | None]) -> dict[str, nn.Module]:

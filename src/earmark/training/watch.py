@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from earmark.evaluation.history import Epoch
@@ -26,7 +27,7 @@ class Watch:
         self._report, self._epochs, self._steps, self._chunk = report, epochs, steps, chunk
         self._before, self._epoch = before, before
         self._begun = self._since = time.monotonic()
-        self._clips = 0
+        self._clips, self._loss, self._speed = 0, math.nan, math.nan
         self._last: Epoch | None = None
 
     def epoch_begins(self, epoch: int) -> None:
@@ -36,22 +37,31 @@ class Watch:
     def step(self, step: int, clips: int, loss: float) -> None:
         """Another batch is learnt."""
         self._clips += clips
-        now = time.monotonic()
+        self._loss, now = loss, time.monotonic()
+        self._speed = self._clips / max(now - self._since, 1e-9)
         done = (self._epoch - 1 - self._before) * self._steps + step
         left = (self._epochs - self._before) * self._steps - done
-        self._tell(step, loss, self._clips / max(now - self._since, 1e-9), (now - self._begun) / done * left)
+        self._tell("epoch", step, (now - self._begun) / done * left)
 
     def epoch_ended(self, epoch: Epoch) -> None:
         """Its figures are known."""
-        self._last = epoch
+        self._last, self._loss = epoch, epoch.train_loss
+        self._tell("validation", self._steps, math.nan)
 
-    def _tell(self, step: int, loss: float, speed: float, left: float) -> None:
-        figures = {} if self._last is None else {
-            "valid_loss": self._last.valid_loss, "valid_score": self._last.valid_score
-        }  # fmt: skip
+    def _tell(self, stage: str, step: int, left: float) -> None:
+        last = self._last
         self._report(
             Progress(
-                stage="epoch", done=step, total=self._steps, epoch=self._epoch, epochs=self._epochs,
-                chunk=self._chunk, loss=loss, items_per_second=speed, seconds_left=left, **figures,
+                stage=stage,
+                done=step,
+                total=self._steps,
+                epoch=self._epoch,
+                epochs=self._epochs,
+                chunk=self._chunk,
+                loss=self._loss,
+                valid_loss=math.nan if last is None else last.valid_loss,
+                valid_score=math.nan if last is None else last.valid_score,
+                items_per_second=self._speed,
+                seconds_left=left,
             )
-        )  # fmt: skip
+        )

@@ -1,0 +1,95 @@
+"""The map: a place for every track, kept; and a page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from earmark.library import layout
+from earmark.library.cluster import cluster_tracks
+from earmark.library.layout import has_tsne, lay_out, plane
+from earmark.library.page import map_page
+from earmark.library.records import direction
+from made_library import made_library
+
+
+def shares(places: np.ndarray, groups: np.ndarray) -> float:
+    """How many of the five nearest places hold the same group."""
+    gaps = ((places[:, None] - places[None]) ** 2).sum(axis=2)
+    near = np.argsort(gaps, axis=1)[:, 1:6]
+    return float((groups[near] == groups[:, None]).mean())
+
+
+def test_pca_against_numpy() -> None:
+    points = np.random.default_rng(0).standard_normal((50, 8)).astype("f4") * np.arange(1, 9)
+    ours = plane(points.astype("f4"), tsne=False)
+    centered = points - points.mean(axis=0)
+    _, _, axes = np.linalg.svd(centered, full_matrices=False)
+    theirs = centered @ axes[:2].T
+    for column in range(2):
+        assert abs(np.corrcoef(ours[:, column], theirs[:, column])[0, 1]) > 0.999
+    assert np.abs(ours).max() <= 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 20])
+def test_few_tracks(count: int) -> None:
+    places = plane(direction(np.random.default_rng(0).standard_normal((count, 8)).astype("f4")), tsne=False)
+    assert places.shape == (count, 2) and np.isfinite(places).all()
+
+
+@pytest.mark.skipif(not has_tsne(), reason="the extra 'map' is not installed")
+def test_tsne_keeps_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.arange(400) % 8
+    points = direction((rng.standard_normal((8, 32))[groups] + 0.5 * rng.standard_normal((400, 32))).astype("f4"))
+    assert shares(plane(points, tsne=True), groups) > 0.95
+    assert plane(points[:4], tsne=True).shape == (4, 2)
+
+
+def test_the_map_is_kept_and_new_songs_come_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "has_tsne", lambda: False)
+    with made_library(tmp_path, 100) as (library, model):
+        with library.change():
+            library.db.execute("UPDATE tracks SET vanished = 1 WHERE id > 80")
+        first = lay_out(library, model)
+        assert (first.method, first.joined, len(first.audio)) == ("PCA", 0, 80)
+        with library.change():
+            library.db.execute("UPDATE tracks SET vanished = NULL")
+        second = lay_out(library, model)
+        assert second.joined == 20
+        assert np.allclose(second.places[:80], first.places, atol=1e-4)
+        groups = (second.audio - 1) % 5
+        middles = np.stack([second.places[:80][groups[:80] == number].mean(axis=0) for number in range(5)])
+        for place, group in zip(second.places[80:], groups[80:], strict=True):
+            assert np.argmin(((middles - place) ** 2).sum(axis=1)) == group
+        assert lay_out(library, model, anew=True).joined == 0
+
+
+def page_data(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return dict(json.loads(found[1]))
+
+
+def test_the_page(tmp_path: Path) -> None:
+    with made_library(tmp_path, 60) as (library, model):
+        with library.change():
+            library.db.execute("UPDATE tracks SET title = '</script><b>' WHERE id = 1")
+        cluster_tracks(library, model)
+        page = map_page(library, model, lay_out(library, model))
+    assert not re.search(r"https?://|src=|@import|@DATA@", page), "nothing from outside"
+    data = page_data(page)
+    assert ["Artist 0 - </script><b>", "/music/0000/0000001.mp3"] in data["songs"]
+    assert len(data["songs"]) == 60 and len(base64.b64decode(data["places"])) == 60 * 4
+    assert [view["name"] for view in data["views"]] == ["Genre", "Mood", "Cluster"]
+    genre = data["views"][0]
+    numbers = base64.b64decode(genre["of"])
+    for (_, path), number in zip(data["songs"], numbers, strict=True):
+        expected = ("Rock", "Jazz", "Pop", "Folk", "Metal")[(int(Path(path).stem) - 1) % 5]
+        assert genre["names"][number] == expected

@@ -1,0 +1,174 @@
+"""Playlists: what was wished for, in an order that flows, in a file that players read."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pytest
+
+from earmark.errors import EarmarkError, StorageError, UnknownName
+from earmark.library.files import write_text
+from earmark.library.flow import flow
+from earmark.library.m3u import m3u_text
+from earmark.library.playlist import PlaylistWish, make_playlist, walk_between
+from earmark.library.records import LibraryTrack, direction
+from made_library import GENRES, MOODS, made_library
+
+
+def group_of(track: LibraryTrack) -> int:
+    return (int(Path(track.path).stem) - 1) % 5
+
+
+def length(order: list[int], vectors: np.ndarray) -> float:
+    return float(sum(1 - vectors[a] @ vectors[b] for a, b in itertools.pairwise(order)))
+
+
+def test_flow_takes_small_steps() -> None:
+    rng = np.random.default_rng(0)
+    vectors = direction(rng.standard_normal((60, 3)).astype("f4"))
+    order = flow(vectors, [""] * 60, 5)
+    assert sorted(order) == list(range(60))
+    assert length(order, vectors) < 0.35 * length(list(rng.permutation(60)), vectors)
+    ends = flow(vectors, [""] * 60, 5, first=4, last=9)
+    assert (ends[0], ends[-1]) == (4, 9) and sorted(ends) == list(range(60))
+
+
+def test_flow_keeps_artists_apart() -> None:
+    rng = np.random.default_rng(0)
+    vectors = direction(rng.standard_normal((40, 3)).astype("f4"))
+    artists = [f"a{number % 8}" for number in range(40)]
+    order = flow(vectors, artists, 4)
+    for place in range(40):
+        recent = [artists[song] for song in order[max(0, place - 4) : place]]
+        assert artists[order[place]] not in recent
+    assert sorted(flow(vectors, ["one"] * 40, 4)) == list(range(40)), "what cannot be is no error"
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_flow_of_few(count: int) -> None:
+    vectors = direction(np.random.default_rng(0).standard_normal((count, 3)).astype("f4"))
+    assert sorted(flow(vectors, [""] * count, 5)) == list(range(count))
+
+
+def test_words(tmp_path: Path) -> None:
+    with made_library(tmp_path, 300) as (library, model):
+        wish = PlaylistWish(genres=("rock", "JAZZ"), moods=("Happy", "sad"), without=("sad",), minutes=30)
+        tracks = make_playlist(library, model, wish)
+        assert {group_of(track) for track in tracks} == {0}
+        seconds = sum(track.seconds for track in tracks)
+        assert 30 * 60 <= seconds < 30 * 60 + 300
+        artists = [track.artist for track in tracks]
+        for place in range(len(artists)):
+            assert artists[place] not in artists[max(0, place - 5) : place]
+        tagged = make_playlist(library, model, PlaylistWish(tags=("Metal", "dark"), minutes=10))
+        assert {group_of(track) for track in tagged} == {4}
+
+
+def test_seeds_and_clusters(tmp_path: Path) -> None:
+    with made_library(tmp_path, 300) as (library, model):
+        seed = library.tracks()[12].path
+        tracks = make_playlist(library, model, PlaylistWish(seeds=(seed,), minutes=40))
+        assert tracks[0].path == seed and [track.path for track in tracks].count(seed) == 1
+        assert {group_of(track) for track in tracks} == {2}
+        name = f"{MOODS[3]} {GENRES[3]}"
+        clustered = make_playlist(library, model, PlaylistWish(cluster=name, minutes=40))
+        assert {group_of(track) for track in clustered} == {3}
+
+
+def test_what_nothing_meets_is_told_in_one_line(tmp_path: Path) -> None:
+    with made_library(tmp_path, 50) as (library, model):
+        with pytest.raises(
+            EarmarkError, match=r"no song meets all of the wish \(genre Rock: 10, mood sad: 10\)"
+        ) as told:
+            make_playlist(library, model, PlaylistWish(genres=("Rock",), moods=("sad",)))
+        assert "\n" not in str(told.value)
+        with pytest.raises(UnknownName, match="did you mean 'Rock'"):
+            make_playlist(library, model, PlaylistWish(genres=("Rok",)))
+        with pytest.raises(UnknownName, match="unknown mood 'Rock'"):
+            make_playlist(library, model, PlaylistWish(moods=("Rock",)))
+
+
+def test_corrections_count(tmp_path: Path) -> None:
+    with made_library(tmp_path, 20) as (library, model):
+        track = library.tracks()[0]
+        assert track.audio is not None
+        library.set_label(track.audio, "genre", "Polka")
+        assert [one.path for one in make_playlist(library, model, PlaylistWish(genres=("polka",)))] == [track.path]
+        rock = make_playlist(library, model, PlaylistWish(genres=("rock",)))
+        assert track.path not in [one.path for one in rock]
+
+
+def test_a_walk_from_one_to_another(tmp_path: Path) -> None:
+    with made_library(tmp_path, 300) as (library, model):
+        start, end = library.tracks()[0].path, library.tracks()[1].path
+        tracks = walk_between(library, model, start, end, 12)
+        assert (tracks[0].path, tracks[-1].path) == (start, end)
+        assert len({track.path for track in tracks}) == 12
+        first = [place for place, track in enumerate(tracks) if group_of(track) == 0]
+        last = [place for place, track in enumerate(tracks) if group_of(track) == 1]
+        assert max(first) < min(last), "it leaves the one cloud and comes to the other"
+        assert len(walk_between(library, model, start, end, 2)) == 2
+
+
+def test_a_walk_in_a_small_library(tmp_path: Path) -> None:
+    with made_library(tmp_path, 4) as (library, model):
+        start, end = library.tracks()[0].path, library.tracks()[1].path
+        assert len(walk_between(library, model, start, end, 10)) == 4
+        assert [track.path for track in walk_between(library, model, start, start, 3)][::2] == [start, start]
+
+
+def track(path: str, **more: object) -> LibraryTrack:
+    return LibraryTrack(1, path, 1, 1, 1, "", 61.6, **more)  # type: ignore[arg-type]
+
+
+def read_m3u(file: Path) -> list[Path]:
+    """As a player does: lines, without comments, relative to the file; URIs."""
+    found = []
+    for line in file.read_text("utf-8").splitlines():
+        if line and not line.startswith("#"):
+            name = unquote(urlsplit(line).path, errors="surrogateescape") if line.startswith("file://") else line
+            found.append(file.parent / name)
+    return found
+
+
+NAMES = (
+    "plain.mp3", "with space.mp3", "#1 hit.mp3", "ümlaut ö.mp3", "new\nline.mp3", "http:odd.mp3", "100%.mp3",
+    " lead.mp3", "\u2028odd.mp3", os.fsdecode(b"caf\xe9.mp3"),
+)  # fmt: skip
+
+
+def test_names_survive(tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    files = [music / name for name in NAMES]
+    for file in files:
+        file.touch()
+    target = tmp_path / "lists" / "mine.m3u8"
+    target.parent.mkdir()
+    write_text(target, m3u_text([track(str(file)) for file in files], target.parent))
+    text = target.read_text("utf-8")
+    assert text.startswith("#EXTM3U\n#EXTINF:62,plain\n../music/plain.mp3\n")
+    assert read_m3u(target)[0].resolve() == files[0]
+    for found, file in zip(read_m3u(target), files, strict=True):
+        assert found.resolve().samefile(file), file
+
+
+def test_titles() -> None:
+    lines = m3u_text([track("/a/b.mp3", artist="A\nB", title="C")], Path("/a")).splitlines()
+    assert lines[1:] == ["#EXTINF:62,A B - C", "b.mp3"]
+    assert m3u_text([track("/a/#b.mp3")], Path("/a")).splitlines()[2] == "./#b.mp3"
+    assert m3u_text([track("/a/b.mp3")], None).splitlines()[2] == "/a/b.mp3"
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="is a folder"):
+        write_text(tmp_path, "x")
+    with pytest.raises(StorageError, match="cannot write there"):
+        write_text(tmp_path / "missing" / "x.m3u8", "x")
+    write_text(tmp_path / "x", "one")
+    write_text(tmp_path / "x", "two")
+    assert (tmp_path / "x").read_text() == "two" and [one.name for one in tmp_path.iterdir()] == ["x"]

@@ -1,0 +1,144 @@
+"""Similar tracks: near ones, each once, with a reason; and searching quickly enough."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earmark.errors import EarmarkError
+from earmark.library import vectors as vectors_module
+from earmark.library.records import LibraryModel, direction
+from earmark.library.similar import Wish, find_seed, similar_to
+from earmark.library.store import Library, open_library
+from earmark.library.vectors import Vectors, read_vectors
+from made_library import made_library
+from sounds_of_library import scanned
+
+Made = tuple[Library, LibraryModel]
+
+
+def seed_path(library: Library, number: int) -> str:
+    return library.tracks()[number].path
+
+
+def test_the_nearest_first_and_never_the_seed(tmp_path: Path) -> None:
+    with made_library(tmp_path, 100) as (library, model):
+        path = seed_path(library, 7)
+        found = similar_to(library, model, find_seed(library, model, path), Wish(12))
+        assert len(found) == 12
+        assert path not in [one.track.path for one in found]
+        distances = [one.distance for one in found]
+        assert distances == sorted(distances)
+        vectors = read_vectors(library, model)
+        exact = np.sort(1 - vectors.matrix @ vectors.matrix[7])[1:13]
+        assert np.allclose(distances, exact, atol=1e-3)
+        numbers = [int(Path(one.track.path).stem) - 1 for one in found]
+        assert {number % 5 for number in numbers} == {7 % 5}, "the cloud that the seed is in"
+        assert found[0].why.startswith("both ")
+        assert "Pop" in found[0].why and "calm" in found[0].why
+
+
+def test_at_most_so_many_of_one_artist(tmp_path: Path) -> None:
+    with made_library(tmp_path, 100, groups=1) as (library, model):
+        seed = find_seed(library, model, seed_path(library, 0))
+        found = similar_to(library, model, seed, Wish(20, per_artist=2))
+        artists = [one.track.artist for one in found]
+        assert len(found) == 20 and max(map(artists.count, artists)) == 2
+
+
+def test_the_whole_library_if_asked(tmp_path: Path) -> None:
+    with made_library(tmp_path, 30) as (library, model):
+        seed = find_seed(library, model, seed_path(library, 0))
+        assert len(similar_to(library, model, seed, Wish(500))) == 29
+
+
+def test_copies_are_one_answer(tmp_path: Path) -> None:
+    """Other files of the same audio, and other editions of the same song."""
+    with made_library(tmp_path, 40) as (library, model):
+        path = seed_path(library, 0)
+        nearest = similar_to(library, model, find_seed(library, model, path), Wish(2))
+        first, second = nearest
+        with library.change():
+            library.db.execute(
+                "INSERT INTO tracks (path, device, inode, size, modified, audio)"
+                " VALUES ('/music/copy.mp3', '', '', 1, 1, ?)",
+                (first.track.audio,),
+            )
+            library.db.execute(
+                "UPDATE tracks SET artist = ?, title = upper(?) WHERE id = ?",
+                (first.track.artist, first.track.title, second.track.id),
+            )
+        found = similar_to(library, model, find_seed(library, model, path), Wish(5))
+        assert len(found) == 5
+        assert set(found[0].copies) | {found[0].track.path} == {first.track.path, "/music/copy.mp3", second.track.path}
+
+
+def test_another_edition_of_the_seed_is_not_an_answer(tmp_path: Path) -> None:
+    with made_library(tmp_path, 40) as (library, model):
+        seed = find_seed(library, model, seed_path(library, 0))
+        other = similar_to(library, model, seed, Wish(1))[0].track
+        assert seed.track is not None
+        with library.change():
+            library.db.execute("UPDATE tracks SET artist = 'artist  0', title = 'SONG 1' WHERE id = ?", (other.id,))
+        assert (seed.track.artist, seed.track.title) == ("Artist 0", "Song 1")
+        assert other.path not in [one.track.path for one in similar_to(library, model, seed, Wish(39))]
+
+
+def test_real_sound(tmp_path: Path, tiny_model: Path) -> None:
+    """From the file: seconds that match, a seed that the library does not have, one that it has under another name."""
+    music = tmp_path / "music"
+    with open_library(tmp_path / "a.db") as library:
+        model = scanned(library, tiny_model, music, count=5)
+        path = str(music / "2.wav")
+        seed = find_seed(library, model, path)
+        found = similar_to(library, model, seed, Wish(3))
+        assert len(found) == 3 and found[0].seconds is not None and found[0].seed_seconds is not None
+        start, end = found[0].seconds
+        assert 0 <= start < end <= found[0].track.seconds + 0.1
+        shutil.copy(path, tmp_path / "elsewhere.wav")
+        again = find_seed(library, model, str(tmp_path / "elsewhere.wav"))
+        assert again.track is None and again.audio == seed.audio
+        assert [one.track.path for one in similar_to(library, model, again, Wish(3))] == [
+            one.track.path for one in found
+        ]
+        with pytest.raises(EarmarkError, match="neither a track of the library nor a file"):
+            find_seed(library, model, str(tmp_path / "nothing.mp3"))
+
+
+def test_exact_search_at_100_000() -> None:
+    rng = np.random.default_rng(0)
+    matrix = direction(rng.standard_normal((100_000, 256)).astype(np.float32))
+    vectors = Vectors(np.arange(100_000), matrix)
+    seconds = []
+    for query in matrix[:9]:
+        start = time.perf_counter()
+        rows, distances = vectors.nearest(query, 20)
+        seconds.append(time.perf_counter() - start)
+        assert len(rows) == 20 and distances[0] < 1e-5
+    assert min(seconds) < 0.1, "10 ms on a quiet machine"
+
+
+def test_ties_go_to_the_first() -> None:
+    matrix = direction(np.tile(np.eye(3, dtype=np.float32), (4, 1)))
+    rows, _ = Vectors(np.arange(12), matrix).nearest(np.asarray([1, 0, 0], np.float32), 4)
+    assert rows.tolist() == [0, 3, 6, 9]
+
+
+def test_the_index_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond so many tracks an index answers the same call."""
+    pytest.importorskip("faiss", reason="the extra 'index' is not installed")
+    monkeypatch.setattr(vectors_module, "INDEX_FROM", 1000)
+    rng = np.random.default_rng(0)
+    centers = rng.standard_normal((50, 32))
+    matrix = direction((centers[rng.integers(0, 50, 5000)] + 0.5 * rng.standard_normal((5000, 32))).astype(np.float32))
+    vectors = Vectors(np.arange(5000), matrix)
+    hits = 0
+    for query in matrix[:50]:
+        rows, _ = vectors.nearest(query, 10)
+        exact = np.argsort(-(matrix @ query), kind="stable")[:10]
+        hits += len(set(rows.tolist()) & set(exact.tolist()))
+    assert hits > 450

@@ -1,0 +1,90 @@
+"""Libraries without music: embeddings, scores and names that are made, as many as are wanted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.library.records import LibraryModel, direction
+from earmark.library.store import Library, open_library
+from earmark.model.card import HeadCard
+
+GENRES = ("Rock", "Jazz", "Pop", "Folk", "Metal")
+MOODS = ("happy", "sad", "calm", "tense", "dark", "bright")
+HEADS = (
+    HeadCard("genre", "multiclass", GENRES, threshold=0.4),
+    HeadCard("moods", "multilabel", MOODS, thresholds=dict.fromkeys(MOODS, 0.5)),
+    HeadCard("energy", "regression"),
+)
+MODEL = LibraryModel(0, "made@1", "abc", "", "/nowhere", 64, HEADS)
+_CHUNK = 20_000
+
+
+def fill(library: Library, count: int, groups: int = 5, dimensions: int = 64, seed: int = 0) -> LibraryModel:
+    """Tracks in ``groups`` clouds; the cloud says the genre and the mood, and every tenth track is another artist's."""
+    rng = np.random.default_rng(seed)
+    centers = rng.standard_normal((groups, dimensions)).astype(np.float32)
+    model = LibraryModel(0, "made@1", "abc", "", "/nowhere", dimensions, HEADS)
+    with library.change():
+        model = library.add_model(model)
+        for start in range(0, count, _CHUNK):
+            numbers = np.arange(start, min(count, start + _CHUNK))
+            _add(library, model, numbers, centers, rng)
+        library.db.execute("INSERT OR REPLACE INTO roots VALUES ('/music', ?)", (time.time(),))
+    return model
+
+
+def _add(
+    library: Library,
+    model: LibraryModel,
+    numbers: NDArray[np.int64],
+    centers: NDArray[np.float32],
+    rng: np.random.Generator,
+) -> None:
+    group = numbers % len(centers)
+    noise = rng.standard_normal((len(numbers), centers.shape[1])).astype(np.float32)
+    vectors = direction(centers[group] + 0.6 * noise).astype("<f2")
+    scores = rng.random((len(numbers), len(GENRES) + len(MOODS))) * 0.3
+    scores[np.arange(len(numbers)), group % len(GENRES)] = 0.5 + 0.4 * rng.random(len(numbers))
+    scores[np.arange(len(numbers)), len(GENRES) + group % len(MOODS)] = 0.6 + 0.3 * rng.random(len(numbers))
+    packed = np.rint(scores * 10_000).astype("<u2")
+    energy = rng.random((len(numbers), 1)).round(4).astype("<f8")
+    keys = (numbers + 1).tolist()
+    db = library.db
+    db.executemany("INSERT INTO audio VALUES (?, ?, ?)", ((key, f"{key:032x}", 180.0 + key % 120) for key in keys))
+    db.executemany(
+        "INSERT INTO tracks (id, path, device, inode, size, modified, audio, artist, title, album, year, genre)"
+        " VALUES (?, ?, '1', ?, ?, ?, ?, ?, ?, '', '2001', '')",
+        (
+            (
+                key,
+                f"/music/{key // 1000:04d}/{key:07d}.mp3",
+                str(key),
+                key,
+                key,
+                key,
+                f"Artist {key // 10}",
+                f"Song {key}",
+            )
+            for key in keys
+        ),
+    )
+    rows = zip(keys, packed, energy, vectors, strict=True)
+    results, embeddings = [], []
+    for key, row, number, vector in rows:
+        results.append((model.key, key, row.tobytes(), number.tobytes(), None, 0.0))
+        embeddings.append((model.key, key, vector.tobytes()))
+    db.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?, ?)", results)
+    db.executemany("INSERT INTO embeddings VALUES (?, ?, ?)", embeddings)
+
+
+@contextmanager
+def made_library(folder: Path, count: int = 100, groups: int = 5) -> Iterator[tuple[Library, LibraryModel]]:
+    """An open library of made tracks."""
+    with open_library(folder / "made.db") as library:
+        yield library, fill(library, count, groups)
