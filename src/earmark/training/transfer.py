@@ -56,7 +56,7 @@ def train_transfer(job: Job) -> None:
     graph = replace_heads(read_graph(base.folder), heads)
     check_heads(graph, heads, _some_clips(base, job.dataset, heard))
     write_graph(graph, job.folder)
-    write_weights(base.folder, job.folder, heads)
+    graft_weights(base.folder, job.folder, heads)
     draft = Draft(
         card=_card(job, base.card),
         dataset=job.dataset,
