@@ -53,9 +53,9 @@ NOTES = (
     "The head tags imitates the teachers: its score is agreement with them, not with people.",
     "genre learns from sets where a corpus is vague: AllMusic's Pop/Rock may be Pop, Rock or Metal; Vocal counts as "
     "Easy Listening. It is scored on the tracks whose label names one genre alone.",
-    "mood is learnt from Emotify's raters (sad below 0.35 of their valence, happy from 0.55; hard to hear) "
-    "and from two quadrants of moods900 (1 is happy, 3 is sad; much easier); its score mixes both. Neutral is "
-    "Emotify's alone. Tense and angry music has taught it nothing: see quadrant.",
+    "mood is valence alone, as Emotify's raters gave it (sad below 0.35, happy from 0.55; hard to hear), and as the "
+    "quadrants of moods900 say: 1 is happy, 3 is sad, 2 is sad or neutral, 4 is neutral or happy. Angry music counts "
+    "as sad or neutral. It is scored on Emotify and on quadrants 1 and 3, which are much easier.",
     "Not to be used to judge people by their music, to decide on payment or moderation, or as ground truth. Western "
     "popular music before 2015 is what it knows; World, Latin, Classical outside emotify400, Gospel, Soundtrack and "
     "Experimental rest on few examples.",

@@ -67,8 +67,13 @@ GENRES: Mapping[str, tuple[str, ...]] = {
 """The multi-label head, in AllMusic's vocabulary as moods900 has it."""
 
 QUADRANT: Mapping[str, tuple[str, ...]] = {"joyful": ("Q1",), "tense": ("Q2",), "gloomy": ("Q3",), "peaceful": ("Q4",)}
-MOOD_OF_QUADRANT: Mapping[str, str] = {"Q1": "happy", "Q3": "sad"}
-"""What a quadrant says of sad / neutral / happy; tense (Q2) and peaceful (Q4) music may be either of two."""
+MOOD_OF_QUADRANT: Mapping[str, tuple[str, ...]] = {
+    "Q1": ("happy",),
+    "Q2": ("sad", "neutral"),
+    "Q3": ("sad",),
+    "Q4": ("neutral", "happy"),
+}
+"""What a quadrant says of sad / neutral / happy, where mood is valence alone: tense music (Q2) is not happy."""
 EMOTIONS: tuple[str, ...] = (
     "calmness", "joyful activation", "nostalgia", "power", "sadness", "solemnity", "tenderness", "tension",
 )  # fmt: skip
@@ -127,8 +132,8 @@ _COMPANIONS = frozenset(
 
 def _mood(corpus: str, track: Track) -> list[float] | None:
     given, quadrant = track.labels.get("mood"), track.labels.get("quadrant")
-    name = given if isinstance(given, str) else MOOD_OF_QUADRANT.get(str(quadrant))
-    return [float(label == name) for label in ("sad", "neutral", "happy")] if name else None
+    names = (given,) if isinstance(given, str) else MOOD_OF_QUADRANT.get(str(quadrant), ())
+    return [float(label in names) for label in ("sad", "neutral", "happy")] if names else None
 
 
 def _one_of(head: str, table: Mapping[str, tuple[str, ...]]) -> Callable[[str, Track], list[float] | None]:

@@ -31,5 +31,5 @@ def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
 
 
 def write_weights(state: Mapping[str, NDArray[Any]], folder: Path) -> None:
-    """Write the state into a model folder, readable by whoever may read the folder."""
-    (folder / WEIGHTS).write_bytes(save({name: np.ascontiguousarray(value) for name, value in state.items()}))
+    """Write the state into a model folder, readable by whoever may read the folder; shapes stay, () too."""
+    (folder / WEIGHTS).write_bytes(save({name: np.asarray(value, order="C") for name, value in state.items()}))
