@@ -16,7 +16,10 @@ WAYS = ("mp3", "opus", "vorbis", "mp3-quiet", "trimmed", "louder", "all")
 
 
 def make_copy(source, folder, way, rng):
-    """A copy in one of the ways (opus: 16 kbit/s); ``all`` is a low-rate mp3 that is trimmed at both ends and so loud that it clips."""
+    """A copy in one of the ways (Opus at 17 kbit/s).
+
+    ``all`` is a low-rate mp3 that is trimmed at both ends and so loud that it clips.
+    """
     wave = load(source, RATE)
     if way in ("trimmed", "all"):
         wave = wave[int(rng.uniform(0.5, 6) * RATE) : len(wave) - int(rng.uniform(0, 4) * RATE)]

@@ -31,16 +31,15 @@ def kmeans(points: Array, count: int, seed: int = 0) -> Array:
         (count, dimensions); fewer where the points have fewer different values.
     """
     rng = np.random.default_rng(seed)
-    step = max(1, len(points) // max(10_000, _SAMPLE * count))
-    some = points[::step]
-    tries = 4 if len(some) * count <= 200_000 else 1
+    some = _sample(points, max(10_000, _SAMPLE * count))
+    tries = 4 if len(some) * count <= 20_000 else 1
     best, least = np.zeros((0, points.shape[1]), np.float32), np.inf
     for _ in range(tries):
         centers = _settled(some, _first(some, count, rng), _ROUNDS)
         loss = float(assign(some, centers)[1].sum(dtype=np.float64))
         if loss < least:
             best, least = centers, loss
-    return best if step == 1 else _settled(points, best, 2)
+    return best if len(some) == len(points) else _settled(points, best, 2)
 
 
 def assign(points: Array, centers: Array) -> tuple[NDArray[np.intp], Array]:
@@ -62,8 +61,8 @@ def choose_count(points: Array, seed: int = 0) -> int:
     Clear by the simplified silhouette (Hruschka et al. 2004): how much nearer points are to their own centre than to
     the next one, on average.
     """
-    some = points[:: max(1, len(points) // _JUDGED)]
-    most = int(min(64, np.sqrt(2 * len(points)), len(some) - 1))
+    some = _sample(points, _JUDGED)
+    most = int(min(64, np.sqrt(len(points)) + 1, len(some) - 1))
     if most < 2:
         return 1
     counts = sorted({*range(2, min(most, _EACH) + 1), *(round(most / 1.25**i) for i in range(7) if most > _EACH)})
@@ -72,6 +71,14 @@ def choose_count(points: Array, seed: int = 0) -> int:
     if best <= 0:
         return 1
     return int(max(count for count, value in clear.items() if value >= _NEARLY * best))
+
+
+def _sample(points: Array, count: int) -> Array:
+    """So many of the points, always the same, in their order."""
+    if len(points) <= count:
+        return points
+    rows = np.random.default_rng(0).choice(len(points), count, replace=False)
+    return points[np.sort(rows)]
 
 
 def _silhouette(points: Array, centers: Array) -> float:

@@ -19,6 +19,7 @@ Array = NDArray[np.float32]
 
 _BY_TSNE = 30_000  # tracks that t-SNE places itself; of more, it places so many, and they the others
 _NEAR = 5
+_ALONE = 10_000  # up to so many, one thread is as quick, and much quicker where the cores are busy
 _BLOCK = 2_048
 
 
@@ -128,7 +129,7 @@ def _tsne(matrix: Array, start: Array) -> Array:
         initialization=first.astype(np.float64),
         metric="cosine" if len(matrix) <= 2_000 else "euclidean",  # the same order on rows of length 1
         neighbors="exact" if len(matrix) <= 2_000 else "approx",
-        n_jobs=default_workers(),
+        n_jobs=default_workers() if len(matrix) > _ALONE else 1,
         random_state=0,
     ).fit(matrix)
     return np.asarray(learnt, np.float32)

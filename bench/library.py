@@ -1,0 +1,231 @@
+"""The library at 1,000, 100,000 and 1,000,000 tracks: and scan beside tag (``--music``).
+
+Embeddings (256 numbers), scores and names are made. Times are of the work itself in a process of its own, with reading
+what it needs from the file; memory is the process's largest. Ends with a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+DIMENSIONS = 256
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", default="1000,100000,1000000")
+    parser.add_argument("--music", type=Path, help="a folder of music, for scan beside tag")
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--files", type=int, default=10_000, help="unchanged files of the second scan; 0 leaves it out")
+    parser.add_argument("--work", type=Path, help="folder for the made libraries (default: a temporary one)")
+    parser.add_argument("--one", nargs=2, metavar=("JOB", "FILE"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(JOBS[args.one[0]](Path(args.one[1]))))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = args.work or Path(name)
+        sizes = [int(size) for size in args.sizes.split(",") if size]
+        if sizes:
+            print("\n".join(table(folder, sizes)), flush=True)
+        if args.files:
+            print("\n".join(second_scan(folder, args.files, args.model)), flush=True)
+        if args.music:
+            print("\n".join(scan_beside_tag(folder, args.music, args.model)), flush=True)
+
+
+def table(folder: Path, sizes: list[int]) -> list[str]:
+    """Rows a job, columns a size."""
+    lines = ["| | " + " | ".join(f"{size:,} tracks" for size in sizes) + " |", "|---|" + "---|" * len(sizes)]
+    cells: dict[str, list[str]] = {}
+    for size in sizes:
+        file = folder / f"{size}.db"
+        if not file.exists():
+            make(file, size)
+        cells.setdefault("file", []).append(f"{file.stat().st_size / 1e6:,.0f} MB")
+        for job in JOBS:
+            done = subprocess.run(
+                [sys.executable, __file__, "--one", job, str(file)], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                cells.setdefault(job, []).append(f"failed: {done.stderr.strip().splitlines()[-1][:60]}")
+                continue
+            for what, value in json.loads(done.stdout.strip().splitlines()[-1]).items():
+                cells.setdefault(what, []).append(value)
+    return lines + [f"| {what} | {' | '.join(values)} |" for what, values in cells.items()]
+
+
+def make(file: Path, size: int) -> None:
+    """A library of made tracks in fifty clouds."""
+    from earmark.library.store import open_library
+    from made_library import fill
+
+    with open_library(file) as library:
+        fill(library, size, groups=50, dimensions=DIMENSIONS)
+        library.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _memory() -> str:
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return f"{kilobytes / (1024 * 1024 if sys.platform == 'darwin' else 1024):,.0f} MB"
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def similar(file: Path) -> dict[str, str]:
+    """Search in memory, and the whole answer of a process that has just started."""
+    from earmark.library.similar import Wish, find_seed, similar_to
+    from earmark.library.store import open_library
+    from earmark.library.vectors import read_vectors
+
+    with open_library(file, write=False) as library:
+        model = library.model()
+        start = time.perf_counter()
+        vectors = read_vectors(library, model)
+        reading = time.perf_counter() - start
+        queries = vectors.matrix[:: max(1, len(vectors) // 20)][:20]
+        exact = median(_timed(lambda query=query: vectors.nearest(query, 60)) for query in queries)
+        seed = find_seed(library, model, "/music/0000/0000007.mp3")
+        whole = _timed(lambda: similar_to(library, model, seed, Wish(10, 2), vectors))
+    return {
+        "reading all embeddings": _shown(reading),
+        "nearest 60 (exact, or the index)": _shown(exact),
+        "similar, with reasons": _shown(whole),
+        "memory of similar": _memory(),
+    }
+
+
+def cluster(file: Path) -> dict[str, str]:
+    """Clusters by the data, and joining."""
+    from earmark.library.cluster import cluster_tracks
+    from earmark.library.store import open_library
+
+    with open_library(file) as library:
+        model = library.model()
+        found = 0
+
+        def work() -> None:
+            nonlocal found
+            found = len(cluster_tracks(library, model, anew=True).clusters)
+
+        seconds = _timed(work)
+        return {"cluster": f"{_shown(seconds)} ({found} found)", "memory of cluster": _memory()}
+
+
+def playlist(file: Path) -> dict[str, str]:
+    """An hour by words, and a walk of twenty."""
+    from earmark.library.playlist import PlaylistWish, make_playlist, walk_between
+    from earmark.library.store import open_library
+
+    with open_library(file, write=False) as library:
+        model = library.model()
+        words = _timed(lambda: make_playlist(library, model, PlaylistWish(genres=("Rock",), without=("sad",))))
+        ends = ("/music/0000/0000007.mp3", "/music/0000/0000009.mp3")
+        walk = _timed(lambda: walk_between(library, model, *ends, 20))
+    return {"playlist": _shown(words), "path": _shown(walk), "memory of playlist": _memory()}
+
+
+def map_(file: Path) -> dict[str, str]:
+    """The layout by PCA, and the page."""
+    from earmark.library import layout
+    from earmark.library.page import map_page
+    from earmark.library.store import open_library
+
+    layout.has_tsne = lambda: False
+    with open_library(file) as library:
+        model = library.model()
+        start = time.perf_counter()
+        placed = layout.lay_out(library, model, anew=True)
+        placing = time.perf_counter() - start
+        start = time.perf_counter()
+        page = map_page(library, model, placed)
+        drawing = time.perf_counter() - start
+    file.with_suffix(".html").write_text(page, "utf-8", newline="\n")
+    return {
+        "map: places (PCA)": _shown(placing),
+        "map: page": f"{_shown(drawing)}, {len(page) / 1e6:,.1f} MB",
+        "memory of map": _memory(),
+    }
+
+
+JOBS: dict[str, Callable[[Path], dict[str, str]]] = {
+    "similar": similar,
+    "cluster": cluster,
+    "playlist": playlist,
+    "map": map_,
+}
+
+
+def second_scan(folder: Path, files: int, model: str) -> list[str]:
+    """Files that were all heard before: as many as asked, made of one short sound under many names."""
+    import numpy as np
+    import soundfile
+
+    music = folder / "many"
+    (music / "000").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    first = music / "000" / "0.wav"
+    soundfile.write(first, 0.1 * rng.standard_normal(2205), 22050)
+    for number in range(1, files):
+        target = music / f"{number // 500:03d}" / f"{number}.wav"
+        target.parent.mkdir(exist_ok=True)
+        os.link(first, target)
+    library = folder / "many.db"
+    _earmark("scan", music / "000", "--library", library, "-m", model, "-j", "1")
+    first_time = _earmark("scan", music, "--library", library, "-m", model)
+    again = _earmark("scan", music, "--library", library, "-m", model)
+    shutil.rmtree(music)
+    return [
+        "",
+        f"Second scan of {files:,} unchanged files: {again:.1f} s (as new names of a known file: {first_time:.1f} s).",
+    ]
+
+
+def scan_beside_tag(folder: Path, music: Path, model: str) -> list[str]:
+    """Songs a second of both, in turns."""
+    songs = sum(1 for file in music.rglob("*") if file.is_file())
+    tag, scan = [], []
+    for number in range(3):
+        tag.append(_earmark("tag", music, "-m", model, "-o", folder / f"{number}.jsonl"))
+        scan.append(_earmark("scan", music, "-m", model, "--library", folder / f"scan{number}.db"))
+    ratio = median(t / s for t, s in zip(tag, scan, strict=True))
+    return [
+        "",
+        f"{songs} files: tag {median(tag):.1f} s, scan {median(scan):.1f} s; scan runs at {ratio:.0%} of tag's speed.",
+    ]
+
+
+def _earmark(*arguments: object) -> float:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-m", "earmark", *map(str, arguments)]
+    start = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 3):
+        raise SystemExit(done.stderr)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
