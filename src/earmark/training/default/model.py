@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
     parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="cache and checkpoints")
-    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent.parent / "models" / "default")
+    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[2] / "models" / "default")
     parser.add_argument("-j", "--jobs", type=int, default=2, help="processes, and threads of the training")
     given = parser.parse_args(arguments)
     try:
