@@ -215,12 +215,9 @@ def test_verbs_that_pages_name_exist() -> None:
     from earmark.cli import settings, verbs
 
     known = verbs.names()
-    coming = _coming()
     for page in PAGES:
         for command in re.findall(r"\bearmark ([a-z][a-z-]*)([^`\n|#]*)", _commands(page)):
             verb, rest = command
-            if verb in coming:
-                continue
             assert verb in known, f"{page.relative_to(ROOT)}: earmark {verb}"
             options = settings.options(verbs.verb_parser(verb, verbs.load(verb)))
             for option in re.findall(r"(?<=\s)--([a-z-]+)", rest):
@@ -232,12 +229,6 @@ def _commands(page: Path) -> str:
     consoles = "\n".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL))
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     return consoles + "\n" + "\n".join(code for code in re.findall(r"`([^`]+)`", prose) if code.startswith("earmark "))
-
-
-def _coming() -> set[str]:
-    """Verbs of the design that other parts of the work bring; each leaves this list when it has come."""
-    present = {file.stem.replace("_", "-") for file in (ROOT / "src" / "earmark" / "cli").glob("*.py")}
-    return {"train", "evaluate", "extend", "compare", "audit", "distill", "scan", "library", "similar"} - present
 
 
 def test_the_demo_renders_twelve_different_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,14 @@ label is likelier than it usually is for tracks that carry it, and the given one
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
 
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import folds
-from earmark.errors import DatasetError
+from earmark.errors import DatasetError, MissingExtra
 
 __all__ = ["Doubt", "doubt_labels"]
 
@@ -142,7 +142,9 @@ def _regress(inputs: Float, targets: Float, others: Float) -> Float:
         slope[:-1] += ridge
         return value, slope.ravel()
 
-    found = minimize(loss, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    found = _optimizers().minimize(
+        loss, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 200}
+    )
     return np.asarray(np.hstack([others, np.ones((len(others), 1))]) @ found.x.reshape(shape))
 
 
@@ -153,7 +155,16 @@ def _temperature(logits: Float, given: NDArray[np.intp]) -> float:
         probability = _softmax(logits * np.exp(power))
         return -float(np.log(np.maximum(probability[np.arange(len(given)), given], 1e-12)).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-4, 1), method="bounded").x))
+    return float(np.exp(_optimizers().minimize_scalar(loss, bounds=(-4, 1), method="bounded").x))
+
+
+def _optimizers() -> Any:
+    """SciPy, which a plain install has not."""
+    try:
+        import scipy.optimize
+    except ImportError as error:
+        raise MissingExtra("train", "finding labels in doubt") from error
+    return scipy.optimize
 
 
 def _softmax(logits: Float) -> Float:

@@ -94,7 +94,7 @@ def _options(args: argparse.Namespace) -> TrainOptions:
 
 
 def _print(args: argparse.Namespace, card: Card) -> None:
-    from earmark.training.words import score_line
+    from earmark.training.folder.words import score_line
 
     if console.wants_json(args):
         console.print_json({"model": card.id, "folder": args.output, "heads": dict(card.scores)})
@@ -132,14 +132,12 @@ class _Line:
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._on_screen = False
-        self._epoch: Progress | None = None
 
     def show(self, progress: Progress) -> None:
         """Draw what was told."""
-        last = self._epoch
-        if last is not None and (progress.stage, progress.epoch, progress.chunk) != ("epoch", last.epoch, last.chunk):
-            self._stay(last, progress)
-        self._epoch = progress if progress.stage == "epoch" else None
+        if progress.stage == "validation":
+            self._stay(progress)
+            return
         if self._terminal:
             sys.stderr.write("\r" + console.fit(_words(progress), console.columns(sys.stderr) - 1))
             sys.stderr.flush()
@@ -152,14 +150,14 @@ class _Line:
             sys.stderr.flush()
             self._on_screen = False
 
-    def _stay(self, last: Progress, now: Progress) -> None:
-        """One line of an epoch that is over; its validation figures come with the next report."""
+    def _stay(self, progress: Progress) -> None:
+        """One line of an epoch that is over."""
         self.clear()
-        known = now.valid_loss == now.valid_loss and now.stage == "epoch" and now.chunk == last.chunk
-        said = f", validation loss {now.valid_loss:.3f}, score {now.valid_score:.3f}" if known else ""
-        chunk = f"chunk {last.chunk}, " if last.chunk else ""
-        speed = f"{last.items_per_second:.0f} clips/s"
-        _say(f"{chunk}epoch {last.epoch} of {last.epochs}: loss {last.loss:.3f}{said}; {speed}")
+        measured = progress.valid_loss == progress.valid_loss
+        said = f", validation loss {progress.valid_loss:.3f}, score {progress.valid_score:.3f}" if measured else ""
+        chunk = f"chunk {progress.chunk}, " if progress.chunk else ""
+        speed = f"{progress.items_per_second:.0f} clips/s"
+        _say(f"{chunk}epoch {progress.epoch} of {progress.epochs}: loss {progress.loss:.3f}{said}; {speed}")
 
 
 def _words(progress: Progress) -> str:

@@ -6,16 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from earmark.errors import ModelError
 from earmark.training.backbones import Backbone
+from earmark.training.weights import WEIGHTS, read_weights, write_weights
 
 __all__ = ["TaggerModule", "load_matching", "load_weights", "save_weights"]
-
-WEIGHTS = "weights.safetensors"
 
 
 class TaggerModule(nn.Module):
@@ -39,8 +36,7 @@ class TaggerModule(nn.Module):
 
 def save_weights(module: nn.Module, folder: Path) -> None:
     """Write the module's state into the model folder."""
-    state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    save_file(state, str(folder / WEIGHTS))
+    write_weights({name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}, folder)
 
 
 def load_weights(module: nn.Module, folder: Path) -> None:
@@ -49,8 +45,7 @@ def load_weights(module: nn.Module, folder: Path) -> None:
     Raises:
         ModelError: The file is missing or damaged, or belongs to another network; the first mismatch is named.
     """
-    file = folder / WEIGHTS
-    state, wanted = _read(file), module.state_dict()
+    file, state, wanted = folder / WEIGHTS, _read(folder), module.state_dict()
     _check(file, state, wanted)
     for name in state:
         if name not in wanted:
@@ -64,8 +59,7 @@ def load_matching(module: TaggerModule, folder: Path, heads: Iterable[str]) -> N
     Raises:
         ModelError: The file is missing or damaged, or its backbone is another network.
     """
-    file = folder / WEIGHTS
-    state, wanted = _read(file), module.state_dict()
+    file, state, wanted = folder / WEIGHTS, _read(folder), module.state_dict()
     backbone = {name: value for name, value in wanted.items() if name.startswith("backbone.")}
     _check(file, state, backbone)
     taken = {name: state[name] for name in backbone}
@@ -76,11 +70,8 @@ def load_matching(module: TaggerModule, folder: Path, heads: Iterable[str]) -> N
     module.load_state_dict(taken, strict=False)
 
 
-def _read(file: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(str(file))
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{file}: cannot read the weights: {error}") from error
+def _read(folder: Path) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(value) for name, value in read_weights(folder).items()}
 
 
 def _check(file: Path, state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:

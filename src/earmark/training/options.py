@@ -42,7 +42,8 @@ class Progress:
     """Where a run stands; NaN where a figure is not known yet.
 
     Attributes:
-        stage: What is being done: ``features``, ``epoch``, ``calibration``...; ``epoch`` figures follow.
+        stage: What is being done: ``files``, ``features``, ``heads``, ``epoch``, ``validation`` (once, when an epoch is
+            over), ``export``, ``scores``.
         done: Steps of the stage that are done.
         total: Steps of the stage.
         epoch: From 1; 0 outside epochs.

@@ -158,7 +158,8 @@ class EfficientAt(Backbone):
 
     def series(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, 128) to (batch, frames / 32, features): the last feature map, its mean over bands."""
-        return self.body(spectrograms.transpose(1, 2)[:, None]).mean(2).transpose(1, 2)
+        maps: torch.Tensor = self.body(spectrograms.transpose(1, 2)[:, None])
+        return maps.mean(2).transpose(1, 2)
 
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, 128) to (batch, features)."""

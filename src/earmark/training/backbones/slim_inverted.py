@@ -23,7 +23,8 @@ class _Excitation(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Each channel times a number from 0 to 1; the shape stays."""
-        return maps * self.gate(maps.mean((2, 3)))[:, :, None, None]
+        gate: torch.Tensor = self.gate(maps.mean((2, 3)))
+        return maps * gate[:, :, None, None]
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:

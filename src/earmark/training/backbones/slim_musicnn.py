@@ -24,7 +24,8 @@ class _Steps(nn.Module):
     def forward(self, steps: torch.Tensor) -> torch.Tensor:
         """(batch, channels, steps) to (batch, channels, steps / stride)."""
         changed: torch.Tensor = self.body(steps)
-        return changed + self.shortcut(steps)
+        beside: torch.Tensor = self.shortcut(steps)
+        return changed + beside
 
 
 class SlimMusicnn(Backbone):

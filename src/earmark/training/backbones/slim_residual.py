@@ -56,7 +56,7 @@ class TimePooling(nn.Module):
         """Weighted or plain statistics over the last axis."""
         if self.kind == "attention":
             weights = torch.softmax(self.scores(steps).float(), 2)[:, :, None]
-            grouped = steps.float().unflatten(1, (self.heads, -1))
+            grouped = steps.float().reshape(len(steps), self.heads, -1, steps.shape[2])
             return (weights * grouped).sum(3).flatten(1)
         steps = steps.float()
         mean = steps.mean(2)

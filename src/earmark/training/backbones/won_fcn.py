@@ -38,7 +38,8 @@ class WonFcn(Backbone):
         maps = self.spec_bn(spectrograms.transpose(1, 2)[:, None])
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4, self.layer5):
             maps = layer(maps)
-        return maps[:, :, 0].transpose(1, 2)
+        steps: torch.Tensor = maps[:, :, 0].transpose(1, 2)
+        return steps
 
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, 96) dB to (batch, 64)."""

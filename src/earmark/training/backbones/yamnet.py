@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import nn
@@ -54,6 +54,7 @@ class Yamnet(Backbone):
     """
 
     features = 1024
+    any_length: ClassVar[bool] = False  # where "same" pads depends on whether a length is odd
     folded: torch.Tensor
 
     def __init__(self) -> None:
@@ -83,7 +84,7 @@ class Yamnet(Backbone):
 
 @register
 def yamnet(frames: int, bands: int) -> Yamnet:
-    """YAMNet's network; any size from 16 frames and bands on, published for 96 x 64."""
+    """YAMNet's network, for clips of exactly ``frames`` frames; from 16 frames and bands on, published for 96 x 64."""
     if frames < 16 or bands < 16:
         raise ValueError(f"needs at least 16 frames and bands, not {frames} and {bands}")
     return Yamnet()

@@ -12,9 +12,9 @@ from earmark.training.backbones import Backbone, register
 __all__ = ["ZhangNnet1", "both_poolings", "conv_unit", "zhang_nnet1"]
 
 
-def conv_unit(inputs: int, outputs: int, padding: str = "valid") -> nn.Sequential:
+def conv_unit(inputs: int, outputs: int) -> nn.Sequential:
     """Convolution over four frames, batch norm, ReLU: (batch, inputs, frames) to (batch, outputs, frames - 3)."""
-    return nn.Sequential(nn.Conv1d(inputs, outputs, 4, padding=padding), nn.BatchNorm1d(outputs), nn.ReLU())
+    return nn.Sequential(nn.Conv1d(inputs, outputs, 4), nn.BatchNorm1d(outputs), nn.ReLU())
 
 
 def both_poolings(steps: torch.Tensor) -> torch.Tensor:

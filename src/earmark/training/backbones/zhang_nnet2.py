@@ -26,8 +26,9 @@ class ZhangNnet2(Backbone):
         self.norm = nn.BatchNorm1d(bands)
         self.first = conv_unit(bands, filters)
         self.block = nn.Sequential(
-            conv_unit(filters, filters, "same"),
-            nn.Conv1d(filters, filters, 4, padding="same"),
+            nn.ConstantPad1d((3, 3), 0.0),
+            conv_unit(filters, filters),
+            nn.Conv1d(filters, filters, 4),
             nn.BatchNorm1d(filters),
         )
 

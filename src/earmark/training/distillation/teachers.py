@@ -1,0 +1,290 @@
+"""Published taggers that a small network learns from: any audio in, a time series on a grid of 1 s out.
+
+Every teacher gives its numbers for each second, so that the target of any crop is the mean over its seconds and no
+second pass is needed for random crops. Teachers hear pieces of at most about half a minute.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from earmark.errors import MissingExtra, ModelError, UnknownName
+from earmark.training.backbones import Backbone, build
+from earmark.training.backbones import efficientat as mn
+from earmark.training.backbones import won_parts as won
+from earmark.training.backbones.won_crnn import WonCrnn
+from earmark.training.backbones.won_fcn import WonFcn
+from earmark.training.backbones.won_musicnn import WonMusicnn
+
+__all__ = ["KINDS", "Teacher", "load_published", "load_teacher", "on_grid"]
+
+Array = NDArray[np.float32]
+YAMNET_SAMPLES, YAMNET_FEATURES = 15600, 1024
+_NO_TAGS = np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A network to learn from.
+
+    Attributes:
+        kind: Its key in :data:`KINDS`.
+        file: Where its weights came from.
+        sample_rate: Hz of the waveforms that :attr:`hear` takes.
+        features: Numbers a second.
+        tags: Length of its own vocabulary where that is music's (the Million Song Dataset's 50 tags), else 0.
+        hear: Waveform (samples,) to series (seconds, features) and logits of the tags (tags,), both float32.
+        labels: Names of the tags, from a list beside the file (``msd-tags.txt`` beside ``msd-fcn.pth``) or inside it;
+            empty where there is none of that length.
+    """
+
+    kind: str
+    file: Path
+    sample_rate: int
+    features: int
+    tags: int
+    hear: Callable[[Array], tuple[Array, Array]]
+    labels: tuple[str, ...] = ()
+
+
+def on_grid(series: NDArray[Any], seconds_a_step: float, seconds: float) -> Array:
+    """Steps of a series averaged over whole seconds.
+
+    Args:
+        series: (steps, features), step i covers ``[i, i + 1) * seconds_a_step``.
+        seconds_a_step: Length of a step.
+        seconds: Length of the sound; the grid has as many rows as whole seconds, rounded, and at least one.
+
+    Returns:
+        (rows, features) float32; a row is the mean of the steps that overlap it, weighed by the overlap.
+    """
+    rows = max(1, int(seconds + 0.5))
+    start = np.arange(rows)[:, None]
+    step = np.arange(len(series))[None, :] * seconds_a_step
+    overlap = np.minimum(start + 1, step + seconds_a_step) - np.maximum(start, step)
+    overlap = np.maximum(overlap, 0.0)
+    overlap[overlap.sum(1) == 0, -1] = 1.0
+    return np.asarray((overlap / overlap.sum(1, keepdims=True)) @ series, np.float32)
+
+
+def _filled(waveform: Array, step: int) -> Array:
+    """The waveform followed by its own beginning up to a whole number of steps."""
+    samples = max(1, -(-len(waveform) // step)) * step
+    return np.resize(waveform, samples) if len(waveform) else np.zeros(samples, np.float32)
+
+
+def load_published(network: Backbone, file: Path) -> None:
+    """Load a published PyTorch state dict strictly.
+
+    Raises:
+        ModelError: The file is missing, damaged, or the weights of another network.
+    """
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"{file}: no such teacher file") from None
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
+        reason = " ".join(str(error).split())[:120]
+        raise ModelError(f"{file}: not a PyTorch state dict, or damaged: {reason}") from error
+    if not isinstance(state, Mapping):
+        raise ModelError(f"{file}: holds a {type(state).__name__}, not a state dict")
+    renamed = dict(state)
+    for theirs, ours in network.published_prefixes.items():
+        renamed = {ours + k[len(theirs) :] if k.startswith(theirs) else k: v for k, v in renamed.items()}
+    wanted = set(network.state_dict())
+    if set(renamed) != wanted:
+        odd = sorted(set(renamed) ^ wanted)[0]
+        raise ModelError(f"{file}: weights of another kind of network (differs at {odd!r})")
+    try:
+        network.load_state_dict(renamed)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise ModelError(f"{file}: weights of another size: {reason}") from error
+    with torch.no_grad():
+        for weights in network.parameters():  # denormal weights cost 15 times the arithmetic and change nothing
+            weights[weights.abs() < 1e-30] = 0.0
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.eval()
+
+
+def _tensor(waveform: Array) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(waveform, np.float32))[None]
+
+
+def _won_fcn(file: Path, mixed_precision: bool) -> Teacher:
+    network = build("won-fcn", 1813, won.BANDS)
+    assert isinstance(network, WonFcn)
+    load_published(network, file)
+    step = 320 * won.HOP
+
+    @torch.inference_mode()
+    def hear(waveform: Array) -> tuple[Array, Array]:
+        spectrograms = network.spec(_tensor(_filled(waveform, step)))
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
+            found = network.series(spectrograms)[0]
+        tags = network.dense(found.float().amax(0))
+        series = on_grid(found.float().numpy(), step / won.SAMPLE_RATE, len(waveform) / won.SAMPLE_RATE)
+        return series, tags.numpy()
+
+    return Teacher("won-fcn", file, won.SAMPLE_RATE, 64, network.dense.out_features, hear)
+
+
+def _won_crnn(file: Path, mixed_precision: bool) -> Teacher:
+    network = build("won-crnn", 1813, won.BANDS)
+    assert isinstance(network, WonCrnn)
+    load_published(network, file)
+    step = 96 * won.HOP
+
+    @torch.inference_mode()
+    def hear(waveform: Array) -> tuple[Array, Array]:
+        spectrograms = network.spec(_tensor(_filled(waveform, step)))
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
+            found = network.series(spectrograms)[0]
+        tags = network.dense(found.float()[-1, 128:])
+        series = on_grid(found.float().numpy(), step / won.SAMPLE_RATE, len(waveform) / won.SAMPLE_RATE)
+        return series, tags.numpy()
+
+    return Teacher("won-crnn", file, won.SAMPLE_RATE, 160, network.dense.out_features, hear)
+
+
+def _won_musicnn(file: Path, mixed_precision: bool) -> Teacher:
+    network = build("won-musicnn", 188, won.BANDS)
+    assert isinstance(network, WonMusicnn)
+    load_published(network, file)
+    step = 3 * won.SAMPLE_RATE
+
+    @torch.inference_mode()
+    def hear(waveform: Array) -> tuple[Array, Array]:
+        spectrograms = network.spec(torch.from_numpy(_filled(waveform, step).reshape(-1, step)))
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
+            found = network(spectrograms)
+        series = on_grid(found.float().numpy(), 3.0, len(waveform) / won.SAMPLE_RATE)
+        return series, network.dense2(found.float()).mean(0).numpy()
+
+    return Teacher("won-musicnn", file, won.SAMPLE_RATE, network.features, network.dense2.out_features, hear)
+
+
+def _efficientat_mn04(file: Path, mixed_precision: bool) -> Teacher:
+    network = build("efficientat-mn04", 1000, mn.BANDS)
+    assert isinstance(network, mn.EfficientAt)
+    load_published(network, file)
+    spectrogram = mn.EfficientAtMel()
+    window, least = 10 * mn.SAMPLE_RATE, mn.SAMPLE_RATE
+
+    @torch.inference_mode()
+    def hear(waveform: Array) -> tuple[Array, Array]:
+        sound = waveform if len(waveform) >= least else np.resize(waveform, least)
+        starts = [s for s in range(0, len(sound), window) if s == 0 or len(sound) - s >= least]
+        rows = []
+        for start in starts:
+            end = len(sound) if start == starts[-1] else start + window
+            with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
+                maps = network.series(spectrogram(_tensor(sound[start:end])))[0].float().numpy()
+            rows.append(on_grid(maps, (end - start) / mn.SAMPLE_RATE / len(maps), (end - start) / mn.SAMPLE_RATE))
+        series = np.concatenate(rows)
+        wanted = max(1, int(len(waveform) / mn.SAMPLE_RATE + 0.5))
+        return series[np.minimum(np.arange(wanted), len(series) - 1)], _NO_TAGS
+
+    return Teacher("efficientat-mn04", file, mn.SAMPLE_RATE, network.features, 0, hear)
+
+
+def _yamnet(file: Path, mixed_precision: bool) -> Teacher:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        raise MissingExtra("train", "the teacher yamnet") from None
+    if not file.is_file():
+        raise ModelError(f"{file}: no such teacher file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the pooled layer is inside the graph: all tensors must be kept
+            interpreter = Interpreter(str(file), num_threads=1, experimental_preserve_all_tensors=True)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"{file}: not a TensorFlow Lite model, or damaged: {str(error)[:120]}") from error
+    source = interpreter.get_input_details()[0]
+    pooled = [t["index"] for t in interpreter.get_tensor_details() if tuple(t["shape"]) == (1, YAMNET_FEATURES)]
+    if tuple(source["shape"]) != (YAMNET_SAMPLES,) or not pooled or source["dtype"] != np.float32:
+        raise ModelError(f"{file}: not YAMNet: it should take {YAMNET_SAMPLES} samples and pool {YAMNET_FEATURES} maps")
+
+    def hear(waveform: Array) -> tuple[Array, Array]:
+        steps = []
+        for patch in _filled(waveform, YAMNET_SAMPLES).reshape(-1, YAMNET_SAMPLES):
+            interpreter.set_tensor(source["index"], patch)
+            interpreter.invoke()
+            steps.append(interpreter.get_tensor(pooled[0])[0].copy())
+        return on_grid(np.stack(steps), YAMNET_SAMPLES / 16000, len(waveform) / 16000), _NO_TAGS
+
+    return Teacher("yamnet", file, 16000, YAMNET_FEATURES, 0, hear)
+
+
+def _earmark(file: Path, mixed_precision: bool) -> Teacher:
+    """A model folder: its embedding and the scores of its first multi-label head, clip by clip."""
+    from earmark.audio.excerpts import Hearing
+    from earmark.inference.clips import see_waveform
+    from earmark.inference.tagger import load_model
+
+    tagger = load_model(file)
+    card, rate = tagger.card, tagger.frontend.sample_rate
+    head = next((head for head in card.heads if head.task == "multilabel"), None)
+
+    def hear(waveform: Array) -> tuple[Array, Array]:
+        views = list(see_waveform(waveform, tagger.frontend, card.clip, None, Hearing()))
+        seen = np.stack([view.spectrogram for view in views])
+        found = tagger.network.run(seen, ["embedding", *([head.name] if head else [])])
+        series = on_grid(found["embedding"], len(waveform) / rate / len(views), len(waveform) / rate)
+        return series, found[head.name].mean(0) if head else _NO_TAGS
+
+    labels = head.labels if head else ()
+    return Teacher("earmark", file, rate, card.embedding, len(labels), hear, labels)
+
+
+def _labels_beside(file: Path, count: int) -> tuple[str, ...]:
+    """The first list of that many lines beside a file: ``NAME.txt``, or of the part of its name before a hyphen."""
+    for name in (f"{file.stem}.txt", f"{file.stem.split('-')[0]}-tags.txt"):
+        beside = file.with_name(name)
+        if beside.is_file():
+            lines = [line.strip() for line in beside.read_text("utf-8", "replace").splitlines() if line.strip()]
+            if len(lines) == count:
+                return tuple(lines)
+    return ()
+
+
+KINDS: Mapping[str, Callable[[Path, bool], Teacher]] = {
+    "won-fcn": _won_fcn,
+    "won-crnn": _won_crnn,
+    "won-musicnn": _won_musicnn,
+    "efficientat-mn04": _efficientat_mn04,
+    "yamnet": _yamnet,
+    "earmark": _earmark,
+}
+"""Kinds of teachers and what loads one from its file."""
+
+
+def load_teacher(kind: str, file: Path, *, mixed_precision: bool = False) -> Teacher:
+    """The teacher of that kind with the weights of a file.
+
+    Args:
+        kind: A key of :data:`KINDS`.
+        file: Its weights, as published.
+        mixed_precision: Convolutions in bf16: about twice as fast where the processor has it, outputs within 1 %.
+
+    Raises:
+        UnknownName: There is no such kind.
+        ModelError: The file is missing, damaged or of another kind.
+        MissingExtra: What runs it is not installed.
+    """
+    if kind not in KINDS:
+        raise UnknownName("kind of teacher", kind, KINDS)
+    teacher = KINDS[kind](file, mixed_precision)
+    if teacher.tags and not teacher.labels:
+        teacher = replace(teacher, labels=_labels_beside(file, teacher.tags))
+    return teacher

@@ -1,0 +1,129 @@
+"""One split for all, failures as rows, sweeps that never touch the test part, and a call that goes on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lessons
+from earmark.datasets import load_dataset
+from earmark.datasets.splits import load_split
+from earmark.errors import RecipeError, UnknownName
+from earmark.training.compare import ComparePlan, compare, variants
+from earmark.training.flops import count_flops
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lessons.make_songs(tmp_path_factory.mktemp("data") / "songs")
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> str:
+    return str(lessons.recipe_file(tmp_path / "tiny.toml"))
+
+
+def test_two_recipes_are_judged_by_the_same_songs_and_one_that_fails_is_a_row(songs: Path, toml: str, tmp_path: Path):
+    other = Path(toml).with_name("other.toml")
+    other.write_text(Path(toml).read_text().replace('name = "time-axis"', 'name = "choi-fcn"'))
+    plan = ComparePlan(recipes=(toml, str(other)), settings=("training.epochs=3",))
+    told = []
+    found = compare(load_dataset(songs), plan, tmp_path / "out", told=lambda v, i, n: told.append((v.recipe, i, n)))
+    good, bad = found.rows
+    assert told == [(toml, 1, 2), (str(other), 2, 2)]
+    assert bad.error and "choi-fcn" in bad.error and not bad.heads
+    genre = good.heads["genre"]
+    assert genre["accuracy"] is not None and genre["train_accuracy"] is not None and genre["valid_accuracy_ci95"]
+    assert good.parameters and good.gflop and good.songs_per_second and good.train_seconds and len(good.history) == 3
+    assert found.part == "test" and found.advice.startswith("Only ")
+    begun = time.monotonic()
+    again = compare(load_dataset(songs), plan, tmp_path / "out")
+    assert again.rows[0].train_seconds == good.train_seconds and again.rows[0].heads == good.heads
+    assert time.monotonic() - begun < 60
+
+
+def test_a_sweep_is_chosen_by_validation_and_only_the_winner_meets_the_test_part(
+    songs: Path, toml: str, tmp_path: Path
+):
+    plan = ComparePlan(
+        recipes=(toml,), settings=("training.epochs=2",), sweep={"training.learning_rate": ("1e-2", "1e-9")}
+    )
+    found = compare(load_dataset(songs), plan, tmp_path / "out")
+    assert [row.settings["training.learning_rate"] for row in found.rows] == ["1e-2", "1e-9"]
+    assert [row.chosen for row in found.rows] == [True, False]
+    assert "accuracy" in found.rows[0].heads["genre"] and "accuracy" not in found.rows[1].heads["genre"]
+    for row in found.rows:
+        assert set(load_split(tmp_path / "out/models" / row.name / "split.tsv").values()) == {"train", "valid"}
+    assert any("tried: training.learning_rate (1e-2, 1e-9)" in notice for notice in found.notices)
+
+
+def test_what_is_asked_for_is_checked_before_anything_is_read(toml: str):
+    with pytest.raises(UnknownName, match="did you mean 'bbnn'"):
+        variants(ComparePlan(recipes=("bbn",)))
+    with pytest.raises(RecipeError, match=r"did you mean training\.epochs"):
+        variants(ComparePlan(recipes=("bbnn",), sweep={"training.epoch": ("1", "2")}))
+    with pytest.raises(RecipeError, match="named twice"):
+        variants(ComparePlan(recipes=("bbnn", "bbnn")))
+    swept = variants(ComparePlan(recipes=("bbnn", toml), sweep={"heads.dropout": ("0.1", "0.2")}))
+    assert len(swept) == len({variant.name for variant in swept}) == 4
+
+
+def test_arithmetic_is_counted_from_the_graph(tmp_path: Path):
+    """One 3 x 3 convolution of 8 filters and a linear layer, by hand; a GRU by its matrices."""
+    import torch
+    from torch import nn
+
+    from earmark.training.backbones import Backbone, build
+    from earmark.training.folder.export import write_network
+    from earmark.training.module import TaggerModule
+
+    class One(Backbone):
+        features = 8
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 8, 3, padding=1)
+
+        def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
+            return self.conv(spectrograms[:, None]).mean((2, 3))
+
+    clips = np.random.default_rng(0).standard_normal((2, 20, 10)).astype(np.float32)
+    write_network(TaggerModule(One(), {"genre": nn.Linear(8, 4)}), tmp_path, clips, ["genre"], any_length=True)
+    assert count_flops(tmp_path / "model.onnx", 20, 10) == 2 * 20 * 10 * 8 * 9 + 2 * 8 * 4
+    assert count_flops(tmp_path / "model.onnx", 40, 10) == 2 * 40 * 10 * 8 * 9 + 2 * 8 * 4
+    crnn = TaggerModule(build("choi-crnn", 192, 96), {"genre": nn.Linear(32, 4)})
+    clips = np.random.default_rng(0).standard_normal((2, 192, 96)).astype(np.float32)
+    write_network(crnn, tmp_path, clips, ["genre"], any_length=True)
+    convolutions = [(192 * 96, 1, 64), (96 * 48, 64, 128), (32 * 16, 128, 128), (8 * 4, 128, 128)]
+    wanted = sum(2 * places * 9 * inputs * outputs for places, inputs, outputs in convolutions)
+    recurrent = 2 * 2 * 3 * 32 * (128 + 32 + 32 + 32)
+    assert count_flops(tmp_path / "model.onnx", 192, 96) == wanted + recurrent + 2 * 32 * 4
+
+
+def test_nodes_of_a_small_layer_are_explained_and_can_be_embedded(songs: Path, toml: str, tmp_path: Path):
+    """S1's vectors: a head's hidden layer is an output of the network that bears the head's name."""
+    from earmark.inference.options import HearingOptions
+    from earmark.inference.tagger import load_model
+
+    plan = ComparePlan(recipes=(toml,), settings=("training.epochs=2", "heads.hidden=[15]"))
+    (row,) = compare(load_dataset(songs), plan, tmp_path / "out").rows
+    assert list(row.nodes) == ["genre"] and len(row.nodes["genre"]) == 15
+    assert any(node.labels and abs(node.labels[0][1]) > 0.5 for node in row.nodes["genre"])
+    tagger = load_model(tmp_path / "out/models" / row.name)
+    options = HearingOptions(embedding=True, layer="genre")
+    assert tagger.predict(songs / "tone" / "00.wav", options=options).embedding.shape == (15,)
+    with pytest.raises(UnknownName, match="unknown layer 'gener'; did you mean 'genre'"):
+        tagger.predict(songs / "tone" / "00.wav", options=HearingOptions(embedding=True, layer="gener"))
+
+
+def test_slices_are_cut_from_pictures(tmp_path: Path):
+    """PNG spectrograms in the place of drawn ones: the clip stays as long as the recipe's."""
+    from earmark.recipe import load_recipe
+    from earmark.training.network.songs import picture_recipe
+
+    pictures = load_dataset(lessons.make_pictures(tmp_path / "pictures", tracks=2, size=(300, 128)))
+    assert picture_recipe(load_recipe("slices-best"), pictures).clip.seconds == 128
+    assert picture_recipe(load_recipe("bbnn"), pictures).clip.seconds == 300
