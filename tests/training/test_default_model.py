@@ -13,8 +13,8 @@ from earmark.datasets.core import Track
 from earmark.inference import predict_all
 from earmark.inference.records import Prediction
 from earmark.inference.tagger import load_model
-from earmark.training.default_heads import fold_of, join
-from earmark.training.default_labels import GENRE, labelled_heads, targets
+from earmark.training.default.heads import fold_of, join
+from earmark.training.default.labels import GENRE, labelled_heads, targets
 from sounds import write
 
 

@@ -14,7 +14,7 @@ from earmark.errors import ModelError
 from earmark.features.spectrogram import mel_filterbank, spectrogram
 from earmark.recipe import load_recipe
 from earmark.training.backbones import build
-from earmark.training.pretrained import load_pretrained, yamnet_classifier
+from earmark.training.network.pretrained import load_pretrained, yamnet_classifier
 
 
 def port_of_vggish() -> nn.Module:
@@ -245,3 +245,22 @@ def test_wons_network_ranks_real_songs_sensibly(shared: Path):
         values = np.array(scores[tag])
         above = (values[truth][:, None] > values[~truth][None]).mean()
         assert above > 0.6, f"{tag}: {above:.2f} of the pairs are in order"
+
+
+def test_a_recipe_starts_from_a_file(tmp_path: Path):
+    """``backbone.init`` may be a published file; the heads begin at random."""
+    from types import SimpleNamespace
+
+    from earmark.datasets.core import HeadSpec
+    from earmark.training.network import build_module
+
+    port = port_of_vggish()
+    torch.save(port.state_dict(), tmp_path / "vggish.pth")
+    recipe = load_recipe("vggish", [f"backbone.init={tmp_path / 'vggish.pth'}"])
+    dataset = SimpleNamespace(heads=(HeadSpec("genre", "multiclass", ("a", "b")),))
+    job = SimpleNamespace(recipe=recipe, dataset=dataset, options=SimpleNamespace(init=None))
+    module = build_module(job, 0)
+    assert torch.equal(module.backbone.maps[0].weight, port.features[0].weight)
+    job.recipe = load_recipe("musicnn", [f"backbone.init={tmp_path / 'vggish.pth'}"])
+    with pytest.raises(ModelError, match="weights of another network"):
+        build_module(job, 0)

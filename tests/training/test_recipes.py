@@ -61,14 +61,16 @@ def test_published_shapes_are_met(name: str):
 
 @pytest.fixture(scope="module")
 def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixteen songs of 6 s, high tones and low ones, each with noise of its own."""
+    """Sixteen songs of 6 s with a tone of any pitch, steady or beaten twice a second, in noise."""
     folder, random = tmp_path_factory.mktemp("tones"), np.random.default_rng(0)
-    for label, hertz in (("low", 220), ("high", 2400)):
+    time = np.arange(6 * 22050) / 22050
+    for label in ("steady", "beaten"):
         (folder / label).mkdir()
         for song in range(8):
-            time = np.arange(6 * 22050) / 22050
-            sound = 0.3 * np.sin(2 * np.pi * hertz * (1 + 0.1 * random.random()) * time)
-            soundfile.write(folder / label / f"{song}.wav", sound + 0.02 * random.standard_normal(len(time)), 22050)
+            sound = 0.3 * np.sin(2 * np.pi * 300 * 2 ** (3 * random.random()) * time)
+            if label == "beaten":
+                sound *= (2 * time + random.random()) % 1 < 0.5
+            soundfile.write(folder / label / f"{song}.wav", sound + 0.01 * random.standard_normal(len(time)), 22050)
     return folder
 
 

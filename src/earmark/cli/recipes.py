@@ -62,17 +62,22 @@ def _facts(name: str) -> dict[str, Any]:
 
 
 def _parameters(recipe: Any) -> int | None:
-    """Of the network without its heads, whose size is the data's; None where PyTorch is not installed."""
+    """Numbers in the weights with one head of ten labels, as ``compare`` counts them; None without PyTorch."""
     if importlib.util.find_spec("torch") is None:
         return None
+    from earmark.datasets.core import HeadSpec
+
     try:
         build = importlib.import_module("earmark.training.backbones").build
         frontend, clip = recipe.frontend, recipe.clip
         frames = frontend.frames(round(clip.seconds * frontend.sample_rate))
         network = build(recipe.backbone.name, frames, frontend.bands, recipe.backbone.options)
+        spec = HeadSpec("genre", "multiclass", tuple("0123456789"))
+        head = importlib.import_module("earmark.training.heads").build_head(recipe.heads, network.features, spec, 0)
     except (ImportError, MissingExtra, UnknownName):  # unknown: the network of a trained model, whichever it is
         return None
-    return sum(int(parameter.numel()) for parameter in network.parameters())
+    states = {**network.state_dict(prefix="backbone."), **head.state_dict(prefix="head.")}
+    return sum(int(value.numel()) for name, value in states.items() if not name.endswith("num_batches_tracked"))
 
 
 def _count(parameters: int | None) -> str:

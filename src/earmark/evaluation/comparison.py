@@ -29,6 +29,7 @@ class Row:
         name: Of its model folder.
         recipe: As it was asked for.
         settings: Laid over the recipe, ``KEY`` to value.
+        varied: Those of them that are not the same in every row.
         heads: Figures as in ``evaluate -f json``, and those of training and validation part; of a row that was
             tried in a sweep and not chosen those of the validation part alone.
         parameters: Numbers in the model's weights.
@@ -45,6 +46,7 @@ class Row:
     name: str
     recipe: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    varied: Mapping[str, Any] = field(default_factory=dict)
     heads: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     parameters: int | None = None
     gflop: float | None = None
@@ -58,8 +60,8 @@ class Row:
 
     @property
     def title(self) -> str:
-        """Recipe and settings, for people."""
-        return " ".join([self.recipe, *(f"{key}={value}" for key, value in self.settings.items())])
+        """Recipe and what sets it apart, for people."""
+        return " ".join([self.recipe, *(f"{key}={value}" for key, value in self.varied.items())])
 
     @property
     def score(self) -> float | None:

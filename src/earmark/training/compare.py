@@ -158,7 +158,8 @@ def compare(
 def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split, folder: Path, report: Report) -> Row:
     """A row with a trained model and its figures on the training and validation parts, or with an error."""
     recipe = load_recipe(variant.recipe, variant.settings)
-    plain = Row(name=variant.name, recipe=variant.recipe, settings=variant.table, notes=recipe.notes)
+    varied = {key: value for key, value in variant.table.items() if key in plan.sweep}
+    plain = Row(name=variant.name, recipe=variant.recipe, settings=variant.table, varied=varied, notes=recipe.notes)
     options = TrainOptions(seed=plan.seed, device=plan.device, split=parts)
     out, clock = folder / "models" / variant.name, folder / "models" / f"{variant.name}.seconds"
     finished, begun = (out / "card.json").is_file(), time.monotonic()
@@ -289,9 +290,11 @@ def _parameters(folder: Path) -> int:
 
 
 def _swept(plan: ComparePlan, rows: Sequence[Row]) -> tuple[str, ...]:
+    alike = (f"every recipe with {', '.join(plan.settings)}",) if plan.settings else ()
     if not plan.sweep:
-        return ()
+        return alike
     tried = ", ".join(f"{key} ({', '.join(values)})" for key, values in plan.sweep.items())
     return (
+        *alike,
         f"tried: {tried}; the validation part chose, {sum(row.chosen for row in rows)} rows were scored on the rest",
     )

@@ -80,16 +80,16 @@ def _head(head: str, found: Comparison) -> str:
         for row, figures in rows
     ]
     header = (key.replace("_", " "), "training", "validation", found.part)
+    told = _panel("Training part beside the others, dropout off", table(header, lines, (1, 2, 3)))
     panels = [
         _panel(f"{key.replace('_', ' ')} on part {found.part}", svg.bars(bars)) if bars else "",
-        _panel("Training beside the others, dropout off", table(header, lines, (1, 2, 3))),
         *(
             _panel(f"Confusion: {row.title}", svg.heat_map(np.array(figures["confusion"]), figures["labels"]))
             for row, figures in scored
             if "confusion" in figures
         ),
     ]
-    return f'<section><h2>{shown(head)}</h2><div class="panels">{"".join(panels)}</div></section>'
+    return f'<section><h2>{shown(head)}</h2>{told}<div class="panels">{"".join(panels)}</div></section>'
 
 
 def _with_interval(figures: Mapping[str, Any], key: str) -> str:
