@@ -54,10 +54,10 @@ excerpts: $(DEV)/ready  ## compare plans of excerpts; MODEL=folder
 	$(PY) bench/excerpts.py --shared "$(SHARED)" -m "$(MODEL)"
 
 model: $(DEV)/ready  ## train the bundled model again (hours)
-	$(PY) -m earmark.training.default_model --shared "$(SHARED)"
+	$(PY) -m earmark.training.default.model --shared "$(SHARED)"
 
 model-report: $(DEV)/ready  ## what the bundled model scores, beside published ones
-	$(PY) -m earmark.training.default_report --shared "$(SHARED)" -m "$(MODEL)"
+	$(PY) -m earmark.training.default.report --shared "$(SHARED)" -m "$(MODEL)"
 
 clean:  ## remove the environments and what tools left behind
 	rm -rf $(DEV) $(PLAIN) demo-out build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

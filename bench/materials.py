@@ -68,7 +68,7 @@ def _random_model(folder: Path) -> Path:
     from earmark.model.folder import sha256
     from earmark.recipe import ClipPlan
     from earmark.training.backbones import build
-    from earmark.training.export import write_network
+    from earmark.training.folder.export import write_network
     from earmark.training.module import TaggerModule
 
     frontend, plan = Frontend(), ClipPlan()

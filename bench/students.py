@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from earmark.datasets import load_dataset
 from earmark.datasets.cache import cache_folder as user_cache
-from earmark.training import default_model, distill, distill_cache
-from earmark.training.default_report import tasks
-from earmark.training.distill_cache import Heard
-from earmark.training.probe import probe
+from earmark.training.default import model as default_model
+from earmark.training.default.probe import probe
+from earmark.training.default.report import tasks
+from earmark.training.distillation import cache as distill_cache
+from earmark.training.distillation import students as distill
+from earmark.training.distillation.cache import Heard
 
 
 def chosen(heard: Heard, pieces: NDArray[np.bool_]) -> Heard:

@@ -132,6 +132,7 @@ def test_the_index_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond so many tracks an index answers the same call."""
     pytest.importorskip("faiss", reason="the extra 'index' is not installed")
     monkeypatch.setattr(vectors_module, "INDEX_FROM", 1000)
+    monkeypatch.setattr(vectors_module, "INDEX_AFTER", 0)
     rng = np.random.default_rng(0)
     centers = rng.standard_normal((50, 32))
     matrix = direction((centers[rng.integers(0, 50, 5000)] + 0.5 * rng.standard_normal((5000, 32))).astype(np.float32))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from earmark.training.copies import Chances, band_limited, changed, mixed, through_codec
+from earmark.training.distillation.copies import Chances, band_limited, changed, mixed, through_codec
 from sounds import melody, sine
 
 RATE = 32000

@@ -9,11 +9,12 @@ import torch
 
 from earmark.errors import DatasetError, ModelError, StorageError
 from earmark.inference.tagger import load_model
-from earmark.training import distill, distill_cache
 from earmark.training.backbones import build
-from earmark.training.distill import Resume, StudentDesign
-from earmark.training.distill_cache import Heard
-from earmark.training.distill_files import DistillPlan, distill_files
+from earmark.training.distillation import cache as distill_cache
+from earmark.training.distillation import students as distill
+from earmark.training.distillation.cache import Heard
+from earmark.training.distillation.files import DistillPlan, distill_files
+from earmark.training.distillation.students import Resume, StudentDesign
 from sounds import melody, write
 
 TINY = StudentDesign(
@@ -106,7 +107,7 @@ def test_a_part_begun_with_other_settings_is_refused(songs: list[str], tiny_mode
     monkeypatch.setenv("EARMARK_CACHE", str(tmp_path / "cache"))
     plan = DistillPlan({"earmark": str(tiny_model)}, copies=1, student=TINY)
     (tmp_path / "small.part").mkdir()
-    from earmark.training.distill_files import _open_part
+    from earmark.training.distillation.files import _open_part
 
     _open_part(tmp_path / "small", plan)
     with pytest.raises(ModelError, match="'copies'"):

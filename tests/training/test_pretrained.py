@@ -14,7 +14,7 @@ from earmark.errors import ModelError
 from earmark.features.spectrogram import mel_filterbank, spectrogram
 from earmark.recipe import load_recipe
 from earmark.training.backbones import build
-from earmark.training.pretrained import load_pretrained, yamnet_classifier
+from earmark.training.network.pretrained import load_pretrained, yamnet_classifier
 
 
 def port_of_vggish() -> nn.Module:

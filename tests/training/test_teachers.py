@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from earmark.errors import ModelError, UnknownName
-from earmark.training.teachers import KINDS, load_teacher, on_grid
+from earmark.training.distillation.teachers import KINDS, load_teacher, on_grid
 from sounds import melody
 
 FILES = {

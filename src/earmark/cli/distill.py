@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Distil."""
     try:
-        from earmark.training import distill_files as distilling
+        from earmark.training.distillation import files as distilling
     except ImportError:
         raise MissingExtra("train", "distilling a model") from None
     teachers = _teachers(args.teachers)

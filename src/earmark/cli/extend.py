@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from earmark.datasets.core import Dataset
-    from earmark.training.extend import Extension
+    from earmark.training.extension.extend import Extension
 
 HELP = "add classes to a trained model from 30 to 50 songs each, without the music that it was trained on"
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from earmark.cli.progress import Progress as Bar
     from earmark.datasets import load_dataset
     from earmark.model.folder import find_model
-    from earmark.training.extend import ExtendOptions, extend_model
+    from earmark.training.extension.extend import ExtendOptions, extend_model
     from earmark.training.options import Progress
 
     model = find_model(args.model)
@@ -77,7 +77,7 @@ def _songs(args: argparse.Namespace, model: Path) -> Dataset:
     from earmark.datasets import load_dataset
     from earmark.errors import DatasetError
     from earmark.model.card import read_card
-    from earmark.training.additions import songs_of_class
+    from earmark.training.extension.additions import songs_of_class
 
     folder = Path(args.songs)
     if not folder.exists():

@@ -94,7 +94,7 @@ def _options(args: argparse.Namespace) -> TrainOptions:
 
 
 def _print(args: argparse.Namespace, card: Card) -> None:
-    from earmark.training.words import score_line
+    from earmark.training.folder.words import score_line
 
     if console.wants_json(args):
         console.print_json({"model": card.id, "folder": args.output, "heads": dict(card.scores)})

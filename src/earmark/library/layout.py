@@ -151,9 +151,9 @@ def _between(known: Array, places: Array, fresh: Array) -> Array:
 
 def _spread(places: Array) -> Array:
     """Into -1..1, with the shape kept and far outliers drawn in."""
-    middle = np.median(places, axis=0)
-    reach = float(np.quantile(np.abs(places - middle), 0.999)) or 1.0
-    return np.asarray(np.clip((places - middle) / (1.05 * reach), -1, 1), np.float32)
+    low, high = np.quantile(places, [0.001, 0.999], axis=0)
+    reach = float((high - low).max()) / 2 or 1.0
+    return np.asarray(np.clip((places - (low + high) / 2) / (1.05 * reach), -1, 1), np.float32)
 
 
 def _kept(library: Library, model: LibraryModel) -> tuple[NDArray[np.int64], Array]:

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from earmark.library.records import LibraryModel, direction
 from earmark.library.store import Library
 
-__all__ = ["INDEX_FROM", "Vectors", "read_vectors"]
+__all__ = ["INDEX_AFTER", "INDEX_FROM", "Vectors", "read_vectors"]
 
 Array = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 INDEX_FROM = 500_000
-"""From so many tracks on an approximate index is used, where the extra ``index`` is installed."""
+"""From so many tracks on an approximate index answers, where the extra ``index`` is installed."""
+
+INDEX_AFTER = 20
+"""So many searches are exact before: making the index takes as long as hundreds of them."""
 
 _BLOCK = 65_536  # rows compared at a time, so that a million take no second copy
 
@@ -35,6 +38,7 @@ class Vectors:
     audio: Rows
     matrix: Array
     _index: Any = None
+    _asked: int = 0
 
     def __len__(self) -> int:
         return len(self.audio)
@@ -70,7 +74,9 @@ class Vectors:
 
     def _built(self) -> Any:
         """The index, made when first needed; None for exact search."""
-        if self._index is None and len(self) >= INDEX_FROM and importlib.util.find_spec("faiss") is not None:
+        self._asked += 1
+        worth = len(self) >= INDEX_FROM and self._asked > INDEX_AFTER
+        if self._index is None and worth and importlib.util.find_spec("faiss") is not None:
             self._index = _inverted_file(self.matrix)
         return self._index
 

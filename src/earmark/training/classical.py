@@ -40,7 +40,7 @@ from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
 from earmark.model.folder import find_model
 from earmark.recipe import SplitPlan
-from earmark.training.examples import Examples, group_folds
+from earmark.training.heads.examples import Examples, group_folds
 
 __all__ = ["Baseline", "baseline", "statistics_of"]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from earmark.errors import ModelError
-from earmark.training.heads import hidden_vector
+from earmark.training.heads.build import hidden_vector
 from earmark.training.module import TaggerModule, save_weights
 
 __all__ = ["TOLERANCE", "run_onnx", "write_network"]

@@ -20,16 +20,16 @@ from earmark.errors import DatasetError, ModelError, UnknownName
 from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger, load_model
 from earmark.model.card import Card, HeadCard
-from earmark.training.additions import Addition, additions_of, still_enough, truth_of
-from earmark.training.calibrate import calibrate
-from earmark.training.drift import Drift, Judged, measure
-from earmark.training.embeddings import Embedded, embed_files
-from earmark.training.examples import Examples, group_folds
-from earmark.training.exemplars import PER_CLASS, Exemplars, load_exemplars
-from earmark.training.extended import GainedHead, write_extended
-from earmark.training.graft import HeadRunner
-from earmark.training.logistic import Linear, fit_linear
+from earmark.training.extension.additions import Addition, additions_of, still_enough, truth_of
+from earmark.training.extension.drift import Drift, Judged, measure
+from earmark.training.extension.write import GainedHead, write_extended
+from earmark.training.folder.calibrate import calibrate
+from earmark.training.folder.exemplars import PER_CLASS, Exemplars, load_exemplars
+from earmark.training.heads.examples import Examples, group_folds
+from earmark.training.heads.logistic import Linear, fit_linear
 from earmark.training.options import Progress, Report, silent
+from earmark.training.transfer.embeddings import Embedded, embed_files
+from earmark.training.transfer.graft import HeadRunner
 
 __all__ = ["ExtendOptions", "Extension", "extend_model"]
 
@@ -93,7 +93,8 @@ def extend_model(model: Path, dataset: Dataset, out: Path, options: ExtendOption
 
     Args:
         model: Folder of the old model, which stays as it is.
-        dataset: Songs of the new classes (:func:`earmark.training.additions.songs_of_class`), or a data set with some.
+        dataset: Songs of the new classes (:func:`~earmark.training.extension.additions.songs_of_class`), or a data set
+            with some.
         out: Folder of the new model, which must not exist.
         options: How.
 

@@ -15,7 +15,7 @@ from earmark.evaluation.intervals import paired
 from earmark.evaluation.metrics import Float
 from earmark.evaluation.scores import rounded, score_head
 from earmark.model.card import HeadCard
-from earmark.training.calibrate import track_scores
+from earmark.training.folder.calibrate import track_scores
 
 __all__ = ["Drift", "Judged", "Moved", "OldClass", "measure"]
 

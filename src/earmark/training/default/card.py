@@ -20,15 +20,15 @@ from earmark.inference.clips import see_audio
 from earmark.model.card import Card, HeadCard, write_card
 from earmark.model.folder import sha256
 from earmark.recipe import ClipPlan
-from earmark.training.calibrate import calibrate
-from earmark.training.default_heads import Corpus, Embedded, Fitted, fold_of
-from earmark.training.distill import StudentDesign
-from earmark.training.exemplars import choose_exemplars
-from earmark.training.export import write_network
-from earmark.training.folder import score_outputs
+from earmark.training.default.heads import Corpus, Embedded, Fitted, fold_of
+from earmark.training.distillation.students import StudentDesign
+from earmark.training.folder.calibrate import calibrate
+from earmark.training.folder.exemplars import choose_exemplars
+from earmark.training.folder.export import write_network
+from earmark.training.folder.finish import score_outputs
+from earmark.training.folder.outputs import Outputs
+from earmark.training.folder.words import model_card_text, score_line
 from earmark.training.module import TaggerModule
-from earmark.training.outputs import Outputs
-from earmark.training.words import model_card_text, score_line
 
 __all__ = ["Draft", "calibrated", "write_folder"]
 

@@ -20,11 +20,11 @@ from earmark.inference.records import Failure, HeadPrediction, Prediction
 from earmark.inference.scores import answer, pool, probabilities
 from earmark.model.card import Card, HeadCard, write_card
 from earmark.model.folder import sha256
-from earmark.training.calibrate import calibrate
-from earmark.training.curves import write_curves
-from earmark.training.exemplars import choose_exemplars
-from earmark.training.outputs import Outputs
-from earmark.training.words import model_card_text
+from earmark.training.folder.calibrate import calibrate
+from earmark.training.folder.curves import write_curves
+from earmark.training.folder.exemplars import choose_exemplars
+from earmark.training.folder.outputs import Outputs
+from earmark.training.folder.words import model_card_text
 
 __all__ = ["Draft", "finish_model", "score_outputs"]
 

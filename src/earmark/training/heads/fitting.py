@@ -12,9 +12,9 @@ from torch.nn import functional
 from earmark.datasets.core import HeadSpec
 from earmark.errors import EarmarkError
 from earmark.recipe import HeadDesign, Training
-from earmark.training.examples import Examples, group_folds
-from earmark.training.heads import Ensemble, Prototypes, build_head
-from earmark.training.logistic import Scaling, fit_linear, fit_prototypes, scaling_of
+from earmark.training.heads.build import Ensemble, Prototypes, build_head
+from earmark.training.heads.examples import Examples, group_folds
+from earmark.training.heads.logistic import Scaling, fit_linear, fit_prototypes, scaling_of
 
 __all__ = ["fit_head"]
 

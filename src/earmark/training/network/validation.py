@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from earmark.evaluation import metrics
 from earmark.model.card import HeadCard
-from earmark.training.calibrate import track_scores
-from earmark.training.losses import HeadTask, head_loss
+from earmark.training.folder.calibrate import track_scores
+from earmark.training.folder.outputs import Outputs
 from earmark.training.module import TaggerModule
-from earmark.training.outputs import Outputs
+from earmark.training.network.losses import HeadTask, head_loss
 
 __all__ = ["Measured", "hear", "measure"]
 

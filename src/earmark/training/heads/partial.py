@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from earmark.training.examples import Examples
-from earmark.training.logistic import Linear, scaling_of
+from earmark.training.heads.examples import Examples
+from earmark.training.heads.logistic import Linear, scaling_of
 
 __all__ = ["fit_path", "partial_loss"]
 

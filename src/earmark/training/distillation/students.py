@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from earmark.training.backbones import Backbone, build
-from earmark.training.distill_cache import Heard
+from earmark.training.distillation.cache import Heard
 
 __all__ = [
     "Progress",

@@ -18,14 +18,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from earmark.errors import RecipeError
 from earmark.evaluation.history import Epoch
 from earmark.recipe import Training
-from earmark.training.checkpoint import load_checkpoint, save_checkpoint
-from earmark.training.draws import Draws
-from earmark.training.losses import HeadTask, head_loss
 from earmark.training.module import TaggerModule
-from earmark.training.optimizers import autocast, make_optimizer, rate_at
+from earmark.training.network.checkpoint import load_checkpoint, save_checkpoint
+from earmark.training.network.draws import Draws
+from earmark.training.network.losses import HeadTask, head_loss
+from earmark.training.network.optimizers import autocast, make_optimizer, rate_at
+from earmark.training.network.validation import Measured, hear, measure
+from earmark.training.network.watch import Watch
 from earmark.training.options import Report
-from earmark.training.validation import Measured, hear, measure
-from earmark.training.watch import Watch
 
 __all__ = ["Fitted", "Lesson", "fit"]
 

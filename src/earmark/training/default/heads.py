@@ -22,11 +22,11 @@ from earmark.features.frontend import Frontend
 from earmark.inference.clips import see_audio
 from earmark.recipe import ClipPlan
 from earmark.training.backbones import Backbone
-from earmark.training.default_labels import LabelledHead, labelled_heads, targets
-from earmark.training.examples import Examples, examples_of
-from earmark.training.logistic import Linear
-from earmark.training.outputs import Outputs
-from earmark.training.partial import fit_path, partial_loss
+from earmark.training.default.labels import LabelledHead, labelled_heads, targets
+from earmark.training.folder.outputs import Outputs
+from earmark.training.heads.examples import Examples, examples_of
+from earmark.training.heads.logistic import Linear
+from earmark.training.heads.partial import fit_path, partial_loss
 
 __all__ = ["CORPORA", "FOLDS", "Corpus", "Embedded", "Fitted", "embed_tracks", "fit_heads", "fold_of", "join"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from earmark.recipe import Task
-from earmark.training.examples import Examples, group_folds, log_loss
+from earmark.training.heads.examples import Examples, group_folds, log_loss
 
 __all__ = ["STRENGTHS", "Linear", "Scaling", "fit_linear", "fit_prototypes", "scaling_of"]
 

@@ -18,21 +18,21 @@ from earmark.errors import DatasetError, ModelError
 from earmark.model.card import Card, HeadCard, read_card
 from earmark.model.folder import find_model
 from earmark.training.backbones import Backbone, build
-from earmark.training.checkpoint import write_whole
-from earmark.training.draws import Draws, chances
-from earmark.training.export import write_network
-from earmark.training.folder import Draft, finish_model
-from earmark.training.heads import build_head
+from earmark.training.folder.export import write_network
+from earmark.training.folder.finish import Draft, finish_model
+from earmark.training.folder.outputs import Outputs
+from earmark.training.heads.build import build_head
 from earmark.training.job import Job
-from earmark.training.loop import Fitted, Lesson, fit
-from earmark.training.losses import HeadTask, fold_scale, head_task
 from earmark.training.module import TaggerModule, load_matching
-from earmark.training.optimizers import find_device
+from earmark.training.network.checkpoint import write_whole
+from earmark.training.network.draws import Draws, chances
+from earmark.training.network.loop import Fitted, Lesson, fit
+from earmark.training.network.losses import HeadTask, fold_scale, head_task
+from earmark.training.network.optimizers import find_device
+from earmark.training.network.pretrained import load_pretrained
+from earmark.training.network.songs import Songs, open_songs
+from earmark.training.network.validation import hear
 from earmark.training.options import Progress
-from earmark.training.outputs import Outputs
-from earmark.training.pretrained import load_pretrained
-from earmark.training.songs import Songs, open_songs
-from earmark.training.validation import hear
 
 __all__ = ["build_module", "train_network"]
 

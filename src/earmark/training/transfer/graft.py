@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from earmark.errors import ModelError
-from earmark.training.heads import SMALLEST, Ensemble, Layers, Prototypes
+from earmark.training.heads.build import SMALLEST, Ensemble, Layers, Prototypes
 
 __all__ = ["HeadRunner", "check_heads", "read_graph", "replace_heads", "widen_head", "write_graph"]
 

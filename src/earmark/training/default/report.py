@@ -1,4 +1,4 @@
-"""The bundled model beside the anchors: ``python -m earmark.training.default_report`` (``make model-report``).
+"""The bundled model beside the anchors: ``python -m earmark.training.default.report`` (``make model-report``).
 
 Embeddings come from the product's own way to hear a track; a support vector machine and a logistic regression on them
 are scored on artists that they have not seen. Beside them stand plain statistics of cepstral coefficients, what is
@@ -25,7 +25,7 @@ from earmark.inference import predict_all
 from earmark.inference.records import Prediction
 from earmark.inference.tagger import load_model
 from earmark.model.card import Card
-from earmark.training.probe import CHOICES, ProbeTask, out_of_fold, resampled, score
+from earmark.training.default.probe import CHOICES, ProbeTask, out_of_fold, resampled, score
 
 __all__ = ["AIMS", "cepstral", "main", "report", "tasks"]
 
@@ -138,7 +138,7 @@ def _heads(card: Card) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0, or 1 with one line of what is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m earmark.training.default_report")
+    parser = argparse.ArgumentParser(prog="python -m earmark.training.default.report")
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
     parser.add_argument("-m", "--model", default="default", help="a model folder or a name")
     given = parser.parse_args(arguments)

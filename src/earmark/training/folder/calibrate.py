@@ -15,7 +15,7 @@ from scipy.optimize import minimize, minimize_scalar
 from earmark.inference.scores import pool, probabilities
 from earmark.model.card import HeadCard
 
-__all__ = ["calibrate", "track_scores"]
+__all__ = ["LOWEST", "calibrate", "track_scores"]
 
 _Float = NDArray[np.float64]
 
@@ -25,6 +25,8 @@ PRECISION = 0.6
 _TEMPERATURES = (0.5, 10.0)
 _FEW = 4
 """Labels with fewer positive (or negative) validation tracks keep the threshold of all labels."""
+LOWEST = 0.15
+"""No label is named below this probability: F1 of a rare label is highest where it is named to nearly everyone."""
 _TINY = 1e-6
 _MOST = 2000
 """Tracks that a temperature is sought on: more do not change its first two digits."""
@@ -94,7 +96,7 @@ def _abstain(confidence: _Float, right: NDArray[np.bool_], labels: int) -> float
 
 
 def _thresholds(labels: Sequence[str], scores: _Float, truth: _Float) -> dict[str, float]:
-    """By label, the probability from which naming it gives the highest F1 on validation tracks."""
+    """By label, the probability from which naming it gives the highest F1 on validation tracks; at least LOWEST."""
     common = _best_f1(scores.ravel(), truth.ravel())
     found = {}
     for column, label in enumerate(labels):
@@ -114,4 +116,4 @@ def _best_f1(scores: _Float, truth: _Float) -> float:
     f1[:-1][ranked[:-1] == ranked[1:]] = -1  # ties stand on one side
     best = int(f1.argmax())
     below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
-    return round(float(np.clip((ranked[best] + below) / 2, 0.02, 0.98)), 4)
+    return round(float(np.clip((ranked[best] + below) / 2, LOWEST, 0.98)), 4)

@@ -14,11 +14,11 @@ from earmark.datasets.splits import load_split
 from earmark.errors import StorageError
 from earmark.model.card import Card, HeadCard, write_card
 from earmark.model.folder import sha256
-from earmark.training.exemplars import Exemplars
-from earmark.training.graft import read_graph, widen_head, write_graph
-from earmark.training.logistic import Linear
+from earmark.training.folder.exemplars import Exemplars
+from earmark.training.folder.words import model_card_text
+from earmark.training.heads.logistic import Linear
+from earmark.training.transfer.graft import read_graph, widen_head, write_graph
 from earmark.training.weights import WEIGHTS, read_weights, write_weights
-from earmark.training.words import model_card_text
 
 __all__ = ["GainedHead", "write_extended"]
 

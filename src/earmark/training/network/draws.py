@@ -16,8 +16,8 @@ from earmark.datasets.core import Dataset
 from earmark.features.spectrogram import spectrogram
 from earmark.recipe import Augmentation
 from earmark.training.augment import augment_spectrogram, augment_waveform, shrink, zoom_factor
-from earmark.training.songs import Songs
-from earmark.training.streams import streamed
+from earmark.training.network.songs import Songs
+from earmark.training.network.streams import streamed
 
 __all__ = ["Draws", "chances"]
 

@@ -20,13 +20,13 @@ from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger, load_model
 from earmark.model.card import Card, HeadCard
 from earmark.recipe import ClipPlan, Recipe
-from earmark.training.embeddings import Embedded, embed_files
-from earmark.training.examples import examples_of
-from earmark.training.fitting import fit_head
-from earmark.training.folder import Draft, finish_model
-from earmark.training.graft import check_heads, read_graph, replace_heads, write_graph
+from earmark.training.folder.finish import Draft, finish_model
+from earmark.training.folder.outputs import Outputs
+from earmark.training.heads.examples import examples_of
+from earmark.training.heads.fitting import fit_head
 from earmark.training.options import Progress
-from earmark.training.outputs import Outputs
+from earmark.training.transfer.embeddings import Embedded, embed_files
+from earmark.training.transfer.graft import check_heads, read_graph, replace_heads, write_graph
 from earmark.training.weights import WEIGHTS, read_weights, write_weights
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from earmark.datasets.cache import check_space, storage_error
 from earmark.errors import AudioError, ModelError, StorageError
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
-from earmark.training.copies import Chances, changed
-from earmark.training.teachers import Teacher, load_teacher
+from earmark.training.distillation.copies import Chances, changed
+from earmark.training.distillation.teachers import Teacher, load_teacher
 
 __all__ = ["CacheDesign", "Heard", "Piece", "cache_folder", "estimated_bytes", "fill", "load"]
 

@@ -25,16 +25,17 @@ from earmark.features.frontend import Frontend
 from earmark.model.card import Card, HeadCard, write_card
 from earmark.model.folder import sha256
 from earmark.recipe import ClipPlan
-from earmark.training import distill, distill_cache
 from earmark.training.backbones import Backbone
-from earmark.training.distill import StudentDesign
-from earmark.training.distill_cache import CacheDesign, Heard, Piece
-from earmark.training.examples import examples_of
-from earmark.training.export import write_network
+from earmark.training.distillation import cache as distill_cache
+from earmark.training.distillation import students as distill
+from earmark.training.distillation.cache import CacheDesign, Heard, Piece
+from earmark.training.distillation.students import StudentDesign
+from earmark.training.distillation.teachers import load_teacher
+from earmark.training.folder.export import write_network
+from earmark.training.folder.words import model_card_text
+from earmark.training.heads.examples import examples_of
+from earmark.training.heads.partial import fit_path
 from earmark.training.module import TaggerModule
-from earmark.training.partial import fit_path
-from earmark.training.teachers import load_teacher
-from earmark.training.words import model_card_text
 
 __all__ = ["DistillPlan", "Distilled", "distill_files"]
 

@@ -1,4 +1,4 @@
-"""The bundled model, made again by one command: ``python -m earmark.training.default_model`` (``make model``).
+"""The bundled model, made again by one command: ``python -m earmark.training.default.model`` (``make model``).
 
 Teachers hear the three corpora and changed copies of them, a small network learns to say the same, linear heads learn
 the corpora's labels from its embedding, and all of it is calibrated on answers out of fold. Interrupted, it goes on.
@@ -25,15 +25,16 @@ from earmark.datasets.cache import cache_folder as user_cache
 from earmark.errors import DatasetError, EarmarkError
 from earmark.features.frontend import Frontend
 from earmark.recipe import ClipPlan
-from earmark.training import distill, distill_cache
 from earmark.training.backbones import Backbone, build
-from earmark.training.default_card import Draft, write_folder
-from earmark.training.default_heads import CORPORA, embed_tracks, fit_heads, join
-from earmark.training.distill import Progress, Resume, StudentDesign
-from earmark.training.distill_cache import CacheDesign, Piece
-from earmark.training.logistic import Linear
+from earmark.training.default.card import Draft, write_folder
+from earmark.training.default.heads import CORPORA, embed_tracks, fit_heads, join
+from earmark.training.distillation import cache as distill_cache
+from earmark.training.distillation import students as distill
+from earmark.training.distillation.cache import CacheDesign, Piece
+from earmark.training.distillation.students import Progress, Resume, StudentDesign
+from earmark.training.distillation.teachers import KINDS
+from earmark.training.heads.logistic import Linear
 from earmark.training.module import TaggerModule
-from earmark.training.teachers import KINDS
 
 __all__ = ["PHASES", "PLAN", "STUDENT", "TEACHERS", "Workshop", "linear_module", "main", "make", "student"]
 
@@ -200,11 +201,11 @@ def make_from(shop: Workshop, network: Backbone, plan: StudentDesign = STUDENT) 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0, or 1 with one line of what is wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m earmark.training.default_model", description=(__doc__ or "").split("\n")[0]
+        prog="python -m earmark.training.default.model", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
     parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="cache and checkpoints")
-    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent.parent / "models" / "default")
+    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[2] / "models" / "default")
     parser.add_argument("-j", "--jobs", type=int, default=2, help="processes, and threads of the training")
     given = parser.parse_args(arguments)
     try:

@@ -1,0 +1,1 @@
+"""The bundled model: its labels, heads, card and report, made again by one command."""

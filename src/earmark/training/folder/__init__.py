@@ -1,0 +1,1 @@
+"""The model folder as training leaves it: network, calibration, exemplars, curves, card and words."""
