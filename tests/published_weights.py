@@ -14,7 +14,9 @@ def bbnn_state(file: Path, filters: int = 32) -> tuple[dict[str, torch.Tensor], 
     with h5py.File(file) as stored:
         weights = stored["model_weights"]
         layers = {
-            name: {k.split(":")[0]: v[()] for k, v in weights[name][name].items()} for name in weights if weights[name]
+            name: {k.split(":")[0]: v[()] for k, v in weights[name][name].items()}
+            for name in weights
+            if len(weights[name])
         }
     numbered = sorted(layers, key=lambda name: (name.rsplit("_", 1)[0], int(name.rsplit("_", 1)[1])))
     convolutions = iter([layers[name] for name in numbered if name.startswith("conv2d")])

@@ -95,14 +95,14 @@ TONES = ["bbnn", "choi-crnn", "choi-fcn", "multi-output", "musicnn", "short-chun
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TONES)
 def test_every_network_tells_a_steady_tone_from_a_beaten_one_after_two_epochs(name: str):
-    """A bright stripe in noise, at any height, whole or broken: what tells them apart has no place of its own."""
+    """A bright stripe in noise, at one of four heights, whole or broken: what tells them apart has no place."""
     network, _ = small(name)
     frames, bands = SIZES.get(name, (96, 96))
     random = torch.Generator().manual_seed(0)
     beaten = torch.arange(128) % 2
     pictures = torch.randn(128, frames, bands, generator=random)
     for picture, broken in zip(pictures, beaten, strict=True):
-        start = int(torch.randint(0, bands - 6, (1,), generator=random))
+        start = int(torch.randint(0, 4, (1,), generator=random)) * ((bands - 6) // 4)
         picture[:, start : start + 6] += 6.0
         if broken:
             picture[torch.arange(frames) % 16 < 8, start : start + 6] -= 6.0

@@ -18,6 +18,7 @@ from published_weights import bbnn_state
 SAMPLES = 661_794
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fold", ["gtzan-fold0", "gtzan-fold1"])
 def test_the_authors_weights_give_the_authors_logits(shared: Path, fold: str):
     frontend = load_recipe("bbnn").frontend

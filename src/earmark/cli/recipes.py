@@ -73,7 +73,9 @@ def _parameters(recipe: Any) -> int | None:
         frames = frontend.frames(round(clip.seconds * frontend.sample_rate))
         network = build(recipe.backbone.name, frames, frontend.bands, recipe.backbone.options)
         spec = HeadSpec("genre", "multiclass", tuple("0123456789"))
-        head = importlib.import_module("earmark.training.heads").build_head(recipe.heads, network.features, spec, 0)
+        head = importlib.import_module("earmark.training.heads.build").build_head(
+            recipe.heads, network.features, spec, 0
+        )
     except (ImportError, MissingExtra, UnknownName):  # unknown: the network of a trained model, whichever it is
         return None
     states = {**network.state_dict(prefix="backbone."), **head.state_dict(prefix="head.")}
