@@ -122,3 +122,15 @@ def test_real_songs_by_seeking_and_by_reading_all(shared: Path) -> None:
             products = np.correlate(there, clip.waveform[:8000], "valid")[:201]
             best = int(np.argmax(products))
             assert np.corrcoef(there[best : best + 8000], clip.waveform[:8000])[0, 1] > 0.95
+
+
+def test_silence_in_front_moves_no_excerpt(tmp_path: Path) -> None:
+    """Five silent seconds before a song leave its clips what they were."""
+    sound = melody(40.0, RATE)
+    plain, late = tmp_path / "plain.wav", tmp_path / "late.wav"
+    write(plain, sound, RATE)
+    write(late, np.concatenate([np.zeros(5 * RATE, np.float32), sound]), RATE)
+    (one, _), (two, _) = heard(plain), heard(late)
+    assert len(one) == len(two) == 3
+    for before, after in zip(one, two, strict=True):
+        assert after.start - before.start == pytest.approx(5, abs=0.05)

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.decode import MIN_SECONDS, Source, measure, open_audio, read, source_hash, stream
+from earmark.audio.decode import MIN_SECONDS, Source, clean, measure, open_audio, read, source_hash, stream
 from earmark.errors import AudioError
 
 __all__ = ["Clip", "Hearing", "fit", "hear", "starts"]
 
 Array = NDArray[np.float32]
 
+_INAUDIBLE = 1e-3  # -60 dB of full scale
+_LONGEST_LEAD = 60.0  # seconds of silence in front that are looked through
 _SILENCE = 1e-4  # -80 dB of full scale: nothing that a network could make sense of
 
 
@@ -126,11 +128,12 @@ def _some(source: Source, sample_rate: int, clip_seconds: float, count: int) -> 
         seconds = source.seconds = measure(source)
     # A track that ends just where its last clip should is not one whose header lies.
     slack = 0.25
-    plan = starts(seconds, clip_seconds, count)
+    lead = _lead(source, seconds)
+    plan = tuple(lead + start for start in starts(seconds - lead, clip_seconds, count))
     clips = []
     for start in plan:
         waveform = read(source, sample_rate, start, clip_seconds)
-        if len(waveform) / sample_rate < min(clip_seconds, seconds) - slack:
+        if len(waveform) / sample_rate < min(clip_seconds, seconds - lead) - slack:
             break
         clips.append(Clip(start, start + len(waveform) / sample_rate, waveform))
     if len(clips) < len(plan):
@@ -143,6 +146,22 @@ def _some(source: Source, sample_rate: int, clip_seconds: float, count: int) -> 
             if len(waveform := read(source, sample_rate, start, clip_seconds))
         ]
     yield from clips
+
+
+def _lead(source: Source, seconds: float) -> float:
+    """Seconds of silence in front, so that the same song is heard at the same places whatever stands before it.
+
+    Less than a second is no silence in front, and neither is a track that is nothing else.
+    """
+    for stretch in (0.25, min(_LONGEST_LEAD, seconds)):  # nearly every track is told by its first quarter second
+        quiet = 0
+        for block in source.blocks(0.0, stretch):
+            loud = np.flatnonzero(np.abs(clean(block)) > _INAUDIBLE)
+            if len(loud):
+                quiet += int(loud[0])
+                return quiet / source.rate if quiet >= source.rate else 0.0
+            quiet += len(block)
+    return 0.0
 
 
 def _all(source: Source, sample_rate: int, clip_seconds: float) -> Iterator[Clip]:
