@@ -59,7 +59,7 @@ def _run(argv: list[str]) -> int:
     file = settings.asked_file(chosen.rest) or chosen.config
     if not {"-h", "--help"} & set(chosen.rest):
         settings.apply(parser, chosen.verb, settings.read(file))
-    args = parser.parse_args(chosen.rest)
+    args = verbs.parse(parser, chosen.rest)
     args.config = file
     return command.run(args)
 

@@ -17,15 +17,18 @@ HELP = "add classes to a trained model from 30 to 50 songs each, without the mus
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     from earmark.cli.console import add_format
+    from earmark.cli.corrections import add_from_library
 
     parser.add_argument("model", metavar="MODEL", help="a model folder, or a name that `earmark models` lists")
     text = "a data set with labels that the model does not know yet; with --label a folder of songs"
-    parser.add_argument("songs", metavar="DATASET", help=text)
+    text += "; may be left out with --from-library"
+    parser.add_argument("songs", metavar="DATASET", nargs="?", help=text)
     parser.add_argument("-o", "--output", metavar="MODEL", required=True, help="folder of the new model")
     parser.add_argument("--label", metavar="NAME", help="the class that all songs of the folder belong to")
     parser.add_argument("--head", metavar="HEAD", help="the head that gains the classes")
     parser.add_argument("--test", metavar="DATASET", help="measure before and after on this data set, too")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of which artists are set aside (0)")
+    add_from_library(parser)
     add_format(parser)
 
 
@@ -74,6 +77,25 @@ def _need_extra() -> None:
 
 
 def _songs(args: argparse.Namespace, model: Path) -> Dataset:
+    from earmark.cli.corrections import corrections_of, join, unknown_to
+    from earmark.errors import DatasetError
+    from earmark.model.card import read_card
+    from earmark.training.options import silent
+
+    if args.library and not args.from_library:
+        raise DatasetError("--library: is for --from-library")
+    if args.songs is not None:
+        songs = _given(args, model)
+        return join(songs, corrections_of(args), silent).dataset if args.from_library else songs
+    if args.label is not None:
+        raise DatasetError(f"--label {args.label}: give the folder of its songs, too")
+    if not args.from_library:
+        raise DatasetError("no songs: give a data set, a folder with --label, or --from-library")
+    return unknown_to(read_card(model), corrections_of(args), args.head)
+
+
+def _given(args: argparse.Namespace, model: Path) -> Dataset:
+    """The songs that were given by name."""
     from earmark.datasets import load_dataset
     from earmark.errors import DatasetError
     from earmark.model.card import read_card

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earmark.cli import console
+from earmark.cli import console, corrections
 from earmark.cli.progress import duration
-from earmark.errors import MissingExtra, RecipeError
+from earmark.errors import DatasetError, MissingExtra, RecipeError
 
 if TYPE_CHECKING:
+    from earmark.cli.corrections import Corrections
     from earmark.datasets.core import Dataset
     from earmark.model.card import Card
     from earmark.training.options import Progress, TrainOptions
@@ -30,7 +31,8 @@ _STAGES = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("dataset", metavar="DATASET", help="folder of class folders, or with dataset.toml")
+    text = "folder of class folders, or with dataset.toml; may be left out with --from-library"
+    parser.add_argument("dataset", metavar="DATASET", nargs="?", help=text)
     parser.add_argument("-o", "--output", metavar="MODEL", required=True, help="the model folder to be")
     parser.add_argument("-r", "--recipe", default="transfer", help="name or TOML file; `earmark recipes` lists them")
     parser.add_argument("--heads", metavar="A,B", help="only these heads of the data set")
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting of the recipe")
     parser.add_argument("--overwrite", action="store_true", help="begin anew where there is a model already")
+    corrections.add_from_library(parser)
     console.add_format(parser)
 
 
@@ -58,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe, [*args.set, *epochs])
     out, line = Path(args.output).absolute(), _Line()
     try:
-        job = prepare(_dataset(args), recipe, out, _options(args), line.show)
+        dataset, said = _dataset(args, line)
+        job = prepare(dataset, recipe, out, _options(args), line.show)
         line.clear()
         for notice in job.notices:
             _say(notice)
@@ -66,18 +70,34 @@ def run(args: argparse.Namespace) -> int:
             _say(f"{args.output} is finished already; --overwrite begins anew")
         else:
             train(job, out)
+        helped = corrections.measure(said, job, out) if said else None
     finally:
         line.clear()
-    _print(args, read_card(out))
+    _print(args, read_card(out), helped)
     return 0
 
 
-def _dataset(args: argparse.Namespace) -> Dataset:
-    from earmark.datasets import load_dataset, without_label
+def _dataset(args: argparse.Namespace, line: _Line) -> tuple[Dataset, Corrections | None]:
+    """What is to be learnt from, and the corrections in it where they are asked for."""
+    from earmark.datasets import load_dataset
 
     heads = [name.strip() for name in args.heads.split(",")] if args.heads else None
-    dataset = load_dataset(args.dataset, heads=heads, training=True)
-    for item in args.exclude:
+    if args.dataset is None and not args.from_library:
+        raise DatasetError("no data set: give a folder of class folders, or --from-library")
+    dataset = load_dataset(args.dataset, heads=heads, training=True) if args.dataset is not None else None
+    if not args.from_library:
+        if args.library:
+            raise DatasetError("--library: is for --from-library")
+        return _without(dataset, args.exclude), None  # type: ignore[arg-type]
+    said = corrections.corrections_of(args)
+    found = corrections.alone(said, heads) if dataset is None else corrections.join(dataset, said, line.show)
+    return _without(found.dataset, args.exclude), found
+
+
+def _without(dataset: Dataset, excluded: list[str]) -> Dataset:
+    from earmark.datasets import without_label
+
+    for item in excluded:
         head, equals, label = item.partition("=")
         if not equals:
             raise RecipeError(f"--exclude {item}: expected HEAD=LABEL, as in genre=pop")
@@ -93,17 +113,20 @@ def _options(args: argparse.Namespace) -> TrainOptions:
     return TrainOptions(seed=args.seed, device=args.device, init=init, overwrite=args.overwrite)
 
 
-def _print(args: argparse.Namespace, card: Card) -> None:
+def _print(args: argparse.Namespace, card: Card, helped: dict[str, dict[str, Any]] | None) -> None:
     from earmark.training.folder.words import score_line
 
     if console.wants_json(args):
-        console.print_json({"model": card.id, "folder": args.output, "heads": dict(card.scores)})
+        facts = {"model": card.id, "folder": args.output, "heads": dict(card.scores)}
+        console.print_json(facts if helped is None else facts | {"corrections": helped})
         return
     rows = [_row(head.name, card.scores.get(head.name, {})) for head in card.heads]
     console.print_table(("head", "score", "value", "95 % interval", "tracks", "part", "training", "validation"), rows)
     print()
     for head in card.heads:
         print(console.plain(score_line(head, card.scores.get(head.name, {}))))
+    for name, one in (helped or {}).items():
+        print(console.plain(corrections.told(name, one)))
     print(console.plain(f"{args.output}: {card.id}"))
 
 

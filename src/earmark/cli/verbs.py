@@ -13,7 +13,7 @@ from typing import Protocol, cast
 import earmark.cli
 from earmark.errors import UnknownName
 
-__all__ = ["Command", "load", "names", "top_parser", "verb_parser"]
+__all__ = ["Command", "load", "names", "parse", "top_parser", "verb_parser"]
 
 
 class Command(Protocol):
@@ -81,6 +81,15 @@ def verb_parser(verb: str, command: Command) -> argparse.ArgumentParser:
     command.add_arguments(parser)
     parser.add_argument("--config", metavar="FILE", help="settings; default: earmark.toml in your configuration folder")
     return parser
+
+
+def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+    """Read a verb's arguments; an argument that may be left out may stand behind options all the same.
+
+    Python 3.11 takes it for left out as soon as an option stands before it (CPython issue 59317).
+    """
+    optional = any(action.nargs == "?" and not action.option_strings for action in parser._actions)
+    return parser.parse_intermixed_args(arguments) if optional else parser.parse_args(arguments)
 
 
 class _Top(argparse.ArgumentParser):

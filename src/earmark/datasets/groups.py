@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from earmark.datasets.core import GroupBy
 
-__all__ = ["group_tracks"]
+__all__ = ["fold", "group_tracks"]
 
 _NOBODY = frozenset(
     ("", "-", "?", "n/a", "none", "unknown", "unknown artist", "[unknown]", "unknown album", "compilation")
@@ -35,9 +35,9 @@ def group_tracks(
     kinds: list[GroupBy] = []
     for name, artist, album in zip(names, artists, albums, strict=True):
         kind: GroupBy
-        key, kind = _fold(artist), "artist"
+        key, kind = fold(artist), "artist"
         if key in _NOBODY:
-            key, kind = _fold(album), "album"
+            key, kind = fold(album), "album"
         if key in _NOBODY:
             key, kind = name, "track"
         text = {"artist": artist, "album": f"album: {album}", "track": f"track: {name}"}[kind]
@@ -47,7 +47,8 @@ def group_tracks(
     return tuple(groups), main, _notices(kinds, main)
 
 
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
+    """A name without what spellings differ in: case, blanks, Unicode composition."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
