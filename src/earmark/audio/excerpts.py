@@ -153,9 +153,9 @@ def _lead(source: Source, seconds: float) -> float:
 
     Less than a second is no silence in front, and neither is a track that is nothing else.
     """
-    for stretch in (0.25, min(_LONGEST_LEAD, seconds)):  # nearly every track is told by its first quarter second
-        quiet = 0
-        for block in source.blocks(0.0, stretch):
+    quiet = 0
+    for second in range(math.ceil(min(_LONGEST_LEAD, seconds))):  # nearly every track is told by its first second
+        for block in source.blocks(float(second), 1.0):
             loud = np.flatnonzero(np.abs(clean(block)) > _INAUDIBLE)
             if len(loud):
                 quiet += int(loud[0])
