@@ -42,6 +42,11 @@ def sox() -> str:
 
 
 @pytest.fixture(scope="session")
+def chromium() -> str:
+    return program("chromium")
+
+
+@pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with a made network: fast, deterministic, and meaningless."""
     return make_model(tmp_path_factory.mktemp("models") / "tiny")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -32,7 +31,9 @@ def test_neighbours_share_what_people_say(shared: Path, tmp_path: Path) -> None:
         vectors = read_vectors(library, library.model())
         files = library.tracks_of(vectors.audio.tolist())
         found = [rows[files[audio][0].path] for audio in vectors.audio.tolist()]
-        assert all(files[audio][0].artist and files[audio][0].title for audio in vectors.audio.tolist())
+        tracks = [files[audio][0] for audio in vectors.audio.tolist()]
+    assert all(track.title for track in tracks)
+    assert sum(not track.artist for track in tracks) == 3, "three of the files name no artist"
     artists = np.asarray([row["artist"].casefold() for row in found])
     quadrants = np.asarray([row["quadrant"] for row in found])
     cosine = vectors.matrix @ vectors.matrix.T
@@ -47,11 +48,8 @@ def test_neighbours_share_what_people_say(shared: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_map_of_100_000_redraws_within_50_ms(tmp_path: Path) -> None:
+def test_a_map_of_100_000_redraws_within_50_ms(tmp_path: Path, chromium: str) -> None:
     """Median of 41 redraws in headless Chromium."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium is installed")
     with made_library(tmp_path, 100_000, groups=20) as (library, model):
         cluster_tracks(library, model, 20)
         audio, _ = library.embeddings(model)
@@ -67,7 +65,7 @@ def test_a_map_of_100_000_redraws_within_50_ms(tmp_path: Path) -> None:
         "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update"
         " --disable-sync --no-first-run --dump-dom"
     )
-    command = [browser, *flags.split(), f"--user-data-dir={tmp_path / 'user'}", file.as_uri()]
+    command = [chromium, *flags.split(), f"--user-data-dir={tmp_path / 'user'}", file.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     median = re.search(r"<title>MEDIAN ([\d.]+)", done.stdout)
     assert median is not None and float(median[1]) <= 50
