@@ -47,8 +47,10 @@ fmt: $(DEV)/ready  ## put the code in form
 	$(DEV)/$(BIN)/ruff check --fix .
 	$(DEV)/$(BIN)/ruff format .
 
-bench: $(DEV)/ready  ## measure speed, memory and size; writes docs/bench.md
+bench: $(DEV)/ready  ## measure speed, memory and size; writes docs/bench.md, -training and -library
 	$(PY) bench/run.py --shared "$(SHARED)"
+	$(PY) bench/training.py "$(SHARED)/data/emotify400" | tee docs/bench-training.md
+	$(PY) bench/library.py --music "$(SHARED)/data/moods900/audio" | tee docs/bench-library.md
 
 excerpts: $(DEV)/ready  ## compare plans of excerpts; MODEL=folder
 	$(PY) bench/excerpts.py --shared "$(SHARED)" -m "$(MODEL)"
