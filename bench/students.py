@@ -1,10 +1,11 @@
 """Which small network learns best from the teachers: the same budget, scored on artists whose audio none has heard.
 
-    python bench/students.py slim-residual patch-residual --steps 1100
+    python bench/students.py slim-residual patch-residual patch-residual:pooling=attention,seconds=10 --budget 130
 
-Part A (two thirds of the artists) is distilled and fits the classifiers; part B is heard for the first time when it is
-scored. Prints a Markdown table: share of the teachers' variance explained on heard and unheard clips, and the mean of
-accuracy and of ROC-AUC of the probes.
+A network may name options of its own (``pooling``, ``level``) and settings of :class:`StudentDesign`. Part A (two
+thirds of the artists) is distilled and fits the classifiers; part B is heard for the first time when it is scored.
+Prints a Markdown table: share of the teachers' variance explained on heard and unheard clips, and the mean of accuracy
+and of ROC-AUC of the probes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +28,7 @@ from earmark.training.default.report import tasks
 from earmark.training.distillation import cache as distill_cache
 from earmark.training.distillation import students as distill
 from earmark.training.distillation.cache import Heard
+from earmark.training.distillation.students import StudentDesign
 
 
 def chosen(heard: Heard, pieces: NDArray[np.bool_]) -> Heard:
@@ -35,6 +38,31 @@ def chosen(heard: Heard, pieces: NDArray[np.bool_]) -> Heard:
         heard.spectrograms[frames], heard.series[seconds], heard.tags[pieces], heard.frames[pieces],
         heard.seconds[pieces], heard.piece[pieces], heard.copy[pieces],
     )  # fmt: skip
+
+
+def planned(text: str, seed: int) -> StudentDesign:
+    """``name:key=value,...`` as a plan without masks: keys of the design, all others are options of the network."""
+    name, _, rest = text.partition(":")
+    known = {field.name for field in dataclasses.fields(StudentDesign)}
+    given: dict[str, Any] = {}
+    for pair in filter(None, rest.split(",")):
+        key, _, value = pair.partition("=")
+        given[key] = value if value.isalpha() else float(value) if "." in value else int(value)
+    options = {key: value for key, value in given.items() if key not in known}
+    settings = {key: value for key, value in given.items() if key in known}
+    plain = dataclasses.replace(default_model.STUDENT, backbone=name, options=options, mask=0.0, seed=seed)
+    return dataclasses.replace(plain, **settings)
+
+
+def affordable(part: Heard, targets: NDArray[np.float32], plan: StudentDesign, rate: float, budget: float) -> int:
+    """Steps that take so much processor time, by the time of thirty."""
+    distill.train(part, targets, dataclasses.replace(plan, steps=5), rate)
+    spent = []
+    for steps in (5, 35):
+        began = time.process_time()
+        distill.train(part, targets, dataclasses.replace(plan, steps=steps), rate)
+        spent.append(time.process_time() - began)
+    return max(30, round(30 * (budget - spent[0]) / (spent[1] - spent[0])))
 
 
 def means(targets: NDArray[np.float32], seconds: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -48,7 +76,7 @@ def main() -> None:
     parser.add_argument("networks", nargs="+")
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--work", type=Path, default=user_cache() / "default-model")
-    parser.add_argument("--steps", type=int, default=1100)
+    parser.add_argument("--budget", type=float, default=130.0, help="seconds of processor time for each")
     parser.add_argument("--copies", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-j", "--jobs", type=int, default=1)
@@ -66,12 +94,13 @@ def main() -> None:
     part_a = chosen(heard, ~apart[heard.piece])
     wanted = means(reduction(plain.series), plain.seconds)
     probes = tasks(*(load_dataset(given.shared / "data" / name, training=True) for name in ("moods900", "emotify400")))
-    print("| network | CPU s | parameters | R2 heard | R2 unheard | accuracy (4 tasks) | ROC-AUC (3 tasks) |")
-    print("|---|---|---|---|---|---|---|", flush=True)
+    print("| network | steps | CPU s | parameters | R2 heard | R2 unheard | accuracy (4 tasks) | ROC-AUC (3 tasks) |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
     for name in given.networks:
-        plan = dataclasses.replace(default_model.STUDENT, backbone=name, steps=given.steps, seed=given.seed, mask=0.0)
+        plan, targets = planned(name, given.seed), reduction(part_a.series)
+        plan = dataclasses.replace(plan, steps=affordable(part_a, targets, plan, rate, given.budget))
         began = time.process_time()
-        network = distill.train(part_a, reduction(part_a.series), plan, rate)
+        network = distill.train(part_a, targets, plan, rate)
         spent = time.process_time() - began
         answers = distill.embed_pieces(network, plain, rate)
         known = [distill.explained(answers[apart == side], wanted[apart == side]) for side in (False, True)]
@@ -84,7 +113,10 @@ def main() -> None:
             scores[task.measure].append(probe(turned, task, np.flatnonzero(~side), np.flatnonzero(side), fixed))
         size = sum(value.numel() for value in network.parameters())
         cells = [*known, float(np.mean(scores["accuracy"])), float(np.mean(scores["roc-auc"]))]
-        print(f"| {name} | {spent:.0f} | {size} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |", flush=True)
+        print(
+            f"| {name} | {plan.steps} | {spent:.0f} | {size} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@ import torch
 from torch import nn
 
 from earmark.training.backbones import Backbone, register
-from earmark.training.backbones.slim_residual import TimePooling
+from earmark.training.backbones.slim_parts import Level, TimePooling
 
 __all__ = ["PatchResidual", "patch_residual"]
 
+STEM = 32
+"""Channels of the first convolution."""
 WIDTH = 256
 """Channels that are pooled over time."""
 
@@ -49,13 +51,14 @@ class PatchResidual(Backbone):
     """7 x 7 stem with stride 4, stages of residual pairs, collapse of the bands, pooling over time, linear."""
 
     def __init__(
-        self, bands: int, stem: int, stages: Sequence[tuple[int, int, int]], features: int, pooling: str
+        self, bands: int, stages: Sequence[tuple[int, int, int]], features: int, pooling: str, level: float | None
     ) -> None:
         super().__init__()
         self.features = features
-        self.stem = nn.Sequential(nn.Conv2d(1, stem, 7, 4, 3, bias=False), nn.BatchNorm2d(stem), nn.ReLU())
+        self.level = Level(level)
+        self.stem = nn.Sequential(nn.Conv2d(1, STEM, 7, 4, 3, bias=False), nn.BatchNorm2d(STEM), nn.ReLU())
         layers: list[nn.Module] = []
-        channels, left = stem, -(-bands // 4)
+        channels, left = STEM, -(-bands // 4)
         for outputs, depth, stride in stages:
             for i in range(depth):
                 layers.append(_Pair(channels, outputs, stride if i == 0 else 1))
@@ -72,7 +75,7 @@ class PatchResidual(Backbone):
 
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, bands) dB to (batch, features): linear outputs, without a bound."""
-        maps = self.stem(((spectrograms + 30.0) / 20.0).transpose(1, 2)[:, None])
+        maps = self.stem(self.level(spectrograms).transpose(1, 2)[:, None])
         steps = torch.relu(self.widen(self.collapse(self.blocks(maps))))[:, :, 0]
         embedding: torch.Tensor = self.linear(self.norm(self.pooling(steps)))
         return embedding
@@ -82,10 +85,10 @@ class PatchResidual(Backbone):
 def patch_residual(
     frames: int,
     bands: int,
-    stem: int = 32,
     stages: Sequence[tuple[int, int, int]] = ((48, 1, 2), (96, 1, 2), (192, 1, 2)),
     features: int = 256,
     pooling: str = "mean",
+    level: float | None = None,
 ) -> PatchResidual:
     """Residual network on 4 x 4 patches; a stage is (channels, pairs, stride). Any number of frames from 32 on."""
-    return PatchResidual(bands, stem, stages, features, pooling)
+    return PatchResidual(bands, stages, features, pooling, level)

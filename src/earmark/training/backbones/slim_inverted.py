@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from earmark.training.backbones import Backbone, register
-from earmark.training.backbones.slim_residual import TimePooling
+from earmark.training.backbones.slim_parts import Level, TimePooling
 
 __all__ = ["SlimInverted", "slim_efficient", "slim_inverted"]
 
@@ -57,9 +57,12 @@ class _Block(nn.Module):
 class SlimInverted(Backbone):
     """Stem, stages of inverted residuals that each halve bands and frames, 1 x 1, pooling, linear."""
 
-    def __init__(self, stages: Sequence[tuple[int, int, bool]], stem: int, features: int, pooling: str) -> None:
+    def __init__(
+        self, stages: Sequence[tuple[int, int, bool]], stem: int, features: int, pooling: str, level: float | None
+    ) -> None:
         super().__init__()
         self.features = features
+        self.level = Level(level)
         layers: list[nn.Module] = [*_conv(1, stem, 3, 2), nn.Hardswish()]
         channels = stem
         for outputs, depth, fused in stages:
@@ -74,20 +77,24 @@ class SlimInverted(Backbone):
 
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, bands) dB to (batch, features)."""
-        maps = self.body(((spectrograms + 30.0) / 20.0).transpose(1, 2)[:, None])
+        maps = self.body(self.level(spectrograms).transpose(1, 2)[:, None])
         embedding: torch.Tensor = self.linear(self.norm(self.pooling(maps.mean(2))))
         return embedding
 
 
 @register
-def slim_inverted(frames: int, bands: int, features: int = 256, pooling: str = "mean") -> SlimInverted:
+def slim_inverted(
+    frames: int, bands: int, features: int = 256, pooling: str = "mean", level: float | None = None
+) -> SlimInverted:
     """MobileNet-like: depthwise filters with squeeze and excitation throughout; about 0.2 GFLOP for 10 s."""
     stages = ((24, 2, False), (40, 2, False), (64, 3, False), (112, 3, False))
-    return SlimInverted(stages, 16, features, pooling)
+    return SlimInverted(stages, 16, features, pooling, level)
 
 
 @register
-def slim_efficient(frames: int, bands: int, features: int = 256, pooling: str = "mean") -> SlimInverted:
+def slim_efficient(
+    frames: int, bands: int, features: int = 256, pooling: str = "mean", level: float | None = None
+) -> SlimInverted:
     """EfficientNetV2-like: the first two stages fused; about 0.2 GFLOP for 10 s."""
     stages = ((16, 1, True), (32, 2, True), (56, 2, False), (96, 3, False))
-    return SlimInverted(stages, 12, features, pooling)
+    return SlimInverted(stages, 12, features, pooling, level)

@@ -6,9 +6,14 @@ import torch
 from torch import nn
 
 from earmark.training.backbones import Backbone, register
-from earmark.training.backbones.slim_residual import TimePooling
+from earmark.training.backbones.slim_parts import Level, TimePooling
 
 __all__ = ["SlimMusicnn", "slim_musicnn"]
+
+TALL = 16
+"""Tall filters of either height."""
+WIDTH = 128
+"""Channels of the back end."""
 
 
 class _Steps(nn.Module):
@@ -31,27 +36,28 @@ class _Steps(nn.Module):
 class SlimMusicnn(Backbone):
     """Tall and long filters every 40 ms, their maximum over bands, residual convolutions over time, pooling, linear."""
 
-    def __init__(self, bands: int, tall: int, width: int, features: int, pooling: str) -> None:
+    def __init__(self, bands: int, features: int, pooling: str, level: float | None) -> None:
         super().__init__()
         self.features = features
+        self.level = Level(level)
         heights = (int(0.7 * bands), int(0.4 * bands))
         self.tall = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(1, tall, (h, 7), 2, (0, 3), bias=False), nn.BatchNorm2d(tall), nn.ReLU())
+            nn.Sequential(nn.Conv2d(1, TALL, (h, 7), 2, (0, 3), bias=False), nn.BatchNorm2d(TALL), nn.ReLU())
             for h in heights
         )
         self.long = nn.ModuleList(
             nn.Sequential(nn.Conv1d(1, 16, w, 2, w // 2, bias=False), nn.BatchNorm1d(16), nn.ReLU()) for w in (65, 33)
         )
-        self.narrow = nn.Sequential(nn.Conv1d(2 * tall + 32, width, 1, bias=False), nn.BatchNorm1d(width), nn.ReLU())
-        self.back = nn.Sequential(_Steps(width, 2), _Steps(width, 2), _Steps(width, 1), _Steps(width, 2))
-        self.widen = nn.Conv1d(width, 256, 1)
+        self.narrow = nn.Sequential(nn.Conv1d(2 * TALL + 32, WIDTH, 1, bias=False), nn.BatchNorm1d(WIDTH), nn.ReLU())
+        self.back = nn.Sequential(_Steps(WIDTH, 2), _Steps(WIDTH, 2), _Steps(WIDTH, 1), _Steps(WIDTH, 2))
+        self.widen = nn.Conv1d(WIDTH, 256, 1)
         self.pooling = TimePooling(256, pooling)
         self.norm = nn.BatchNorm1d(self.pooling.features)
         self.linear = nn.Linear(self.pooling.features, features)
 
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, bands) dB to (batch, features)."""
-        scaled = ((spectrograms + 30.0) / 20.0).transpose(1, 2)[:, None]
+        scaled = self.level(spectrograms).transpose(1, 2)[:, None]
         front = [layer(scaled).amax(2) for layer in self.tall] + [layer(scaled.mean(2)) for layer in self.long]
         steps = self.back(self.narrow(torch.cat(front, 1)))
         embedding: torch.Tensor = self.linear(self.norm(self.pooling(torch.relu(self.widen(steps)))))
@@ -60,7 +66,11 @@ class SlimMusicnn(Backbone):
 
 @register
 def slim_musicnn(
-    frames: int, bands: int, tall: int = 16, width: int = 128, features: int = 256, pooling: str = "mean"
+    frames: int,
+    bands: int,
+    features: int = 256,
+    pooling: str = "mean",
+    level: float | None = None,
 ) -> SlimMusicnn:
     """A front end as in musicnn and a narrow residual back end over time; about 0.2 GFLOP for 10 s."""
-    return SlimMusicnn(bands, tall, width, features, pooling)
+    return SlimMusicnn(bands, features, pooling, level)

@@ -13,8 +13,12 @@ import torch
 from torch import nn
 
 from earmark.training.backbones import Backbone, register
+from earmark.training.backbones.slim_parts import Level, TimePooling
 
-__all__ = ["Residual", "SlimResidual", "TimePooling", "slim_residual"]
+__all__ = ["Residual", "SlimResidual", "slim_residual"]
+
+WIDTH = 256
+"""Channels that are pooled over time."""
 
 
 class Residual(nn.Module):
@@ -38,40 +42,13 @@ class Residual(nn.Module):
         return torch.relu(self.body(maps) + self.shortcut(maps))
 
 
-class TimePooling(nn.Module):
-    """(batch, channels, steps) to (batch, features): ``mean``, ``mean-std`` or ``attention`` over the steps.
-
-    ``attention`` weighs the steps for each of eight groups of channels (Safari et al. 2020, split into heads).
-    """
-
-    def __init__(self, channels: int, kind: str) -> None:
-        super().__init__()
-        if kind not in ("mean", "mean-std", "attention"):
-            raise ValueError(f"pooling {kind!r} is none of mean, mean-std, attention")
-        self.kind, self.heads = kind, 8
-        self.features = channels * (2 if kind == "mean-std" else 1)
-        self.scores = nn.Conv1d(channels, self.heads, 1) if kind == "attention" else nn.Identity()
-
-    def forward(self, steps: torch.Tensor) -> torch.Tensor:
-        """Weighted or plain statistics over the last axis."""
-        if self.kind == "attention":
-            weights = torch.softmax(self.scores(steps).float(), 2)[:, :, None]
-            grouped = steps.float().reshape(len(steps), self.heads, -1, steps.shape[2])
-            return (weights * grouped).sum(3).flatten(1)
-        steps = steps.float()
-        mean = steps.mean(2)
-        if self.kind == "mean":
-            return mean
-        spread = ((steps - mean[:, :, None]).square().mean(2) + 1e-5).sqrt()
-        return torch.cat([mean, spread], 1)
-
-
 class SlimResidual(Backbone):
     """Stem, residual blocks that each halve bands and frames, collapse of the bands, pooling over time, linear."""
 
-    def __init__(self, bands: int, channels: Sequence[int], width: int, features: int, pooling: str) -> None:
+    def __init__(self, bands: int, channels: Sequence[int], features: int, pooling: str, level: float | None) -> None:
         super().__init__()
         self.features = features
+        self.level = Level(level)
         self.stem = nn.Sequential(
             nn.Conv2d(1, channels[0], 3, 2, 1, bias=False), nn.BatchNorm2d(channels[0]), nn.ReLU()
         )
@@ -84,14 +61,14 @@ class SlimResidual(Backbone):
         self.collapse = nn.Sequential(
             nn.Conv2d(last, last, (left, 1), groups=last, bias=False), nn.BatchNorm2d(last), nn.ReLU()
         )
-        self.widen = nn.Conv2d(last, width, 1)
-        self.pooling = TimePooling(width, pooling)
+        self.widen = nn.Conv2d(last, WIDTH, 1)
+        self.pooling = TimePooling(WIDTH, pooling)
         self.norm = nn.BatchNorm1d(self.pooling.features)
         self.linear = nn.Linear(self.pooling.features, features)
 
     def pooled(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, bands) dB to (batch, pooled features), normalised."""
-        maps = ((spectrograms + 30.0) / 20.0).transpose(1, 2)[:, None]
+        maps = self.level(spectrograms).transpose(1, 2)[:, None]
         maps = self.collapse(self.blocks(self.stem(maps)))
         steps = torch.relu(self.widen(maps))[:, :, 0]
         normalised: torch.Tensor = self.norm(self.pooling(steps))
@@ -108,12 +85,12 @@ def slim_residual(
     frames: int,
     bands: int,
     channels: Sequence[int] = (16, 32, 48, 72, 128),
-    width: int = 256,
     features: int = 256,
     pooling: str = "mean",
+    level: float | None = None,
 ) -> SlimResidual:
     """Plain residual network; any number of frames from one stride (32) on."""
     least = 2 ** len(channels)
     if frames < least or bands < least:
         raise ValueError(f"{len(channels)} halvings need at least {least} frames and bands, not {frames} and {bands}")
-    return SlimResidual(bands, channels, width, features, pooling)
+    return SlimResidual(bands, channels, features, pooling, level)
