@@ -81,8 +81,8 @@ def test_every_recipe_learns_tones_in_two_epochs(name: str, tones: Path, tmp_pat
     monkeypatch.setenv("EARMARK_CACHE", str(tmp_path / "cache"))
     recipe = load_recipe(name)
     clips = 36 if recipe.clip.seconds < 1 else 12  # of an example of 0.96 s a network sees little
-    settings = ["training.epochs=2", f"training.clips_per_track={clips}", "training.batch_size=6", "training.patience=0",
-                "training.learning_rate=1e-3", "training.schedule=constant", "clip.count=3"]  # fmt: skip
+    settings = ["training.epochs=2", f"training.clips_per_track={clips}", "training.batch_size=6", "clip.count=3",
+                "training.patience=0", "training.learning_rate=1e-3", "training.schedule=constant"]  # fmt: skip
     if recipe.clip.seconds > 6 and build(recipe.backbone.name, 400, recipe.frontend.bands).any_length:
         settings.append("clip.seconds=6.0")
     out = train(load_dataset(tones), load_recipe(name, settings), tmp_path / "model", TrainOptions())
