@@ -47,6 +47,13 @@ def test_other_cases_are_said_plainly(rows: list[Row], paired: list[dict[str, An
     assert told in advise(rows, paired)
 
 
+@pytest.mark.parametrize(("accuracy", "p", "told"), [
+    (0.5, 0.01, "measurably better than svm"), (0.5, 0.4, "cannot be told from svm"), (0.95, 0.4, "is no worse"),
+])  # fmt: skip
+def test_what_no_network_reaches_is_said_beside(accuracy: float, p: float, told: str):
+    assert told in advise([row("a", 0.9, 9)], [test_of("a", "svm", p)], row("svm", accuracy, 0))
+
+
 def songs(count: int) -> Dataset:
     tracks = tuple(
         Track(Path(f"{i}.wav"), f"{i}.wav", str(i), None, {"genre": "ab"[i % 2], "energy": i / count})

@@ -39,6 +39,9 @@ def test_two_recipes_are_judged_by_the_same_songs_and_one_that_fails_is_a_row(so
     assert genre["accuracy"] is not None and genre["train_accuracy"] is not None and genre["valid_accuracy_ci95"]
     assert good.parameters and good.gflop and good.songs_per_second and good.train_seconds and len(good.history) == 3
     assert found.part == "test" and found.advice.startswith("Only ")
+    assert found.baseline is not None and found.baseline.heads["genre"]["accuracy"] > 0.8
+    assert [(test["a"], test["b"]) for test in found.paired] == [(good.title, "MFCC statistics + SVM")]
+    assert "MFCC statistics" in found.advice
     begun = time.monotonic()
     again = compare(load_dataset(songs), plan, tmp_path / "out")
     assert again.rows[0].train_seconds == good.train_seconds and again.rows[0].heads == good.heads

@@ -215,10 +215,3 @@ def test_without_the_extra_the_message_names_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
     with pytest.raises(MissingExtra, match=r"earmark\[train\]"):
         _ = earmark.GenreClassifier
-
-
-def test_classical_baseline(collection):
-    from earmark.training.classical import _main
-
-    found = _main([str(collection), "--heads", "genre"])
-    assert found["accuracy"] > 0.8 and found["group"] == "artist"

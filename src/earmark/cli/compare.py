@@ -99,12 +99,12 @@ def _values(text: str) -> tuple[str, ...]:
 def _print(found: Comparison) -> None:
     from earmark.evaluation.scores import main_figure
 
-    heads = {head: figures["task"] for row in found.rows for head, figures in row.heads.items()}
+    heads = {head: figures["task"] for row in found.table for head, figures in row.heads.items()}
     names = [f"{head} {main_figure(task).replace('_', ' ')}" for head, task in heads.items()]
     header = ("recipe", *names, "parameters", "GFLOP", "songs/s", "training", "")
-    console.print_table(header, [_cells(row, heads) for row in found.rows])
+    console.print_table(header, [_cells(row, heads) for row in found.table])
     for head in heads:
-        for row in found.rows:
+        for row in found.table:
             told = _parts(row, head)
             if told:
                 print(console.plain(f"{head}, {row.title}: {told}"))

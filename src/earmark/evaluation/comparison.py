@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from earmark.datasets.core import Dataset
-from earmark.evaluation.answers import Heard, answers_of
+from earmark.evaluation.answers import HeadAnswers, Heard, answers_of
 from earmark.evaluation.history import Epoch
 from earmark.evaluation.intervals import RESAMPLES
 from earmark.evaluation.nodes import Node
@@ -96,6 +96,7 @@ class Comparison:
         part: That rows are judged by.
         group_by: What the intervals draw, and what never stands on two sides.
         rows: In the order asked for.
+        baseline: What an SVM on hand-made statistics reaches on the same tracks; None where it was not asked.
         paired: Of each two scored rows and each head: ``a``, ``b``, ``head``, ``difference``, ``ci95``, ``p``.
         advice: One sentence.
         notices: Lines for people.
@@ -105,9 +106,15 @@ class Comparison:
     part: str
     group_by: str
     rows: tuple[Row, ...]
+    baseline: Row | None = None
     paired: tuple[dict[str, Any], ...] = ()
     advice: str = ""
     notices: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> tuple[Row, ...]:
+        """All rows as people read them: the baseline first."""
+        return self.rows if self.baseline is None else (self.baseline, *self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """As ``compare -f json`` prints it."""
@@ -115,6 +122,7 @@ class Comparison:
             "dataset": self.dataset,
             "split": self.part,
             "group": self.group_by,
+            "baseline": None if self.baseline is None else self.baseline.to_dict(),
             "recipes": [row.to_dict() for row in self.rows],
             "paired": list(self.paired),
             "advice": self.advice,
@@ -123,38 +131,72 @@ class Comparison:
 
 
 def pair_up(
-    heard: Mapping[str, Heard], dataset: Dataset, seed: int = 0, resamples: int = RESAMPLES
+    heard: Mapping[str, Heard],
+    dataset: Dataset,
+    baseline: Mapping[str, Mapping[str, HeadAnswers]] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> tuple[dict[str, Any], ...]:
     """The paired test of each two models and each head, on the tracks that both could hear.
 
     Args:
         heard: By title, what each said of the data set's tracks.
         dataset: The test part.
+        baseline: By title and head, answers that come from no model; each is compared with every model.
         seed: Of permutations and bootstrap.
         resamples: Of the bootstrap.
     """
-    found = []
+    both: list[tuple[str, str, HeadAnswers, HeadAnswers]] = []
+    for title, heads in (baseline or {}).items():
+        for name, model in heard.items():
+            for head, answers in heads.items():
+                both.append((name, title, *_on_the_same(answers_of([model], dataset, head), answers)))
     for (a, first), (b, second) in itertools.combinations(heard.items(), 2):
         for spec in dataset.heads:
             ours = answers_of([first], dataset, spec.name, [second])
-            theirs = answers_of([second], dataset, spec.name, [first])
-            if not ours.tracks:
-                continue
+            both.append((a, b, ours, answers_of([second], dataset, spec.name, [first])))
+    found = []
+    for a, b, ours, theirs in both:
+        if ours.tracks:
             result = compare_answers(ours, theirs, resamples, seed)
             facts = {"difference": rounded(result.difference), "ci95": rounded(result.ci95), "p": rounded(result.p)}
-            found.append({"a": a, "b": b, "head": spec.name, **facts})
+            found.append({"a": a, "b": b, "head": ours.name, **facts})
     return tuple(found)
 
 
-def advise(rows: Sequence[Row], paired: Sequence[Mapping[str, Any]]) -> str:
-    """The smallest model that the test part cannot tell from the best, in one sentence."""
+def _on_the_same(first: HeadAnswers, second: HeadAnswers) -> tuple[HeadAnswers, HeadAnswers]:
+    """Both with the tracks alone that both have, in one order."""
+    shared = [track for track in first.tracks if track in set(second.tracks)]
+
+    def cut(answers: HeadAnswers) -> HeadAnswers:
+        place = {track: row for row, track in enumerate(answers.tracks)}
+        rows = [place[track] for track in shared]
+        return replace(
+            answers,
+            tracks=tuple(shared),
+            groups=tuple(answers.groups[row] for row in rows),
+            truth=answers.truth[rows],
+            scores=answers.scores[rows],
+            given=answers.given[rows],
+        )
+
+    return cut(first), cut(second)
+
+
+def advise(rows: Sequence[Row], paired: Sequence[Mapping[str, Any]], baseline: Row | None = None) -> str:
+    """The smallest model that the test part cannot tell from the best, in one sentence; a second on the baseline."""
     scored = [row for row in rows if row.score is not None]
     if not scored:
         return "No recipe could be trained and scored; the rows say why."
     best = max(scored, key=lambda row: (row.score or 0.0, -(row.parameters or 0)))
+    as_good = [row for row in scored if row is best or not _worse(row.title, best.title, paired)]
+    smallest = min(as_good, key=lambda row: (row.parameters or 0, -(row.score or 0.0)))
+    return " ".join(filter(None, [_taken(scored, as_good, best, paired), _beside_baseline(smallest, baseline, paired)]))
+
+
+def _taken(scored: Sequence[Row], as_good: Sequence[Row], best: Row, paired: Sequence[Mapping[str, Any]]) -> str:
     if len(scored) == 1:
         return f"Only {_sized(best)} was scored, so there is nothing to choose from."
-    as_good = [row for row in scored if row is best or not _worse(row.title, best.title, paired)]
     smallest = min(as_good, key=lambda row: (row.parameters or 0, -(row.score or 0.0)))
     if smallest is best:
         others = "every smaller one is measurably worse" if len(as_good) > 1 else "every other one is measurably worse"
@@ -165,6 +207,19 @@ def advise(rows: Sequence[Row], paired: Sequence[Mapping[str, Any]]) -> str:
         f"Take {_sized(smallest)}: it is the smallest whose score cannot be told from that of the best, "
         f"{_sized(best)} (p = {odds:.2f})."
     )
+
+
+def _beside_baseline(row: Row, baseline: Row | None, paired: Sequence[Mapping[str, Any]]) -> str:
+    """Whether the advised model is worth more than no network at all."""
+    if baseline is None or baseline.score is None or row.score is None:
+        return ""
+    if row.score <= baseline.score:
+        return (
+            f"Mind that {baseline.title} ({baseline.score:.3f}) is no worse: too few songs for a network?"
+        )
+    if _worse(baseline.title, row.title, paired):
+        return f"It is measurably better than {baseline.title} ({baseline.score:.3f})."
+    return f"It cannot be told from {baseline.title} ({baseline.score:.3f}): more songs would tell."
 
 
 def _worse(title: str, best: str, paired: Sequence[Mapping[str, Any]]) -> bool:

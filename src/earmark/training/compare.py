@@ -21,7 +21,7 @@ from earmark.audio.excerpts import starts
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
 from earmark.errors import AudioError, DatasetError, EarmarkError, RecipeError
-from earmark.evaluation.answers import Heard, answers_of
+from earmark.evaluation.answers import HeadAnswers, Heard, answers_of
 from earmark.evaluation.comparison import Comparison, Row, advise, pair_up
 from earmark.evaluation.history import read_history
 from earmark.evaluation.nodes import Node, explain_nodes
@@ -31,6 +31,8 @@ from earmark.inference.records import Failure, Prediction
 from earmark.inference.tagger import Tagger, load_model
 from earmark.model.card import Card
 from earmark.recipe import SplitPlan, load_recipe
+from earmark.training.classical import NOTES as CLASSICAL_NOTES
+from earmark.training.classical import baseline
 from earmark.training.flops import count_flops
 from earmark.training.options import Device, Report, TrainOptions, silent
 from earmark.training.run import train
@@ -143,14 +145,16 @@ def compare(
             rows[place] = _judged(row, folder, part, _unseen(dataset, parts), heard)
         elif row.error is None:
             rows[place] = replace(row, chosen=False)
-    paired = pair_up(heard, part, plan.seed)
+    base, answers = _statistics(dataset, parts, plan.seed) if len(parts.test) else (None, {})
+    paired = pair_up(heard, part, {base.title: answers} if base is not None else None, plan.seed)
     return Comparison(
         dataset=dataset.name,
         part="test" if len(parts.test) else "valid",
         group_by=parts.group_by,
         rows=tuple(rows),
+        baseline=base,
         paired=paired,
-        advice=advise(rows, paired),
+        advice=advise(rows, paired, base),
         notices=(*dataset.notices, *parts.notices, *_swept(plan, rows)),
     )
 
@@ -181,6 +185,25 @@ def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split
         train_seconds=round(_seconds(clock), 1),
         history=read_history(out / "history.csv"),
     )
+
+
+def _statistics(dataset: Dataset, parts: Split, seed: int) -> tuple[Row, dict[str, HeadAnswers]]:
+    """What no network at all reaches, and its answers on the test part by head."""
+    picture = all(track.path.suffix.lower() == ".png" for track in dataset.tracks)
+    plain = Row(name="", recipe="DCT statistics + SVM" if picture else "MFCC statistics + SVM", notes=CLASSICAL_NOTES)
+    heads: dict[str, dict[str, Any]] = {}
+    answers: dict[str, HeadAnswers] = {}
+    begun = time.monotonic()
+    try:
+        for spec in dataset.heads:
+            found = baseline(dataset, spec.name, parts, seed)
+            learnt, key = score_head(found.train, seed=seed), main_figure(spec.task)
+            heads[spec.name] = score_head(found.test, seed=seed)
+            heads[spec.name] |= {f"train_{key}{end}": learnt.get(f"{key}{end}") for end in ("", "_ci95")}
+            answers[spec.name] = found.test
+    except DatasetError as error:
+        return replace(plain, error=str(error)), {}
+    return replace(plain, heads=heads, train_seconds=round(time.monotonic() - begun, 1)), answers
 
 
 def _seconds(clock: Path) -> float:

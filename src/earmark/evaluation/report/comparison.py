@@ -45,7 +45,7 @@ def write_comparison(found: Comparison, folder: Path) -> Path:
 def comparison_page(found: Comparison) -> str:
     """The whole page as HTML."""
     title = f"{len(found.rows)} recipes on {found.dataset}"
-    heads = list(dict.fromkeys(head for row in found.rows for head in row.heads))
+    heads = list(dict.fromkeys(head for row in found.table for head in row.heads))
     told = (
         f"judged by part {found.part} · no {found.group_by} on two sides · intervals of 95 % drawn by {found.group_by}"
     )
@@ -55,11 +55,11 @@ def comparison_page(found: Comparison) -> str:
         f'<div class="panel"><p><strong>{shown(found.advice)}</strong></p></div>',
         f'<ul class="notices">{notices}</ul>' if notices else "",
         *(_head(head, found) for head in heads),
-        _costs(found.rows),
+        _costs(found.table),
         _paired(found.paired),
         _curves(found.rows),
         *(_nodes(row) for row in found.rows if row.nodes),
-        _notes(found.rows),
+        _notes(found.table),
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -71,7 +71,7 @@ def comparison_page(found: Comparison) -> str:
 
 def _head(head: str, found: Comparison) -> str:
     """One head: bars of the judging part, a table of all parts, and confusion tables."""
-    rows = [(row, row.heads[head]) for row in found.rows if head in row.heads]
+    rows = [(row, row.heads[head]) for row in found.table if head in row.heads]
     key = main_figure(rows[0][1]["task"])
     scored = [(row, figures) for row, figures in rows if key in figures]
     bars = [svg.Bar(row.title, f[key], f.get(f"{key}_ci95"), number(f[key])) for row, f in scored]
