@@ -214,9 +214,7 @@ def _beside_baseline(row: Row, baseline: Row | None, paired: Sequence[Mapping[st
     if baseline is None or baseline.score is None or row.score is None:
         return ""
     if row.score <= baseline.score:
-        return (
-            f"Mind that {baseline.title} ({baseline.score:.3f}) is no worse: too few songs for a network?"
-        )
+        return f"Mind that {baseline.title} ({baseline.score:.3f}) is no worse: too few songs for a network?"
     if _worse(baseline.title, row.title, paired):
         return f"It is measurably better than {baseline.title} ({baseline.score:.3f})."
     return f"It cannot be told from {baseline.title} ({baseline.score:.3f}): more songs would tell."

@@ -47,8 +47,8 @@ TEACHERS = {
     "yamnet": "yamnet/yamnet-float.tflite",
 }
 """Kinds of teachers, in the order of their columns, and their files below the folder of weights."""
-STUDENT = StudentDesign(backbone="patch-residual", steps=24000, mask=0.25, seed=0)
-PHASES = ((0, 1), (8500, 2))
+STUDENT = StudentDesign(backbone="patch-residual", options={"level": 8.0}, steps=40000, mask=0.25, plain=2.0, seed=0)
+PHASES = ((0, 2), (10000, 4), (20000, 6))
 """From which step on the student hears how many copies of each piece (the first is the piece itself)."""
 ROTATION_SEED = 0
 
@@ -61,7 +61,7 @@ class Workshop:
         shared: Folder with ``data`` and ``weights``.
         work: Cache and checkpoints.
         output: The model folder.
-        jobs: Processes that hear; the student trains on as many threads.
+        jobs: Processes that hear. The student trains on one thread: the sum of two is another sum.
     """
 
     shared: Path
@@ -141,7 +141,7 @@ def _reached(checkpoint: Path) -> int:
 def _train(
     shop: Workshop, plan: StudentDesign, cache: tuple[CacheDesign, Path], copies: int, last: int, checkpoint: Path
 ) -> Backbone:
-    torch.set_num_threads(shop.jobs)
+    torch.set_num_threads(1)
     plain = distill_cache.load(*cache, [0])
     reduction = distill.reduce_teachers(plain, teacher_widths(cache[0]), plan.components, plan.alpha)
     heard = plain if copies == 1 else distill_cache.load(*cache, range(copies))
@@ -206,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
     parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="cache and checkpoints")
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[2] / "models" / "default")
-    parser.add_argument("-j", "--jobs", type=int, default=2, help="processes, and threads of the training")
+    parser.add_argument("-j", "--jobs", type=int, default=2, help="processes that hear")
     given = parser.parse_args(arguments)
     try:
         make(Workshop(given.shared.resolve(), given.work, given.output, given.jobs))
