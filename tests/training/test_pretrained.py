@@ -76,8 +76,9 @@ def test_pickled_code_is_never_run(tmp_path: Path):
 def test_yamnet_says_what_its_file_says(shared: Path):
     """On real songs against LiteRT, which rounds the spectrum and each layer's input to 8 bits on the way.
 
-    That rounding alone moves single quiet examples (with its own log-mel our network agrees to 0.9999), so that
-    medians are held: 0.99 for songs' means, 0.98 for examples; and 95 % of the best classes.
+    That rounding moves single quiet examples (with its own log-mel our network agrees to 0.9999). On these songs each
+    song's means correlate at 0.99, its examples on average at 0.98, and 95 % of the best classes agree; of twenty songs
+    of emotify400 the means do so at 0.991 on average, a quiet one at 0.92 alone, examples at 0.978 (median 0.999).
     """
     interpreters = pytest.importorskip("ai_edge_litert.interpreter")
     file = shared / "weights/yamnet/yamnet-float.tflite"
@@ -106,7 +107,7 @@ def test_yamnet_says_what_its_file_says(shared: Path):
         songs.append(np.corrcoef(ours.mean(0), np.mean(theirs, axis=0))[0, 1])
         examples += [np.corrcoef(a, b)[0, 1] for a, b in zip(ours, theirs, strict=True)]
         same += list(ours.argmax(1) == np.argmax(theirs, axis=1))
-    assert np.median(songs) >= 0.99 and np.median(examples) >= 0.98 and np.mean(same) >= 0.95
+    assert min(songs) >= 0.99 and np.mean(examples) >= 0.98 and np.mean(same) >= 0.95
 
 
 def test_folded_batch_norm_stays_when_yamnet_is_trained_on(shared: Path):
