@@ -113,6 +113,16 @@ def test_a_hang_costs_one_file_and_its_time(tiny_model: Path, songs: list[str], 
 
 
 @pytest.mark.usefixtures("sabotage")
+def test_unordered_answers_do_not_wait_for_a_slow_file(tiny_model: Path, songs: list[str], tmp_path: Path) -> None:
+    stuck = write(tmp_path / "hang.wav", melody(0.2, 22050), 22050)
+    asked = [str(stuck), *songs]
+    options = HearingOptions(timeout=6.0)
+    found = list(predict_files([tiny_model], asked, workers=2, options=options, ordered=False))
+    assert sorted(result.path for result in found) == sorted(asked)
+    assert found[-1].path == str(stuck) and isinstance(found[-1], Failure) and found[-1].kind == "timeout"
+
+
+@pytest.mark.usefixtures("sabotage")
 def test_what_a_decoder_prints_goes_nowhere(tiny_model: Path, tmp_path: Path) -> None:
     chatty = str(write(tmp_path / "print.wav", melody(1, 8000), 8000))
     (result,) = predict_files([tiny_model], [chatty], workers=1)

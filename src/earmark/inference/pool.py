@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -39,7 +39,12 @@ def default_workers() -> int:
 
 
 def predict_files(
-    models: Sequence[Path], paths: Iterable[str], *, workers: int | None = None, options: HearingOptions | None = None
+    models: Sequence[Path],
+    paths: Iterable[str],
+    *,
+    workers: int | None = None,
+    options: HearingOptions | None = None,
+    ordered: bool = True,
 ) -> Iterator[Prediction | Failure]:
     """Hear many files.
 
@@ -48,9 +53,10 @@ def predict_files(
         paths: Files. Read as work goes on, so that it may be a generator.
         workers: Processes; as many as cores where None.
         options: How to hear.
+        ordered: Wait with an answer for those before it; otherwise it comes as soon as it is there.
 
     Yields:
-        One Prediction or Failure a path, in their order. Closing the iterator ends the workers.
+        One Prediction or Failure a path, in their order unless told otherwise. Closing the iterator ends the workers.
 
     Raises:
         EarmarkError: No worker could load the model, or do what ``options`` asks for.
@@ -67,7 +73,10 @@ def predict_files(
             )
             if not waiting:
                 return
-            yield waiting.popleft().result()
+            done = [waiting[0]] if ordered else wait(waiting, return_when=FIRST_COMPLETED).done
+            for future in done:
+                waiting.remove(future)
+                yield future.result()
     finally:
         crew.stop()
         executor.shutdown(wait=True, cancel_futures=True)

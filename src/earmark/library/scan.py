@@ -99,9 +99,13 @@ class Scan:
         if todo:
             count = min(workers, len(todo)) if workers else None
             paths = (one.path for one in todo)
-            results = predict_files([Path(self.model.folder)], paths, workers=count, options=options)
+            asked = {one.path: one for one in todo}
+            results = predict_files(
+                [Path(self.model.folder)], paths, workers=count, options=options, ordered=False
+            )  # a slow file must not keep those behind it out of the library
             with closing(cast("Generator[Prediction | Failure]", results)):
-                for one, result in zip(todo, results, strict=True):
+                for result in results:
+                    one = asked[result.path]
                     self._keep(one, result)
                     yield one.path
         self._finish()
