@@ -63,6 +63,17 @@ def test_a_sweep_is_chosen_by_validation_and_only_the_winner_meets_the_test_part
     assert any("tried: training.learning_rate (1e-2, 1e-9)" in notice for notice in found.notices)
 
 
+def test_a_setting_can_be_for_one_recipe_alone():
+    plan = ComparePlan(
+        recipes=("bbnn", "vggish"), settings=("training.epochs=3", "bbnn:training.epochs=2", "vggish:heads.dropout=0.1")
+    )
+    bbnn, vggish = variants(plan)
+    assert bbnn.table == {"training.epochs": "2"}
+    assert vggish.table == {"training.epochs": "3", "heads.dropout": "0.1"}
+    with pytest.raises(UnknownName, match="did you mean 'bbnn'"):
+        variants(ComparePlan(recipes=("bbnn",), settings=("bbn:training.epochs=2",)))
+
+
 def test_what_is_asked_for_is_checked_before_anything_is_read(toml: str):
     with pytest.raises(UnknownName, match="did you mean 'bbnn'"):
         variants(ComparePlan(recipes=("bbn",)))

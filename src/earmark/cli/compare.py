@@ -27,7 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-r", "--recipes", metavar="A,B,C", required=True, help="names or files; `earmark recipes` lists"
     )
     parser.add_argument("--heads", metavar="A,B", help="only these heads of the data set")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting of every recipe")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="a setting of every recipe; RECIPE:KEY=VALUE: of that one",
+    )
     text = "try these values, chosen on the validation part; may be given again: every combination is tried"
     parser.add_argument("--sweep", metavar="KEY=V1,V2", action="append", default=[], help=text)
     text = "models and the page; what is finished there is kept (default: %(default)s)"

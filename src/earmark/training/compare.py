@@ -20,7 +20,7 @@ from safetensors import safe_open
 from earmark.audio.excerpts import starts
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
-from earmark.errors import AudioError, DatasetError, EarmarkError, RecipeError
+from earmark.errors import AudioError, DatasetError, EarmarkError, RecipeError, UnknownName
 from earmark.evaluation.answers import HeadAnswers, Heard, answers_of
 from earmark.evaluation.comparison import Comparison, Row, advise, pair_up
 from earmark.evaluation.history import read_history
@@ -51,7 +51,7 @@ class ComparePlan:
 
     Attributes:
         recipes: Names or files.
-        settings: ``KEY=VALUE``, laid over every recipe.
+        settings: ``KEY=VALUE``, laid over every recipe, or ``RECIPE:KEY=VALUE`` for one.
         sweep: By key, the values to try; every combination is one.
         seed: Of split and training.
         device: Where.
@@ -92,10 +92,11 @@ def variants(plan: ComparePlan) -> tuple[Variant, ...]:
         RecipeError: A recipe or setting that makes no sense, or is named twice.
     """
     found: list[Variant] = []
+    own = _own_settings(plan)
     for recipe in plan.recipes:
         for values in itertools.product(*plan.sweep.values()):
             swept = [f"{key}={value}" for key, value in zip(plan.sweep, values, strict=True)]
-            settings = (*plan.settings, *swept)
+            settings = (*own[recipe], *swept)
             load_recipe(recipe, settings)
             digest = hashlib.sha256(json.dumps([recipe, settings]).encode()).hexdigest()[:6]
             name = f"{Path(recipe).stem}-{digest}" if settings else Path(recipe).stem
@@ -104,6 +105,22 @@ def variants(plan: ComparePlan) -> tuple[Variant, ...]:
         if sum(other.name == variant.name for other in found) > 1:
             raise RecipeError(f"{variant.recipe} is named twice; every row must be one of its own")
     return tuple(found)
+
+
+def _own_settings(plan: ComparePlan) -> dict[str, tuple[str, ...]]:
+    """By recipe: the settings of all, and then those that are for it alone."""
+    known = {Path(recipe).stem: recipe for recipe in plan.recipes} | {recipe: recipe for recipe in plan.recipes}
+    common: list[str] = []
+    alone: dict[str, list[str]] = {recipe: [] for recipe in plan.recipes}
+    for setting in plan.settings:
+        name, colon, rest = setting.partition("=")[0].rpartition(":")
+        if not colon:
+            common.append(setting)
+        elif name in known:
+            alone[known[name]].append(f"{rest}={setting.partition('=')[2]}")
+        else:
+            raise UnknownName("recipe of this comparison", name, known)
+    return {recipe: (*common, *alone[recipe]) for recipe in plan.recipes}
 
 
 def compare(
@@ -162,7 +179,8 @@ def compare(
 def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split, folder: Path, report: Report) -> Row:
     """A row with a trained model and its figures on the training and validation parts, or with an error."""
     recipe = load_recipe(variant.recipe, variant.settings)
-    varied = {key: value for key, value in variant.table.items() if key in plan.sweep}
+    common = {setting.partition("=")[0] for setting in plan.settings}
+    varied = {key: value for key, value in variant.table.items() if key in plan.sweep or key not in common}
     plain = Row(name=variant.name, recipe=variant.recipe, settings=variant.table, varied=varied, notes=recipe.notes)
     options = TrainOptions(seed=plan.seed, device=plan.device, split=parts)
     out, clock = folder / "models" / variant.name, folder / "models" / f"{variant.name}.seconds"
@@ -313,7 +331,8 @@ def _parameters(folder: Path) -> int:
 
 
 def _swept(plan: ComparePlan, rows: Sequence[Row]) -> tuple[str, ...]:
-    alike = (f"every recipe with {', '.join(plan.settings)}",) if plan.settings else ()
+    shared = [setting for setting in plan.settings if ":" not in setting.partition("=")[0]]
+    alike = (f"every recipe with {', '.join(shared)}",) if shared else ()
     if not plan.sweep:
         return alike
     tried = ", ".join(f"{key} ({', '.join(values)})" for key, values in plan.sweep.items())
