@@ -29,6 +29,7 @@ __all__ = ["KINDS", "Teacher", "load_published", "load_teacher", "on_grid"]
 Array = NDArray[np.float32]
 YAMNET_SAMPLES, YAMNET_FEATURES = 15600, 1024
 _NO_TAGS = np.zeros(0, np.float32)
+Hear = Callable[[Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Teacher:
     sample_rate: int
     features: int
     tags: int
-    hear: Callable[[Array], tuple[Array, Array]]
+    hear: Hear
     labels: tuple[str, ...] = ()
 
 
@@ -123,17 +124,7 @@ def _won_fcn(file: Path, mixed_precision: bool) -> Teacher:
     network = build("won-fcn", 1813, won.BANDS)
     assert isinstance(network, WonFcn)
     load_published(network, file)
-    step = 320 * won.HOP
-
-    @torch.inference_mode()
-    def hear(waveform: Array) -> tuple[Array, Array]:
-        spectrograms = network.spec(_tensor(_filled(waveform, step)))
-        with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
-            found = network.series(spectrograms)[0]
-        tags = network.dense(found.float().amax(0))
-        series = on_grid(found.float().numpy(), step / won.SAMPLE_RATE, len(waveform) / won.SAMPLE_RATE)
-        return series, tags.numpy()
-
+    hear = _won_series(network, 320 * won.HOP, mixed_precision, lambda series: series.amax(0))
     return Teacher("won-fcn", file, won.SAMPLE_RATE, 64, network.dense.out_features, hear)
 
 
@@ -141,18 +132,25 @@ def _won_crnn(file: Path, mixed_precision: bool) -> Teacher:
     network = build("won-crnn", 1813, won.BANDS)
     assert isinstance(network, WonCrnn)
     load_published(network, file)
-    step = 96 * won.HOP
+    hear = _won_series(network, 96 * won.HOP, mixed_precision, lambda series: series[-1, 128:])
+    return Teacher("won-crnn", file, won.SAMPLE_RATE, 160, network.dense.out_features, hear)
+
+
+def _won_series(
+    network: WonFcn | WonCrnn, step: int, mixed_precision: bool, summary: Callable[[torch.Tensor], torch.Tensor]
+) -> Hear:
+    """Series of vectors, one each ``step`` samples, and tags from what ``summary`` makes of them."""
 
     @torch.inference_mode()
     def hear(waveform: Array) -> tuple[Array, Array]:
         spectrograms = network.spec(_tensor(_filled(waveform, step)))
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
             found = network.series(spectrograms)[0]
-        tags = network.dense(found.float()[-1, 128:])
+        tags = network.dense(summary(found.float()))
         series = on_grid(found.float().numpy(), step / won.SAMPLE_RATE, len(waveform) / won.SAMPLE_RATE)
         return series, tags.numpy()
 
-    return Teacher("won-crnn", file, won.SAMPLE_RATE, 160, network.dense.out_features, hear)
+    return hear
 
 
 def _won_musicnn(file: Path, mixed_precision: bool) -> Teacher:
