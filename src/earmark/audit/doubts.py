@@ -80,10 +80,7 @@ def _judge_classes(
     tests: list[NDArray[np.intp]],
 ) -> list[Doubt]:
     given = targets.astype(np.intp)
-    logits = np.zeros((len(rows), len(labels)))
-    for test in tests:
-        train = np.setdiff1d(np.arange(len(rows)), test)
-        logits[test] = _regress(inputs[train], np.eye(len(labels))[given[train]], inputs[test])
+    logits = _out_of_fold(inputs, np.eye(len(labels))[given], tests)
     probability = _softmax(logits * _temperature(logits, given))
     own = probability[np.arange(len(rows)), given]
     usual = np.array([own[given == k].mean() if (given == k).any() else 1.0 for k in range(len(labels))])
@@ -94,6 +91,15 @@ def _judge_classes(
         Doubt(int(rows[i]), head, labels[given[i]], labels[best[i]], round(float(sure[i]), 4))
         for i in np.flatnonzero(doubted)
     ]
+
+
+def _out_of_fold(inputs: Float, given: Float, tests: list[NDArray[np.intp]]) -> Float:
+    """(tracks, labels) logits of regressions that did not learn from the track's fold."""
+    logits = np.zeros(given.shape)
+    for test in tests:
+        train = np.setdiff1d(np.arange(len(given)), test)
+        logits[test] = _regress(inputs[train], given[train], inputs[test])
+    return logits
 
 
 def _judge_labels(
@@ -111,10 +117,7 @@ def _judge_labels(
         share = float(given.mean()) if len(given) else 0.0
         if min(given.sum(), len(given) - given.sum()) < _RARE:
             continue
-        logits = np.zeros((len(rows), 2))
-        for test in tests:
-            train = np.setdiff1d(np.arange(len(rows)), test)
-            logits[test] = _regress(inputs[train], np.eye(2)[given[train]], inputs[test])
+        logits = _out_of_fold(inputs, np.eye(2)[given], tests)
         there = _softmax(logits * _temperature(logits, given))[:, 1]
         for i in np.flatnonzero((given == 0) & (there >= _SURE_OF_LABEL)):
             found.append(Doubt(int(rows[i]), head, f"not {label}", label, round(float(there[i]), 4)))
