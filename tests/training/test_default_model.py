@@ -96,19 +96,20 @@ def _wrapped(folder: Path, name: str, sound: np.ndarray) -> dict[str, Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="+6 dB moves 3 to 10 % of the best genres: docs/experiments.md, Robustness", strict=False)
-@pytest.mark.parametrize("head", ["genre", "mood"])
-def test_the_same_song_gets_the_same_answer_however_it_is_wrapped(shared: Path, tmp_path: Path, head: str):
+def test_the_same_song_gets_the_same_answer_however_it_is_wrapped(shared: Path, tmp_path: Path):
+    """Best genre and best mood of every eighth song of moods900, against the file as it is."""
     tagger = load_model()
-    every = load_dataset(shared / "data" / "moods900").tracks
-    tracks = (*every[::16][:40], *every[5::8][:80])
-    agree: dict[str, list[bool]] = {}
-    for number, track in enumerate(tracks):
+    agree: dict[tuple[str, str], list[bool]] = {}
+    for number, track in enumerate(load_dataset(shared / "data" / "moods900").tracks[::8]):
         files = {"plain": track.path, **_wrapped(tmp_path, str(number), load(track.path, 48000))}
         said = dict(zip(files, predict_all(tagger, files.values(), workers=1), strict=True))
-        best = {k: p.heads[head].best for k, p in said.items() if isinstance(p, Prediction)}
-        assert len(best) == len(files)
-        for kind in files:
-            agree.setdefault(kind, []).append(best[kind] == best["plain"])
-    shares = {kind: float(np.mean(found)) for kind, found in agree.items()}
+        for head in ("genre", "mood"):
+            best = {kind: p.heads[head].best for kind, p in said.items() if isinstance(p, Prediction)}
+            assert len(best) == len(files)
+            for kind in files:
+                agree.setdefault((head, kind), []).append(best[kind] == best["plain"])
+        for file in tmp_path.glob(f"{number}-*"):
+            file.unlink()
+    shares = {kind: round(float(np.mean(found)), 3) for kind, found in agree.items()}
+    print(shares)
     assert min(shares.values()) >= 0.95, shares

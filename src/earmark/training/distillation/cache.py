@@ -30,6 +30,7 @@ from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
 from earmark.training.distillation.copies import Chances, changed
 from earmark.training.distillation.teachers import Teacher, load_teacher
+from earmark.training.memory import keep_freed_memory
 
 __all__ = ["CacheDesign", "Heard", "Piece", "cache_folder", "estimated_bytes", "fill", "load"]
 
@@ -140,6 +141,7 @@ class _Worker:
 
     def __init__(self, design: CacheDesign, folder: Path) -> None:
         torch.set_num_threads(1)
+        keep_freed_memory()
         self.design, self.folder = design, folder
         self.teachers: list[Teacher] = [
             load_teacher(kind, Path(file), mixed_precision=design.mixed_precision)

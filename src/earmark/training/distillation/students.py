@@ -20,6 +20,7 @@ from torch import nn
 
 from earmark.training.backbones import Backbone, build
 from earmark.training.distillation.cache import Heard
+from earmark.training.memory import keep_freed_memory
 
 __all__ = [
     "Progress",
@@ -284,6 +285,7 @@ def train(
     Returns:
         The student with averaged weights, in evaluation mode.
     """
+    keep_freed_memory()
     torch.manual_seed(design.seed)
     checkpoint = resume.file if resume else None
     crops = _Crops(heard, targets, design, frames_per_second)

@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from earmark.errors import RecipeError
 from earmark.evaluation.history import Epoch
 from earmark.recipe import Training
+from earmark.training.memory import keep_freed_memory
 from earmark.training.module import TaggerModule
 from earmark.training.network.checkpoint import load_checkpoint, save_checkpoint
 from earmark.training.network.draws import Draws
@@ -104,6 +105,7 @@ def fit(module: TaggerModule, lesson: Lesson, checkpoint: Path, report: Report) 
         RecipeError: The loss is not a number any more; the message names epoch and step.
         StorageError: The checkpoint cannot be written, or is damaged.
     """
+    keep_freed_memory()
     module.to(lesson.device)
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = _State(module, make_optimizer(module, lesson.plan, lesson.frozen), lesson.plan.learning_rate)
