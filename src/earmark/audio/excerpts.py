@@ -153,14 +153,16 @@ def _lead(source: Source, seconds: float) -> float:
 
     Less than a second is no silence in front, and neither is a track that is nothing else.
     """
-    quiet = 0
-    for second in range(math.ceil(min(_LONGEST_LEAD, seconds))):  # nearly every track is told by its first second
-        for block in source.blocks(float(second), 1.0):
+    quiet, begun = 0, 0.0
+    while begun < min(_LONGEST_LEAD, seconds):
+        step = 0.125 if begun < 1.0 else 1.0  # nearly every track is told by its first moments
+        for block in source.blocks(begun, step):
             loud = np.flatnonzero(np.abs(clean(block)) > _INAUDIBLE)
             if len(loud):
                 quiet += int(loud[0])
                 return quiet / source.rate if quiet >= source.rate else 0.0
             quiet += len(block)
+        begun += step
     return 0.0
 
 
