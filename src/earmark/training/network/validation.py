@@ -22,7 +22,9 @@ from earmark.training.network.losses import HeadTask, head_loss
 __all__ = ["Measured", "hear", "measure"]
 
 _TRACKS = 16
-"""Heard at once: read by all cores, then through the network together."""
+"""Read at once, by all cores."""
+_CLIPS = 8
+"""Through the network at once: the maps of more would take gigabytes in a large one, and no less time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,9 +59,12 @@ def hear(
 
 def _said(module: TaggerModule, tracks: Sequence[NDArray[np.float32]], device: torch.device) -> Iterator[Outputs]:
     ends = np.cumsum([len(clips) for clips in tracks])[:-1]
-    embedding, raw = module(torch.from_numpy(np.concatenate(tracks)).to(device))
-    vectors = np.split(embedding.float().cpu().numpy(), ends)
-    named = {name: np.split(values.float().cpu().numpy(), ends) for name, values in raw.items()}
+    answers = [module(clips.to(device)) for clips in torch.split(torch.from_numpy(np.concatenate(tracks)), _CLIPS)]
+    vectors = np.split(torch.cat([embedding for embedding, _ in answers]).float().cpu().numpy(), ends)
+    named = {
+        name: np.split(torch.cat([raw[name] for _, raw in answers]).float().cpu().numpy(), ends)
+        for name in answers[0][1]
+    }
     for i, vector in enumerate(vectors):
         yield Outputs(vector, {name: parts[i] for name, parts in named.items()})
 
