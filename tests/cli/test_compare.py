@@ -38,6 +38,8 @@ def test_it_compares_and_writes_a_page(earmark: Earmark, sorted_songs: Path, tmp
         (("-r", "bbn"), "did you mean 'bbnn'"),
         (("-r", "bbnn", "--sweep", "heads.dropout"), "expected KEY=V1,V2"),
         (("-r", "bbnn", "--set", "training.epoch=2"), "did you mean training.epochs"),
+        (("-r", "bbnn", "--split", "0.6,0.3"), "three shares that add up to 1"),
+        (("-r", "bbnn", "--split", "0.6,0.3,0.3"), "three shares that add up to 1"),
     ],
 )
 def test_mistakes_are_said_before_anything_is_read(earmark: Earmark, tmp_path: Path, more: tuple[str, ...], told: str):

@@ -14,6 +14,7 @@ from earmark.errors import MissingExtra, RecipeError
 
 if TYPE_CHECKING:
     from earmark.evaluation.comparison import Comparison, Row
+    from earmark.recipe import SplitPlan
     from earmark.training.compare import ComparePlan, Variant
     from earmark.training.options import Progress
 
@@ -38,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sweep", metavar="KEY=V1,V2", action="append", default=[], help=text)
     text = "models and the page; what is finished there is kept (default: %(default)s)"
     parser.add_argument("--report", metavar="FOLDER", default="comparison", help=text)
+    text = "shares of the tracks, where the data set assigns no parts (default: %(default)s)"
+    parser.add_argument("--split", metavar="TRAIN,VALID,TEST", default="0.8,0.1,0.1", help=text)
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of split, weights and order")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     console.add_format(parser)
@@ -82,8 +85,25 @@ def _plan(args: argparse.Namespace) -> ComparePlan:
             raise RecipeError(f"--sweep {item}: expected KEY=V1,V2, as in heads.dropout=0.5,0.6")
         sweep[key.strip()] = _values(values)
     return ComparePlan(
-        recipes=_names(args.recipes), settings=tuple(args.set), sweep=sweep, seed=args.seed, device=args.device
+        recipes=_names(args.recipes),
+        settings=tuple(args.set),
+        sweep=sweep,
+        seed=args.seed,
+        device=args.device,
+        split=_split(args.split),
     )
+
+
+def _split(text: str) -> SplitPlan:
+    from earmark.recipe import SplitPlan
+
+    try:
+        train, valid, test = (float(share) for share in text.split(","))
+    except ValueError:
+        train = valid = test = -1.0
+    if min(train, valid, test) < 0 or not 0.999 < train + valid + test < 1.001:
+        raise RecipeError(f"--split {text}: expected three shares that add up to 1, as in 0.6,0.1,0.3")
+    return SplitPlan(train, valid, test)
 
 
 def _names(text: str) -> tuple[str, ...]:
