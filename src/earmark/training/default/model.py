@@ -39,7 +39,7 @@ from earmark.training.module import TaggerModule
 __all__ = ["PHASES", "PLAN", "STUDENT", "TEACHERS", "Workshop", "linear_module", "main", "make", "student"]
 
 FRONTEND = Frontend()
-PLAN = ClipPlan(seconds=10.0, count=3, pad="repeat", pooling="mean")
+PLAN = ClipPlan(seconds=3.0, count=10, pad="repeat", pooling="mean")
 TEACHERS = {
     "efficientat-mn04": "efficientat-mn04/mn04_as_mAP_432.pt",
     "won-crnn": "won2020/msd-crnn.pth",
