@@ -18,7 +18,7 @@ from earmark.training.distillation.students import Resume, StudentDesign
 from sounds import melody, write
 
 TINY = StudentDesign(
-    backbone="patch-residual", options={"stem": 4, "stages": ((4, 1, 2), (4, 1, 2), (4, 1, 2))},
+    backbone="patch-residual", options={"stages": ((4, 1, 2), (4, 1, 2), (4, 1, 2))},
     components=4, seconds=1.0, batch_size=4, steps=6,
 )  # fmt: skip
 
