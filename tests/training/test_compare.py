@@ -108,6 +108,9 @@ def test_arithmetic_is_counted_from_the_graph(tmp_path: Path):
     write_network(TaggerModule(One(), {"genre": nn.Linear(8, 4)}), tmp_path, clips, ["genre"], any_length=True)
     assert count_flops(tmp_path / "model.onnx", 20, 10) == 2 * 20 * 10 * 8 * 9 + 2 * 8 * 4
     assert count_flops(tmp_path / "model.onnx", 40, 10) == 2 * 40 * 10 * 8 * 9 + 2 * 8 * 4
+    along = TaggerModule(build("time-axis", 323, 323), {"genre": nn.Linear(256, 4)})  # computes its kernel's shape
+    write_network(along, tmp_path, np.ones((2, 323, 323), np.float32), ["genre"])
+    assert count_flops(tmp_path / "model.onnx", 323, 323) > 2 * (3240 * 1024 + 1024 * 256) + 2 * 20 * 323 * 323
     crnn = TaggerModule(build("choi-crnn", 192, 96), {"genre": nn.Linear(32, 4)})
     clips = np.random.default_rng(0).standard_normal((2, 192, 96)).astype(np.float32)
     write_network(crnn, tmp_path, clips, ["genre"], any_length=True)

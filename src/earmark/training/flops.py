@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import onnx
-from onnx import numpy_helper, shape_inference
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import helper
 
 __all__ = ["count_flops"]
 
@@ -26,39 +29,42 @@ def count_flops(model: Path | bytes, frames: int, bands: int) -> int:
         bands: Of the clip.
     """
     graph = onnx.load_from_string(model if isinstance(model, bytes) else model.read_bytes())
-    for entry in graph.graph.input:
-        for place, size in enumerate((1, frames, bands)):
-            entry.type.tensor_type.shape.dim[place].ClearField("dim_param")
-            entry.type.tensor_type.shape.dim[place].dim_value = size
-    for output in graph.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    inferred = shape_inference.infer_shapes(graph, data_prop=True).graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in inferred.initializer}
-    for value in (*inferred.value_info, *inferred.input, *inferred.output):
-        shapes[value.name] = tuple(dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim)
-    for node in inferred.node:  # weights that the exporter left as constants
-        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
-            shapes[node.output[0]] = numpy_helper.to_array(node.attribute[0].t).shape
-    return sum(_COUNTS[node.op_type](node, shapes) for node in inferred.node if node.op_type in _COUNTS)
+    counted = [node for node in graph.graph.node if node.op_type in _COUNTS]
+    shapes = _shapes(graph, counted, np.zeros((1, frames, bands), np.float32))
+    return sum(_COUNTS[node.op_type](node, shapes) for node in counted)
+
+
+def _shapes(graph: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], clip: NDArray[np.float32]) -> Shapes:
+    """Of all that goes into and comes out of some nodes, by running the graph: inference loses shapes on the way."""
+    names = dict.fromkeys(name for node in nodes for name in (*node.input, *node.output) if name)
+    known = {tensor.name: tuple(tensor.dims) for tensor in graph.graph.initializer}
+    entry = graph.graph.input[0].name
+    wanted = [name for name in names if name not in known and name != entry]
+    present = {output.name for output in graph.graph.output}
+    graph.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in wanted if name not in present)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    found = session.run(wanted, {entry: clip})
+    return known | {entry: clip.shape} | {name: value.shape for name, value in zip(wanted, found, strict=True)}
 
 
 def _conv(node: onnx.NodeProto, shapes: Shapes) -> int:
     """Each output value sees its kernel over the input channels of its group."""
-    return 2 * math.prod(shapes.get(node.output[0], ())) * math.prod(shapes[node.input[1]][1:])
+    return 2 * math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[1]][1:])
 
 
 def _product(node: onnx.NodeProto, shapes: Shapes) -> int:
-    left, right = shapes.get(node.input[0], ()), shapes.get(node.input[1], ())
-    if not left or not right:
-        return 0
+    left = shapes[node.input[0]]
     turned = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
     inner = left[0] if turned else left[-1]
-    return 2 * math.prod(shapes.get(node.output[0], ())) * inner
+    return 2 * math.prod(shapes[node.output[0]]) * inner
 
 
 def _recurrent(node: onnx.NodeProto, shapes: Shapes) -> int:
     """Weights of input and state are (directions, gates x hidden, width); the input is (steps, batch, width)."""
-    steps = shapes.get(node.input[0], (1,))[0]
+    steps = shapes[node.input[0]][0]
     return 2 * steps * (math.prod(shapes[node.input[1]]) + math.prod(shapes[node.input[2]]))
 
 
