@@ -24,7 +24,8 @@ def lines(facts: dict[str, Any], folder: Path) -> Iterator[str]:
     """Header and rows."""
     rows = [row for row in (facts.get("baseline"), *facts["recipes"]) if row]
     heads = {head: main_figure(found["task"]) for row in rows for head, found in row["heads"].items()}
-    cells = [f"{head}: {part}" for head in heads for part in (facts["split"], "train")]
+    naive = ("naive",) if any(row.get("naive") for row in rows) else ()
+    cells = [f"{head}: {part}" for head in heads for part in (facts["split"], "train", *naive)]
     yield "| " + " | ".join(["recipe", "epochs", *cells, "parameters", "GFLOP a song", "songs/s", "training"]) + " |"
     yield "|---" * (len(cells) + 6) + "|"
     for row in rows:
@@ -32,7 +33,13 @@ def lines(facts: dict[str, Any], folder: Path) -> Iterator[str]:
             yield f"| `{row['recipe']}` | {row['error']} |" + " |" * (len(cells) + 4)
             continue
         scores = [
-            figure(row["heads"].get(head, {}), f"{part}{key}") for head, key in heads.items() for part in ("", "train_")
+            figure(found.get(head, {}), f"{part}{key}")
+            for head, key in heads.items()
+            for found, part in (
+                (row["heads"], ""),
+                (row["heads"], "train_"),
+                *(((row["naive"] or {}, ""),) if naive else ()),
+            )
         ]
         size = f"{row['parameters']:,}" if row["parameters"] else "-"
         costs = [f"{row[key]:.3g}" if row[key] else "-" for key in ("gflop", "songs_per_second")]

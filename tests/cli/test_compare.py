@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,10 @@ def test_it_compares_and_writes_a_page(earmark: Earmark, sorted_songs: Path, tmp
     assert {"split", "paired", "advice"} <= set(said) and said["baseline"]["heads"]["genre"]["accuracy"] > 0.8
     page = (tmp_path / "page" / "index.html").read_text()
     assert said["advice"].split(" (")[0] in page and "choi-fcn" in page
-    again = earmark(*order, "-f", "table")
-    assert again.code == 3 and "GFLOP" in again.out and said["advice"].split(" (")[0] in again.out
+    assert "naive" not in page and said["recipes"][0]["naive"] is None
+    again = earmark(*order, "--naive", "-f", "table")
+    assert again.code == 3 and "GFLOP" in again.out and re.search(r", naive [01]\.", again.out)
+    assert said["advice"].split(" (")[0] in again.out
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import lessons
 from earmark.datasets import load_dataset
 from earmark.datasets.splits import load_split
 from earmark.errors import RecipeError, UnknownName
+from earmark.evaluation.report.comparison import write_comparison
 from earmark.training.compare import ComparePlan, compare, variants
 from earmark.training.flops import count_flops
 
@@ -46,6 +47,20 @@ def test_two_recipes_are_judged_by_the_same_songs_and_one_that_fails_is_a_row(so
     again = compare(load_dataset(songs), plan, tmp_path / "out")
     assert again.rows[0].train_seconds == good.train_seconds and again.rows[0].heads == good.heads
     assert time.monotonic() - begun < 60
+
+
+def test_the_leaking_score_stands_beside_and_is_made_once(toml: str, tmp_path: Path):
+    songs = lessons.make_songs(tmp_path / "songs", seconds=3.0)
+    plan = ComparePlan(recipes=(toml,), settings=("training.epochs=2", "training.clips_per_track=9"), naive=True)
+    found = compare(load_dataset(songs), plan, tmp_path / "out")
+    (row,) = found.rows
+    (file,) = (tmp_path / "out/models").glob("*.naive.json")
+    written = file.stat().st_mtime_ns
+    assert row.naive["genre"]["tracks"] == 6  # clips of the test part: a tenth of three of each of 20 songs
+    assert row.to_dict()["naive"]["genre"]["accuracy_ci95"]
+    assert "Naive: trained and tested on clips" in write_comparison(found, tmp_path / "out").read_text("utf-8")
+    assert compare(load_dataset(songs), plan, tmp_path / "out").rows[0].naive == row.naive
+    assert file.stat().st_mtime_ns == written
 
 
 def test_a_sweep_is_chosen_by_validation_and_only_the_winner_meets_the_test_part(

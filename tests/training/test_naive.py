@@ -10,7 +10,7 @@ from earmark.features.frontend import Frontend
 from earmark.inference import predict_all
 from earmark.inference.tagger import load_model
 from earmark.model.card import HeadCard
-from earmark.training.naive import naive_figures, write_clips
+from earmark.training.naive import NaivePlan, naive_figures, write_clips
 from made import make_model
 
 HEAD = HeadCard("genre", "multiclass", ("Jazz", "Rock"))
@@ -57,6 +57,6 @@ def test_pictures_are_cut_along_time(tmp_path):
 
 def test_the_same_recipe_is_trained_again_and_remembers_the_songs(music, tmp_path):
     tagger = load_model(make_model(tmp_path / "model", (HEAD,)))
-    figures = naive_figures(tagger, load_dataset(music), ["genre"], hear=hear)
+    figures = naive_figures(tagger, load_dataset(music), NaivePlan(("genre",)), hear)
     assert figures["genre"]["tracks"] >= 3
     assert {"accuracy", "accuracy_ci95", "confusion"} <= set(figures["genre"])

@@ -41,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="FOLDER", default="comparison", help=text)
     text = "shares of the tracks, where the data set assigns no parts (default: %(default)s)"
     parser.add_argument("--split", metavar="TRAIN,VALID,TEST", default="0.8,0.1,0.1", help=text)
+    text = "train every row once more on clips split at random, and show that leaking score beside the honest one"
+    parser.add_argument("--naive", action=argparse.BooleanOptionalAction, default=False, help=text)
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of split, weights and order")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     console.add_format(parser)
@@ -91,6 +93,7 @@ def _plan(args: argparse.Namespace) -> ComparePlan:
         seed=args.seed,
         device=args.device,
         split=_split(args.split),
+        naive=args.naive,
     )
 
 
@@ -160,14 +163,16 @@ def _figure(figures: dict[str, Any], key: str) -> str:
 
 
 def _parts(row: Row, head: str) -> str:
-    """Training and validation figures in words."""
+    """Training, validation and naive figures in words."""
     from earmark.evaluation.scores import main_figure
 
     figures = row.heads.get(head)
     if not figures:
         return ""
     key = main_figure(figures["task"])
-    return f"training {_figure(figures, f'train_{key}')}, validation {_figure(figures, f'valid_{key}')}"
+    parts = [f"training {_figure(figures, f'train_{key}')}", f"validation {_figure(figures, f'valid_{key}')}"]
+    leaking = row.naive.get(head)
+    return ", ".join([*parts, f"naive {_figure(leaking, key)}"] if leaking else parts)
 
 
 class _Line:

@@ -114,8 +114,8 @@ def _with_naive(found: Evaluation, models: Sequence[Tagger], dataset: Dataset, e
     from dataclasses import replace
 
     try:
-        from earmark.training.naive import naive_figures
+        from earmark.training.naive import NaivePlan, naive_figures
     except ModuleNotFoundError as error:
         raise MissingExtra("train", "--naive trains again, and") from error
     print("training again, on clips split at random", file=sys.stderr)
-    return replace(found, naive=naive_figures(models[0], dataset, tuple(found.figures), hear=ear.hear))
+    return replace(found, naive=naive_figures(models[0], dataset, NaivePlan(tuple(found.figures)), ear.hear))

@@ -32,6 +32,8 @@ class Row:
         varied: Those of them that are not the same in every row.
         heads: Figures as in ``evaluate -f json``, and those of training and validation part; of a row that was
             tried in a sweep and not chosen those of the validation part alone.
+        naive: The same figures of the recipe trained and tested on clips split at random, by head; empty where they
+            were not asked for.
         parameters: Numbers in the model's weights.
         gflop: For a song of the data set's typical length.
         songs_per_second: Heard by the exported model, decoding included, on one core.
@@ -48,6 +50,7 @@ class Row:
     settings: Mapping[str, Any] = field(default_factory=dict)
     varied: Mapping[str, Any] = field(default_factory=dict)
     heads: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    naive: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     parameters: int | None = None
     gflop: float | None = None
     songs_per_second: float | None = None
@@ -76,6 +79,7 @@ class Row:
             "recipe": self.recipe,
             "settings": dict(self.settings),
             "heads": dict(self.heads),
+            "naive": dict(self.naive) or None,
             "parameters": self.parameters,
             "gflop": self.gflop,
             "songs_per_second": self.songs_per_second,

@@ -8,8 +8,8 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from earmark.recipe import SplitPlan, load_recipe
 from earmark.training.classical import NOTES as CLASSICAL_NOTES
 from earmark.training.classical import baseline
 from earmark.training.flops import count_flops
+from earmark.training.naive import NaivePlan, naive_figures
 from earmark.training.options import Device, Report, TrainOptions, silent
 from earmark.training.run import train
 
@@ -56,6 +57,7 @@ class ComparePlan:
         seed: Of split and training.
         device: Where.
         split: Fractions, where the data set assigns no parts.
+        naive: Whether every row is trained once more, on clips split at random.
     """
 
     recipes: tuple[str, ...]
@@ -64,6 +66,7 @@ class ComparePlan:
     seed: int = 0
     device: Device = "auto"
     split: SplitPlan = field(default_factory=SplitPlan)
+    naive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,8 @@ def compare(
     for place, row in enumerate(rows):
         if row.error is None and row.name in chosen:
             rows[place] = _judged(row, folder, part, _unseen(dataset, parts), heard)
+            if plan.naive and rows[place].error is None:
+                rows[place] = _naive(rows[place], dataset, plan, folder, report)
         elif row.error is None:
             rows[place] = replace(row, chosen=False)
     base, answers = _statistics(dataset, parts, plan.seed) if len(parts.test) else (None, {})
@@ -259,7 +264,7 @@ def _judged(row: Row, folder: Path, part: Dataset, unseen: Dataset, heard: dict[
     """The row with its figures on the judging part, and what it costs."""
     tagger = load_model(folder / "models" / row.name)
     begun = time.monotonic()
-    results = tuple(_hear(tagger, part, HearingOptions()))
+    results = tuple(_hear_plainly(tagger, _paths(part)))
     spent = time.monotonic() - begun
     said = [result for result in results if isinstance(result, Prediction)]
     if not said:
@@ -275,13 +280,40 @@ def _judged(row: Row, folder: Path, part: Dataset, unseen: Dataset, heard: dict[
     )
 
 
-def _hear(tagger: Tagger, dataset: Dataset, options: HearingOptions) -> Iterator[Prediction | Failure]:
+def _naive(row: Row, dataset: Dataset, plan: ComparePlan, folder: Path, report: Report) -> Row:
+    """The row with its leaking score, which is kept beside the model and found there the next time."""
+    wanted, file = NaivePlan(tuple(row.heads), plan.split, plan.seed), folder / "models" / f"{row.name}.naive.json"
+    asked = json.loads(json.dumps(asdict(wanted)))
+    try:
+        known = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    if known.get("plan") == asked:
+        return replace(row, naive=known["heads"])
+    tagger = load_model(folder / "models" / row.name)
+    try:
+        found = naive_figures(tagger, dataset, wanted, _hear_plainly, report)
+    except EarmarkError as error:
+        return replace(row, error=f"naive score: {' '.join(str(error).split())}")
+    file.write_text(json.dumps({"plan": asked, "heads": found}, allow_nan=False) + "\n", "utf-8")
+    return replace(row, naive=found)
+
+
+def _hear(tagger: Tagger, paths: Iterable[Path], options: HearingOptions) -> Iterator[Prediction | Failure]:
     """One track after the other in this process: what it takes is what one core takes."""
-    for track in dataset.tracks:
+    for path in paths:
         try:
-            yield tagger.predict(track.path, options=options)
+            yield tagger.predict(path, options=options)
         except AudioError as error:
             yield Failure.of(error)
+
+
+def _hear_plainly(tagger: Tagger, paths: Sequence[Path]) -> Iterator[Prediction | Failure]:
+    return _hear(tagger, paths, HearingOptions())
+
+
+def _paths(dataset: Dataset) -> list[Path]:
+    return [track.path for track in dataset.tracks]
 
 
 def _gflop(tagger: Tagger, seconds: float) -> float:
@@ -297,11 +329,11 @@ def _nodes(tagger: Tagger, unseen: Dataset) -> dict[str, tuple[Node, ...]]:
     """What the nodes of small layers stand for, by tracks that the network did not learn from."""
     found = {}
     for layer in tagger.network.layers:
-        results = list(_hear(tagger, unseen.subset(range(min(1, len(unseen.tracks)))), _layer(layer)))
+        results = list(_hear(tagger, _paths(unseen)[:1], _layer(layer)))
         first = next((r.embedding for r in results if isinstance(r, Prediction)), None)
         if first is None or len(first) > _EXPLAINED:
             continue
-        vectors = [_vector(result, len(first)) for result in _hear(tagger, unseen, _layer(layer))]
+        vectors = [_vector(result, len(first)) for result in _hear(tagger, _paths(unseen), _layer(layer))]
         found[layer] = explain_nodes(np.stack(vectors), unseen)
     return found
 

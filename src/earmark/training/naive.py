@@ -6,8 +6,8 @@ It is what most publications report. Shown beside the honest score it tells how 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,15 @@ from earmark.audio.decode import load
 from earmark.audio.excerpts import starts
 from earmark.datasets.core import Dataset, Track
 from earmark.datasets.images import read_image, write_image
+from earmark.datasets.splits import split
 from earmark.errors import AudioError, StorageError
 from earmark.evaluation.evaluate import Hear, Plan, evaluate
 from earmark.inference.tagger import Tagger, load_model
-from earmark.recipe import Recipe, load_recipe, recipe_from
+from earmark.recipe import Recipe, SplitPlan, load_recipe, recipe_from
 from earmark.training.options import Report, TrainOptions, silent
 from earmark.training.run import train
 
-__all__ = ["naive_figures", "write_clips"]
+__all__ = ["NaivePlan", "naive_figures", "write_clips"]
 
 _SECONDS = 10.0
 """Clips are no longer than this, so that a track of 30 s gives several."""
@@ -34,17 +35,33 @@ _CLIPS = 3
 _TEST = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class NaivePlan:
+    """What to score.
+
+    Attributes:
+        heads: Which of the data set's.
+        shares: Of the clips in each part; the recipe's own where it is None.
+        seed: Of split and training.
+    """
+
+    heads: tuple[str, ...]
+    shares: SplitPlan | None = None
+    seed: int = 0
+
+
 def naive_figures(
-    tagger: Tagger, dataset: Dataset, heads: Sequence[str], *, hear: Hear, seed: int = 0, report: Report = silent
+    tagger: Tagger, dataset: Dataset, plan: NaivePlan, hear: Hear, report: Report = silent
 ) -> dict[str, Any]:
     """Train the tagger's recipe again on clips split at random, and score the test clips.
+
+    An epoch draws as much of each track as the recipe's own does, now from the track's clips.
 
     Args:
         tagger: Its card's recipe is used; without one its network is kept and new heads are trained (``transfer``).
         dataset: Whose tracks are cut into clips; its own split and its artists are disregarded.
-        heads: Which heads.
+        plan: What to score.
         hear: How clips are heard.
-        seed: Of split and training.
         report: Is told how far the training is.
 
     Returns:
@@ -55,12 +72,15 @@ def naive_figures(
     """
     recipe = _recipe(tagger)
     init = tagger.folder if recipe.training.method == "transfer" else None
-    wanted = replace(dataset, heads=tuple(dataset.head(name) for name in heads))
+    wanted = replace(dataset, heads=tuple(dataset.head(name) for name in plan.heads))
     with tempfile.TemporaryDirectory(prefix="earmark-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         clips = write_clips(wanted, tagger, folder / "clips")
-        out = train(clips, recipe, folder / "model", TrainOptions(seed=seed, init=init), report)
-        found = evaluate([load_model(out)], clips, Plan(heads=tuple(heads)), hear=hear)
+        recipe = _sparing(recipe, len(clips.tracks) / max(len(dataset.tracks), 1))
+        parts = None if plan.shares is None else split(clips, plan.shares, plan.seed)
+        options = TrainOptions(seed=plan.seed, init=init, split=parts)
+        out = train(clips, recipe, folder / "model", options, report)
+        found = evaluate([load_model(out)], clips, Plan(heads=plan.heads), hear=hear)
         return dict(found.figures)
 
 
@@ -116,6 +136,12 @@ def _pieces(values: NDArray[np.float32], length: int, count: int) -> Iterator[tu
     whole = max(1, len(values) // length)
     for number, start in enumerate(starts(len(values), length, min(count, whole))):
         yield number, values[int(start) : int(start) + length]
+
+
+def _sparing(recipe: Recipe, pieces: float) -> Recipe:
+    """With as many clips of all the pieces of a track as it draws of the track; at least one of each piece."""
+    each = max(1, round(recipe.training.clips_per_track / max(pieces, 1)))
+    return replace(recipe, training=replace(recipe.training, clips_per_track=each))
 
 
 def _recipe(tagger: Tagger) -> Recipe:

@@ -76,11 +76,18 @@ def _head(head: str, found: Comparison) -> str:
     scored = [(row, figures) for row, figures in rows if key in figures]
     bars = [svg.Bar(row.title, f[key], f.get(f"{key}_ci95"), number(f[key])) for row, f in scored]
     lines = [
-        (row.title, *(_with_interval(figures, f"{part}{key}") for part in ("train_", "valid_", "")))
+        [row.title, *(_with_interval(figures, f"{part}{key}") for part in ("train_", "valid_", "")), _naive(row, head)]
         for row, figures in rows
     ]
-    header = (key.replace("_", " "), "training", "validation", found.part)
-    told = _panel("Training part beside the others, dropout off", table(header, lines, (1, 2, 3)))
+    header = [key.replace("_", " "), "training", "validation", found.part, "naive"]
+    with_naive = any(row.naive for row, _ in rows)
+    shown_columns = len(header) - (not with_naive)
+    told = _panel(
+        "Training part beside the others, dropout off",
+        table(header[:shown_columns], [line[:shown_columns] for line in lines], range(1, shown_columns)),
+    )
+    if with_naive:
+        told += '<p class="dim">Naive: trained and tested on clips split at random, one song on both sides.</p>'
     panels = [
         _panel(f"{key.replace('_', ' ')} on part {found.part}", svg.bars(bars)) if bars else "",
         *(
@@ -90,6 +97,11 @@ def _head(head: str, found: Comparison) -> str:
         ),
     ]
     return f'<section><h2>{shown(head)}</h2>{told}<div class="panels">{"".join(panels)}</div></section>'
+
+
+def _naive(row: Row, head: str) -> str:
+    figures = row.naive.get(head, {})
+    return _with_interval(figures, main_figure(figures["task"])) if "task" in figures else "–"
 
 
 def _with_interval(figures: Mapping[str, Any], key: str) -> str:
