@@ -75,7 +75,7 @@ def naive_figures(
     wanted = replace(dataset, heads=tuple(dataset.head(name) for name in plan.heads))
     with tempfile.TemporaryDirectory(prefix="earmark-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
-        clips = write_clips(wanted, tagger, folder / "clips")
+        clips = write_clips(wanted, tagger, folder / "clips", _pieces_of_a_track(recipe))
         recipe = _sparing(recipe, len(clips.tracks) / max(len(dataset.tracks), 1))
         parts = None if plan.shares is None else split(clips, plan.shares, plan.seed)
         options = TrainOptions(seed=plan.seed, init=init, split=parts)
@@ -84,19 +84,21 @@ def naive_figures(
         return dict(found.figures)
 
 
-def write_clips(dataset: Dataset, tagger: Tagger, folder: Path) -> Dataset:
+def write_clips(dataset: Dataset, tagger: Tagger, folder: Path, count: int = 0) -> Dataset:
     """The data set's tracks as files of clips, each a track and a group of its own.
 
-    Tracks that cannot be read are left out.
+    Tracks that cannot be read are left out. A track gives ``count`` clips at most: as many as the tagger hears where it
+    is 0, and no less than three.
 
     Raises:
         StorageError: A clip cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tracks: list[Track] = []
+    most = max(_CLIPS, count or tagger.card.clip.count)
     for row, track in enumerate(dataset.tracks):
         try:
-            written = list(_cut(track, row, tagger, folder, dataset.kind == "images"))
+            written = list(_cut(track, folder / f"{row:06}", tagger, most, dataset.kind == "images"))
         except AudioError:
             continue
         except (OSError, soundfile.SoundFileError) as error:
@@ -112,21 +114,20 @@ def write_clips(dataset: Dataset, tagger: Tagger, folder: Path) -> Dataset:
     )
 
 
-def _cut(track: Track, row: int, tagger: Tagger, folder: Path, picture: bool) -> Iterator[Path]:
+def _cut(track: Track, out: Path, tagger: Tagger, count: int, picture: bool) -> Iterator[Path]:
     plan = tagger.card.clip
-    count = max(_CLIPS, plan.count)
     if picture:
         columns = read_image(track.path)
         length = max(1, round(min(plan.seconds, len(columns) / _CLIPS)))
         for number, piece in _pieces(columns, length, count):
-            path = folder / f"{row:06}-{number:02}.png"
+            path = out.with_name(f"{out.name}-{number:02}.png")
             write_image(path, piece)
             yield path
         return
     rate = tagger.frontend.sample_rate
     wave = load(track.path, rate, seconds=_SECONDS * count)
     for number, piece in _pieces(wave, round(min(plan.seconds, _SECONDS) * rate), count):
-        path = folder / f"{row:06}-{number:02}.flac"
+        path = out.with_name(f"{out.name}-{number:02}.flac")
         soundfile.write(path, np.clip(piece, -1, 1), rate)
         yield path
 
@@ -136,6 +137,12 @@ def _pieces(values: NDArray[np.float32], length: int, count: int) -> Iterator[tu
     whole = max(1, len(values) // length)
     for number, start in enumerate(starts(len(values), length, min(count, whole))):
         yield number, values[int(start) : int(start) + length]
+
+
+def _pieces_of_a_track(recipe: Recipe) -> int:
+    """No more than are drawn of it in an epoch: more would make epochs longer than the recipe's own."""
+    count = recipe.clip.count
+    return count if recipe.training.method == "transfer" else min(count, recipe.training.clips_per_track)
 
 
 def _sparing(recipe: Recipe, pieces: float) -> Recipe:
