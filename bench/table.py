@@ -51,6 +51,25 @@ def lines(facts: dict[str, Any], folder: Path) -> Iterator[str]:
         )
 
 
+def paired(facts: dict[str, Any]) -> Iterator[str]:
+    """Every row against the baseline, on the same tracks."""
+    base = (facts.get("baseline") or {}).get("recipe")
+    tests = [test for test in facts["paired"] if base is not None and test["b"].startswith(base)]
+    heads = list(dict.fromkeys(test["head"] for test in tests))
+    yield "| against the SVM | " + " | ".join(f"{head}: difference | p" for head in heads) + " |"
+    yield "|---" * (1 + 2 * len(heads)) + "|"
+    for name in dict.fromkeys(test["a"] for test in tests):
+        mine = {test["head"]: test for test in tests if test["a"] == name}
+        cells = [f"{signed(mine[head])} | {mine[head]['p']:.2f}" if head in mine else "- | -" for head in heads]
+        yield f"| `{name.split()[0]}` | " + " | ".join(cells) + " |"
+
+
+def signed(test: dict[str, Any]) -> str:
+    """``+.10 [-.04, +.20]``."""
+    numbers = [f"{value:+.3f}".replace("0.", ".") for value in (test["difference"], *(test["ci95"] or ()))]
+    return numbers[0] if len(numbers) == 1 else f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
+
+
 def epochs(model: Path) -> str:
     """How many were run."""
     history = model / "history.csv"
@@ -62,7 +81,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
     given = parser.parse_args()
-    print("\n".join(lines(json.loads(given.file.read_text("utf-8")), given.file.parent)))
+    facts = json.loads(given.file.read_text("utf-8"))
+    print("\n".join([*lines(facts, given.file.parent), "", *paired(facts)]))
 
 
 if __name__ == "__main__":
