@@ -8,42 +8,31 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors import safe_open
 
-from earmark.audio.excerpts import starts
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
-from earmark.errors import AudioError, DatasetError, EarmarkError, RecipeError, UnknownName
-from earmark.evaluation.answers import HeadAnswers, Heard, answers_of
+from earmark.errors import DatasetError, EarmarkError, RecipeError, UnknownName
+from earmark.evaluation.answers import HeadAnswers, Heard
 from earmark.evaluation.comparison import Comparison, Row, advise, pair_up
 from earmark.evaluation.history import read_history
-from earmark.evaluation.nodes import Node, explain_nodes
 from earmark.evaluation.scores import main_figure, score_head
-from earmark.inference.options import HearingOptions
-from earmark.inference.records import Failure, Prediction
-from earmark.inference.tagger import Tagger, load_model
+from earmark.inference.tagger import load_model
 from earmark.model.card import Card
 from earmark.recipe import SplitPlan, load_recipe
 from earmark.training.classical import NOTES as CLASSICAL_NOTES
 from earmark.training.classical import baseline
-from earmark.training.flops import count_flops
-from earmark.training.naive import NaivePlan, naive_figures
+from earmark.training.judging import judged_row, naive_row, parameters_of
+from earmark.training.naive import NaivePlan
 from earmark.training.options import Device, Report, TrainOptions, silent
 from earmark.training.run import train
 
 __all__ = ["ComparePlan", "Variant", "compare", "variants"]
-
-_EXPLAINED = 64
-"""Layers of at most so many nodes are explained."""
-
-Said = tuple[Prediction | Failure, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,20 +140,24 @@ def compare(
     judged = parts.test if len(parts.test) else parts.valid
     if not len(judged):
         raise DatasetError(f"{dataset.name}: no track is left to judge by; give more tracks, or a split of your own")
+    models = folder / "models"
     taught = replace(parts, test=np.zeros(0, np.intp)) if plan.sweep else parts
     rows: list[Row] = []
     for number, variant in enumerate(every, 1):
         if told is not None:
             told(variant, number, len(every))
-        rows.append(_trained(dataset, variant, plan, taught, folder, report))
+        rows.append(_trained(dataset, variant, plan, taught, models, report))
     part = dataset.subset(judged)
     chosen = _chosen(rows) if plan.sweep else {row.name for row in rows}
     heard: dict[str, Heard] = {}
     for place, row in enumerate(rows):
         if row.error is None and row.name in chosen:
-            rows[place] = _judged(row, folder, part, _unseen(dataset, parts), heard)
-            if plan.naive and rows[place].error is None:
-                rows[place] = _naive(rows[place], dataset, plan, folder, report)
+            rows[place], said = judged_row(row, models, part, _unseen(dataset, parts))
+            if said is not None:
+                heard[row.title] = said
+                if plan.naive:
+                    wanted = NaivePlan(tuple(row.heads), plan.split, plan.seed)
+                    rows[place] = naive_row(rows[place], models, dataset, wanted, report)
         elif row.error is None:
             rows[place] = replace(row, chosen=False)
     base, answers = _statistics(dataset, parts, plan.seed) if len(parts.test) else (None, {})
@@ -181,14 +174,14 @@ def compare(
     )
 
 
-def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split, folder: Path, report: Report) -> Row:
+def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split, models: Path, report: Report) -> Row:
     """A row with a trained model and its figures on the training and validation parts, or with an error."""
     recipe = load_recipe(variant.recipe, variant.settings)
     common = {setting.partition("=")[0] for setting in plan.settings}
     varied = {key: value for key, value in variant.table.items() if key in plan.sweep or key not in common}
     plain = Row(name=variant.name, recipe=variant.recipe, settings=variant.table, varied=varied, notes=recipe.notes)
     options = TrainOptions(seed=plan.seed, device=plan.device, split=parts)
-    out, clock = folder / "models" / variant.name, folder / "models" / f"{variant.name}.seconds"
+    out, clock = models / variant.name, models / f"{variant.name}.seconds"
     finished, begun = (out / "card.json").is_file(), time.monotonic()
     try:
         train(dataset, recipe, out, options, report)
@@ -204,7 +197,7 @@ def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split
     return replace(
         plain,
         heads={head.name: _beside(card, head.name) for head in card.heads},
-        parameters=_parameters(out),
+        parameters=parameters_of(out),
         train_seconds=round(_seconds(clock), 1),
         history=read_history(out / "history.csv"),
     )
@@ -260,106 +253,8 @@ def _rank(row: Row) -> tuple[float, int]:
     return (statistics.fmean(known) if known else -math.inf, -(row.parameters or 0))
 
 
-def _judged(row: Row, folder: Path, part: Dataset, unseen: Dataset, heard: dict[str, Heard]) -> Row:
-    """The row with its figures on the judging part, and what it costs."""
-    tagger = load_model(folder / "models" / row.name)
-    begun = time.monotonic()
-    results = tuple(_hear_plainly(tagger, _paths(part)))
-    spent = time.monotonic() - begun
-    said = [result for result in results if isinstance(result, Prediction)]
-    if not said:
-        return replace(row, error="not one track of the judging part could be heard")
-    heard[row.title] = mine = Heard(tagger.card, results)
-    figures = {name: score_head(answers_of([mine], part, name)) | known for name, known in row.heads.items()}
-    return replace(
-        row,
-        heads=figures,
-        gflop=_gflop(tagger, statistics.median(result.seconds for result in said)),
-        songs_per_second=round(len(said) / max(spent, 1e-9), 2),
-        nodes=_nodes(tagger, unseen),
-    )
-
-
-def _naive(row: Row, dataset: Dataset, plan: ComparePlan, folder: Path, report: Report) -> Row:
-    """The row with its leaking score, which is kept beside the model and found there the next time."""
-    wanted, file = NaivePlan(tuple(row.heads), plan.split, plan.seed), folder / "models" / f"{row.name}.naive.json"
-    asked = json.loads(json.dumps(asdict(wanted)))
-    try:
-        known = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    if known.get("plan") == asked:
-        return replace(row, naive=known["heads"])
-    tagger = load_model(folder / "models" / row.name)
-    try:
-        found = naive_figures(tagger, dataset, wanted, _hear_plainly, report)
-    except EarmarkError as error:
-        return replace(row, error=f"naive score: {' '.join(str(error).split())}")
-    file.write_text(json.dumps({"plan": asked, "heads": found}, allow_nan=False) + "\n", "utf-8")
-    return replace(row, naive=found)
-
-
-def _hear(tagger: Tagger, paths: Iterable[Path], options: HearingOptions) -> Iterator[Prediction | Failure]:
-    """One track after the other in this process: what it takes is what one core takes."""
-    for path in paths:
-        try:
-            yield tagger.predict(path, options=options)
-        except AudioError as error:
-            yield Failure.of(error)
-
-
-def _hear_plainly(tagger: Tagger, paths: Sequence[Path]) -> Iterator[Prediction | Failure]:
-    return _hear(tagger, paths, HearingOptions())
-
-
-def _paths(dataset: Dataset) -> list[Path]:
-    return [track.path for track in dataset.tracks]
-
-
-def _gflop(tagger: Tagger, seconds: float) -> float:
-    """For a song of that many seconds (of a picture: columns)."""
-    frontend, clip = tagger.frontend, tagger.card.clip
-    picture = frontend.kind == "image"
-    frames = round(clip.seconds) if picture else frontend.frames(round(clip.seconds * frontend.sample_rate))
-    clips = len(starts(seconds, clip.seconds, clip.count))
-    return float(f"{clips * count_flops(tagger.folder / 'model.onnx', frames, frontend.bands) / 1e9:.4g}")
-
-
-def _nodes(tagger: Tagger, unseen: Dataset) -> dict[str, tuple[Node, ...]]:
-    """What the nodes of small layers stand for, by tracks that the network did not learn from."""
-    found = {}
-    for layer in tagger.network.layers:
-        results = list(_hear(tagger, _paths(unseen)[:1], _layer(layer)))
-        first = next((r.embedding for r in results if isinstance(r, Prediction)), None)
-        if first is None or len(first) > _EXPLAINED:
-            continue
-        vectors = [_vector(result, len(first)) for result in _hear(tagger, _paths(unseen), _layer(layer))]
-        found[layer] = explain_nodes(np.stack(vectors), unseen)
-    return found
-
-
-def _layer(name: str) -> HearingOptions:
-    return HearingOptions(embedding=True, layer=name)
-
-
-def _vector(result: Prediction | Failure, width: int) -> NDArray[np.float32]:
-    if isinstance(result, Failure) or result.embedding is None:
-        return np.full(width, np.nan, np.float32)
-    return result.embedding
-
-
 def _unseen(dataset: Dataset, parts: Split) -> Dataset:
     return dataset.subset(np.sort(np.concatenate([parts.valid, parts.test])))
-
-
-def _parameters(folder: Path) -> int:
-    """Numbers in the weights; the counters of batch norm are none."""
-    total = 0
-    with safe_open(str(folder / "weights.safetensors"), "np") as weights:
-        for name in weights.keys():  # noqa: SIM118 - not a dictionary
-            if not name.endswith("num_batches_tracked"):
-                total += math.prod(weights.get_slice(name).get_shape())
-    return total
 
 
 def _swept(plan: ComparePlan, rows: Sequence[Row]) -> tuple[str, ...]:
