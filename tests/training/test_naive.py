@@ -10,7 +10,8 @@ from earmark.features.frontend import Frontend
 from earmark.inference import predict_all
 from earmark.inference.tagger import load_model
 from earmark.model.card import HeadCard
-from earmark.training.naive import NaivePlan, naive_figures, write_clips
+from earmark.recipe import load_recipe
+from earmark.training.naive import NaivePlan, _sparing, naive_figures, write_clips
 from made import make_model
 
 HEAD = HeadCard("genre", "multiclass", ("Jazz", "Rock"))
@@ -60,3 +61,14 @@ def test_the_same_recipe_is_trained_again_and_remembers_the_songs(music, tmp_pat
     figures = naive_figures(tagger, load_dataset(music), NaivePlan(("genre",)), hear)
     assert figures["genre"]["tracks"] >= 3
     assert {"accuracy", "accuracy_ci95", "confusion"} <= set(figures["genre"])
+
+
+@pytest.mark.parametrize(
+    ("drawn", "epochs", "pieces", "wanted"),
+    [(1, 12, 3.0, (1, 4)), (4, 15, 4.0, (1, 15)), (10, 8, 10.0, (1, 8)), (9, 6, 3.0, (3, 6)), (1, 1, 3.0, (1, 1))],
+)
+def test_it_draws_as_many_clips_as_the_recipe(drawn, epochs, pieces, wanted):
+    settings = [f"training.clips_per_track={drawn}", f"training.epochs={epochs}"]
+    plan = _sparing(load_recipe("bbnn", settings), pieces).training
+    assert (plan.clips_per_track, plan.epochs) == wanted
+    assert _sparing(load_recipe("transfer"), pieces) == load_recipe("transfer")

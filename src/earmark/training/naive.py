@@ -55,7 +55,7 @@ def naive_figures(
 ) -> dict[str, Any]:
     """Train the tagger's recipe again on clips split at random, and score the test clips.
 
-    An epoch draws as much of each track as the recipe's own does, now from the track's clips.
+    The training draws as many clips as the recipe's own does, now from the clips of each track.
 
     Args:
         tagger: Its card's recipe is used; without one its network is kept and new heads are trained (``transfer``).
@@ -146,9 +146,13 @@ def _pieces_of_a_track(recipe: Recipe) -> int:
 
 
 def _sparing(recipe: Recipe, pieces: float) -> Recipe:
-    """With as many clips of all the pieces of a track as it draws of the track; at least one of each piece."""
-    each = max(1, round(recipe.training.clips_per_track / max(pieces, 1)))
-    return replace(recipe, training=replace(recipe.training, clips_per_track=each))
+    """With as many clips in all as the recipe draws: of each of a track's pieces at least one, in fewer epochs then."""
+    plan = recipe.training
+    if plan.method == "transfer":
+        return recipe
+    each = max(1, round(plan.clips_per_track / max(pieces, 1)))
+    epochs = max(1, round(plan.epochs * min(1.0, plan.clips_per_track / (each * pieces))))
+    return replace(recipe, training=replace(plan, clips_per_track=each, epochs=epochs))
 
 
 def _recipe(tagger: Tagger) -> Recipe:
