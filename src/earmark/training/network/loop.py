@@ -203,7 +203,7 @@ def _settle(state: _State, lesson: Lesson, epoch: int) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the batches
         norm.train()
-    with torch.no_grad(), autocast(lesson.plan, lesson.device):
+    with torch.no_grad():
         for _, clips in itertools.islice(lesson.draws.epoch(epoch), _SETTLING):
             state.module(torch.from_numpy(clips).to(lesson.device))
     for norm, momentum in zip(norms, momenta, strict=True):
