@@ -63,6 +63,23 @@ def test_the_leaking_score_stands_beside_and_is_made_once(toml: str, tmp_path: P
     assert file.stat().st_mtime_ns == written
 
 
+def test_a_leaking_score_that_fails_costs_a_row_nothing_else(songs: Path, toml: str, tmp_path: Path, monkeypatch):
+    """It is said why; the device that was asked for is that of the second training, too."""
+    devices = []
+
+    def fails(dataset, recipe, out, options, report):
+        devices.append(options.device)
+        raise RuntimeError("no room\nfor that")
+
+    monkeypatch.setattr("earmark.training.naive.train", fails)
+    plan = ComparePlan(recipes=(toml,), settings=("training.epochs=2",), naive=True, device="cpu")
+    found = compare(load_dataset(songs), plan, tmp_path / "out")
+    (row,) = found.rows
+    assert devices == ["cpu"] and not row.naive
+    assert row.error is None and row.score is not None and row.title in found.advice
+    assert f"{row.title}: no naive score: RuntimeError: no room for that" in found.notices
+
+
 def test_a_sweep_is_chosen_by_validation_and_only_the_winner_meets_the_test_part(
     songs: Path, toml: str, tmp_path: Path
 ):

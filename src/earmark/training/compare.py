@@ -34,6 +34,9 @@ from earmark.training.run import train
 
 __all__ = ["ComparePlan", "Variant", "compare", "variants"]
 
+_FAILURES = (EarmarkError, RuntimeError, ValueError, MemoryError, OSError)
+"""What ends one recipe and not the comparison."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparePlan:
@@ -155,11 +158,9 @@ def compare(
             rows[place], said = judged_row(row, models, part, _unseen(dataset, parts))
             if said is not None:
                 heard[row.title] = said
-                if plan.naive:
-                    wanted = NaivePlan(tuple(row.heads), plan.split, plan.seed)
-                    rows[place] = naive_row(rows[place], models, dataset, wanted, report)
         elif row.error is None:
             rows[place] = replace(row, chosen=False)
+    rows, without = _with_naive(rows, heard, dataset, plan, models, report) if plan.naive else (rows, [])
     base, answers = _statistics(dataset, parts, plan.seed) if len(parts.test) else (None, {})
     paired = pair_up(heard, part, {base.title: answers} if base is not None else None, plan.seed)
     return Comparison(
@@ -170,7 +171,7 @@ def compare(
         baseline=base,
         paired=paired,
         advice=advise(rows, paired, base),
-        notices=(*dataset.notices, *parts.notices, *_swept(plan, rows)),
+        notices=(*dataset.notices, *parts.notices, *_swept(plan, rows), *without),
     )
 
 
@@ -185,10 +186,8 @@ def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split
     finished, begun = (out / "card.json").is_file(), time.monotonic()
     try:
         train(dataset, recipe, out, options, report)
-    except EarmarkError as error:
-        return replace(plain, error=" ".join(str(error).split()))
-    except (RuntimeError, ValueError, MemoryError, OSError) as error:
-        return replace(plain, error=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+    except _FAILURES as error:
+        return replace(plain, error=_told(error))
     finally:
         if not finished:
             clock.parent.mkdir(parents=True, exist_ok=True)
@@ -201,6 +200,27 @@ def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split
         train_seconds=round(_seconds(clock), 1),
         history=read_history(out / "history.csv"),
     )
+
+
+def _with_naive(
+    rows: Sequence[Row], heard: Mapping[str, Heard], dataset: Dataset, plan: ComparePlan, models: Path, report: Report
+) -> tuple[list[Row], list[str]]:
+    """Judged rows with their leaking scores, and why some have none: their honest scores stand all the same."""
+    found, without = [], []
+    for row in rows:
+        wanted = NaivePlan(tuple(row.heads), plan.split, plan.seed, plan.device)
+        try:
+            found.append(naive_row(row, models, dataset, wanted, report) if row.title in heard else row)
+        except _FAILURES as error:
+            found.append(row)
+            without.append(f"{row.title}: no naive score: {_told(error)}")
+    return found, without
+
+
+def _told(error: BaseException) -> str:
+    """In one line; what Earmark did not foresee with its kind, and short."""
+    words = " ".join(str(error).split())
+    return words if isinstance(error, EarmarkError) else f"{type(error).__name__}: {words[:200]}"
 
 
 def _statistics(dataset: Dataset, parts: Split, seed: int) -> tuple[Row, dict[str, HeadAnswers]]:

@@ -24,7 +24,7 @@ from earmark.errors import AudioError, StorageError
 from earmark.evaluation.evaluate import Hear, Plan, evaluate
 from earmark.inference.tagger import Tagger, load_model
 from earmark.recipe import Recipe, SplitPlan, load_recipe, recipe_from
-from earmark.training.options import Report, TrainOptions, silent
+from earmark.training.options import Device, Report, TrainOptions, silent
 from earmark.training.run import train
 
 __all__ = ["NaivePlan", "naive_figures", "write_clips"]
@@ -43,11 +43,13 @@ class NaivePlan:
         heads: Which of the data set's.
         shares: Of the clips in each part; the recipe's own where it is None.
         seed: Of split and training.
+        device: Where it is trained.
     """
 
     heads: tuple[str, ...]
     shares: SplitPlan | None = None
     seed: int = 0
+    device: Device = "auto"
 
 
 def naive_figures(
@@ -78,7 +80,7 @@ def naive_figures(
         clips = write_clips(wanted, tagger, folder / "clips", _pieces_of_a_track(recipe))
         recipe = _sparing(recipe, len(clips.tracks) / max(len(dataset.tracks), 1))
         parts = None if plan.shares is None else split(clips, plan.shares, plan.seed)
-        options = TrainOptions(seed=plan.seed, init=init, split=parts)
+        options = TrainOptions(seed=plan.seed, device=plan.device, init=init, split=parts)
         out = train(clips, recipe, folder / "model", options, report)
         found = evaluate([load_model(out)], clips, Plan(heads=plan.heads), hear=hear)
         return dict(found.figures)
