@@ -12,6 +12,7 @@ from pathlib import Path
 from earmark.evaluation.history import read_history
 from earmark.evaluation.report import svg
 from earmark.evaluation.report.style import STYLE
+from earmark.evaluation.report.text import shown
 
 _COLUMNS = 3
 _WIDTH, _HEIGHT, _TITLE = 520, 260, 26
@@ -20,19 +21,10 @@ _WIDTH, _HEIGHT, _TITLE = 520, 260, 26
 
 def panel(title: str, model: Path, column: int, row: int) -> str:
     """Training and validation loss of one model, at its place in the picture."""
-    history = read_history(model / "history.csv")
-    epochs = [float(epoch.epoch) for epoch in history]
-    drawn = svg.curves(
-        [
-            svg.Curve("validation", "a", epochs, [epoch.valid_loss for epoch in history]),
-            svg.Curve("training", "b", epochs, [epoch.train_loss for epoch in history]),
-        ],
-        "epoch",
-        "loss",
-    )
+    drawn = svg.losses(read_history(model / "history.csv"))
     x, y = column * (_WIDTH + 20), row * (_HEIGHT + _TITLE + 20)
     placed = drawn.replace("<svg", f'<svg x="{x}" y="{y + _TITLE}" width="{_WIDTH}" height="{_HEIGHT}"', 1)
-    return f'<text x="{x + 10}" y="{y + 18}" font-size="17" font-weight="600">{title}</text>{placed}'
+    return f'<text x="{x + 10}" y="{y + 18}" font-size="17" font-weight="600">{shown(title)}</text>{placed}'
 
 
 def picture(page: Path) -> str:

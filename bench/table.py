@@ -66,7 +66,10 @@ def paired(facts: dict[str, Any]) -> Iterator[str]:
 
 def signed(test: dict[str, Any]) -> str:
     """``+.10 [-.04, +.20]``."""
-    numbers = [f"{value:+.3f}".replace("0.", ".") for value in (test["difference"], *(test["ci95"] or ()))]
+    numbers = [
+        f"{value:+.3f}".replace("+0.", "+.").replace("-0.", "-.")
+        for value in (test["difference"], *(test["ci95"] or ()))
+    ]
     return numbers[0] if len(numbers) == 1 else f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
 
 

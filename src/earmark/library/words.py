@@ -64,9 +64,8 @@ def common_labels(library: Library, model: LibraryModel) -> dict[str, float]:
     """How often each label is given in the library: its share of some two thousand tracks spread over it."""
     total = library.db.execute("SELECT COALESCE(MAX(id), 0) FROM audio").fetchone()[0]
     step = max(1, total // _SAMPLE)
-    spread = json.dumps(
-        list(range(step, total + 1, step))
-    )  # looked up one by one: no walk through all of a large library
+    # Looked up one by one: no walk through all of a large library.
+    spread = json.dumps(list(range(step, total + 1, step)))
     query = "SELECT scores FROM results WHERE model = ? AND audio IN (SELECT value FROM json_each(?))"
     packed = [row[0] for row in library.db.execute(query, (model.key, spread))]
     steps = np.frombuffer(b"".join(packed), "<u2").reshape(len(packed), -1)

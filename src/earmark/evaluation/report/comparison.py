@@ -75,18 +75,18 @@ def _head(head: str, found: Comparison) -> str:
     key = main_figure(rows[0][1]["task"])
     scored = [(row, figures) for row, figures in rows if key in figures]
     bars = [svg.Bar(row.title, f[key], f.get(f"{key}_ci95"), number(f[key])) for row, f in scored]
+    leaking = any(row.naive for row, _ in rows)
     lines = [
-        [row.title, *(_with_interval(figures, f"{part}{key}") for part in ("train_", "valid_", "")), _naive(row, head)]
+        [
+            row.title,
+            *(_with_interval(figures, f"{part}{key}") for part in ("train_", "valid_", "")),
+            *([_naive(row, head)] if leaking else []),
+        ]
         for row, figures in rows
     ]
-    header = [key.replace("_", " "), "training", "validation", found.part, "naive"]
-    with_naive = any(row.naive for row, _ in rows)
-    shown_columns = len(header) - (not with_naive)
-    told = _panel(
-        "Training part beside the others, dropout off",
-        table(header[:shown_columns], [line[:shown_columns] for line in lines], range(1, shown_columns)),
-    )
-    if with_naive:
+    header = [key.replace("_", " "), "training", "validation", found.part, *(["naive"] if leaking else [])]
+    told = _panel("Training part beside the others, dropout off", table(header, lines, range(1, len(header))))
+    if leaking:
         told += '<p class="dim">Naive: trained and tested on clips split at random, one song on both sides.</p>'
     panels = [
         _panel(f"{key.replace('_', ' ')} on part {found.part}", svg.bars(bars)) if bars else "",
@@ -147,16 +147,7 @@ def _paired(tests: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _curves(rows: Sequence[Row]) -> str:
-    panels = []
-    for row in rows:
-        if not row.history:
-            continue
-        epochs = [float(epoch.epoch) for epoch in row.history]
-        lines = [
-            svg.Curve("validation", "a", epochs, [epoch.valid_loss for epoch in row.history]),
-            svg.Curve("training", "b", epochs, [epoch.train_loss for epoch in row.history]),
-        ]
-        panels.append(_panel(f"Loss: {row.title}", svg.curves(lines, "epoch", "loss")))
+    panels = [_panel(f"Loss: {row.title}", svg.losses(row.history)) for row in rows if row.history]
     return f'<h2>Learning curves</h2><div class="panels">{"".join(panels)}</div>' if panels else ""
 
 

@@ -120,15 +120,7 @@ def _curves(evaluation: Evaluation) -> str:
         return ""
     epochs = [float(row.epoch) for row in history]
     marks = [(float(jump.epoch), "jump") for jump in evaluation.jumps]
-    loss = svg.curves(
-        [
-            svg.Curve("validation", "a", epochs, [row.valid_loss for row in history]),
-            svg.Curve("training", "b", epochs, [row.train_loss for row in history]),
-        ],
-        "epoch",
-        "loss",
-        marks,
-    )
+    loss = svg.losses(history, marks)
     score = svg.curves([svg.Curve("validation", "a", epochs, [r.valid_score for r in history])], "epoch", "score")
     panels = "".join(f'<div class="panel">{picture}</div>' for picture in (loss, score) if picture)
     return f'<h2>Learning curves</h2><div class="panels">{panels}</div>{_jumps(evaluation)}'

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.evaluation.history import Epoch
 from earmark.evaluation.report.text import shown
 
-__all__ = ["Bar", "Curve", "bars", "curves", "heat_map", "reliability", "scatter"]
+__all__ = ["Bar", "Curve", "bars", "curves", "heat_map", "losses", "reliability", "scatter"]
 
 Float = NDArray[np.float64]
 
@@ -92,6 +93,16 @@ def curves(lines: Sequence[Curve], x_name: str, y_name: str, marks: Sequence[tup
         body.append(_text(at + 20, 12, line.name, "small"))
         at += 40 + 7 * len(line.name)
     return _svg(width, height, f"{y_name} by {x_name}", body)
+
+
+def losses(history: Sequence[Epoch], marks: Sequence[tuple[float, str]] = ()) -> str:
+    """Validation and training loss by epoch; marks as in :func:`curves`."""
+    epochs = [float(epoch.epoch) for epoch in history]
+    lines = [
+        Curve("validation", "a", epochs, [epoch.valid_loss for epoch in history]),
+        Curve("training", "b", epochs, [epoch.train_loss for epoch in history]),
+    ]
+    return curves(lines, "epoch", "loss", marks)
 
 
 def heat_map(table: NDArray[np.int64], labels: Sequence[str]) -> str:
