@@ -61,6 +61,9 @@ def test_the_leaking_score_stands_beside_and_is_made_once(toml: str, tmp_path: P
     assert "Naive: trained and tested on clips" in write_comparison(found, tmp_path / "out").read_text("utf-8")
     assert compare(load_dataset(songs), plan, tmp_path / "out").rows[0].naive == row.naive
     assert file.stat().st_mtime_ns == written
+    file.write_text(file.read_text("utf-8").replace('"model": "', '"model": "another '), "utf-8")
+    compare(load_dataset(songs), plan, tmp_path / "out")
+    assert "another" not in file.read_text("utf-8")  # a model trained anew is scored anew
 
 
 def test_a_leaking_score_that_fails_costs_a_row_nothing_else(songs: Path, toml: str, tmp_path: Path, monkeypatch):
@@ -104,6 +107,17 @@ def test_a_setting_can_be_for_one_recipe_alone():
     assert vggish.table == {"training.epochs": "3", "heads.dropout": "0.1"}
     with pytest.raises(UnknownName, match="did you mean 'bbnn'"):
         variants(ComparePlan(recipes=("bbnn",), settings=("bbn:training.epochs=2",)))
+
+
+def test_the_same_settings_in_another_order_or_spelling_are_the_same_model():
+    """Otherwise a comparison that goes on would train it again."""
+    asked = [
+        ("training.learning_rate=0.01", "training.epochs=3"),
+        ("training.epochs=3", "training.learning_rate=1e-2"),
+        ("training.epochs=4", "training.learning_rate=1e-2"),
+    ]
+    one, same, other = (variants(ComparePlan(recipes=("bbnn",), settings=settings))[0].name for settings in asked)
+    assert one == same != other
 
 
 def test_what_is_asked_for_is_checked_before_anything_is_read(toml: str):

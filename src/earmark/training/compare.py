@@ -9,7 +9,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +92,18 @@ def variants(plan: ComparePlan) -> tuple[Variant, ...]:
         for values in itertools.product(*plan.sweep.values()):
             swept = [f"{key}={value}" for key, value in zip(plan.sweep, values, strict=True)]
             settings = (*own[recipe], *swept)
-            load_recipe(recipe, settings)
-            digest = hashlib.sha256(json.dumps([recipe, settings]).encode()).hexdigest()[:6]
-            name = f"{Path(recipe).stem}-{digest}" if settings else Path(recipe).stem
-            found.append(Variant(name, recipe, settings))
+            found.append(Variant(_model_name(recipe, settings), recipe, settings))
     for variant in found:
         if sum(other.name == variant.name for other in found) > 1:
             raise RecipeError(f"{variant.recipe} is named twice; every row must be one of its own")
     return tuple(found)
+
+
+def _model_name(recipe: str, settings: tuple[str, ...]) -> str:
+    """The recipe's, with a digest of what the settings make of it: their order and spelling do not count."""
+    settled = replace(load_recipe(recipe, settings), about="", source="", notes=())
+    digest = hashlib.sha256(json.dumps(asdict(settled), sort_keys=True, default=str).encode()).hexdigest()[:6]
+    return f"{Path(recipe).stem}-{digest}" if settings else Path(recipe).stem
 
 
 def _own_settings(plan: ComparePlan) -> dict[str, tuple[str, ...]]:

@@ -24,6 +24,7 @@ from earmark.evaluation.scores import score_head
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
 from earmark.inference.tagger import Tagger, load_model
+from earmark.model.folder import sha256
 from earmark.training.flops import count_flops
 from earmark.training.naive import NaivePlan, naive_figures
 from earmark.training.options import Report
@@ -77,6 +78,7 @@ def naive_row(row: Row, models: Path, dataset: Dataset, wanted: NaivePlan, repor
     """
     file = models / f"{row.name}.naive.json"
     asked = json.loads(json.dumps(asdict(replace(wanted, device="auto"))))  # where it was trained makes no other score
+    asked["model"] = sha256(models / row.name / "weights.safetensors")[:16]  # trained anew, on other songs: scored anew
     try:
         known = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
