@@ -32,9 +32,9 @@ def test_two_recipes_are_judged_by_the_same_songs_and_one_that_fails_is_a_row(so
     other.write_text(Path(toml).read_text().replace('name = "time-axis"', 'name = "choi-fcn"'))
     plan = ComparePlan(recipes=(toml, str(other)), settings=("training.epochs=3",))
     told = []
-    found = compare(load_dataset(songs), plan, tmp_path / "out", told=lambda v, i, n: told.append((v.recipe, i, n)))
+    found = compare(load_dataset(songs), plan, tmp_path / "out", told=lambda title, i, n: told.append((title, i, n)))
     good, bad = found.rows
-    assert told == [(toml, 1, 2), (str(other), 2, 2)]
+    assert told == [(f"{toml} training.epochs=3", 1, 2), (f"{other} training.epochs=3", 2, 2)]
     assert bad.error and "choi-fcn" in bad.error and not bad.heads
     genre = good.heads["genre"]
     assert genre["accuracy"] is not None and genre["train_accuracy"] is not None and genre["valid_accuracy_ci95"]
@@ -52,8 +52,10 @@ def test_two_recipes_are_judged_by_the_same_songs_and_one_that_fails_is_a_row(so
 def test_the_leaking_score_stands_beside_and_is_made_once(toml: str, tmp_path: Path):
     songs = lessons.make_songs(tmp_path / "songs", seconds=3.0)
     plan = ComparePlan(recipes=(toml,), settings=("training.epochs=2", "training.clips_per_track=9"), naive=True)
-    found = compare(load_dataset(songs), plan, tmp_path / "out")
+    told = []
+    found = compare(load_dataset(songs), plan, tmp_path / "out", told=lambda *words: told.append(words))
     (row,) = found.rows
+    assert told[1:] == [(f"{row.title} on clips split at random", 1, 1)]
     (file,) = (tmp_path / "out/models").glob("*.naive.json")
     written = file.stat().st_mtime_ns
     assert row.naive["genre"]["tracks"] == 6  # clips of the test part: a tenth of three of each of 20 songs

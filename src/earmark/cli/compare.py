@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earmark.cli import console
+from earmark.cli.learning import Learning
 from earmark.cli.progress import duration
 from earmark.errors import MissingExtra, RecipeError
 
 if TYPE_CHECKING:
     from earmark.evaluation.comparison import Comparison, Row
     from earmark.recipe import SplitPlan
-    from earmark.training.compare import ComparePlan, Variant
-    from earmark.training.options import Progress
+    from earmark.training.compare import ComparePlan
 
 HELP = "train several recipes or settings on one split, and tell which is worth its cost"
 
@@ -60,9 +60,14 @@ def run(args: argparse.Namespace) -> int:
     variants(plan)  # names and settings are checked before anything is read
     heads = _names(args.heads) if args.heads else None
     dataset = load_dataset(args.dataset, heads=heads, training=True)
-    folder, line = Path(args.report), _Line()
+    folder, line = Path(args.report), Learning(epochs_stay=False)
+
+    def told(title: str, number: int, total: int) -> None:
+        line.clear()
+        print(console.plain(f"{number} of {total}: {title}"), file=sys.stderr, flush=True)
+
     try:
-        found = compare(dataset, plan, folder, line.show, line.begin)
+        found = compare(dataset, plan, folder, line.show, told)
     finally:
         line.clear()
     page = write_comparison(found, folder)
@@ -173,36 +178,3 @@ def _parts(row: Row, head: str) -> str:
     parts = [f"training {_figure(figures, f'train_{key}')}", f"validation {_figure(figures, f'valid_{key}')}"]
     leaking = row.naive.get(head)
     return ", ".join([*parts, f"naive {_figure(leaking, key)}"] if leaking else parts)
-
-
-class _Line:
-    """How far it is, on standard error."""
-
-    def __init__(self) -> None:
-        self._terminal, self._on_screen, self._title = sys.stderr.isatty(), False, ""
-
-    def begin(self, variant: Variant, number: int, total: int) -> None:
-        """A variant begins."""
-        self.clear()
-        self._title = " ".join([variant.recipe, *variant.settings])
-        print(console.plain(f"{number} of {total}: {self._title}"), file=sys.stderr, flush=True)
-
-    def show(self, progress: Progress) -> None:
-        """Draw what was told."""
-        if not self._terminal:
-            return
-        bar = console.bar(progress.done / max(progress.total, 1), 20, sys.stderr)
-        words = f"{bar} {progress.stage}: {progress.done} of {progress.total}"
-        if progress.stage == "epoch":
-            left = duration(progress.seconds_left) if progress.seconds_left == progress.seconds_left else "?"
-            words = f"{bar} epoch {progress.epoch} of {progress.epochs}, loss {progress.loss:.3f}, {left} left"
-        sys.stderr.write("\r" + console.fit(words, console.columns(sys.stderr) - 1))
-        sys.stderr.flush()
-        self._on_screen = True
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._on_screen:
-            sys.stderr.write("\r" + " " * (console.columns(sys.stderr) - 1) + "\r")
-            sys.stderr.flush()
-            self._on_screen = False

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earmark.cli import console, hearing
+from earmark.cli.learning import Learning
 from earmark.cli.progress import Progress
 from earmark.errors import MissingExtra, ModelError
 
@@ -118,4 +119,14 @@ def _with_naive(found: Evaluation, models: Sequence[Tagger], dataset: Dataset, e
     except ModuleNotFoundError as error:
         raise MissingExtra("train", "--naive trains again, and") from error
     print("training again, on clips split at random", file=sys.stderr)
-    return replace(found, naive=naive_figures(models[0], dataset, NaivePlan(tuple(found.figures)), ear.hear))
+    line = Learning(epochs_stay=False)
+
+    def hear(tagger: Tagger, paths: Sequence[Path]) -> Iterator[Prediction | Failure]:
+        line.clear()  # the training is over
+        return ear.hear(tagger, paths)
+
+    try:
+        figures = naive_figures(models[0], dataset, NaivePlan(tuple(found.figures)), hear, line.show)
+    finally:
+        line.clear()
+    return replace(found, naive=figures)

@@ -36,26 +36,20 @@ def run(args: argparse.Namespace) -> int:
     """Add the classes."""
     _need_extra()
     from earmark.cli.console import print_json, wants_json
-    from earmark.cli.progress import Progress as Bar
+    from earmark.cli.learning import Learning
     from earmark.datasets import load_dataset
     from earmark.model.folder import find_model
     from earmark.training.extension.extend import ExtendOptions, extend_model
-    from earmark.training.options import Progress
 
     model = find_model(args.model)
     songs = _songs(args, model)
     test = load_dataset(args.test) if args.test else None
-    bars: dict[str, Bar] = {}
-
-    def report(progress: Progress) -> None:
-        if progress.stage == "features":
-            bar = bars.setdefault(f"{progress.stage} {progress.total}", Bar(progress.total))
-            bar.step()
-            if progress.done == progress.total:
-                bar.clear()
-
-    options = ExtendOptions(head=args.head, test=test, seed=args.seed, report=report)
-    found = extend_model(model, songs, Path(args.output), options)
+    line = Learning()
+    options = ExtendOptions(head=args.head, test=test, seed=args.seed, report=line.show)
+    try:
+        found = extend_model(model, songs, Path(args.output), options)
+    finally:
+        line.clear()
     for notice in (*songs.notices, *found.notices):
         print(f"earmark: {notice}", file=sys.stderr)
     if found.degraded:

@@ -9,9 +9,32 @@ from typing import TextIO
 
 from earmark.cli.console import bar, columns, fit
 
-__all__ = ["Progress", "duration", "rate"]
+__all__ = ["Line", "Progress", "duration", "rate"]
 
 _EVERY = 0.1  # seconds from one drawing to the next
+
+
+class Line:
+    """A line on a terminal that is drawn over itself; elsewhere nothing."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.shown = self.stream.isatty()
+        self._on_screen = False
+
+    def draw(self, words: str) -> None:
+        """Show these words in the place of the last ones."""
+        if self.shown:
+            self.stream.write("\r" + fit(words, columns(self.stream) - 1))
+            self.stream.flush()
+            self._on_screen = True
+
+    def clear(self) -> None:
+        """Take the line away, so that something else can be printed there."""
+        if self._on_screen:
+            self.stream.write("\r" + " " * (columns(self.stream) - 1) + "\r")
+            self.stream.flush()
+            self._on_screen = False
 
 
 class Progress:
@@ -31,12 +54,10 @@ class Progress:
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream = stream or sys.stderr
-        self._shown = self._stream.isatty()
+        self._line = Line(stream)
         self._total, self._before, self._done = total, done, done
         self._clock, self._start = clock, clock()
         self._drawn_at = float("-inf")
-        self._on_screen = False
 
     @property
     def seconds(self) -> float:
@@ -56,22 +77,19 @@ class Progress:
     def draw(self) -> None:
         """Show the line, but not more often than an eye can follow."""
         now = self._clock()
-        if not self._shown or (now - self._drawn_at < _EVERY and self._done < self._total):
+        if not self._line.shown or (now - self._drawn_at < _EVERY and self._done < self._total):
             return
-        self._drawn_at, self._on_screen = now, True
-        self._stream.write("\r" + fit(self._line(), columns(self._stream) - 1))
-        self._stream.flush()
+        self._drawn_at = now
+        self._line.draw(self._words())
 
     def clear(self) -> None:
         """Take the line away, so that something else can be printed there."""
-        if self._on_screen:
-            self._stream.write("\r" + " " * (columns(self._stream) - 1) + "\r")
-            self._stream.flush()
-            self._on_screen, self._drawn_at = False, float("-inf")
+        self._line.clear()
+        self._drawn_at = float("-inf")
 
-    def _line(self) -> str:
+    def _words(self) -> str:
         share = self._done / self._total if self._total else 1.0
-        line = f"{bar(share, 20, self._stream)} {self._done} of {self._total}"
+        line = f"{bar(share, 20, self._line.stream)} {self._done} of {self._total}"
         if not self.heard:
             return line
         left = self.seconds / self.heard * (self._total - self._done)

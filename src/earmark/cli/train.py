@@ -9,24 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earmark.cli import console, corrections
-from earmark.cli.progress import duration
+from earmark.cli.learning import Learning
 from earmark.errors import DatasetError, MissingExtra, RecipeError
 
 if TYPE_CHECKING:
     from earmark.cli.corrections import Corrections
     from earmark.datasets.core import Dataset
     from earmark.model.card import Card
-    from earmark.training.options import Progress, TrainOptions
+    from earmark.training.options import TrainOptions
 
 HELP = "train a model on your own labels"
-
-_STAGES = {
-    "files": "reading files",
-    "features": "computing features",
-    "heads": "training heads",
-    "export": "writing the network",
-    "scores": "scoring",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     epochs = [] if args.epochs is None else [f"training.epochs={args.epochs}"]
     recipe = load_recipe(args.recipe, [*args.set, *epochs])
-    out, line = Path(args.output).absolute(), _Line()
+    out, line = Path(args.output).absolute(), Learning()
     try:
         dataset, said = _dataset(args, line)
         job = prepare(dataset, recipe, out, _options(args), line.show)
@@ -77,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _dataset(args: argparse.Namespace, line: _Line) -> tuple[Dataset, Corrections | None]:
+def _dataset(args: argparse.Namespace, line: Learning) -> tuple[Dataset, Corrections | None]:
     """What is to be learnt from, and the corrections in it where they are asked for."""
     from earmark.datasets import load_dataset
 
@@ -147,49 +139,3 @@ def _figure(value: float | None) -> str:
 
 def _say(text: str) -> None:
     print(console.plain(text), file=sys.stderr, flush=True)
-
-
-class _Line:
-    """How far the training is, on standard error: a line that is drawn over, and one that stays for every epoch."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._on_screen = False
-
-    def show(self, progress: Progress) -> None:
-        """Draw what was told."""
-        if progress.stage == "validation":
-            self._stay(progress)
-            return
-        if self._terminal:
-            sys.stderr.write("\r" + console.fit(_words(progress), console.columns(sys.stderr) - 1))
-            sys.stderr.flush()
-            self._on_screen = True
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._on_screen:
-            sys.stderr.write("\r" + " " * (console.columns(sys.stderr) - 1) + "\r")
-            sys.stderr.flush()
-            self._on_screen = False
-
-    def _stay(self, progress: Progress) -> None:
-        """One line of an epoch that is over."""
-        self.clear()
-        measured = progress.valid_loss == progress.valid_loss
-        said = f", validation loss {progress.valid_loss:.3f}, score {progress.valid_score:.3f}" if measured else ""
-        chunk = f"chunk {progress.chunk}, " if progress.chunk else ""
-        speed = f"{progress.items_per_second:.0f} clips/s"
-        _say(f"{chunk}epoch {progress.epoch} of {progress.epochs}: loss {progress.loss:.3f}{said}; {speed}")
-
-
-def _words(progress: Progress) -> str:
-    bar = console.bar(progress.done / max(progress.total, 1), 20, sys.stderr)
-    if progress.stage != "epoch":
-        return f"{bar} {_STAGES.get(progress.stage, progress.stage)}: {progress.done} of {progress.total}"
-    chunk = f"chunk {progress.chunk}, " if progress.chunk else ""
-    said = f", validation score {progress.valid_score:.3f}" if progress.valid_score == progress.valid_score else ""
-    return (
-        f"{bar} {chunk}epoch {progress.epoch} of {progress.epochs}, loss {progress.loss:.3f}{said}, "
-        f"{progress.items_per_second:.0f} clips/s, {duration(progress.seconds_left)} left"
-    )

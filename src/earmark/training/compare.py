@@ -75,8 +75,8 @@ class Variant:
         return {key: value for key, _, value in (setting.partition("=") for setting in self.settings)}
 
 
-Told = Callable[[Variant, int, int], None]
-"""Called as each variant begins: which, its number from 1, and how many there are."""
+Told = Callable[[str, int, int], None]
+"""Called as each training begins: what is trained, its number from 1, and how many there are."""
 
 
 def variants(plan: ComparePlan) -> tuple[Variant, ...]:
@@ -136,7 +136,7 @@ def compare(
         plan: What.
         folder: Models go to ``models/NAME``.
         report: Of training.
-        told: Of variants.
+        told: Of what is trained.
 
     Raises:
         UnknownName, RecipeError: A recipe or setting that does not exist.
@@ -144,27 +144,26 @@ def compare(
     """
     every = variants(plan)
     parts = split(dataset, plan.split, plan.seed)
-    judged = parts.test if len(parts.test) else parts.valid
-    if not len(judged):
+    judging = parts.test if len(parts.test) else parts.valid
+    if not len(judging):
         raise DatasetError(f"{dataset.name}: no track is left to judge by; give more tracks, or a split of your own")
     models = folder / "models"
     taught = replace(parts, test=np.zeros(0, np.intp)) if plan.sweep else parts
     rows: list[Row] = []
     for number, variant in enumerate(every, 1):
         if told is not None:
-            told(variant, number, len(every))
+            told(" ".join([variant.recipe, *variant.settings]), number, len(every))
         rows.append(_trained(dataset, variant, plan, taught, models, report))
-    part = dataset.subset(judged)
-    chosen = _chosen(rows) if plan.sweep else {row.name for row in rows}
-    heard: dict[str, Heard] = {}
-    for place, row in enumerate(rows):
-        if row.error is None and row.name in chosen:
-            rows[place], said = judged_row(row, models, part, _unseen(dataset, parts))
-            if said is not None:
-                heard[row.title] = said
-        elif row.error is None:
-            rows[place] = replace(row, chosen=False)
-    rows, without = _with_naive(rows, heard, dataset, plan, models, report) if plan.naive else (rows, [])
+    part = dataset.subset(judging)
+    rows, heard = _judged(rows, plan, models, part, _unseen(dataset, parts))
+    without: list[str] = []
+    if plan.naive:
+
+        def again(row: Row) -> Row:
+            wanted = NaivePlan(tuple(row.heads), plan.split, plan.seed, plan.device)
+            return naive_row(row, models, dataset, wanted, report)
+
+        rows, without = _with_naive(rows, heard, again, told)
     base, answers = _statistics(dataset, parts, plan.seed) if len(parts.test) else (None, {})
     paired = pair_up(heard, part, {base.title: answers} if base is not None else None, plan.seed)
     return Comparison(
@@ -191,7 +190,7 @@ def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split
     try:
         train(dataset, recipe, out, options, report)
     except _FAILURES as error:
-        return replace(plain, error=_told(error))
+        return replace(plain, error=_said(error))
     finally:
         if not finished:
             clock.parent.mkdir(parents=True, exist_ok=True)
@@ -206,22 +205,40 @@ def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split
     )
 
 
+def _judged(
+    rows: Sequence[Row], plan: ComparePlan, models: Path, part: Dataset, unseen: Dataset
+) -> tuple[list[Row], dict[str, Heard]]:
+    """The rows with their figures on the judging part, of a sweep the chosen ones; and what their models said."""
+    chosen = _chosen(rows) if plan.sweep else {row.name for row in rows}
+    found, heard = list(rows), {}
+    for place, row in enumerate(rows):
+        if row.error is None and row.name in chosen:
+            found[place], said = judged_row(row, models, part, unseen)
+            if said is not None:
+                heard[row.title] = said
+        elif row.error is None:
+            found[place] = replace(row, chosen=False)
+    return found, heard
+
+
 def _with_naive(
-    rows: Sequence[Row], heard: Mapping[str, Heard], dataset: Dataset, plan: ComparePlan, models: Path, report: Report
+    rows: Sequence[Row], heard: Mapping[str, Heard], again: Callable[[Row], Row], told: Told | None
 ) -> tuple[list[Row], list[str]]:
     """Judged rows with their leaking scores, and why some have none: their honest scores stand all the same."""
-    found, without = [], []
-    for row in rows:
-        wanted = NaivePlan(tuple(row.heads), plan.split, plan.seed, plan.device)
+    found, without = list(rows), []
+    judged = [place for place, row in enumerate(rows) if row.title in heard]
+    for number, place in enumerate(judged, 1):
+        title = rows[place].title
+        if told is not None:
+            told(f"{title} on clips split at random", number, len(judged))
         try:
-            found.append(naive_row(row, models, dataset, wanted, report) if row.title in heard else row)
+            found[place] = again(rows[place])
         except _FAILURES as error:
-            found.append(row)
-            without.append(f"{row.title}: no naive score: {_told(error)}")
+            without.append(f"{title}: no naive score: {_said(error)}")
     return found, without
 
 
-def _told(error: BaseException) -> str:
+def _said(error: BaseException) -> str:
     """In one line; what Earmark did not foresee with its kind, and short."""
     words = " ".join(str(error).split())
     return words if isinstance(error, EarmarkError) else f"{type(error).__name__}: {words[:200]}"

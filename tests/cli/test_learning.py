@@ -1,0 +1,62 @@
+"""How far a training is: a line on a terminal, and what stays of an epoch everywhere."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+
+from commands import Terminal
+from earmark.cli.learning import Learning
+from earmark.training.options import Progress
+
+EPOCH = Progress(stage="epoch", done=3, total=6, epoch=2, epochs=9, loss=0.5, items_per_second=12.0, seconds_left=65.0)
+OVER = replace(EPOCH, stage="validation", valid_loss=0.7, valid_score=0.25)
+
+
+def shown(stream: Terminal) -> str:
+    stream.flush()
+    assert isinstance(stream.buffer, io.BytesIO)
+    return stream.buffer.getvalue().decode()
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("COLUMNS", "200")
+    return Terminal()
+
+
+def test_an_epoch_is_drawn_over_and_leaves_its_line(terminal: Terminal):
+    line = Learning(stream=terminal)
+    line.show(EPOCH)
+    assert "epoch 2 of 9, loss 0.500, 12 clips/s, 1 min 5 s left" in shown(terminal) and "\n" not in shown(terminal)
+    line.show(OVER)
+    assert shown(terminal).endswith("\repoch 2 of 9: loss 0.500, validation loss 0.700, score 0.250; 12 clips/s\n")
+
+
+def test_what_is_not_known_yet_is_not_said(terminal: Terminal):
+    """The first report of an epoch knows no time left."""
+    line = Learning(stream=terminal)
+    line.show(Progress(stage="epoch", done=0, total=6, epoch=1, epochs=9, chunk=2, loss=0.5, items_per_second=12.0))
+    assert "chunk 2, epoch 1 of 9, loss 0.500, 12 clips/s " in shown(terminal) and "nan" not in shown(terminal)
+    line.show(Progress(stage="heads", done=1, total=3))
+    assert "training heads: 1 of 3" in shown(terminal)
+
+
+def test_of_one_training_among_many_no_epoch_stays(terminal: Terminal):
+    line = Learning(epochs_stay=False, stream=terminal)
+    line.show(EPOCH)
+    line.show(OVER)
+    line.clear()
+    assert shown(terminal).endswith(" \r") and "\n" not in shown(terminal)
+
+
+def test_without_a_terminal_only_the_epochs_are_said(capsys: pytest.CaptureFixture[str]):
+    line = Learning()
+    line.show(EPOCH)
+    line.show(OVER)
+    line.clear()
+    assert capsys.readouterr().err.splitlines() == [
+        "epoch 2 of 9: loss 0.500, validation loss 0.700, score 0.250; 12 clips/s"
+    ]
