@@ -36,7 +36,7 @@ class Row:
             were not asked for.
         parameters: Numbers in the model's weights.
         gflop: For a song of the data set's typical length.
-        songs_per_second: Heard by the exported model, decoding included, on one core.
+        songs_per_second: Heard by the exported model, decoding included, on one core; the rows' models took turns.
         train_seconds: Of all sessions together.
         chosen: Whether it was scored on the test part.
         error: Why there is no model.

@@ -31,6 +31,7 @@ from earmark.training.judging import judged_row, naive_row, parameters_of
 from earmark.training.naive import NaivePlan
 from earmark.training.options import Device, Report, TrainOptions, silent
 from earmark.training.run import train
+from earmark.training.speeds import songs_per_second
 
 __all__ = ["ComparePlan", "Variant", "compare", "variants"]
 
@@ -218,7 +219,9 @@ def _judged(
                 heard[row.title] = said
         elif row.error is None:
             found[place] = replace(row, chosen=False)
-    return found, heard
+    named = {row.name: models / row.name for row in found if row.title in heard}
+    speeds = songs_per_second(named, [track.path for track in part.tracks])
+    return [replace(row, songs_per_second=speeds.get(row.name)) for row in found], heard
 
 
 def _with_naive(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import statistics
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -45,9 +44,7 @@ def judged_row(row: Row, models: Path, part: Dataset, unseen: Dataset) -> tuple[
         unseen: Tracks that the network did not learn from; they explain its nodes.
     """
     tagger = load_model(models / row.name)
-    begun = time.monotonic()
     results = tuple(_hear_plainly(tagger, _paths(part)))
-    spent = time.monotonic() - begun
     said = [result for result in results if isinstance(result, Prediction)]
     if not said:
         return replace(row, error="not one track of the judging part could be heard"), None
@@ -57,7 +54,6 @@ def judged_row(row: Row, models: Path, part: Dataset, unseen: Dataset) -> tuple[
         row,
         heads=figures,
         gflop=_gflop(tagger, statistics.median(result.seconds for result in said)),
-        songs_per_second=round(len(said) / max(spent, 1e-9), 2),
         nodes=_nodes(tagger, unseen),
     )
     return judged, mine

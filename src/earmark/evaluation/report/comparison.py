@@ -123,7 +123,7 @@ def _costs(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     header = ("recipe", "parameters", "GFLOP a song", "songs/s", "training, min", "")
-    note = '<p class="dim">Songs/s: the exported model on one core, decoding included.</p>'
+    note = '<p class="dim">Songs/s: the exported models on one core, decoding included, in turns.</p>'
     return f'<h2>Costs</h2><div class="panel">{note}{table(header, lines, (1, 2, 3, 4))}</div>'
 
 
