@@ -138,3 +138,12 @@ def test_pictures_of_little_or_odd_data():
     ):
         ElementTree.fromstring(picture)
         assert "nan" not in picture
+
+
+def test_no_tick_stands_between_two_epochs():
+    def under(epochs):
+        picture = ElementTree.fromstring(svg.curves([svg.Curve("a", "a", epochs, [0.5] * len(epochs))], "x", "y"))
+        return [text.text for text in picture.iter("text") if text.get("class") == "small dim middle"]
+
+    assert under([1.0, 2.0, 3.0]) == ["1", "2", "3"] and under([1.0]) == ["1", "2"]
+    assert under([0.5, 2.0]) == ["0.5", "1", "1.5", "2"]  # seconds, say

@@ -42,12 +42,13 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """A range of values laid over a range of pixels."""
+    """A range of values laid over a range of pixels; ``whole``: nothing lies between one number and the next."""
 
     low: float
     high: float
     start: float
     end: float
+    whole: bool = False
 
     def __call__(self, value: float) -> float:
         span = (self.high - self.low) or 1.0
@@ -59,6 +60,7 @@ class _Axis:
         rough = span / count
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * 0.999)
+        step = max(step, 1.0) if self.whole else step
         first = math.ceil(self.low / step - 1e-9)
         return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
@@ -80,7 +82,7 @@ def curves(lines: Sequence[Curve], x_name: str, y_name: str, marks: Sequence[tup
     ys = [v for line in lines for v in line.y if math.isfinite(v)]
     room = (max(ys) - min(ys)) * 0.06 or abs(max(ys)) * 0.1 or 1.0
     low = 0.0 if min(ys) >= 0 and min(ys) < 0.35 * max(ys) else min(ys) - room
-    x = _Axis(min(xs), max(max(xs), min(xs) + 1), 46, width - 14)
+    x = _Axis(min(xs), max(max(xs), min(xs) + 1), 46, width - 14, whole=all(v == round(v) for v in xs))
     y = _Axis(low, max(ys) + room, height - 36, 30)
     body = [_grid(x, y, width, x_name, y_name)]
     for place, note in marks:
