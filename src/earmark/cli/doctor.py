@@ -28,8 +28,8 @@ _SOUNDFILE = (
 )
 _PYAV = "import av, json; print(json.dumps({'version': av.__version__, 'codecs': sorted(av.codecs_available)}))"
 _ONNX = (
-    "import onnxruntime, json; print(json.dumps({'version': onnxruntime.__version__,"
-    " 'providers': onnxruntime.get_available_providers()}))"
+    "import json; from earmark.offline import onnxruntime; ort = onnxruntime(); print(json.dumps({'version':"
+    " ort.__version__, 'providers': ort.get_available_providers()}))"
 )
 _TORCH = (
     "import torch, json; print(json.dumps({'version': torch.__version__,"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from earmark.errors import ModelError
 from earmark.model.card import Card
 from earmark.model.folder import check_files
+from earmark.offline import onnxruntime
 
 __all__ = ["Network"]
 
@@ -34,7 +35,7 @@ class Network:
         Raises:
             ModelError: A file is missing or damaged, or the network does not have the outputs that the card names.
         """
-        import onnxruntime as ort
+        ort = onnxruntime()
 
         self.card: Card = check_files(folder, "model.onnx")
         options = ort.SessionOptions()

@@ -9,9 +9,10 @@ from types import MappingProxyType
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
+
+from earmark.offline import onnxruntime
 
 __all__ = ["count_flops"]
 
@@ -42,10 +43,11 @@ def _shapes(graph: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], clip: NDArr
     wanted = [name for name in names if name not in known and name != entry]
     present = {output.name for output in graph.graph.output}
     graph.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in wanted if name not in present)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    ort = onnxruntime()
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     found = session.run(wanted, {entry: clip})
     return known | {entry: clip.shape} | {name: value.shape for name, value in zip(wanted, found, strict=True)}
 

@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from earmark.errors import ModelError
+from earmark.offline import onnxruntime
 from earmark.training.heads.build import hidden_vector
 from earmark.training.module import TaggerModule, save_weights
 
@@ -84,10 +84,11 @@ def write_network(
 
 def run_onnx(model: bytes, clips: NDArray[np.float32], names: Sequence[str]) -> list[NDArray[np.float32]]:
     """Outputs of an ONNX graph for (clips, frames, bands)."""
-    options = onnxruntime.SessionOptions()
+    ort = onnxruntime()
+    options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return list(session.run(list(names), {"spectrogram": np.ascontiguousarray(clips, np.float32)}))
 
 

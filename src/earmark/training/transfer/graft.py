@@ -277,8 +277,9 @@ class HeadRunner:
 
 
 def _session(model: Any) -> Any:
-    import onnxruntime as ort
+    from earmark.offline import onnxruntime
 
+    ort = onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4

@@ -1,0 +1,35 @@
+"""Nothing leaves this machine: dependencies that report usage are told not to, before they are imported.
+
+ONNX Runtime writes a device id into the user's cache folder and asks for its vendor's event server as soon as it is
+imported; Ray reports usage unless it is told not to. Whoever needs ONNX Runtime takes it from here
+(``make check`` refuses another import of it).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+__all__ = ["SWITCHES", "onnxruntime", "switch_off"]
+
+SWITCHES = (
+    ("ORT_DISABLE_TELEMETRY", "1"),
+    ("RAY_USAGE_STATS_ENABLED", "0"),
+    ("HF_HUB_DISABLE_TELEMETRY", "1"),
+    ("DO_NOT_TRACK", "1"),
+)
+"""Environment variables that switch usage reports off, for this process and those that it starts."""
+
+
+def switch_off() -> None:
+    """Set all of :data:`SWITCHES`; a value that stands there already gives way."""
+    os.environ.update(SWITCHES)
+
+
+def onnxruntime() -> Any:
+    """The module ``onnxruntime``, which reports nothing, also where somebody else imported it before."""
+    switch_off()
+    import onnxruntime as module  # noqa: TID251
+
+    getattr(module, "disable_telemetry_events", lambda: None)()  # older builds have none
+    return module
