@@ -56,10 +56,10 @@ excerpts: $(DEV)/ready  ## compare plans of excerpts; MODEL=folder
 	$(PY) bench/excerpts.py --shared "$(SHARED)" -m "$(MODEL)"
 
 model: $(DEV)/ready  ## train the bundled model again (hours)
-	$(PY) -m earmark.training.default.model --shared "$(SHARED)"
+	$(PY) -m scripts.bundled.model --shared "$(SHARED)"
 
 model-report: $(DEV)/ready  ## what the bundled model scores, beside published ones
-	$(PY) -m earmark.training.default.report --shared "$(SHARED)" -m "$(MODEL)"
+	$(PY) -m scripts.bundled.report --shared "$(SHARED)" -m "$(MODEL)"
 
 clean:  ## remove the environments and what tools left behind
 	rm -rf $(DEV) $(PLAIN) demo-out build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

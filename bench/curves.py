@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 
 from earmark.evaluation.history import read_history
-from earmark.evaluation.report import svg
-from earmark.evaluation.report.style import STYLE
-from earmark.evaluation.report.text import shown
+from earmark.pages import svg
+from earmark.pages.style import STYLE
+from earmark.pages.text import shown
 
 _COLUMNS = 3
 _WIDTH, _HEIGHT, _TITLE = 520, 260, 26

@@ -152,8 +152,8 @@ def playlist(file: Path) -> dict[str, str]:
 def map_(file: Path) -> dict[str, str]:
     """The layout by PCA, and the page."""
     from earmark.library import layout
-    from earmark.library.page import map_page
     from earmark.library.store import open_library
+    from earmark.pages.map import map_page
 
     layout.has_tsne = lambda: False
     with open_library(file) as library:

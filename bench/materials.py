@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from earmark.errors import EarmarkError
-from earmark.model.folder import find_model
+from earmark.models.folder import find_model
 
 __all__ = ["at_320", "model_folder", "songs", "three_hours"]
 
@@ -64,11 +64,11 @@ def _random_model(folder: Path) -> Path:
     from torch import nn
 
     from earmark.features.frontend import Frontend
-    from earmark.model.card import Card, HeadCard, write_card
-    from earmark.model.folder import sha256
+    from earmark.models.card import Card, HeadCard, write_card
+    from earmark.models.folder import sha256
     from earmark.recipe import ClipPlan
     from earmark.training.backbones import build
-    from earmark.training.folder.export import write_network
+    from earmark.training.export import write_network
     from earmark.training.module import TaggerModule
 
     frontend, plan = Frontend(), ClipPlan()

@@ -9,7 +9,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from earmark.inference import predict_all
+from earmark.engine import predict_all
 from earmark.inference.records import HeadPrediction, Prediction
 from earmark.inference.tagger import load_model
 

@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scripts.bundled import cache as distill_cache
+from scripts.bundled import model as default_model
+from scripts.bundled import students as distill
+from scripts.bundled.cache import Heard
+from scripts.bundled.probe import probe
+from scripts.bundled.report import tasks
+from scripts.bundled.students import StudentDesign
 
 from earmark.datasets import load_dataset
 from earmark.datasets.cache import cache_folder as user_cache
-from earmark.training.default import model as default_model
-from earmark.training.default.probe import probe
-from earmark.training.default.report import tasks
-from earmark.training.distillation import cache as distill_cache
-from earmark.training.distillation import students as distill
-from earmark.training.distillation.cache import Heard
-from earmark.training.distillation.students import StudentDesign
 
 
 def chosen(heard: Heard, pieces: NDArray[np.bool_]) -> Heard:

@@ -27,14 +27,14 @@ from earmark.datasets import load_dataset
 from earmark.datasets.cache import bytes_per_hour
 from earmark.recipe import BackboneChoice, Recipe, load_recipe
 from earmark.training.job import Job
-from earmark.training.network.loop import Lesson, _State, _teach
-from earmark.training.network.losses import head_task
-from earmark.training.network.optimizers import make_optimizer
-from earmark.training.network.songs import Songs, open_songs
-from earmark.training.network.train import build_module
-from earmark.training.network.watch import Watch
+from earmark.training.loop import Lesson, _State, _teach
+from earmark.training.losses import head_task
+from earmark.training.network import build_module
+from earmark.training.optimizers import make_optimizer
 from earmark.training.options import TrainOptions, silent
 from earmark.training.run import prepare
+from earmark.training.spectrograms import Songs, open_songs
+from earmark.training.watch import Watch
 
 
 class OnTheFly(TorchDataset):
@@ -77,7 +77,7 @@ def our_epochs(job: Job, songs: Songs, rows: np.ndarray) -> Iterator[float]:
     """A generator: clips a second of one epoch of Earmark's loop at each step."""
     module = build_module(job, 0).to(memory_format=torch.channels_last)
     plan, spec = job.recipe.training, job.dataset.heads[0]
-    from earmark.training.network.draws import Draws
+    from earmark.training.draws import Draws
 
     draws = Draws(songs, rows, plan.clips_per_track, plan.batch_size, 0)
     lesson = Lesson(draws=draws, tasks=(head_task(job.dataset, spec, rows, False),), valid=rows[:0], plan=plan,

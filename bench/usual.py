@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from earmark.model.card import read_card
+from earmark.models.card import read_card
 from earmark.training.backbones import build
 
 HEARD_SECONDS = 30.0

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from earmark.datasets.images import write_image
+from earmark.audio.images import write_image
 from earmark.recipe import Recipe, override, recipe_from
 
 __all__ = ["TABLE", "make_pictures", "make_songs", "recipe", "recipe_file"]

@@ -10,8 +10,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from earmark.features.frontend import Frontend
-from earmark.model.card import Card, HeadCard, write_card
-from earmark.model.folder import sha256
+from earmark.models.card import Card, HeadCard, write_card
+from earmark.models.folder import sha256
 from earmark.recipe import ClipPlan
 
 HEADS = (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from earmark.library.records import LibraryModel, direction
 from earmark.library.store import Library, open_library
-from earmark.model.card import HeadCard
+from earmark.models.card import HeadCard
 
 GENRES = ("Rock", "Jazz", "Pop", "Folk", "Metal")
 MOODS = ("happy", "sad", "calm", "tense", "dark", "bright")

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import earmark
-from earmark.model.folder import user_data_folder
+from earmark.models.folder import user_data_folder
 from sounds import melody, write
 
 ROOT = Path(__file__).parent.parent

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from earmark.engine import predict_all
     from earmark.errors import AudioError, EarmarkError, ModelError
-    from earmark.inference import predict_all
     from earmark.inference.options import HearingOptions
     from earmark.inference.records import Failure, HeadPrediction, Prediction, Taggram
     from earmark.inference.tagger import Tagger, load_model
@@ -33,7 +33,7 @@ _HOMES = {
     "Taggram": "earmark.inference.records",
     "Tagger": "earmark.inference.tagger",
     "load_model": "earmark.inference.tagger",
-    "predict_all": "earmark.inference",
+    "predict_all": "earmark.engine",
 }
 
 __all__ = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.datasets.images import write_image
+from earmark.audio.images import write_image
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from earmark.library.records import LibraryModel
 from earmark.library.scan import Scan
 from earmark.library.store import open_library
 from earmark.library.survey import real_root
-from earmark.model.card import read_card
+from earmark.models.card import read_card
 from made import make_model
 from made_songs import write_collection, write_song
 

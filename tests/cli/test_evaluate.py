@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from earmark.audio.decode import content_hash
-from earmark.model.card import HeadCard
+from earmark.models.card import HeadCard
 from made import HEADS, make_model
 
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from commands import Earmark
-from earmark.datasets.images import read_image
+from earmark.audio.images import read_image
 
 
 def test_a_folder_becomes_a_folder_of_pictures(earmark: Earmark, songs: Path, tmp_path: Path):

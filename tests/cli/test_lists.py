@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from commands import Earmark
-from earmark.cli import doctor
-from earmark.model import folder as models
+from earmark.cli.commands import doctor
+from earmark.models import folder as models
 from earmark.recipe import list_recipes
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import lessons
 from commands import Earmark
-from earmark.model.card import read_card
+from earmark.models.card import read_card
 
 
 @pytest.fixture(scope="module")

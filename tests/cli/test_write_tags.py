@@ -20,7 +20,7 @@ from earmark.inference.records import HeadPrediction, Prediction
 from earmark.library.records import LibraryModel
 from earmark.library.schema import encode_path
 from earmark.library.store import Library, open_library
-from earmark.model.card import HeadCard
+from earmark.models.card import HeadCard
 from made_tagged import make_song, sha256
 
 GENRE = HeadCard("genre", "multiclass", ("Rock", "Jazz"), threshold=0.4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from earmark.datasets.images import image_hash, read_image, write_image
+from earmark.audio.images import image_hash, read_image, write_image
 from earmark.errors import AudioError, StorageError
 
 

@@ -10,7 +10,7 @@ from earmark.evaluation.evaluate import Evaluation
 from earmark.evaluation.scores import score_head
 from earmark.features.frontend import Frontend
 from earmark.inference.records import HeadPrediction, Prediction
-from earmark.model.card import Card, HeadCard
+from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan
 
 GENRES = ("classical", "jazz", "pop", "rock")

@@ -7,7 +7,7 @@ from earmark.datasets.core import HeadSpec
 from earmark.errors import DatasetError, UnknownName
 from earmark.evaluation.answers import Heard, answers_of, match_labels, shared_heads
 from earmark.inference.records import Failure
-from earmark.model.card import HeadCard
+from earmark.models.card import HeadCard
 from evaluation.fakes import card, dataset, genre_model, multiclass, multilabel, prediction
 
 SPEC = HeadSpec("genre", "multiclass", ("Hip-Hop", "Jazz", "ROCK", "Waltz"))

@@ -11,7 +11,7 @@ import pytest
 from earmark.datasets.core import Dataset, HeadSpec, Track
 from earmark.evaluation.comparison import Comparison, Row, advise
 from earmark.evaluation.nodes import explain_nodes
-from earmark.evaluation.report.comparison import comparison_page, write_comparison
+from earmark.pages.comparison import comparison_page, write_comparison
 
 
 def row(name: str, accuracy: float, parameters: int, **more: Any) -> Row:

@@ -11,13 +11,13 @@ import soundfile
 from earmark.audio.decode import content_hash
 from earmark.datasets import load_dataset
 from earmark.datasets.splits import Split, save_split
+from earmark.engine import predict_all
 from earmark.errors import DatasetError
 from earmark.evaluation.evaluate import Plan, evaluate
 from earmark.evaluation.history import Epoch, write_history
-from earmark.inference import predict_all
 from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger, load_model
-from earmark.model.card import HeadCard, write_card
+from earmark.models.card import HeadCard, write_card
 from evaluation.fakes import genre_model
 from made import make_model
 

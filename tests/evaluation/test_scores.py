@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from earmark.datasets.core import HeadSpec
 from earmark.evaluation.answers import Heard, answers_of
 from earmark.evaluation.scores import compare_answers, score_head
-from earmark.model.card import HeadCard
+from earmark.models.card import HeadCard
 from evaluation.fakes import card, dataset, genre_model, multilabel, number, prediction
 
 TAGS = ("guitar", "voice", "flute", "never")

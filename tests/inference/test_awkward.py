@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from earmark.engine.local import predict_files
 from earmark.errors import FAILURE_KINDS
-from earmark.inference import predict_files
 
 
 @pytest.fixture(scope="module")

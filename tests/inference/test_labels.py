@@ -11,7 +11,7 @@ from earmark import HearingOptions
 from earmark.errors import RecipeError, UnknownName
 from earmark.inference.labels import read_labels, relabel
 from earmark.inference.records import HeadPrediction, Prediction, Taggram
-from earmark.model.card import Card, HeadCard
+from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan
 from sounds import melody, write
 

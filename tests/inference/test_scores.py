@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from earmark.inference.scores import answer, pool, probabilities, taggram
-from earmark.model.card import HeadCard
+from earmark.models.card import HeadCard
 
 GENRE = HeadCard("genre", "multiclass", ("Rock", "Jazz"), temperature=2.0, threshold=0.6)
 TAGS = HeadCard("tags", "multilabel", ("guitar", "piano", "voice"), thresholds={"guitar": 0.2})

@@ -14,8 +14,8 @@ import pytest
 from earmark.library import layout
 from earmark.library.cluster import cluster_tracks
 from earmark.library.layout import has_tsne, lay_out, plane
-from earmark.library.page import map_page
 from earmark.library.records import direction
+from earmark.pages.map import map_page
 from made_library import made_library
 
 

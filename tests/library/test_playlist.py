@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from earmark.errors import EarmarkError, StorageError, UnknownName
-from earmark.library.files import write_text
 from earmark.library.flow import flow
 from earmark.library.m3u import m3u_text
 from earmark.library.playlist import PlaylistWish, make_playlist, walk_between
 from earmark.library.records import LibraryTrack, direction
+from earmark.storage import write_text
 from made_library import GENRES, MOODS, made_library
 
 

@@ -13,9 +13,9 @@ import pytest
 from commands import in_process
 from earmark.library.cluster import cluster_tracks
 from earmark.library.layout import Layout
-from earmark.library.page import map_page
 from earmark.library.store import open_library
 from earmark.library.vectors import read_vectors
+from earmark.pages.map import map_page
 from made_library import made_library
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from earmark.errors import ModelError, RecipeError, UnknownName
 from earmark.training.backbones import Backbone, build, names
 from earmark.training.backbones.vggish import AutoPool
-from earmark.training.folder.export import run_onnx, write_network
+from earmark.training.export import run_onnx, write_network
 from earmark.training.module import TaggerModule, load_weights, save_weights
 
 SIZES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from earmark.model.card import HeadCard
-from earmark.training.folder.calibrate import calibrate, track_scores
+from earmark.models.card import HeadCard
+from earmark.training.calibrate import calibrate, track_scores
 
 RANDOM = np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from earmark.errors import StorageError
-from earmark.training.network.checkpoint import load_checkpoint, save_checkpoint
+from earmark.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 def test_tensors_and_facts_come_back_bit_by_bit(tmp_path: Path) -> None:

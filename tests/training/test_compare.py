@@ -12,7 +12,7 @@ import lessons
 from earmark.datasets import load_dataset
 from earmark.datasets.splits import load_split
 from earmark.errors import RecipeError, UnknownName
-from earmark.evaluation.report.comparison import write_comparison
+from earmark.pages.comparison import write_comparison
 from earmark.training.compare import ComparePlan, compare, variants
 from earmark.training.flops import count_flops
 
@@ -139,7 +139,7 @@ def test_arithmetic_is_counted_from_the_graph(tmp_path: Path):
     from torch import nn
 
     from earmark.training.backbones import Backbone, build
-    from earmark.training.folder.export import write_network
+    from earmark.training.export import write_network
     from earmark.training.module import TaggerModule
 
     class One(Backbone):
@@ -187,7 +187,7 @@ def test_nodes_of_a_small_layer_are_explained_and_can_be_embedded(songs: Path, t
 def test_slices_are_cut_from_pictures(tmp_path: Path):
     """PNG spectrograms in the place of drawn ones: the clip stays as long as the recipe's."""
     from earmark.recipe import load_recipe
-    from earmark.training.network.songs import picture_recipe
+    from earmark.training.spectrograms import picture_recipe
 
     pictures = load_dataset(lessons.make_pictures(tmp_path / "pictures", tracks=2, size=(300, 128)))
     assert picture_recipe(load_recipe("slices-best"), pictures).clip.seconds == 128

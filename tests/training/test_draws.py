@@ -11,8 +11,8 @@ import lessons
 from earmark.datasets import load_dataset
 from earmark.datasets.contents import track_hashes
 from earmark.inference.clips import see_audio
-from earmark.training.network.draws import Draws
-from earmark.training.network.songs import Songs, open_songs
+from earmark.training.draws import Draws
+from earmark.training.spectrograms import Songs, open_songs
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from torch import nn
 
 from earmark.errors import ModelError
 from earmark.training.backbones import Backbone, build
-from earmark.training.folder.export import run_onnx, write_network
+from earmark.training.export import run_onnx, write_network
 from earmark.training.module import TaggerModule, load_weights
 
 CLIPS = -80 * np.random.default_rng(0).random((5, 40, 24), np.float32)

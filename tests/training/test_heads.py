@@ -7,8 +7,8 @@ import torch
 from earmark.datasets.core import HeadSpec
 from earmark.errors import RecipeError
 from earmark.recipe import HeadDesign
-from earmark.training.heads.build import build_head
-from earmark.training.transfer.graft import HeadRunner, check_heads, read_graph, replace_heads, widen_head, write_graph
+from earmark.training.graft import HeadRunner, check_heads, read_graph, replace_heads, widen_head, write_graph
+from earmark.training.heads import build_head
 
 GENRE = HeadSpec("genre", "multiclass", ("a", "b", "c"))
 TAGS = HeadSpec("tags", "multilabel", ("x", "y"))

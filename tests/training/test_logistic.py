@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from earmark.datasets.core import HeadSpec
-from earmark.training.heads.examples import examples_of, group_folds, log_loss
-from earmark.training.heads.logistic import Scaling, _solve, fit_linear, fit_prototypes
+from earmark.training.examples import examples_of, group_folds, log_loss
+from earmark.training.linear import Scaling, _solve, fit_linear, fit_prototypes
 
 
 def _made(task="multiclass", tracks=60, seed=0):

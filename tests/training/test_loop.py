@@ -9,15 +9,15 @@ import torch
 
 import lessons
 from earmark.datasets import load_dataset
-from earmark.training.network import loop
-from earmark.training.network.draws import Draws
-from earmark.training.network.losses import head_task
-from earmark.training.network.optimizers import make_optimizer
-from earmark.training.network.songs import open_songs
-from earmark.training.network.train import build_module
-from earmark.training.network.watch import Watch
+from earmark.training import loop
+from earmark.training.draws import Draws
+from earmark.training.losses import head_task
+from earmark.training.network import build_module
+from earmark.training.optimizers import make_optimizer
 from earmark.training.options import TrainOptions, silent
 from earmark.training.run import prepare
+from earmark.training.spectrograms import open_songs
+from earmark.training.watch import Watch
 
 
 def test_batch_norm_is_measured_with_the_weights_as_they_are(tmp_path: Path) -> None:

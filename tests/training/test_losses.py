@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
-from earmark.training.network.draws import chances
-from earmark.training.network.losses import HeadTask, fold_scale, head_loss, head_task
+from earmark.training.draws import chances
+from earmark.training.losses import HeadTask, fold_scale, head_loss, head_task
 
 SPECS = (HeadSpec("genre", "multiclass", ("a", "b")), HeadSpec("tags", "multilabel", ("x", "y")),
          HeadSpec("energy", "regression"))  # fmt: skip

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from earmark.audio.images import write_image
 from earmark.datasets import load_dataset
-from earmark.datasets.images import write_image
+from earmark.engine import predict_all
 from earmark.features.frontend import Frontend
-from earmark.inference import predict_all
 from earmark.inference.tagger import load_model
-from earmark.model.card import HeadCard
+from earmark.models.card import HeadCard
 from earmark.recipe import load_recipe
 from earmark.training.naive import NaivePlan, _sparing, naive_figures, write_clips
 from made import make_model

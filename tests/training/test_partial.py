@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from earmark.training.heads.examples import Examples
-from earmark.training.heads.partial import fit_path, partial_loss
+from earmark.training.examples import Examples
+from earmark.training.partial import fit_path, partial_loss
 
 
 def _examples(clips: np.ndarray, task: str, labels: int) -> Examples:

@@ -14,7 +14,7 @@ from earmark.errors import ModelError
 from earmark.features.spectrogram import mel_filterbank, spectrogram
 from earmark.recipe import load_recipe
 from earmark.training.backbones import build
-from earmark.training.network.pretrained import load_pretrained, yamnet_classifier
+from earmark.training.pretrained import load_pretrained, yamnet_classifier
 
 
 def port_of_vggish() -> nn.Module:
@@ -254,7 +254,7 @@ def test_a_recipe_starts_from_a_file(tmp_path: Path):
     from types import SimpleNamespace
 
     from earmark.datasets.core import HeadSpec
-    from earmark.training.network.train import build_module
+    from earmark.training.network import build_module
 
     port = port_of_vggish()
     torch.save(port.state_dict(), tmp_path / "vggish.pth")

@@ -22,8 +22,8 @@ from earmark.datasets.splits import Split, load_split
 from earmark.errors import DatasetError, EarmarkError, ModelError, RecipeError, StorageError
 from earmark.evaluation.history import read_history
 from earmark.inference.records import Prediction
-from earmark.model.card import read_card
-from earmark.model.folder import check_files
+from earmark.models.card import read_card
+from earmark.models.folder import check_files
 from earmark.training.options import TrainOptions
 from earmark.training.run import train
 

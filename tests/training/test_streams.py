@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from earmark.training.network.streams import streamed
+from earmark.training.streams import streamed
 
 _CHILD = """
 import resource, sys
@@ -17,8 +17,8 @@ import numpy as np
 from earmark.datasets.cache import feature_store
 from earmark.features.frontend import Frontend
 from earmark.recipe import ClipPlan
-from earmark.training.network.draws import Draws
-from earmark.training.network.songs import Songs
+from earmark.training.draws import Draws
+from earmark.training.spectrograms import Songs
 
 class Facts:
     tracks = ()

@@ -11,9 +11,9 @@ from earmark.datasets import load_dataset, without_label
 from earmark.errors import AudioError, DatasetError, ModelError, RecipeError, UnknownName
 from earmark.inference.tagger import load_model
 from earmark.recipe import load_recipe
-from earmark.training.extension.additions import songs_of_class
-from earmark.training.extension.extend import ExtendOptions, extend_model
-from earmark.training.folder.exemplars import load_exemplars
+from earmark.training.additions import songs_of_class
+from earmark.training.exemplars import load_exemplars
+from earmark.training.extend import ExtendOptions, extend_model
 from earmark.training.options import TrainOptions
 from made_songs import PITCHES, write_collection, write_song
 
@@ -77,7 +77,7 @@ def test_another_frontend_other_clips_and_pictures_are_refused(collection, modul
         _train(dataset, tmp_path / "a", module_model, "frontend.bands=64")
     with pytest.raises(RecipeError, match=r"clip\.seconds = 5"):
         _train(dataset, tmp_path / "b", module_model, "clip.seconds=5")
-    from earmark.training.transfer.train import base_model
+    from earmark.training.transfer import base_model
 
     with pytest.raises(DatasetError, match="spectrogram images, but transfer from tiny@1 needs audio"):
         base_model(load_recipe("transfer"), module_model, replace(dataset, kind="images"))

@@ -13,7 +13,7 @@ from earmark.errors import AudioError, DatasetError, EarmarkError, StorageError,
 if TYPE_CHECKING:
     from earmark.datasets.core import Dataset, HeadSpec, Label, Part, Track
     from earmark.evaluation.answers import Heard
-    from earmark.model.card import Card
+    from earmark.models.card import Card
     from earmark.training.job import Job
     from earmark.training.options import Report
 
@@ -133,7 +133,7 @@ def unknown_to(card: Card, said: Dataset, head: str | None) -> Dataset:
         UnknownName: A head that the model, or the corrections, have not.
         DatasetError: The model knows every label, or no label has enough songs.
     """
-    from earmark.training.extension.additions import FEWEST
+    from earmark.training.additions import FEWEST
 
     known = {one.name: {label.casefold() for label in one.labels} for one in card.heads}
     if head is not None and head not in known:
@@ -250,8 +250,9 @@ def _moved(rows: Any, place: Mapping[int, int]) -> Any:
 
 
 def _hear(model: Path, test: Dataset) -> Heard:
+    from earmark.engine import predict_all
     from earmark.evaluation.answers import Heard
-    from earmark.inference import HearingOptions, predict_all
+    from earmark.inference import HearingOptions
     from earmark.inference.tagger import load_model
 
     tagger = load_model(model)
@@ -262,7 +263,7 @@ def _hear(model: Path, test: Dataset) -> Heard:
 def _hashes(dataset: Dataset, report: Report) -> list[str]:
     """Content hash of each track, "" where it cannot be read: training says so."""
     from earmark.datasets.contents import FileIndex
-    from earmark.training.network.songs import in_parallel
+    from earmark.training.spectrograms import in_parallel
 
     index, found = FileIndex.open(), [""] * len(dataset.tracks)
 

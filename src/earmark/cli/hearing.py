@@ -20,7 +20,7 @@ from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
 
 if TYPE_CHECKING:
-    from earmark.model.card import Card
+    from earmark.models.card import Card
 
 __all__ = [
     "Models",
@@ -152,8 +152,8 @@ def models_of(text: str) -> Models:
     import hashlib
 
     from earmark.inference.ensemble import joint_card
-    from earmark.model.card import read_card
-    from earmark.model.folder import find_model
+    from earmark.models.card import read_card
+    from earmark.models.folder import find_model
 
     names = [text] if Path(text).is_dir() else [name.strip() for name in text.split(",")]
     if "" in names:
@@ -205,7 +205,7 @@ def hear(
     models: Models, entries: Sequence[Entry], options: HearingOptions, jobs: int | None
 ) -> Generator[Prediction | Failure]:
     """One result an entry, in their order. Closing the iterator ends the workers."""
-    from earmark.inference.pool import predict_files
+    from earmark.engine.local import predict_files
 
     paths = (entry.path for entry in entries if entry.error is None)
     workers = min(jobs, len(entries)) if jobs else None

@@ -10,7 +10,7 @@ import pkgutil
 import re
 from typing import Protocol, cast
 
-import earmark.cli
+import earmark.cli.commands
 from earmark.errors import UnknownName
 
 __all__ = ["Command", "load", "names", "parse", "top_parser", "verb_parser"]
@@ -30,8 +30,8 @@ class Command(Protocol):
 
 def names() -> dict[str, str]:
     """What each verb is for, by name; read from the sources, because importing all of them would be slow."""
-    modules = sorted(found.name for found in pkgutil.iter_modules(earmark.cli.__path__))
-    helps = {name: _help_of(f"earmark.cli.{name}") for name in modules}
+    modules = sorted(found.name for found in pkgutil.iter_modules(earmark.cli.commands.__path__))
+    helps = {name: _help_of(f"earmark.cli.commands.{name}") for name in modules}
     return {name.replace("_", "-"): text for name, text in helps.items() if text}
 
 
@@ -55,7 +55,7 @@ def load(verb: str) -> Command:
     Raises:
         SystemExit: 2, no such verb; the message names the nearest.
     """
-    module = f"earmark.cli.{verb.replace('-', '_')}"
+    module = f"earmark.cli.commands.{verb.replace('-', '_')}"
     known = verb.replace("-", "_").isidentifier() and "_" not in verb and importlib.util.find_spec(module)
     command = importlib.import_module(module) if known else None
     if not hasattr(command, "HELP"):

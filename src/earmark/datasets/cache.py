@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.decode import load
-from earmark.datasets.images import read_image
+from earmark.audio.images import read_image
 from earmark.errors import StorageError
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.audio import decode
+from earmark.audio.images import image_hash
 from earmark.datasets.cache import cache_folder, storage_error
 from earmark.datasets.core import Dataset
-from earmark.datasets.images import image_hash
 from earmark.errors import AudioError, StorageError
 
 __all__ = ["FileIndex", "content_hash", "track_hashes"]

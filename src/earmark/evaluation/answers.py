@@ -17,7 +17,7 @@ from earmark.errors import DatasetError, UnknownName
 from earmark.evaluation import metrics
 from earmark.evaluation.metrics import Float
 from earmark.inference.records import Failure, HeadPrediction, Prediction
-from earmark.model.card import Card, HeadCard
+from earmark.models.card import Card, HeadCard
 from earmark.recipe import Task
 
 __all__ = ["HeadAnswers", "Heard", "LabelMatch", "answers_of", "match_labels", "shared_heads"]

@@ -19,7 +19,7 @@ from earmark.evaluation.parts import choose
 from earmark.evaluation.scores import compare_answers, main_figure, rounded, score_head
 from earmark.inference.records import Failure, Prediction
 from earmark.inference.tagger import Tagger
-from earmark.model.card import Card
+from earmark.models.card import Card
 
 __all__ = ["Evaluation", "Hear", "Plan", "evaluate"]
 

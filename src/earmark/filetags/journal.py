@@ -23,7 +23,7 @@ from earmark.errors import StorageError, UnknownName
 from earmark.filetags.ranges import Step
 from earmark.filetags.swap import sync_folder
 from earmark.inference.records import path_fields
-from earmark.model.folder import user_data_folder
+from earmark.models.folder import user_data_folder
 
 __all__ = ["FORMAT", "Change", "Journal", "Run", "journal_folder", "locked", "read_run", "run_names", "steps_of"]
 

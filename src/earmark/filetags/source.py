@@ -8,7 +8,7 @@ from typing import Protocol
 
 from earmark.filetags.outcomes import Outcome
 from earmark.inference.records import Prediction
-from earmark.model.card import Card, HeadCard
+from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan
 
 __all__ = ["Known", "Source", "card_of"]

@@ -53,7 +53,7 @@ def see_waveform(
 
 def see_image(path: str, frontend: Frontend, plan: ClipPlan, count: int | None, about: Hearing) -> Iterator[View]:
     """The clips of a PNG spectrogram, cut along time. Raises AudioError where it is unreadable or of another height."""
-    from earmark.datasets.images import read_image
+    from earmark.audio.images import read_image
 
     picture = read_image(Path(path))
     if picture.shape[1] != frontend.bands:

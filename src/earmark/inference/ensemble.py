@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from earmark.errors import ModelError
 from earmark.inference.records import HeadPrediction, Prediction, Taggram
-from earmark.model.card import Card, HeadCard
+from earmark.models.card import Card, HeadCard
 
 __all__ = ["combine", "joint_card"]
 

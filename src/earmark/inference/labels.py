@@ -10,7 +10,7 @@ from pathlib import Path
 from earmark.errors import RecipeError, UnknownName
 from earmark.inference.options import LabelTable
 from earmark.inference.records import HeadPrediction, Prediction, Taggram
-from earmark.model.card import Card, HeadCard
+from earmark.models.card import Card, HeadCard
 
 __all__ = ["read_labels", "relabel"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.inference.records import HeadPrediction, Taggram
-from earmark.model.card import HeadCard
+from earmark.models.card import HeadCard
 
 __all__ = ["answer", "pool", "probabilities", "taggram"]
 

@@ -20,9 +20,9 @@ from earmark.inference.labels import relabel
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
 from earmark.inference.scores import answer, pool, probabilities, taggram
-from earmark.model.card import Card
-from earmark.model.folder import check_files, find_model
-from earmark.model.network import Network
+from earmark.models.card import Card
+from earmark.models.folder import check_files, find_model
+from earmark.models.network import Network
 
 if TYPE_CHECKING:
     from earmark.features.frontend import Frontend

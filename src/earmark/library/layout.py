@@ -120,7 +120,7 @@ def _tsne(matrix: Array, start: Array) -> Array:
     """By openTSNE (Policar et al. 2024), from the principal plane, as Kobak and Berens 2019 advise."""
     import openTSNE
 
-    from earmark.inference.pool import default_workers
+    from earmark.engine.local import default_workers
 
     first = start / max(float(start[:, 0].std()), 1e-9) * 1e-4
     perplexity = min(30.0, max(2.0, (len(matrix) - 1) / 3))

@@ -13,7 +13,7 @@ from earmark.inference.labels import relabel
 from earmark.inference.options import LabelTable
 from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
 from earmark.inference.scores import answer
-from earmark.model.card import Card, HeadCard
+from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan
 
 __all__ = [

@@ -15,7 +15,7 @@ from earmark.library.records import LibraryModel, LibraryTrack
 from earmark.library.similar import fold
 from earmark.library.store import Library
 from earmark.library.words import given_labels
-from earmark.model.card import HeadCard
+from earmark.models.card import HeadCard
 
 __all__ = ["Question", "questions", "reviewed_heads"]
 

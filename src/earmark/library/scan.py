@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from earmark.datasets.tags import artist_and_album, read_tags
+from earmark.engine.local import predict_files
 from earmark.inference.options import HearingOptions
-from earmark.inference.pool import predict_files
 from earmark.inference.records import Failure, Prediction
 from earmark.library.records import LibraryModel
 from earmark.library.schema import encode_path

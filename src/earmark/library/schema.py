@@ -116,7 +116,7 @@ _WHY = {
 
 def default_file() -> Path:
     """The library in the user's data folder."""
-    from earmark.model.folder import user_data_folder
+    from earmark.models.folder import user_data_folder
 
     return user_data_folder() / "library.db"
 

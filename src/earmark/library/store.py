@@ -34,7 +34,7 @@ from earmark.library.records import (
     unpack_scores,
 )
 from earmark.library.schema import connect, default_file, encode_path, guarded
-from earmark.model.card import HeadCard
+from earmark.models.card import HeadCard
 
 __all__ = ["Library", "open_library"]
 

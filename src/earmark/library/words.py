@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from earmark.inference.records import HeadPrediction, Prediction
 from earmark.library.records import LibraryModel
 from earmark.library.store import Library
-from earmark.model.card import HeadCard
+from earmark.models.card import HeadCard
 
 __all__ = ["common_labels", "given_labels", "said_of", "shared", "telling"]
 

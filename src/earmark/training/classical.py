@@ -27,11 +27,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
 from earmark.audio.decode import load
+from earmark.audio.images import read_image
 from earmark.datasets import load_dataset
 from earmark.datasets.cache import open_store
 from earmark.datasets.contents import FileIndex, track_hashes
 from earmark.datasets.core import Dataset
-from earmark.datasets.images import read_image
 from earmark.datasets.splits import Split, apply_split, load_split, split
 from earmark.errors import AudioError, DatasetError
 from earmark.evaluation import metrics
@@ -40,9 +40,9 @@ from earmark.evaluation.metrics import Float
 from earmark.evaluation.scores import main_figure, score_head
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
-from earmark.model.folder import find_model
+from earmark.models.folder import find_model
 from earmark.recipe import SplitPlan, Task
-from earmark.training.heads.examples import Examples, group_folds
+from earmark.training.examples import Examples, group_folds
 
 __all__ = ["Baseline", "baseline", "statistics_of"]
 

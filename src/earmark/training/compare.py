@@ -23,7 +23,7 @@ from earmark.evaluation.comparison import Comparison, Row, advise, pair_up
 from earmark.evaluation.history import read_history
 from earmark.evaluation.scores import main_figure, score_head
 from earmark.inference.tagger import load_model
-from earmark.model.card import Card
+from earmark.models.card import Card
 from earmark.recipe import SplitPlan, load_recipe
 from earmark.training.classical import NOTES as CLASSICAL_NOTES
 from earmark.training.classical import baseline

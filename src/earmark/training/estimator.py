@@ -16,12 +16,12 @@ from earmark.datasets.core import Dataset, HeadSpec, Track
 from earmark.errors import AudioError, DatasetError, RecipeError
 from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger
-from earmark.model.card import HeadCard
+from earmark.models.card import HeadCard
 from earmark.recipe import Recipe, load_recipe
-from earmark.training.heads.examples import examples_of, pooled
-from earmark.training.heads.fitting import fit_head
-from earmark.training.transfer.embeddings import embed_files
-from earmark.training.transfer.train import base_model, raw_scores
+from earmark.training.embeddings import embed_files
+from earmark.training.examples import examples_of, pooled
+from earmark.training.fitting import fit_head
+from earmark.training.transfer import base_model, raw_scores
 
 __all__ = ["GenreClassifier"]
 

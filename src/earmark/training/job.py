@@ -14,7 +14,7 @@ from typing import Any
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split
 from earmark.errors import ModelError, RecipeError, StorageError
-from earmark.model.folder import sha256
+from earmark.models.folder import sha256
 from earmark.recipe import Recipe
 from earmark.training.options import Report, TrainOptions
 

@@ -23,7 +23,7 @@ from earmark.evaluation.scores import score_head
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
 from earmark.inference.tagger import Tagger, load_model
-from earmark.model.folder import sha256
+from earmark.models.folder import sha256
 from earmark.training.flops import count_flops
 from earmark.training.naive import NaivePlan, naive_figures
 from earmark.training.options import Report

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from earmark.audio.decode import load
 from earmark.audio.excerpts import starts
+from earmark.audio.images import read_image, write_image
 from earmark.datasets.core import Dataset, Track
-from earmark.datasets.images import read_image, write_image
 from earmark.datasets.splits import split
 from earmark.errors import AudioError, StorageError
 from earmark.evaluation.evaluate import Hear, Plan, evaluate

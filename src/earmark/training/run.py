@@ -17,9 +17,9 @@ from earmark.errors import AudioError, DatasetError, UnknownName
 from earmark.recipe import Recipe
 from earmark.training.augment import check_augmentations
 from earmark.training.job import Job, begin, complete, is_finished, settings_of, work_folder
-from earmark.training.network.optimizers import find_device
-from earmark.training.network.songs import in_parallel, picture_recipe
+from earmark.training.optimizers import find_device
 from earmark.training.options import Report, TrainOptions, silent
+from earmark.training.spectrograms import in_parallel, picture_recipe
 
 __all__ = ["Job", "prepare", "run", "train"]
 
@@ -53,11 +53,11 @@ def run(job: Job, out: Path) -> Path:
         return out
     begin(out, settings, options.overwrite)
     if recipe.training.method == "transfer":
-        from earmark.training.transfer.train import train_transfer
+        from earmark.training.transfer import train_transfer
 
         train_transfer(job)
     else:
-        from earmark.training.network.train import train_network
+        from earmark.training.network import train_network
 
         train_network(job)
     return complete(out, options.overwrite)
@@ -103,7 +103,7 @@ def _check_network(job: Job) -> None:
     """Build the network once before any file is read: what does not fit together is said at once."""
     if job.recipe.training.method != "network":
         return
-    from earmark.training.network.train import build_module
+    from earmark.training.network import build_module
 
     check_augmentations(job.recipe.augment)
     if job.dataset.kind == "audio":  # the network of pictures has their size

@@ -1,0 +1,1 @@
+"""What makes the bundled model; not in the package."""

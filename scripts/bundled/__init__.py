@@ -1,0 +1,1 @@
+"""The bundled model: teachers, student, heads, card and report, made again by one command (`make model`)."""

@@ -1,0 +1,196 @@
+"""What the bundled model's folder holds and what its card says, in plain words."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.audio.excerpts import Hearing
+from earmark.datasets.contents import content_hash
+from earmark.datasets.core import Dataset
+from earmark.datasets.splits import Split, save_split
+from earmark.features.frontend import Frontend
+from earmark.inference.clips import see_audio
+from earmark.models.card import Card, HeadCard, write_card
+from earmark.models.folder import sha256
+from earmark.recipe import ClipPlan
+from earmark.training.calibrate import calibrate
+from earmark.training.exemplars import choose_exemplars
+from earmark.training.export import write_network
+from earmark.training.finish import score_outputs
+from earmark.training.module import TaggerModule
+from earmark.training.outputs import Outputs
+from earmark.training.readme import model_card_text, score_line
+from scripts.bundled.heads import Corpus, Embedded, Fitted, fold_of
+from scripts.bundled.students import StudentDesign
+
+__all__ = ["Draft", "calibrated", "write_folder"]
+
+VERSION = "1"
+LICENCE = (
+    "Apache-2.0: anyone may use these weights. They were trained by the Earmark project from random numbers; no audio "
+    "is in them. The music that they were trained on has terms of its own (below): judge for your own use."
+)
+DATA = (
+    "moods900 (the 4Q emotion data set of Panda, Malheiro and Paiva 2018): 676 clips of 10-30 s, about 500 artists; "
+    "previews of 30 s, for research use",
+    "emotify400 (Emotify, Aljanaki, Wiering and Veltkamp 2016; music of Magnatune): 300 clips of 30 s, 99 artists; "
+    "CC BY-NC-SA",
+    "gtzan-short (excerpts of GTZAN, Tzanetakis and Cook 2002): 379 clips, mostly 2-3 s, ten genres; research use",
+    "Teachers of the embedding and of the head tags, heard on the same clips and on changed copies of them: Won et al. "
+    "2020, FCN and CRNN of the Million Song Dataset (weights: MIT), YAMNet (Apache-2.0), EfficientAT mn04 (MIT)",
+)
+NOTES = (
+    "Scores and thresholds are out of fold: of heads that have not seen the track's artist. The backbone has heard the "
+    "audio of all tracks, without labels; on music that it has never heard expect a few points less.",
+    "Multi-label heads score what a corpus says; a label that it does not name counts as absent.",
+    "The head tags imitates the teachers: its score is agreement with them, not with people.",
+    "genre learns from sets where a corpus is vague: AllMusic's Pop/Rock may be Pop, Rock or Metal; Vocal counts as "
+    "Easy Listening. It is scored on the tracks whose label names one genre alone.",
+    "mood is valence alone, as Emotify's raters gave it (sad below 0.35, happy from 0.55; hard to hear), and as the "
+    "quadrants of moods900 say: 1 is happy, 3 is sad, 2 is sad or neutral, 4 is neutral or happy. Angry music counts "
+    "as sad or neutral. It is scored on Emotify and on quadrants 1 and 3, which are much easier.",
+    "Not to be used to judge people by their music, to decide on payment or moderation, or as ground truth. Western "
+    "popular music before 2015 is what it knows; World, Latin, Classical outside emotify400, Gospel, Soundtrack and "
+    "Experimental rest on few examples.",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """What the folder is written from.
+
+    Attributes:
+        module: Trained backbone and heads.
+        corpus: Tracks and labels.
+        embeddings: (tracks,) what the student makes of each.
+        fitted: Heads, and their answers out of fold.
+        student: How the backbone was trained.
+        frontend: Waveform to spectrogram.
+        plan: Track to clips.
+    """
+
+    module: TaggerModule
+    corpus: Corpus
+    embeddings: Sequence[Embedded | None]
+    fitted: Fitted
+    student: StudentDesign
+    frontend: Frontend
+    plan: ClipPlan
+
+
+def calibrated(corpus: Corpus, outputs: Sequence[Outputs | None], plan: ClipPlan) -> tuple[HeadCard, ...]:
+    """The heads with temperature and thresholds from answers out of fold."""
+    rows = [row for row, output in enumerate(outputs) if output is not None]
+    heads = []
+    for spec in corpus.dataset.heads:
+        names = {label: names for label, names in corpus.aliases[spec.name].items() if names}
+        raw = [output.raw[spec.name] for row in rows if (output := outputs[row]) is not None]
+        plain = HeadCard(spec.name, spec.task, spec.labels, aliases=names)
+        heads.append(calibrate(plain, raw, corpus.dataset.targets(spec.name)[rows], plan.pooling))
+    return tuple(heads)
+
+
+def write_folder(folder: Path, draft: Draft) -> Card:
+    """Write the model folder: network, weights, card, exemplars, split and README.
+
+    Only hashes and embeddings stand in it: no name of a track or an artist.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    dataset = draft.corpus.dataset
+    heads = calibrated(draft.corpus, draft.fitted.outputs, draft.plan)
+    write_network(draft.module, folder, _sample(draft), [head.name for head in heads], any_length=True)
+    card = Card(
+        name="default",
+        version=VERSION,
+        backbone=draft.student.backbone,
+        frontend=draft.frontend,
+        clip=draft.plan,
+        heads=heads,
+        embedding=draft.module.backbone.features,
+        recipe=_recipe(draft),
+        data=DATA,
+        licence=LICENCE,
+        notes=NOTES,
+    )
+    scores = score_outputs(card, dataset, draft.fitted.outputs)
+    beside = {"part": "valid", "group": "artist"}
+    card = replace(card, scores={name: beside | figures for name, figures in scores.items()})
+    hashes = [content_hash(track.path) for track in dataset.tracks]
+    everything = np.arange(len(hashes))
+    save_split(folder / "split.tsv", Split(everything, everything[:0], everything[:0], "artist"), hashes)
+    _keep_exemplars(folder, draft, hashes)
+    (folder / "README.md").write_text(_readme(card), "utf-8", newline="\n")
+    files = {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.name != "card.json"}
+    card = replace(card, files=files)
+    write_card(card, folder)
+    return card
+
+
+def _recipe(draft: Draft) -> Mapping[str, Any]:
+    student = dataclasses.asdict(draft.student)
+    return {
+        "name": "distilled",
+        "about": "a small residual network distilled from four published taggers, with linear heads",
+        "backbone": {"name": draft.student.backbone, "options": dict(draft.student.options)},
+        "student": student,
+        "heads": {"kind": "logistic regression", "strengths": dict(draft.fitted.strengths)},
+        "command": "make model",
+    }
+
+
+def _keep_exemplars(folder: Path, draft: Draft, hashes: Sequence[str]) -> None:
+    dataset: Dataset = draft.corpus.dataset
+    held = fold_of([track.group for track in dataset.tracks], 8) == 0
+    part = Split(np.flatnonzero(~held), np.flatnonzero(held), np.zeros(0, np.intp), "artist")
+    clips = [None if found is None else found.clips for found in draft.embeddings]
+    choose_exemplars(dataset, part, hashes, clips, 0).save(folder)
+
+
+def _sample(draft: Draft) -> NDArray[np.float32]:
+    """A few real clips, by which the export is checked."""
+    tracks = draft.corpus.dataset.tracks
+    clips = []
+    for track in tracks[:: max(1, len(tracks) // 4)]:
+        views = see_audio(str(track.path), draft.frontend, draft.plan, 1, Hearing())
+        clips += [view.spectrogram for view in views]
+    return np.stack(clips)
+
+
+def _readme(card: Card) -> str:
+    """The general text, then what it does well and badly label by label."""
+    text = model_card_text(card, False)
+    text = text.replace("tracks of the validation part (there was no test part)", "tracks, out of fold")
+    lines = ["", "## Where it is good and where it is poor", ""]
+    for head in card.heads:
+        figures = card.scores[head.name]
+        lines.append(f"### {head.name}")
+        lines += [
+            "",
+            score_line(head, figures).replace("validation part (there was no test part)", "corpora, out of fold"),
+        ]
+        if head.task == "multiclass":
+            sure = (
+                f"Named where the confidence is {head.threshold:g} or more: {figures['coverage']:.0%} of the tracks, "
+            )
+            sure += f"{figures['precision']:.0%} of these right. Calibration error {figures['ece']:.3f}; a perfectly "
+            lines += ["", sure + f"calibrated model would stay below {figures['ece_limit']:.3f} in 95 of 100 cases."]
+        rows = [f"| {label} | {_cells(found)} |" for label, found in figures.get("per_label", {}).items()]
+        names = (
+            "| label | tracks | precision | recall |" if head.task == "multiclass" else "| label | tracks | ROC-AUC |"
+        )
+        lines += ["", names, "|---" * (names.count("|") - 1) + "|", *rows, ""]
+    return text + "\n".join(lines)
+
+
+def _cells(found: Mapping[str, Any]) -> str:
+    keys = ("precision", "recall") if "recall" in found else ("roc_auc",)
+    return " | ".join(
+        [str(found.get("tracks", "")), *("-" if found.get(k) is None else f"{found[k]:.2f}" for k in keys)]
+    )

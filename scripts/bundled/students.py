@@ -1,0 +1,393 @@
+"""Distillation: a small network learns to say of any few seconds what several larger ones say of them.
+
+The targets are the teachers' time series, each standardised, reduced to its principal components and weighed so that
+teachers count alike; the student's linear outputs are the embedding (Hinton et al. 2015 for the idea; Romero et al.
+2015, FitNets, for learning features instead of classes).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from earmark.training.backbones import Backbone, build
+from earmark.training.memory import keep_freed_memory
+from scripts.bundled.cache import Heard
+
+__all__ = [
+    "Progress",
+    "Reduction",
+    "Resume",
+    "StudentDesign",
+    "embed_pieces",
+    "explained",
+    "reduce_teachers",
+    "rotate",
+    "train",
+]
+
+Array = NDArray[np.float32]
+SILENCE_DB = -70.0
+"""A second whose loudest band stays below this says nothing of the music, so it does not count in a target."""
+FARTHEST = 6.0
+"""Units of a teacher that hardly ever speak on music would rule the targets where they do (on silence, say)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """Teachers' series to targets: standardised, cut at :data:`FARTHEST` deviations, times a matrix.
+
+    Attributes:
+        mean: (features,).
+        scale: (features,) one over the deviation.
+        matrix: (features, targets); components and weights in one.
+    """
+
+    mean: Array
+    scale: Array
+    matrix: Array
+
+    def __call__(self, series: NDArray[Any]) -> Array:
+        """(rows, features) to (rows, targets) float32."""
+        targets = np.empty((len(series), self.matrix.shape[1]), np.float32)
+        for first in range(0, len(series), 8192):
+            rows = (np.asarray(series[first : first + 8192], np.float32) - self.mean) * self.scale
+            targets[first : first + 8192] = np.clip(rows, -FARTHEST, FARTHEST) @ self.matrix
+        return targets
+
+
+@dataclass(frozen=True, slots=True)
+class StudentDesign:
+    """How a student is trained.
+
+    Attributes:
+        backbone: Key of the registry; its features must be the number of targets.
+        options: Of the backbone.
+        components: Principal components of each teacher.
+        alpha: Each component is divided by its variance to this power: 0 keeps variances, 0.5 whitens.
+        seconds: Length of a crop.
+        batch_size: Crops a step.
+        steps: Of the optimiser.
+        learning_rate: Largest, after a warm-up of 5 % of the steps, then a cosine to 1 %.
+        weight_decay: On matrices and kernels only.
+        average: Of the moving average of the weights, which is the result.
+        gain_db: A crop is up to this much louder or softer.
+        equaliser_db: Standard deviation of a smooth random curve over the bands.
+        shift: Bands that a crop is moved up or down, at most.
+        tempo: A crop is played this fraction faster or slower, at most.
+        mask: Share of crops with some bands and some frames blanked (Park et al. 2019).
+        plain: How much more often an unchanged piece is drawn than a changed copy of it.
+        seed: Of weights, order and changes.
+    """
+
+    backbone: str = "slim-residual"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    components: int = 64
+    alpha: float = 0.25
+    seconds: float = 5.0
+    batch_size: int = 48
+    steps: int = 6000
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    average: float = 0.995
+    gain_db: float = 6.0
+    equaliser_db: float = 3.0
+    shift: int = 1
+    tempo: float = 0.08
+    mask: float = 0.0
+    plain: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a training stands."""
+
+    step: int
+    steps: int
+    loss: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where a training keeps what is done.
+
+    Attributes:
+        file: Checkpoint, written every minute and at the end; where it exists the training goes on from it.
+        until: Stop before this step, so that more sounds can join.
+    """
+
+    file: Path
+    until: int | None = None
+
+
+def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+
+
+def _windows(series: NDArray[Any], lengths: NDArray[np.int64], seconds: int = 5) -> Array:
+    """Means over windows of some seconds, none across two pieces."""
+    rows = []
+    for start, length in zip(_starts(lengths), lengths, strict=True):
+        for first in range(start, start + max(1, length - seconds + 1), seconds):
+            rows.append(series[first : min(first + seconds, start + length)].astype(np.float32).mean(0))
+    return np.stack(rows)
+
+
+def reduce_teachers(heard: Heard, widths: Sequence[int], components: int = 64, alpha: float = 0.25) -> Reduction:
+    """Fit the targets.
+
+    Args:
+        heard: Sounds and the teachers' series, teachers side by side.
+        widths: Features of each teacher, in order.
+        components: Principal components to keep of each.
+        alpha: See :class:`StudentDesign`.
+
+    Returns:
+        A reduction to ``sum(min(components, width))`` targets; each teacher's have a total variance of 1.
+    """
+    windows = _windows(heard.series, heard.seconds)
+    mean = windows.mean(0)
+    blocks, scales = [], []
+    first = 0
+    for width in widths:
+        part = windows[:, first : first + width] - mean[first : first + width]
+        scale = 1.0 / np.maximum(part.std(0), 1e-4)
+        values, vectors = np.linalg.eigh(np.cov((part * scale).T.astype(np.float64)))
+        keep = np.argsort(-values)[: min(components, width)]
+        kept = np.maximum(values[keep], 1e-9)
+        basis = vectors[:, keep] * kept**-alpha
+        basis /= np.sqrt((kept ** (1 - 2 * alpha)).sum())
+        blocks.append(basis.astype(np.float32))
+        scales.append(scale)
+        first += width
+    matrix = np.zeros((len(mean), sum(block.shape[1] for block in blocks)), np.float32)
+    row = column = 0
+    for block in blocks:
+        matrix[row : row + block.shape[0], column : column + block.shape[1]] = block
+        row, column = row + block.shape[0], column + block.shape[1]
+    return Reduction(mean, np.concatenate(scales).astype(np.float32), matrix)
+
+
+class _Crops:
+    """Random crops of the cached spectrograms with their targets; a step's batch depends on seed and step alone."""
+
+    def __init__(self, heard: Heard, targets: Array, design: StudentDesign, frames_per_second: float) -> None:
+        self.design, self.rate = design, frames_per_second
+        self.spectrograms, self.frames, self.seconds = heard.spectrograms, heard.frames, heard.seconds
+        self.frame0, self.second0 = _starts(heard.frames), _starts(heard.seconds)
+        self.bands = heard.spectrograms.shape[1]
+        weight = np.sqrt(heard.frames / frames_per_second / 30.0) * np.where(heard.copy == 0, design.plain, 1.0)
+        self.chance = np.cumsum(weight / weight.sum())
+        loud = _loud_seconds(heard, self.frame0, self.second0, frames_per_second)
+        self.sums = np.concatenate([np.zeros((1, targets.shape[1])), np.cumsum(targets * loud[:, None], 0)])
+        self.counts = np.concatenate([[0.0], np.cumsum(loud)])
+        self.length = int(design.seconds * frames_per_second)
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Spectrograms (batch, frames, bands) and targets (batch, targets) of a step."""
+        d = self.design
+        rng = np.random.default_rng([d.seed, step])
+        piece = np.minimum(np.searchsorted(self.chance, rng.random(d.batch_size)), len(self.frames) - 1)
+        pace = 1.0 + rng.uniform(-d.tempo, d.tempo, d.batch_size)
+        span = np.minimum(self.length * pace, self.frames[piece])
+        first = np.floor(rng.random(d.batch_size) * (self.frames[piece] - span + 1))
+        index = first[:, None] + np.floor(np.arange(self.length) * pace[:, None])
+        index = (index % self.frames[piece][:, None]).astype(np.int64) + self.frame0[piece][:, None]
+        crops = self.spectrograms[index].astype(np.float32)
+        return torch.from_numpy(self._changed(crops, rng)), torch.from_numpy(self._targets(piece, first, span))
+
+    def _targets(self, piece: NDArray[np.int64], first: Array, span: Array) -> Array:
+        low = np.floor(first / self.rate + 0.5)
+        low = np.minimum(low, self.seconds[piece] - 1).astype(np.int64)
+        high = np.clip(np.floor((first + span) / self.rate + 0.5), low + 1, self.seconds[piece]).astype(np.int64)
+        low, high = low + self.second0[piece], high + self.second0[piece]
+        loud = self.counts[high] - self.counts[low]
+        means = (self.sums[high] - self.sums[low]) / np.maximum(loud, 1e-9)[:, None]
+        return np.asarray(means, np.float32)
+
+    def _changed(self, crops: Array, rng: np.random.Generator) -> Array:
+        d, count = self.design, len(crops)
+        points = rng.normal(0.0, d.equaliser_db, (count, 6))
+        at = np.linspace(0.0, 5.0, self.bands)
+        left = np.minimum(at.astype(int), 4)
+        curve = points[:, left] * (1 - (at - left)) + points[:, left + 1] * (at - left)
+        offset = curve + rng.uniform(-d.gain_db, d.gain_db, (count, 1))
+        crops += offset[:, None, :].astype(np.float32)
+        np.maximum(crops, -90.0, out=crops)
+        for i, shift in enumerate(rng.integers(-d.shift, d.shift + 1, count).tolist()):
+            if shift > 0:
+                crops[i, :, shift:] = crops[i, :, :-shift].copy()
+            elif shift < 0:
+                crops[i, :, :shift] = crops[i, :, -shift:].copy()
+        for i in np.flatnonzero(rng.random(count) < d.mask).tolist():
+            band, frame = rng.integers(self.bands - 16), rng.integers(self.length - 30)
+            crops[i, :, band : band + rng.integers(4, 16)] = -50.0
+            crops[i, frame : frame + rng.integers(5, 30)] = -50.0
+        return crops
+
+
+def _loud_seconds(heard: Heard, frame0: Any, second0: Any, rate: float) -> Array:
+    """1 for the seconds with some sound, 0 for silent ones; a piece that is silent all through counts whole."""
+    loud = np.ones(len(heard.series), np.float32)
+    peak = heard.spectrograms.max(1)
+    for start, frames, first, seconds in zip(frame0, heard.frames, second0, heard.seconds, strict=True):
+        for second in range(seconds):
+            low = start + min(int(second * rate), frames - 1)
+            high = start + min(max(int((second + 1) * rate), int(second * rate) + 1), frames)
+            if high > low and peak[low:high].max() < SILENCE_DB:
+                loud[first + second] = 0.0
+        if not loud[first : first + seconds].any():
+            loud[first : first + seconds] = 1.0
+    return loud
+
+
+def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    matrices = [p for p in network.parameters() if p.ndim > 1]
+    vectors = [p for p in network.parameters() if p.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def _rate(step: int, steps: int) -> float:
+    warm = max(1, steps // 20)
+    if step < warm:
+        return (step + 1) / warm
+    return float(0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * (step - warm) / max(1, steps - warm))))
+
+
+def train(
+    heard: Heard,
+    targets: Array,
+    design: StudentDesign,
+    frames_per_second: float,
+    resume: Resume | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Backbone:
+    """Train a student.
+
+    Args:
+        heard: What it hears.
+        targets: (seconds, targets) of ``heard.series``.
+        design: How.
+        frames_per_second: Of the spectrograms.
+        resume: Where to keep what is done.
+        report: Called every 100 steps.
+
+    Returns:
+        The student with averaged weights, in evaluation mode.
+    """
+    keep_freed_memory()
+    torch.manual_seed(design.seed)
+    checkpoint = resume.file if resume else None
+    crops = _Crops(heard, targets, design, frames_per_second)
+    options = dict(design.options) | {"features": targets.shape[1]}
+    network = build(design.backbone, crops.length, crops.bands, options)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(_parameter_groups(network, design.weight_decay), lr=design.learning_rate)
+    averaged = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    first = _resume(checkpoint, design, network, optimiser, averaged)
+    clock = saved = time.monotonic()
+    losses: list[float] = []
+    network.train()
+    last = design.steps if resume is None or resume.until is None else min(resume.until, design.steps)
+    for step in range(first, last):
+        spectrograms, wanted = crops.batch(step)
+        for group in optimiser.param_groups:
+            group["lr"] = design.learning_rate * _rate(step, design.steps)
+        with torch.autocast("cpu", torch.bfloat16):
+            answer = network(spectrograms)
+        loss = (answer.float() - wanted).square().sum(1).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        _follow(averaged, network, min(design.average, (1 + step) / (10 + step)))
+        losses.append(float(loss.detach()))
+        if (step + 1) % 100 == 0:
+            report(Progress(step + 1, design.steps, float(np.mean(losses[-100:])), time.monotonic() - clock))
+        if checkpoint is not None and time.monotonic() - saved > 60:
+            _save(checkpoint, design, network, optimiser, averaged, step + 1)
+            saved = time.monotonic()
+    if checkpoint is not None and first < last:
+        _save(checkpoint, design, network, optimiser, averaged, last)
+    network.load_state_dict(averaged)
+    return network.eval()
+
+
+def _follow(averaged: dict[str, torch.Tensor], network: nn.Module, keep: float) -> None:
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            if value.dtype.is_floating_point:
+                averaged[name].lerp_(value, 1 - keep)
+            else:
+                averaged[name].copy_(value)
+
+
+def _save(
+    file: Path, design: StudentDesign, network: nn.Module, optimiser: torch.optim.Optimizer,
+    averaged: dict[str, torch.Tensor], step: int,
+) -> None:  # fmt: skip
+    state = {"design": repr(asdict(design)), "step": step, "network": network.state_dict(), "averaged": averaged}
+    part = file.with_suffix(".part")
+    torch.save(state | {"optimiser": optimiser.state_dict()}, part)
+    part.replace(file)
+
+
+def _resume(
+    file: Path | None, design: StudentDesign, network: nn.Module, optimiser: torch.optim.Optimizer,
+    averaged: dict[str, torch.Tensor],
+) -> int:  # fmt: skip
+    if file is None or not file.exists():
+        return 0
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    if state["design"] != repr(asdict(design)):
+        return 0
+    network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    averaged.update(state["averaged"])
+    return int(state["step"])
+
+
+def rotate(network: Backbone, seed: int) -> None:
+    """Turn the embedding by a fixed random rotation, folded into the last linear layer.
+
+    Principal components have very different variances; rotated they do not, so that a scaler in front of a
+    classifier does not blow up the weak ones. Distances stay as they are.
+    """
+    linear = network.linear
+    assert isinstance(linear, nn.Linear)
+    random = np.random.default_rng(seed).normal(size=(linear.out_features, linear.out_features))
+    turn = torch.from_numpy(np.linalg.qr(random)[0].astype(np.float32))
+    with torch.no_grad():
+        linear.weight.copy_(turn @ linear.weight)
+        linear.bias.copy_(turn @ linear.bias)
+
+
+@torch.inference_mode()
+def embed_pieces(network: Backbone, heard: Heard, frames_per_second: float, seconds: float = 10.0) -> Array:
+    """Mean embedding (pieces, features) over windows of some seconds; a shorter rest is left out unless it is all."""
+    length = int(seconds * frames_per_second)
+    rows = []
+    for start, frames in zip(_starts(heard.frames), heard.frames, strict=True):
+        sound = heard.spectrograms[start : start + frames].astype(np.float32)
+        count = max(1, frames // length)
+        size = min(frames, length)
+        firsts = np.linspace(0, frames - size, count).astype(int)
+        clips = torch.from_numpy(np.stack([sound[first : first + size] for first in firsts]))
+        rows.append(network(clips).float().mean(0).numpy())
+    return np.stack(rows)
+
+
+def explained(answers: Array, wanted: Array) -> float:
+    """Share of the variance of the targets (pieces, targets) that the answers explain."""
+    rest = ((answers - wanted) ** 2).sum()
+    return float(1.0 - rest / ((wanted - wanted.mean(0)) ** 2).sum())

@@ -1,0 +1,115 @@
+"""``earmark audit``: what is wrong with a data set, before anybody learns from it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from earmark.cli import console, hearing
+from earmark.cli.progress import Progress
+from earmark.errors import UnknownName
+
+if TYPE_CHECKING:
+    from earmark.evaluation.audit import Audit
+    from earmark.inference.records import Failure, Prediction
+    from earmark.inference.tagger import Tagger
+
+HELP = "duplicates, leaks, suspicious labels and bad files of a data set"
+
+_ROWS = 25
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("dataset", metavar="DATASET", help="a folder of class folders, or one with dataset.toml")
+    text = "whose embeddings the quick model learns from (default: %(default)s)"
+    parser.add_argument("-m", "--model", default="default", metavar="MODEL", help=text)
+    hearing.add_jobs(parser)
+    console.add_format(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look it over."""
+    from earmark.datasets import load_dataset
+    from earmark.engine.local import default_workers
+    from earmark.evaluation.audit import audit
+
+    dataset = load_dataset(args.dataset)
+    tagger = None if dataset.kind == "images" else _tagger(args.model)
+    progress = Progress(2 * len(dataset.tracks))
+    try:
+        found = audit(
+            dataset,
+            None if tagger is None else partial(_hear, tagger, args.jobs),
+            workers=args.jobs or default_workers(),
+            hash_of=hearing.hasher(),
+            progress=progress.step,
+        )
+    finally:
+        progress.clear()
+    for notice in found.notices:
+        print(console.plain(notice), file=sys.stderr)
+    if console.wants_json(args):
+        console.print_json(found.to_dict())
+    else:
+        _print(found)
+    return 3 if found.failures else 0
+
+
+def _tagger(name: str) -> Tagger | None:
+    """The model; None where the bundled one is not there, and statistics of MFCCs must do."""
+    from earmark.inference.tagger import load_model
+
+    try:
+        return load_model(name)
+    except UnknownName:
+        if name != "default":
+            raise
+        print("no bundled model: labels are judged by statistics of MFCCs", file=sys.stderr)
+        return None
+
+
+def _hear(tagger: Tagger, jobs: int | None, paths: Sequence[Path]) -> Iterator[Prediction | Failure]:
+    from earmark.engine import predict_all
+    from earmark.inference import HearingOptions
+
+    return predict_all(tagger, paths, workers=jobs, options=HearingOptions(embedding=True))
+
+
+def _print(found: Audit) -> None:
+    style = console.style_of(sys.stdout)
+    tracks, groups = len(found.dataset.tracks), len({track.group for track in found.dataset.tracks})
+    kind = found.dataset.group_by
+    title = f"{found.dataset.name}: {tracks} tracks" + ("" if kind == "track" else f" of {groups} {kind}s")
+    print(style(console.plain(title), "bold"))
+    names = [track.name for track in found.dataset.tracks]
+    _section("files that cannot be heard", ("why", "file"), [(f.kind, f.path) for f in found.failures])
+    pairs = [(d.kind, f"{d.score:.2f}", names[d.first], names[d.second]) for d in found.duplicates]
+    _section("copies", ("kind", "score", "one", "other"), pairs)
+    leaks = [
+        (" and ".join(leak.parts), " = ".join(names[row] for row in leak.rows) or leak.group) for leak in found.leaks
+    ]
+    _section("on two sides of the split", ("parts", "what"), leaks)
+    doubts = [(d.head, d.given, d.heard, f"{d.confidence:.2f}", names[d.row]) for d in found.doubts]
+    _section("labels that a quick model hears otherwise", ("head", "given", "heard", "confidence", "track"), doubts)
+    for head, counts in found.balance.items():
+        _section(f"balance of {head}", ("tracks", "", "label"), _bars(counts))
+
+
+def _section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    style = console.style_of(sys.stdout)
+    print(f"\n{style(console.plain(title), 'bold')}: {len(rows) or 'none'}")
+    if rows:
+        console.print_table(header, rows[:_ROWS])
+    if len(rows) > _ROWS:
+        print(f"... and {len(rows) - _ROWS} more (-f json has them all)")
+
+
+def _bars(counts: dict[str, int]) -> list[tuple[str, str, str]]:
+    most = max(counts.values(), default=0) or 1
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [(str(count), console.bar(count / most, 20), label) for label, count in ranked]

@@ -1,0 +1,197 @@
+"""``earmark doctor``: what works on this machine, and what to install for the rest.
+
+Every library is tried in a process of its own: one that is broken may take its process with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from earmark.cli import console, settings
+from earmark.errors import EarmarkError
+
+HELP = "tell what works on this machine, and what to install for the rest"
+
+_SECONDS = 120
+
+_SOUNDFILE = (
+    "import soundfile, json; print(json.dumps({'version': soundfile.__libsndfile_version__,"
+    " 'formats': sorted(soundfile.available_formats()), 'ogg': sorted(soundfile.available_subtypes('OGG'))}))"
+)
+_PYAV = "import av, json; print(json.dumps({'version': av.__version__, 'codecs': sorted(av.codecs_available)}))"
+_ONNX = (
+    "import json; from earmark.offline import onnxruntime; ort = onnxruntime(); print(json.dumps({'version':"
+    " ort.__version__, 'providers': ort.get_available_providers()}))"
+)
+_TORCH = (
+    "import torch, json; print(json.dumps({'version': torch.__version__,"
+    " 'cuda': [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]}))"
+)
+_VERSION = "import {0}, json; print(json.dumps({{'version': str(getattr({0}, '__version__', ''))}}))"
+
+_CODES = {
+    "numpy": _VERSION.format("numpy"),
+    "soundfile": _SOUNDFILE,
+    "soxr": _VERSION.format("soxr"),
+    "av": _PYAV,
+    "onnxruntime": _ONNX,
+    "safetensors": _VERSION.format("safetensors"),
+    "tinytag": _VERSION.format("tinytag"),
+}
+_EXTRAS = {
+    "train": {name: _VERSION.format(name) for name in ("sklearn", "scipy", "onnx", "pescador")} | {"torch": _TORCH},
+    "tags": {"mutagen": "import mutagen, json; print(json.dumps({'version': mutagen.version_string}))"},
+    "map": {"openTSNE": _VERSION.format("openTSNE")},
+    "index": {"faiss": _VERSION.format("faiss")},
+}
+_PURPOSES = {
+    "train": "training your own models",
+    "tags": "writing results into files",
+    "map": "maps of a library",
+    "index": "searching beyond a million tracks",
+}
+_FORMATS = (
+    ("wav", "WAV", "pcm_s16le"), ("aiff", "AIFF", "pcm_s16be"), ("flac", "FLAC", "flac"), ("mp3", "MP3", "mp3"),
+    ("ogg vorbis", "OGG", "vorbis"), ("opus", "OPUS", "opus"), ("aac (m4a)", None, "aac"), ("alac (m4a)", None, "alac"),
+    ("wma", None, "wmav2"), ("ape", None, "ape"), ("wavpack", None, "wavpack"), ("musepack", None, "mpc8"),
+    ("tta", None, "tta"), ("dsd", None, "dsd_lsbf"), ("ac3", None, "ac3"),
+)  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    console.add_format(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Tell; 1 where the plain install is not whole."""
+    codes = _CODES | {name: code for parts in _EXTRAS.values() for name, code in parts.items()}
+    with ThreadPoolExecutor(4) as tries:
+        found = dict(zip(codes, tries.map(_tried, codes, codes.values()), strict=True))
+    facts: dict[str, Any] = {
+        "python": f"{platform.python_version()} on {platform.platform(terse=True)}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "libraries": {name: found[name] for name in _CODES},
+        "decoders": _decoders(found),
+        "extras": {extra: _extra(extra, found) for extra in _EXTRAS},
+        "devices": _devices(found),
+        "model": _model(),
+        "settings": _settings(args.config),
+    }
+    advice = _advice(facts)
+    whole = all(fact["works"] for fact in facts["libraries"].values()) and facts["model"]["works"]
+    if console.wants_json(args):
+        console.print_json(facts | {"advice": advice, "works": whole})
+    else:
+        _print(facts, advice)
+    return 0 if whole else 1
+
+
+def _tried(name: str, code: str) -> dict[str, Any]:
+    """What a library says of itself; ``works`` is False where it is missing or breaks."""
+    if importlib.util.find_spec(name) is None:
+        return {"works": False, "why": "not installed"}
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=_SECONDS)
+        if done.returncode == 0:
+            said: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+            return {"works": True, **said}
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    except subprocess.TimeoutExpired:
+        last = f"no answer for {_SECONDS} s"
+    except (OSError, ValueError, IndexError) as error:
+        last = str(error)
+    return {"works": False, "why": f"broken: {last}"}
+
+
+def _decoders(found: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+    """By kind of file, the libraries that read it, the first choice first."""
+    own, codecs = found["soundfile"].get("formats", []), found["av"].get("codecs", [])
+    known = {*own, *(["OPUS"] if "OPUS" in found["soundfile"].get("ogg", []) else [])}
+    return {
+        kind: [*(["soundfile"] if name in known else []), *(["PyAV"] if codec in codecs else [])]
+        for kind, name, codec in _FORMATS
+    }
+
+
+def _extra(extra: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    parts = {name: found[name] for name in _EXTRAS[extra]}
+    facts: dict[str, Any] = {"works": all(part["works"] for part in parts.values()), "for": _PURPOSES[extra]}
+    if not facts["works"]:
+        facts["why"] = ", ".join(f"{name} is {part['why']}" for name, part in parts.items() if not part["works"])
+        facts["install"] = f"pip install 'earmark[{extra}]'"
+    return facts | {"parts": {name: part.get("version", "") for name, part in parts.items() if part["works"]}}
+
+
+def _devices(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Listening runs on the processor; training on a graphics card too."""
+    cards = found.get("torch", {}).get("cuda", [])
+    return {"listening": ["cpu"], "training": ["cpu", *(f"cuda: {card}" for card in cards)]}
+
+
+def _model() -> dict[str, Any]:
+    from earmark.models.folder import check_files, find_model
+
+    try:
+        card = check_files(find_model("default"), "model.onnx")
+    except EarmarkError as error:
+        return {"works": False, "why": str(error)}
+    return {"works": True, "model": card.id}
+
+
+def _settings(asked: str | None) -> dict[str, Any]:
+    try:
+        file = settings.read(asked)
+    except EarmarkError as error:
+        return {"works": False, "why": str(error)}
+    return {"works": True, "file": str(file.path), "found": file.found}
+
+
+def _advice(facts: dict[str, Any]) -> list[str]:
+    advice = []
+    broken = [name for name, fact in facts["libraries"].items() if not fact["works"]]
+    if broken:
+        advice.append(f"the plain install is not whole ({', '.join(broken)}): pip install --force-reinstall earmark")
+    advice += [f"for {extra['for']}: {extra['install']}" for extra in facts["extras"].values() if not extra["works"]]
+    advice += [facts[part]["why"] for part in ("model", "settings") if not facts[part]["works"]]
+    return advice
+
+
+def _print(facts: dict[str, Any], advice: list[str]) -> None:
+    rows = [("python", "works", facts["python"]), ("cores", "works", f"{facts['cores']} files are heard at a time")]
+    rows += [
+        (name, _word(fact), fact.get("version") or fact.get("why", "")) for name, fact in facts["libraries"].items()
+    ]
+    rows += [
+        (f"reads {kind}", "works" if readers else "no", " or ".join(readers) or "no decoder")
+        for kind, readers in facts["decoders"].items()
+    ]
+    rows += [
+        (f"extra {name}", _word(fact), fact.get("why") or _versions(fact["parts"]))
+        for name, fact in facts["extras"].items()
+    ]
+    rows += [(f"device for {use}", "works", ", ".join(names)) for use, names in facts["devices"].items()]
+    rows.append(("model default", _word(facts["model"]), facts["model"].get("model") or facts["model"].get("why", "")))
+    held = facts["settings"]
+    told = held.get("why") or (held["file"] + ("" if held["found"] else " (there is none)"))
+    rows.append(("settings", _word(held), told))
+    console.print_table(("what", "", "how"), rows)
+    for line in advice:
+        print(f"\n{console.plain(line)}", end="")
+    print("\nEverything works." if not advice else "")
+
+
+def _word(fact: dict[str, Any]) -> str:
+    return "works" if fact["works"] else "no"
+
+
+def _versions(parts: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}".strip() for name, version in parts.items())

@@ -1,0 +1,1 @@
+"""Pages: what reports, the map and the server show in a browser."""

@@ -1,0 +1,158 @@
+"""What is to be added to a model: songs with labels that one of its heads does not know yet, checked before work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.audio.files import walk
+from earmark.datasets.core import Dataset, HeadSpec, Label, Track
+from earmark.datasets.groups import group_tracks
+from earmark.datasets.heads import check_label
+from earmark.datasets.tags import artist_and_album, read_tags
+from earmark.errors import DatasetError, ModelError, UnknownName
+from earmark.models.card import Card, HeadCard
+
+__all__ = ["FEWEST", "Addition", "additions_of", "songs_of_class", "truth_of"]
+
+FEWEST = 5
+"""Songs of a new class, below which nothing can be learnt and judged."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Addition:
+    """What one head gains.
+
+    Attributes:
+        old: The head as it is.
+        new: Labels that it gains, in the data set's spelling.
+        spec: The head of the data set.
+    """
+
+    old: HeadCard
+    new: tuple[str, ...]
+    spec: HeadSpec
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Old and new ones, in the order of the scores."""
+        return self.old.labels + self.new
+
+
+def songs_of_class(folder: Path, label: str, head: str | None, card: Card) -> Dataset:
+    """The songs below a folder as a data set of one class.
+
+    Args:
+        folder: Of songs; folders inside do not matter.
+        label: Their class.
+        head: Which head gains it; None where the model has one multiclass head, or one that is called ``genre``.
+        card: Of the model.
+
+    Raises:
+        DatasetError: No songs, or a label that is none.
+        UnknownName: No such head.
+        ModelError: Which head is meant is not clear.
+    """
+    label = check_label(label, "--label")
+    gaining = _head(card, head)
+    files = [Path(entry.path) for entry in walk([folder]) if entry.audio and entry.error is None]
+    if not files:
+        raise DatasetError(f"{folder}: no audio files below this folder")
+    names = [file.relative_to(folder).as_posix() if file != folder else file.name for file in files]
+    makers = [artist_and_album(read_tags(file)) for file in files]
+    groups, group_by, notices = group_tracks(names, [a for a, _ in makers], [b for _, b in makers])
+    given: Label = label if gaining.task == "multiclass" else (label,)
+    tracks = tuple(
+        Track(file, name, group, None, {gaining.name: given})
+        for file, name, group in zip(files, names, groups, strict=True)
+    )
+    spec = HeadSpec(gaining.name, gaining.task, (label,))
+    return Dataset(folder.name, folder, (spec,), tracks, group_by, notices=notices)
+
+
+def additions_of(dataset: Dataset, card: Card, head: str | None = None) -> tuple[Addition, ...]:
+    """What each head of a model can gain from a data set.
+
+    Args:
+        dataset: With heads of the model's names.
+        card: Of the model.
+        head: Only this one.
+
+    Raises:
+        UnknownName: The model or the data set has no such head.
+        ModelError: Nothing new in it, a number, another task, or a class of too few songs.
+    """
+    known = {one.name: one for one in card.heads}
+    if head is not None and head not in known:
+        raise UnknownName(f"head of {card.id}", head, known)
+    specs = [spec for spec in dataset.heads if (spec.name == head if head else spec.name in known)]
+    if not specs:
+        raise UnknownName(f"head of {card.id}", head or dataset.heads[0].name, known if head is None else
+                          [spec.name for spec in dataset.heads])  # fmt: skip
+    found = []
+    for spec in specs:
+        old = known[spec.name]
+        if old.task != spec.task:
+            raise ModelError(f"head {spec.name!r} is {old.task} in {card.id}, but {spec.task} in {dataset.name}")
+        there = {label.casefold() for label in old.labels}
+        new = tuple(label for label in spec.labels if label.casefold() not in there)
+        if new:
+            found.append(Addition(old, new, spec))
+    if not found:
+        labels = [label for spec in specs for label in spec.labels]
+        what = f"the class {labels[0]!r}" if len(labels) == 1 else f"all classes of {dataset.name}"
+        raise ModelError(f"{card.id} knows {what} already (head {specs[0].name!r}): there is nothing to add")
+    for addition in found:
+        _enough(dataset, addition)
+    return tuple(found)
+
+
+def truth_of(dataset: Dataset, addition: Addition) -> NDArray[np.float32]:
+    """Truth of the data set's tracks in the order of the extended head's labels, NaN where unknown."""
+    place = {label.casefold(): number for number, label in enumerate(addition.labels)}
+    columns = [place[label.casefold()] for label in addition.spec.labels]
+    targets = dataset.targets(addition.spec.name)
+    if targets.ndim == 1:
+        known = ~np.isnan(targets)
+        renamed = np.full(len(targets), np.nan, np.float32)
+        renamed[known] = np.array(columns)[targets[known].astype(int)]
+        return renamed
+    wide = np.full((len(targets), len(place)), np.nan, np.float32)
+    wide[:, columns] = targets
+    return wide
+
+
+def _head(card: Card, head: str | None) -> HeadCard:
+    known = {one.name: one for one in card.heads}
+    if head is not None and head not in known:
+        raise UnknownName(f"head of {card.id}", head, known)
+    choices = [one for one in card.heads if one.task == "multiclass"]
+    named = [one for one in choices if one.name == "genre"]
+    if head is None and len(choices) != 1 and not named:
+        raise ModelError(f"{card.id} has several heads ({', '.join(known)}): say which gains the class with --head")
+    chosen = known[head] if head is not None else (named or choices)[0]
+    if chosen.task == "regression":
+        raise ModelError(f"head {chosen.name!r} of {card.id} is a number: it has no classes to add to")
+    return chosen
+
+
+def _enough(dataset: Dataset, addition: Addition) -> None:
+    targets = dataset.targets(addition.spec.name)
+    for label in addition.new:
+        number = addition.spec.labels.index(label)
+        songs = int((targets == number).sum() if targets.ndim == 1 else (targets[:, number] == 1).sum())
+        _refuse_few(dataset.name, label, songs)
+
+
+def _refuse_few(where: str, label: str, songs: int) -> None:
+    if songs < FEWEST:
+        raise DatasetError(f"{where}: {songs} songs of {label!r}: at least {FEWEST} are needed, 30 to 50 are good")
+
+
+def still_enough(dataset: Dataset, addition: Addition, heard: Sequence[int]) -> None:
+    """Refuse where too few songs of a new class could be heard."""
+    _enough(dataset.subset(list(heard)), addition)

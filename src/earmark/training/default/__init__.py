@@ -1,1 +1,0 @@
-"""The bundled model: its labels, heads, card and report, made again by one command."""

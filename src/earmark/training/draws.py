@@ -1,0 +1,142 @@
+"""Which clips an epoch learns from, in which order, and how they are changed: a function of seed and epoch alone.
+
+Nothing is carried from epoch to epoch, so that a run that was stopped goes on with the very clips it would have had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.datasets.core import Dataset
+from earmark.features.spectrogram import spectrogram
+from earmark.recipe import Augmentation
+from earmark.training.augment import augment_spectrogram, augment_waveform, shrink, zoom_factor
+from earmark.training.spectrograms import Songs
+from earmark.training.streams import streamed
+
+__all__ = ["Draws", "chances"]
+
+Array = NDArray[np.float32]
+
+_ORDER, _CLIP = 1, 2  # the two uses of an epoch's random numbers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """How clips are drawn.
+
+    Attributes:
+        songs: Spectrograms of the tracks.
+        rows: (tracks,) indices of those to learn from.
+        clips_per_track: Random clips of each track an epoch.
+        batch_size: Clips a step, at most.
+        seed: Of the run.
+        augment: Changes of the clips.
+        chances: (tracks,) how often each is drawn; None for each equally often.
+        streams: Tracks that are open at once; 0 for all.
+    """
+
+    songs: Songs
+    rows: NDArray[np.intp]
+    clips_per_track: int
+    batch_size: int
+    seed: int
+    augment: tuple[Augmentation, ...] = ()
+    chances: NDArray[np.float64] | None = None
+    streams: int = 0
+
+    @property
+    def clips(self) -> int:
+        """Clips of an epoch."""
+        return len(self.rows) * self.clips_per_track
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return -(-self.clips // self.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[tuple[NDArray[np.intp], Array]]:
+        """Batches of an epoch: tracks (batch,) and their clips (batch, frames, bands); the next is made meanwhile.
+
+        Batches are of equal size to within one clip: a rest of a single clip would break batch norm.
+        """
+        order = self._order(epoch)
+        parts = np.array_split(np.arange(len(order)), self.steps)
+        stream = self._streamed(epoch, order) if self.streams else None
+
+        def batch(part: NDArray[np.intp]) -> tuple[NDArray[np.intp], Array]:
+            if stream is None:
+                return self._batch(epoch, order, part)
+            rows, clips = zip(*(next(stream) for _ in part), strict=True)
+            return np.array(rows, np.intp), np.stack(clips)
+
+        with ThreadPoolExecutor(1) as ahead:
+            try:
+                coming = ahead.submit(batch, parts[0])
+                for following in [*parts[1:], None]:
+                    done = coming.result()
+                    if following is not None:
+                        coming = ahead.submit(batch, following)
+                    yield done
+            finally:
+                ahead.shutdown(wait=True, cancel_futures=True)
+
+    def _streamed(self, epoch: int, order: NDArray[np.intp]) -> Iterator[tuple[int, Array]]:
+        rows, counts = np.unique(order, return_counts=True)
+
+        def open_track() -> Callable[[int, np.random.Generator], Array]:
+            return replace(self, songs=self.songs.apart())._clip
+
+        wanted = dict(zip(rows.tolist(), counts.tolist(), strict=True))
+        return streamed(wanted, open_track, self.streams, [self.seed, epoch, _CLIP])
+
+    def _order(self, epoch: int) -> NDArray[np.intp]:
+        rng = np.random.default_rng([self.seed, epoch, _ORDER])
+        if self.chances is None:
+            return rng.permutation(np.repeat(self.rows, self.clips_per_track))
+        return rng.choice(self.rows, self.clips, p=self.chances)
+
+    def _batch(self, epoch: int, order: NDArray[np.intp], part: NDArray[np.intp]) -> tuple[NDArray[np.intp], Array]:
+        clips = [
+            self._clip(int(order[place]), np.random.default_rng([self.seed, epoch, _CLIP, int(place)]))
+            for place in part
+        ]
+        return order[part], np.stack(clips)
+
+    def _clip(self, row: int, rng: np.random.Generator) -> Array:
+        """One random clip of a track, changed by chance."""
+        songs, factor = self.songs, zoom_factor(self.augment, rng)
+        if len(songs.whole(row)) < factor * songs.frames:
+            factor = 1
+        start = int(rng.integers(len(songs.whole(row)) - factor * songs.frames + 1))
+        if songs.waves is not None and factor == 1:
+            waveform = augment_waveform(songs.sound(row, start), songs.frontend.sample_rate, self.augment, rng)
+            clip = spectrogram(waveform, songs.frontend)
+        else:
+            clip = shrink(songs.cut(row, start, factor), factor, songs.frontend)
+        return augment_spectrogram(clip, self.augment, rng)
+
+
+def chances(dataset: Dataset, rows: Sequence[int] | NDArray[np.intp]) -> NDArray[np.float64]:
+    """How often each track is drawn so that rare classes come as often as others; (tracks,), adding up to 1.
+
+    A track of several classes (heads, or labels of a multi-label head) is drawn as often as its rarest one asks for.
+    """
+    part = dataset.subset(rows)
+    wanted = np.zeros(len(part.tracks))
+    for spec in part.heads:
+        if spec.task == "regression":
+            continue
+        targets = part.targets(spec.name)
+        if targets.ndim == 1:
+            targets = (targets[:, None] == np.arange(len(spec.labels))).astype(np.float32)
+        known = np.nan_to_num(targets)
+        wanted = np.maximum(wanted, (known / np.maximum(known.sum(0), 1)).max(1, initial=0))
+    least = wanted[wanted > 0].min(initial=1.0)
+    wanted = np.where(wanted > 0, wanted, least)
+    return np.asarray(wanted / wanted.sum())

@@ -1,0 +1,368 @@
+"""Add classes to a trained model from a few songs, in seconds, without the audio that it was trained on.
+
+The network and the old scores stay: what is learnt is one more row a new class, against the old scores of the stored
+exemplars (Rebuffi et al. 2017, iCaRL). So the odds between two old classes never change, however often a model is
+extended, and a song of an old class can only move to a new one; calibration is done anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.datasets.core import Dataset
+from earmark.datasets.splits import load_split
+from earmark.errors import DatasetError, ModelError, UnknownName
+from earmark.inference.records import Failure
+from earmark.inference.tagger import Tagger, load_model
+from earmark.models.card import Card, HeadCard
+from earmark.training.additions import Addition, additions_of, still_enough, truth_of
+from earmark.training.calibrate import calibrate
+from earmark.training.embeddings import Embedded, embed_files
+from earmark.training.examples import Examples, group_folds
+from earmark.training.exemplars import PER_CLASS, Exemplars, load_exemplars
+from earmark.training.extend_write import GainedHead, write_extended
+from earmark.training.forgetting import Drift, Judged, measure
+from earmark.training.graft import HeadRunner
+from earmark.training.linear import Linear, fit_linear
+from earmark.training.options import Progress, Report, silent
+
+__all__ = ["ExtendOptions", "Extension", "extend_model"]
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What was added and what it cost.
+
+    Attributes:
+        added: New classes.
+        stored: On the validation tracks that the model remembers.
+        test: The same on ``--test``; None where it was not given.
+        notices: Lines for people.
+    """
+
+    added: tuple[str, ...]
+    stored: Drift
+    test: Drift | None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the old classes' accuracy fell by more than 2 points, and by more than chance would move it."""
+        return self.stored.degraded or (self.test is not None and self.test.degraded)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``extend -f json`` prints it."""
+        return {
+            "added": list(self.added),
+            "classes": self.stored.classes_dict(),
+            "moved": [] if self.test is None else [moved.to_dict() for moved in self.test.moved],
+            "degraded": self.degraded,
+            "new": self.stored.new_dict(),
+            "change": self.stored.change_dict(),
+            "test": None if self.test is None else self.test.to_dict(),
+            "notices": list(self.notices),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendOptions:
+    """How classes are added.
+
+    Attributes:
+        head: Which head gains classes; all that can where None.
+        test: Measured before and after, too.
+        seed: Of what is set aside.
+        report: Told how far it is.
+    """
+
+    head: str | None = None
+    test: Dataset | None = None
+    seed: int = 0
+    report: Report = silent
+
+
+def extend_model(model: Path, dataset: Dataset, out: Path, options: ExtendOptions | None = None) -> Extension:
+    """Write a model that knows further classes.
+
+    Args:
+        model: Folder of the old model, which stays as it is.
+        dataset: Songs of the new classes (:func:`~earmark.training.additions.songs_of_class`), or a data set
+            with some.
+        out: Folder of the new model, which must not exist.
+        options: How.
+
+    Raises:
+        ModelError: No exemplars, a class that is there, nothing to add, a folder that exists, pictures.
+        DatasetError: Too few songs, or none that can be heard.
+        UnknownName: No such head.
+        StorageError: No space.
+    """
+    options = options or ExtendOptions()
+    if out.exists():
+        raise ModelError(f"{out}: there is something already; remove it, or give another -o")
+    tagger = load_model(model)
+    _same_kind(tagger, dataset)
+    exemplars = load_exemplars(tagger.folder)
+    if exemplars.embedding.shape[1] != tagger.card.embedding:
+        raise ModelError(f"{tagger.folder}: exemplars.npz is of another network: train the model anew")
+    additions = additions_of(dataset, tagger.card, options.head)
+    new, notices = _hear(tagger, dataset, additions, options)
+    runner = HeadRunner(tagger.folder, [addition.old.name for addition in additions])
+    songs = [_songs(addition, exemplars, new, runner) for addition in additions]
+    gained = [_gain(addition, mine, tagger.card, options.seed) for addition, mine in zip(additions, songs, strict=True)]
+    stored = measure([_judge(head, mine, tagger.card) for head, mine in zip(gained, songs, strict=True)])
+    test = _test(tagger, gained, runner, new, options) if options.test is not None else None
+    extension = Extension(tuple(label for a in additions for label in a.new), stored, test, notices)
+    card = _card(tagger.card, gained, dataset, extension)
+    write_extended(tagger.folder, card, gained, _remember(exemplars, new, additions), out)
+    return extension
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _New:
+    """The new songs that could be heard; ``valid`` (songs,) are those of the artists that are set aside."""
+
+    dataset: Dataset
+    heard: list[Embedded]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Songs:
+    """All tracks that one head has a label for: remembered ones first, then the new ones.
+
+    Attributes:
+        clips: (tracks) of (clips, features).
+        raw: (tracks) of (clips, old labels), what the head says of them.
+        truth: (tracks,) or (tracks, labels), of the wider head.
+        group: (tracks,) a number an artist.
+        valid: (tracks,) set aside from learning.
+        old: (tracks,) remembered, not new.
+    """
+
+    clips: list[Array]
+    raw: list[Array]
+    truth: NDArray[np.float32]
+    group: NDArray[np.intp]
+    valid: NDArray[np.bool_]
+    old: NDArray[np.bool_]
+
+
+def _same_kind(tagger: Tagger, dataset: Dataset) -> None:
+    pictures = tagger.frontend.kind == "image"
+    if pictures != (dataset.kind == "images"):
+        takes = "spectrogram images, not audio" if pictures else "audio, not spectrogram images"
+        raise ModelError(f"{tagger.card.id} was trained on another frontend: it takes {takes} ({dataset.name})")
+
+
+def _hear(
+    tagger: Tagger, dataset: Dataset, additions: tuple[Addition, ...], options: ExtendOptions
+) -> tuple[_New, tuple[str, ...]]:
+    """Hear the new songs, each recording once, and set a fifth of their artists aside."""
+    said = _embed(tagger, dataset, options.report)
+    rows: dict[str, int] = {}
+    for row, one in enumerate(said):
+        if isinstance(one, Embedded):
+            rows.setdefault(one.hash, row)
+    failures = [one for one in said if isinstance(one, Failure)]
+    if not rows:
+        raise DatasetError(f"{dataset.name}: not one song could be heard, as {failures[0].path}: {failures[0].message}")
+    kept = list(rows.values())
+    for addition in additions:
+        still_enough(dataset, addition, kept)
+    part = dataset.subset(kept)
+    numbers = _numbers([track.group for track in part.tracks])
+    blank = Examples("regression", 1, np.zeros((len(kept), 1), np.float32), np.arange(len(kept)),
+                     np.zeros(len(kept)), numbers)  # fmt: skip
+    notices = [f"{one.path}: {one.message}: left out" for one in failures]
+    twice = len(said) - len(failures) - len(kept)
+    notices += [f"{twice} songs are copies of others: left out"] if twice else []
+    heard = [one for one in (said[row] for row in kept) if isinstance(one, Embedded)]
+    return _New(part, heard, group_folds(blank, 5, options.seed)[0]), tuple(notices)
+
+
+def _embed(tagger: Tagger, dataset: Dataset, report: Report) -> list[Embedded | Failure]:
+    paths = [track.path for track in dataset.tracks]
+    return embed_files(tagger, paths, lambda done, total: report(Progress(stage="features", done=done, total=total)))
+
+
+def _numbers(groups: list[str]) -> NDArray[np.intp]:
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(group, len(numbers)) for group in groups], np.intp)
+
+
+def _songs(addition: Addition, exemplars: Exemplars, new: _New, runner: HeadRunner) -> _Songs:
+    head = addition.old.name
+    if head not in exemplars.targets:
+        raise ModelError(f"exemplars.npz remembers nothing of the head {head!r}: nothing can be added to it")
+    counts = np.bincount(exemplars.track, minlength=len(exemplars.valid))
+    remembered = np.split(exemplars.embedding.astype(np.float32), np.cumsum(counts)[:-1])
+    clips = [*remembered, *(one.clips for one in new.heard)]
+    truth = np.concatenate([_widened(exemplars.targets[head], addition), truth_of(new.dataset, addition)])
+    groups = _numbers([track.group for track in new.dataset.tracks]) + int(exemplars.group.max(initial=-1)) + 1
+    group = np.concatenate([exemplars.group.astype(np.intp), groups])
+    valid = np.concatenate([exemplars.valid, new.valid])
+    old = np.arange(len(clips)) < len(remembered)
+    # What is learnt now was perhaps remembered from before, with another label: the new one counts.
+    again = np.isin(exemplars.hash, [one.hash for one in new.heard])
+    unlabelled = np.isnan(truth) if truth.ndim == 1 else np.isnan(truth).all(1)
+    kept = np.flatnonzero(~unlabelled & ~np.concatenate([again, np.zeros(len(new.heard), bool)]))
+    chosen = [np.asarray(clips[row], np.float32) for row in kept]
+    raw = [runner(one)[head] for one in chosen]
+    return _Songs(chosen, raw, truth[kept], group[kept], valid[kept], old[kept])
+
+
+def _widened(targets: NDArray[np.float32], addition: Addition) -> NDArray[np.float32]:
+    """Targets with columns for the new labels, which no remembered track has."""
+    if targets.ndim == 1:
+        return targets
+    extra = np.zeros((len(targets), len(addition.new)), np.float32)
+    extra[np.isnan(targets).all(1)] = np.nan
+    return np.concatenate([targets, extra], axis=1)
+
+
+def _gain(addition: Addition, songs: _Songs, card: Card, seed: int) -> GainedHead:
+    """Learn the new rows on what is not set aside, and calibrate on what is."""
+    old, labels = addition.old, addition.labels
+    learnt = [row for row in range(len(songs.clips)) if not songs.valid[row]]
+    raw = np.concatenate([songs.raw[row] for row in learnt]).astype(np.float64) / old.temperature
+    numbers = np.unique(songs.group[learnt], return_inverse=True)[1]
+    truth = songs.truth[learnt].astype(np.float64)
+    fixed = len(old.labels)
+    examples = Examples(
+        task=old.task,
+        labels=len(labels),
+        clips=np.concatenate([songs.clips[row] for row in learnt]),
+        owner=np.repeat(np.arange(len(learnt)), [len(songs.clips[row]) for row in learnt]),
+        truth=truth,
+        group=numbers,
+        balance=True,
+        offset=np.pad(raw, ((0, 0), (0, len(addition.new)))),
+    )
+    found = fit_linear(examples, seed, fixed=fixed)
+    linear = Linear(found.weight * old.temperature, found.bias * old.temperature)
+    held = [row for row in range(len(songs.clips)) if songs.valid[row]]
+    said = [_raw_after(songs.clips[row], songs.raw[row], linear) for row in held]
+    truth_held = songs.truth[held]
+    if old.task == "multiclass":
+        return GainedHead(old, calibrate(replace(old, labels=labels), said, truth_held, card.clip.pooling), linear)
+    # Multi-label: what is said of old labels stays as it was; new rows are scaled to the head's one temperature.
+    alone = replace(old, labels=addition.new, thresholds={})
+    new = calibrate(alone, [one[:, fixed:] for one in said], truth_held[:, fixed:], card.clip.pooling)
+    scale = old.temperature / new.temperature
+    thresholds = {**old.thresholds, **new.thresholds}
+    wide = replace(old, labels=labels, thresholds=thresholds)
+    return GainedHead(old, wide, Linear(linear.weight * scale, linear.bias * scale))
+
+
+def _raw_after(clips: Array, raw: Array, linear: Linear) -> Array:
+    """Raw scores of the wider head, as the new network gives them."""
+    wide = np.pad(raw, ((0, 0), (0, len(linear.bias) - raw.shape[1])))
+    return (wide + clips @ linear.weight.T.astype(np.float32) + linear.bias.astype(np.float32)).astype(np.float32)
+
+
+def _judge(head: GainedHead, songs: _Songs, card: Card) -> Judged:
+    rows = np.flatnonzero(songs.valid)
+    return Judged(
+        before=head.before,
+        after=head.card,
+        raw_before=[songs.raw[row] for row in rows],
+        raw_after=[_raw_after(songs.clips[row], songs.raw[row], head.linear) for row in rows],
+        truth=songs.truth[rows],
+        groups=[str(group) for group in songs.group[rows]],
+        pooling=card.clip.pooling,
+    )
+
+
+def _test(tagger: Tagger, gained: list[GainedHead], runner: HeadRunner, new: _New, options: ExtendOptions) -> Drift:
+    """The same on a data set, without the tracks that either model learnt from."""
+    assert options.test is not None
+    _same_kind(tagger, options.test)
+    learnt = tagger.folder / "split.tsv"
+    parts = load_split(learnt) if learnt.is_file() else {}
+    seen = {digest for digest, part in parts.items() if part != "test"} | {one.hash for one in new.heard}
+    heard = _embed(tagger, options.test, options.report)
+    rows = [row for row, one in enumerate(heard) if isinstance(one, Embedded) and one.hash not in seen]
+    if not rows:
+        raise DatasetError(f"{options.test.name}: --test: the models were trained on all tracks that can be heard")
+    part, clips = options.test.subset(rows), [one.clips for one in heard if isinstance(one, Embedded)
+                                              and one.hash not in seen]  # fmt: skip
+    judged = []
+    for head in gained:
+        spec = next((spec for spec in part.heads if spec.name == head.card.name), None)
+        if spec is None:
+            continue
+        raw = [runner(one)[head.card.name] for one in clips]
+        addition = Addition(head.before, head.card.labels[len(head.before.labels) :], spec)
+        judged.append(
+            Judged(
+                before=head.before,
+                after=head.card,
+                raw_before=raw,
+                raw_after=[_raw_after(c, r, head.linear) for c, r in zip(clips, raw, strict=True)],
+                truth=truth_of(part, addition),
+                groups=[track.group for track in part.tracks],
+                pooling=tagger.card.clip.pooling,
+                paths=tuple(str(track.path) for track in part.tracks),
+            )
+        )
+    if not judged:
+        raise UnknownName(f"head of {options.test.name}", gained[0].card.name, [s.name for s in part.heads])
+    return measure(judged)
+
+
+def _remember(exemplars: Exemplars, new: _New, additions: tuple[Addition, ...]) -> Exemplars:
+    """Old exemplars and, up to 50 a new class, the new songs; what was set aside stays set aside."""
+    kept = []
+    counts: dict[tuple[str, str], int] = {}
+    for row, one in enumerate(new.dataset.tracks):
+        labels = [(a.old.name, label) for a in additions for label in a.new if label in _given(one.labels[a.old.name])]
+        if new.valid[row] or not labels or any(counts.get(label, 0) < PER_CLASS for label in labels):
+            kept.append(row)
+            for label in labels:
+                counts[label] = counts.get(label, 0) + (not new.valid[row])
+    by_head = {addition.old.name: addition for addition in additions}
+    targets = {}
+    for head, old in exemplars.targets.items():
+        if head in by_head:
+            ours = truth_of(new.dataset, by_head[head])[kept]
+            targets[head] = np.concatenate([_widened(old, by_head[head]), ours])
+        else:
+            targets[head] = np.concatenate([old, np.full((len(kept), *old.shape[1:]), np.nan, np.float32)])
+    groups = _numbers([track.group for track in new.dataset.tracks])[kept] + int(exemplars.group.max(initial=-1)) + 1
+    clips: list[Array] = [new.heard[row].clips for row in kept]
+    track = np.repeat(np.arange(len(kept)), [len(one) for one in clips]) + len(exemplars.valid)
+    return Exemplars(
+        embedding=np.concatenate([exemplars.embedding, *clips]).astype(np.float16),
+        track=np.concatenate([exemplars.track, track]).astype(np.int32),
+        valid=np.concatenate([exemplars.valid, new.valid[kept]]),
+        group=np.concatenate([exemplars.group, groups]).astype(np.int32),
+        hash=np.concatenate([exemplars.hash, [new.heard[row].hash for row in kept]]).astype(np.str_),
+        targets=targets,
+    )
+
+
+def _given(label: object) -> tuple[object, ...]:
+    return label if isinstance(label, tuple) else (label,)
+
+
+def _card(card: Card, gained: list[GainedHead], dataset: Dataset, extension: Extension) -> Card:
+    """The new card: a version up; scores of wider heads are those on the remembered validation tracks."""
+    by_name: dict[str, HeadCard] = {head.card.name: head.card for head in gained}
+    added = ", ".join(extension.added)
+    number = str(int(card.version) + 1) if card.version.isdigit() else f"{card.version}+"
+    return replace(
+        card,
+        version=number,
+        heads=tuple(by_name.get(head.name, head) for head in card.heads),
+        data=(*card.data, f"{dataset.name}: {len(dataset.tracks)} songs for {added}"),
+        scores={**card.scores, **extension.stored.scores},
+        notes=(*card.notes, f"Gained {added} after it was trained; its old scores did not change among themselves."),
+    )

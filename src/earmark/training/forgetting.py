@@ -1,0 +1,199 @@
+"""What new classes cost old ones: answers before and after on the same tracks, and whether it is more than chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.evaluation import metrics
+from earmark.evaluation.answers import HeadAnswers
+from earmark.evaluation.intervals import paired
+from earmark.evaluation.metrics import Float
+from earmark.evaluation.scores import rounded, score_head
+from earmark.models.card import HeadCard
+from earmark.training.calibrate import track_scores
+
+__all__ = ["Drift", "Judged", "Moved", "OldClass", "measure"]
+
+NOTABLE = 0.02
+"""A fall of the old classes' accuracy that is worth a warning, if chance would not move it as far."""
+
+_UNLIKELY = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class OldClass:
+    """One class: its share of right answers (multi-label: area under the ROC curve) before and after."""
+
+    before: float | None
+    after: float | None
+    tracks: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in the report."""
+        return {"before": self.before, "after": self.after, "tracks": self.tracks}
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A track whose label changed."""
+
+    path: str
+    head: str
+    before: str
+    after: str
+
+    def to_dict(self) -> dict[str, str]:
+        """As it stands in the report."""
+        return {"path": self.path, "head": self.head, "from": self.before, "to": self.after}
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Judged:
+    """One head before and after on the same tracks.
+
+    Attributes:
+        before: The old head.
+        after: The new one, whose first labels are the old ones.
+        raw_before: (tracks) of (clips, old labels).
+        raw_after: (tracks) of (clips, labels).
+        truth: (tracks,) or (tracks, labels) of the new head, NaN where unknown.
+        groups: (tracks,) names of artists.
+        pooling: Of clips.
+        paths: (tracks,) for those that moved; empty where they have no names.
+    """
+
+    before: HeadCard
+    after: HeadCard
+    raw_before: Sequence[NDArray[np.float32]]
+    raw_after: Sequence[NDArray[np.float32]]
+    truth: NDArray[np.float32]
+    groups: Sequence[str]
+    pooling: str
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drift:
+    """What changed.
+
+    Attributes:
+        classes: By old class; by ``HEAD:CLASS`` where several heads gained classes.
+        new: By new class, ``before`` is None.
+        changes: By head, the difference of the accuracy on tracks of old classes, its p-value and how many there are.
+        moved: Tracks whose label changed.
+        scores: By head, the new head's figures.
+    """
+
+    classes: dict[str, OldClass]
+    new: dict[str, OldClass]
+    changes: dict[str, tuple[float, float, int]]
+    moved: tuple[Moved, ...]
+    scores: dict[str, dict[str, Any]]
+
+    @property
+    def degraded(self) -> bool:
+        """A fall of more than 2 points that chance would not explain, in any head."""
+        return any(fall < -NOTABLE and p < _UNLIKELY for fall, p, _ in self.changes.values())
+
+    def classes_dict(self) -> dict[str, Any]:
+        """Old classes."""
+        return {name: one.to_dict() for name, one in self.classes.items()}
+
+    def new_dict(self) -> dict[str, Any]:
+        """New classes."""
+        return {name: one.to_dict() for name, one in self.new.items()}
+
+    def change_dict(self) -> dict[str, Any]:
+        """By head, the difference on old classes."""
+        return {
+            head: {"difference": rounded(difference), "p": rounded(p), "tracks": tracks}
+            for head, (difference, p, tracks) in self.changes.items()
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in the report."""
+        return {"classes": self.classes_dict(), "new": self.new_dict(), "change": self.change_dict()}
+
+
+def measure(heads: Sequence[Judged]) -> Drift:
+    """Compare heads before and after."""
+    classes: dict[str, OldClass] = {}
+    new: dict[str, OldClass] = {}
+    changes: dict[str, tuple[float, float, int]] = {}
+    moved: list[Moved] = []
+    scores: dict[str, dict[str, Any]] = {}
+    for head in heads:
+        every = head.after.task == "multilabel"  # there a track may be labelled in part
+        known = list(range(len(head.truth))) if every else np.flatnonzero(metrics.labelled(head.truth)).tolist()
+        before = track_scores([head.raw_before[row] for row in known], head.before, head.pooling)
+        after = track_scores([head.raw_after[row] for row in known], head.after, head.pooling)
+        truth = head.truth[known].astype(np.float64)
+        groups = tuple(head.groups[row] for row in known)
+        prefix = f"{head.after.name}:" if len(heads) > 1 else ""
+        for number, label in enumerate(head.after.labels):
+            one = _one_class(head, number, truth, before, after)
+            (classes if number < len(head.before.labels) else new)[prefix + label] = one
+        if head.after.task == "multiclass":
+            changes[head.after.name] = _change(truth, before, after, groups)
+            if head.paths:
+                moved += _moved(head)
+        scores[head.after.name] = _scores(head, truth, after, groups)
+    return Drift(classes, new, changes, tuple(moved), scores)
+
+
+def _one_class(head: Judged, number: int, truth: Float, before: Float, after: Float) -> OldClass:
+    there = number < before.shape[1]
+    if head.after.task == "multilabel":
+        column = truth[:, number]
+        areas = [
+            rounded(metrics.roc_auc(column, scores[:, number])) for scores in ([before] if there else []) + [after]
+        ]
+        return OldClass(areas[0] if there else None, areas[-1], int((column == 1).sum()))
+    rows = truth == number
+    tracks = int(rows.sum())
+    if not tracks:
+        return OldClass(None, None, 0)
+    right = [rounded((scores[rows].argmax(1) == number).mean()) for scores in ([before] if there else []) + [after]]
+    return OldClass(right[0] if there else None, right[-1], tracks)
+
+
+def _change(truth: Float, before: Float, after: Float, groups: Sequence[str]) -> tuple[float, float, int]:
+    """Accuracy on tracks of old classes, after minus before; p by a paired test of whole artists."""
+    rows = np.flatnonzero(truth < before.shape[1]).tolist()
+    if not len(rows):
+        return 0.0, 1.0, 0
+    gain = (after[rows].argmax(1) == truth[rows]).astype(float) - (before[rows].argmax(1) == truth[rows])
+    names = [groups[row] for row in rows]
+    found = paired(lambda weights: (weights @ gain) / weights.sum(-1), gain / len(gain), names, resamples=2)
+    return found.difference, found.p, len(rows)
+
+
+def _moved(head: Judged) -> list[Moved]:
+    before = track_scores(head.raw_before, head.before, head.pooling).argmax(1)
+    after = track_scores(head.raw_after, head.after, head.pooling).argmax(1)
+    labels = head.after.labels
+    return [
+        Moved(path, head.after.name, labels[int(old)], labels[int(now)])
+        for path, old, now in zip(head.paths, before, after, strict=True)
+        if old != now
+    ]
+
+
+def _scores(head: Judged, truth: Float, after: Float, groups: tuple[str, ...]) -> dict[str, Any]:
+    """The new head's figures for its card, on tracks that are labelled in full."""
+    full = metrics.labelled(truth)
+    truth, after, groups = truth[full], after[full], tuple(g for g, ok in zip(groups, full, strict=True) if ok)
+    if head.after.task == "multiclass":
+        given: NDArray[np.bool_] = after.max(1, initial=0.0) >= head.after.threshold
+    else:
+        given = after >= np.array([head.after.thresholds.get(label, 0.5) for label in head.after.labels])
+    names = tuple(str(row) for row in range(len(truth)))
+    answers = HeadAnswers(
+        head.after.name, head.after.task, head.after.labels, names, groups, truth, after, given
+    )  # fmt: skip
+    return {"part": "valid", **score_head(answers)}

@@ -1,1 +1,0 @@
-"""Heads: from embeddings to scores; how they are built, and fitted to embeddings in seconds."""

@@ -1,0 +1,314 @@
+"""The training loop: plain PyTorch, several heads at once, a checkpoint an epoch, bit-identical when resumed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from earmark.errors import RecipeError
+from earmark.evaluation.history import Epoch
+from earmark.recipe import Training
+from earmark.training.checkpoint import load_checkpoint, save_checkpoint
+from earmark.training.draws import Draws
+from earmark.training.losses import HeadTask, head_loss
+from earmark.training.memory import keep_freed_memory
+from earmark.training.module import TaggerModule
+from earmark.training.optimizers import autocast, make_optimizer, rate_at
+from earmark.training.options import Report
+from earmark.training.validation import Measured, hear, measure
+from earmark.training.watch import Watch
+
+__all__ = ["Fitted", "Lesson", "fit"]
+
+_MOVED = 5
+"""Songs named in the history, of those whose loss changed most."""
+
+_SETTLING = 10
+"""Batches that batch norm's statistics are measured on after an epoch."""
+
+_COST = 1.0
+"""Of the most frequent mistake, in nats, where mistakes are weighed by the confusion table."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Lesson:
+    """What a network is taught.
+
+    Attributes:
+        draws: Clips of the training part.
+        tasks: The heads' targets.
+        valid: Indices of the validation part; empty where there is none: then the last epoch is kept.
+        plan: How.
+        device: Where.
+        pooling: Of clips, as inference pools them.
+        frozen: Whether the backbone stays as it is.
+        chunk: From 1 where there are several; for the report.
+    """
+
+    draws: Draws
+    tasks: tuple[HeadTask, ...]
+    valid: NDArray[np.intp]
+    plan: Training
+    device: torch.device
+    pooling: str
+    frozen: bool = False
+    chunk: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """What came of it: learning curves, the epoch that was kept, and its figures on the validation part."""
+
+    history: tuple[Epoch, ...]
+    kept: int
+    valid_loss: float
+    valid_score: float
+
+
+@dataclass(slots=True, eq=False)
+class _State:
+    """What changes from epoch to epoch; all of it is in the checkpoint."""
+
+    module: TaggerModule
+    optimizer: torch.optim.Optimizer
+    rate: float
+    history: list[Epoch] = field(default_factory=list)
+    kept: int = 0
+    best: float = math.inf
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    least: float = math.inf
+    stale: int = 0
+    tracks: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    costs: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+def fit(module: TaggerModule, lesson: Lesson, checkpoint: Path, report: Report) -> Fitted:
+    """Train a module; at the end it has the weights of the best epoch and is in evaluation mode.
+
+    Args:
+        module: With random weights, or those to start from.
+        lesson: What, and how.
+        checkpoint: File that is replaced after every epoch; where it exists, training goes on from it.
+        report: Called after every step.
+
+    Raises:
+        RecipeError: The loss is not a number any more; the message names epoch and step.
+        StorageError: The checkpoint cannot be written, or is damaged.
+    """
+    keep_freed_memory()
+    module.to(lesson.device)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = _State(module, make_optimizer(module, lesson.plan, lesson.frozen), lesson.plan.learning_rate)
+    _resume(state, checkpoint, lesson.device)
+    watch = Watch(report, lesson.plan.epochs, lesson.draws.steps, lesson.chunk, len(state.history))
+    while len(state.history) < lesson.plan.epochs and not _stopped(state, lesson.plan):
+        epoch = len(state.history) + 1
+        taught = _teach(state, lesson, epoch, watch)
+        _settle(state, lesson, epoch)
+        said = _validate(state, lesson)
+        _note(state, lesson, epoch, taught, said)
+        _save(state, checkpoint)
+        watch.epoch_ended(state.history[-1])
+    module.load_state_dict(state.weights)
+    module.eval()
+    best = state.history[state.kept - 1]
+    return Fitted(tuple(state.history), state.kept, best.valid_loss, best.valid_score)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taught:
+    """One epoch's steps: their losses and gradient norms."""
+
+    losses: list[float]
+    norms: list[float]
+
+
+def _teach(state: _State, lesson: Lesson, epoch: int, watch: Watch) -> _Taught:
+    """One epoch. Its random numbers (dropout) begin anew with it, so that nothing of the last one is needed."""
+    torch.manual_seed(lesson.draws.seed * 100_003 + epoch)
+    state.module.train()
+    if lesson.frozen:
+        state.module.backbone.eval()
+    losses, norms = [], []
+    watch.epoch_begins(epoch)
+    for step, (rows, clips) in enumerate(lesson.draws.epoch(epoch)):
+        rate = rate_at(lesson.plan, state.rate, (epoch - 1) + step / lesson.draws.steps)
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        loss = _loss(state, lesson, rows, clips)
+        norm = _step(state, loss, lesson.plan.gradient_norm) if loss is not None else 0.0
+        losses.append(float(loss.detach()) if loss is not None else math.nan)
+        norms.append(norm)
+        if loss is not None and not (math.isfinite(losses[-1]) and math.isfinite(norm)):
+            raise RecipeError(
+                f"training: the loss is not a number any more (epoch {epoch}, step {step + 1}); "
+                f"lower training.learning_rate ({lesson.plan.learning_rate:g}), or set training.gradient_norm = 1"
+            )
+        watch.step(step + 1, len(clips), float(np.nanmean(losses)) if not math.isnan(losses[-1]) else math.nan)
+    return _Taught(losses, norms)
+
+
+def _loss(state: _State, lesson: Lesson, rows: NDArray[np.intp], clips: NDArray[np.float32]) -> torch.Tensor | None:
+    """Mean over heads of the mean loss of a batch's labelled clips; None where no clip is labelled."""
+    chosen = torch.from_numpy(rows)
+    with autocast(lesson.plan, lesson.device):
+        embedding = state.module.backbone(torch.from_numpy(clips).to(lesson.device, non_blocking=True))
+    losses = []
+    for task in lesson.tasks:
+        target = task.targets[chosen].to(lesson.device)
+        head = state.module.heads[task.spec.name]
+        costs = state.costs.get(task.spec.name)
+        # Members of an ensemble learn each for itself; taught as one they would lean on each other.
+        for member in getattr(head, "members", [head]):
+            each = head_loss(task, member(embedding.float()), target, lesson.plan.label_smoothing, costs)
+            known = ~(target if target.ndim == 1 else target[:, 0]).isnan()
+            if known.any():
+                losses.append(each[known].mean())
+    return torch.stack(losses).mean() if losses else None
+
+
+def _step(state: _State, loss: torch.Tensor, limit: float) -> float:
+    """One step of the optimiser; the gradient's norm before clipping."""
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = [p for p in state.module.parameters() if p.grad is not None]
+    norm = float(nn.utils.clip_grad_norm_(parameters, limit or math.inf))
+    state.optimizer.step()
+    return norm
+
+
+def _settle(state: _State, lesson: Lesson, epoch: int) -> None:
+    """Measure batch norm's means and variances anew with the weights as they are now (Wu and Johnson 2021).
+
+    The running ones lag behind by some ten steps, in which young weights move far: validation would see another
+    network than the one that was trained. Training itself never uses them.
+    """
+    learning = [state.module.heads] if lesson.frozen else [state.module]
+    norms = [layer for part in learning for layer in part.modules() if isinstance(layer, _BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    state.module.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    with torch.no_grad():
+        for _, clips in itertools.islice(lesson.draws.epoch(epoch), _SETTLING):
+            state.module(torch.from_numpy(clips).to(lesson.device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def _validate(state: _State, lesson: Lesson) -> Measured | None:
+    if not len(lesson.valid):
+        return None
+    outputs = list(hear(state.module, lesson.valid.tolist(), lesson.draws.songs.spread, lesson.device))
+    return measure(lesson.tasks, lesson.valid, outputs, lesson.pooling)
+
+
+def _note(state: _State, lesson: Lesson, epoch: int, taught: _Taught, said: Measured | None) -> None:
+    """Write down an epoch, keep its weights where it is the best so far, and see to the learning rate."""
+    row = Epoch(
+        epoch=epoch,
+        train_loss=float(np.nanmean(taught.losses)),
+        learning_rate=state.optimizer.param_groups[0]["lr"],
+        gradient_norm=float(np.median(taught.norms)),
+        gradient_norm_max=float(np.max(taught.norms)),
+        worst_batch_loss=float(np.nanmax(taught.losses)),
+    )
+    if said is not None:
+        row = replace(row, valid_loss=said.loss, valid_score=said.score, moved=_moved(state, lesson, said))
+    state.history.append(row)
+    value = _value(lesson.plan, said)
+    if not value > state.best:  # ties go to the later epoch; without a validation part every epoch is a tie
+        state.best, state.kept = value, epoch
+        state.weights = {name: v.detach().cpu().clone() for name, v in state.module.state_dict().items()}
+    if row.train_loss < state.least:
+        state.least, state.stale = row.train_loss, 0
+    else:
+        state.stale += 1
+        if lesson.plan.schedule == "plateau" and state.stale >= lesson.plan.plateau_epochs:
+            state.rate, state.stale = state.rate / 2, 0
+    if said is not None:
+        state.tracks = said.tracks
+        if lesson.plan.loss == "confusion-weighted":
+            state.costs = {name: _costs(table).to(lesson.device) for name, table in said.confusion.items()}
+
+
+def _value(plan: Training, said: Measured | None) -> float:
+    """What the best epoch has least of."""
+    if said is None:
+        return 0.0
+    value = -said.pr_auc if plan.select == "pr-auc" else said.loss
+    return 0.0 if math.isnan(value) else value
+
+
+def _stopped(state: _State, plan: Training) -> bool:
+    return bool(plan.patience and len(state.history) - state.kept >= plan.patience)
+
+
+def _moved(state: _State, lesson: Lesson, said: Measured) -> tuple[tuple[str, float], ...]:
+    """Validation songs whose loss changed most since the epoch before."""
+    if len(state.tracks) != len(said.tracks):
+        return ()
+    change = np.nan_to_num(said.tracks - state.tracks)
+    tracks = lesson.draws.songs.dataset.tracks
+    order = np.argsort(-np.abs(change), kind="stable")[:_MOVED]
+    return tuple((tracks[int(lesson.valid[i])].name, float(change[i])) for i in order if change[i])
+
+
+def _costs(table: NDArray[np.int64]) -> torch.Tensor:
+    """What each mistake costs: its share of the row, in parts of the largest share; nothing on the diagonal."""
+    share = table / np.maximum(table.sum(1, keepdims=True), 1)
+    np.fill_diagonal(share, 0)
+    return torch.from_numpy((_COST * share / max(share.max(), 1e-9)).astype(np.float32))
+
+
+def _save(state: _State, file: Path) -> None:
+    tensors = {f"module.{name}": value for name, value in state.module.state_dict().items()}
+    tensors |= {f"weights.{name}": value for name, value in state.weights.items()}
+    tensors |= {f"costs.{name}": value for name, value in state.costs.items()}
+    tensors["tracks"] = torch.from_numpy(state.tracks)
+    for number, kept in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(v) for name, v in kept.items() if v is not None}
+    facts = {name: getattr(state, name) for name in ("rate", "kept", "best", "least", "stale")}
+    save_checkpoint(file, tensors, facts | {"history": [asdict(epoch) for epoch in state.history]})
+
+
+def _resume(state: _State, file: Path, device: torch.device) -> None:
+    """Take up what the checkpoint holds."""
+    found = load_checkpoint(file)
+    if found is None:
+        return
+    tensors, facts = found
+    state.module.load_state_dict(_below(tensors, "module."))
+    state.weights, state.tracks = _below(tensors, "weights."), tensors["tracks"].numpy()
+    state.costs = {name: value.to(device) for name, value in _below(tensors, "costs.").items()}
+    kept: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in _below(tensors, "optimizer.").items():
+        number, _, key = name.partition(".")
+        kept.setdefault(int(number), {})[key] = value
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": kept, "param_groups": groups})
+    for name in ("rate", "kept", "best", "least", "stale"):
+        setattr(state, name, facts[name])
+    state.history = [Epoch(**_epoch(row)) for row in facts["history"]]
+
+
+def _epoch(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "moved": tuple((name, change) for name, change in row["moved"])}
+
+
+def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,174 @@
+"""Transfer: the base model's network as it is, its embeddings kept on disk, new heads trained on them in seconds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from earmark.datasets.core import Dataset
+from earmark.errors import DatasetError, RecipeError
+from earmark.features.frontend import Frontend
+from earmark.inference.records import Failure
+from earmark.inference.tagger import Tagger, load_model
+from earmark.models.card import Card, HeadCard
+from earmark.recipe import ClipPlan, Recipe
+from earmark.training.embeddings import Embedded, embed_files
+from earmark.training.examples import examples_of
+from earmark.training.finish import Draft, finish_model
+from earmark.training.fitting import fit_head
+from earmark.training.graft import check_heads, read_graph, replace_heads, write_graph
+from earmark.training.options import Progress
+from earmark.training.outputs import Outputs
+from earmark.training.weights import WEIGHTS, read_weights, write_weights
+
+if TYPE_CHECKING:
+    from earmark.training.job import Job
+
+__all__ = ["base_model", "graft_weights", "raw_scores", "train_transfer"]
+
+Array = NDArray[np.float32]
+
+
+def train_transfer(job: Job) -> None:
+    """Fill ``job.folder`` with a whole model: the base model's network with heads of the job's data set.
+
+    Raises:
+        DatasetError: Pictures for a model that hears audio, or the other way round.
+        RecipeError: Settings that the base model's network does not allow.
+        ModelError: The base model is damaged.
+    """
+    base = base_model(job.recipe, job.options.init, job.dataset)
+    heard = embed_files(
+        base,
+        [track.path for track in job.dataset.tracks],
+        lambda done, total: job.report(Progress(stage="features", done=done, total=total)),
+    )
+    embeddings = [None if isinstance(one, Failure) else one.clips for one in heard]
+    heads = _fit(job, embeddings)
+    graph = replace_heads(read_graph(base.folder), heads)
+    check_heads(graph, heads, _some_clips(base, job.dataset, heard))
+    write_graph(graph, job.folder)
+    graft_weights(base.folder, job.folder, heads)
+    draft = Draft(
+        card=_card(job, base.card),
+        dataset=job.dataset,
+        split=job.split,
+        hashes=job.hashes,
+        outputs=[None if one is None else Outputs(one, raw_scores(heads, one)) for one in embeddings],
+        seed=job.options.seed,
+    )
+    finish_model(job.folder, draft)
+
+
+def base_model(recipe: Recipe, init: Path | None, dataset: Dataset) -> Tagger:
+    """The model whose network is used, hearing as the recipe says as far as its network allows.
+
+    Args:
+        recipe: Its ``backbone.init`` names the model where ``init`` does not.
+        init: As ``--init``.
+        dataset: What is to be learnt from.
+
+    Raises:
+        DatasetError, RecipeError, ModelError, UnknownName: As :func:`train_transfer`.
+    """
+    base = load_model(init or recipe.backbone.init or "default")
+    frontend, clip = base.frontend, base.card.clip
+    if recipe.frontend not in (Frontend(), frontend):
+        raise RecipeError(
+            f"{recipe.name}: frontend: the base model {base.card.id} was trained with another one; "
+            "leave it out, or train a whole network (-r time-axis)"
+        )
+    if recipe.clip.seconds not in (ClipPlan().seconds, clip.seconds):
+        raise RecipeError(
+            f"{recipe.name}: clip.seconds = {recipe.clip.seconds:g}: the base model {base.card.id} hears clips of "
+            f"{clip.seconds:g} s; leave it out"
+        )
+    if recipe.augment:
+        raise RecipeError(f"{recipe.name}: augment: transfer hears every track once, so there is nothing to change")
+    pictures = frontend.kind == "image"
+    if pictures != (dataset.kind == "images"):
+        told = "is of spectrogram images" if dataset.kind == "images" else "is of audio"
+        needs = "spectrogram images" if pictures else "audio"
+        raise DatasetError(
+            f"{dataset.name}: the data set {told}, but transfer from {base.card.id} needs {needs}; "
+            "train a whole network instead (-r slices-best), or give a fitting --init"
+        )
+    if recipe.clip != ClipPlan():
+        clip = replace(clip, count=recipe.clip.count, pooling=recipe.clip.pooling, pad=recipe.clip.pad)
+    return replace(base, card=replace(base.card, clip=clip))
+
+
+def raw_scores(heads: Mapping[str, nn.Module], clips: Array) -> dict[str, Array]:
+    """Raw scores by head, (clips, labels), of embeddings (clips, dimensions)."""
+    with torch.inference_mode():
+        embedding = torch.from_numpy(np.array(clips, np.float32))
+        return {name: head(embedding).numpy() for name, head in heads.items()}
+
+
+def graft_weights(base: Path, folder: Path, heads: Mapping[str, nn.Module]) -> None:
+    """Write ``weights.safetensors``: the base model's backbone, where it has its weights, and these heads.
+
+    Raises:
+        ModelError: The base model's weights are damaged.
+    """
+    state: dict[str, Array] = {}
+    if (base / WEIGHTS).is_file():
+        state = read_weights(base)
+    state = {name: value for name, value in state.items() if not name.startswith("heads.")}
+    for name, head in heads.items():
+        state |= {f"heads.{name}.{key}": value.numpy() for key, value in head.state_dict().items()}
+    write_weights(state, folder)
+
+
+def _fit(job: Job, embeddings: Sequence[Array | None]) -> dict[str, nn.Module]:
+    heads = {}
+    specs = job.dataset.heads
+    for number, spec in enumerate(specs):
+        job.report(Progress(stage="heads", done=number, total=len(specs)))
+        rows = [row for row in map(int, job.split.train) if embeddings[row] is not None]
+        examples = examples_of(
+            spec,
+            [embeddings[row] for row in rows],
+            job.dataset.targets(spec.name)[rows],
+            [job.dataset.tracks[row].group for row in rows],
+            balance=job.recipe.training.balance,
+        )
+        if not len(examples.truth):
+            raise DatasetError(f"{job.dataset.name}: no track of the training part has a label of head {spec.name!r}")
+        heads[spec.name] = fit_head(job.recipe.heads, spec, examples, job.recipe.training, job.options.seed)
+    job.report(Progress(stage="heads", done=len(specs), total=len(specs)))
+    return heads
+
+
+def _some_clips(base: Tagger, dataset: Dataset, heard: Sequence[Embedded | Failure]) -> Array:
+    """What the network sees of the first track that can be heard: the check is made on real music."""
+    for track, one in zip(dataset.tracks, heard, strict=True):
+        if not isinstance(one, Failure):
+            return base.see(track.path)
+    first = next(one for one in heard if isinstance(one, Failure))
+    raise DatasetError(f"{dataset.name}: not one track could be heard, as {first.path}: {first.message}")
+
+
+def _card(job: Job, base: Card) -> Card:
+    recipe = dataclasses.asdict(job.recipe)
+    recipe["backbone"]["init"] = base.id
+    return Card(
+        name=job.name,
+        version="1",
+        backbone=base.backbone,
+        frontend=base.frontend,
+        clip=base.clip,
+        heads=tuple(HeadCard(spec.name, spec.task, spec.labels) for spec in job.dataset.heads),
+        embedding=base.embedding,
+        recipe=recipe,
+        licence=base.licence,
+        notes=(f"The network is that of {base.id}, which did not change; the heads are new.",),
+    )

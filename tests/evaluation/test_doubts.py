@@ -1,0 +1,83 @@
+"""Wrong labels stand out against a model that never learnt from their artist; right ones mostly do not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earmark.datasets.core import Dataset, HeadSpec, Track
+from earmark.evaluation.label_issues import doubt_labels
+from earmark.evaluation.statistics import dct_statistics, mfcc_statistics
+
+LABELS = ("a", "b", "c")
+
+
+def made(seed=0, tracks=240, spread=0.6, swapped=10):
+    """Three clouds of artists, some labels of which are swapped: data set, embeddings, rows that were swapped."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 3, tracks)
+    centres = rng.normal(0, 1, (3, 16))
+    embeddings = centres[truth] + spread * rng.normal(size=(tracks, 16))
+    given = truth.copy()
+    wrong = rng.choice(tracks, swapped, replace=False)
+    given[wrong] = (truth[wrong] + rng.integers(1, 3, swapped)) % 3
+    tagged = [tuple(f"is {LABELS[k]}" for k in {g}) for g in given]
+    rows = tuple(
+        Track(Path(f"/m/{i}"), str(i), f"artist {i // 2}", None, {"genre": LABELS[g], "tags": t, "n": 0.5})
+        for i, (g, t) in enumerate(zip(given, tagged, strict=True))
+    )
+    heads = (
+        HeadSpec("genre", "multiclass", LABELS),
+        HeadSpec("tags", "multilabel", tuple(f"is {label}" for label in LABELS)),
+        HeadSpec("n", "regression"),
+    )
+    return Dataset("made", Path("/m"), heads, rows, group_by="artist"), embeddings, set(wrong.tolist())
+
+
+def test_swapped_labels_are_doubted_and_hardly_any_other():
+    data, embeddings, wrong = made()
+    doubts, notices = doubt_labels(data, embeddings)
+    assert notices == ()
+    genre = [d for d in doubts if d.head == "genre"]
+    hit = {d.row for d in genre} & wrong
+    assert len(hit) >= 0.6 * len(wrong)
+    assert len(genre) - len(hit) <= 3
+    for doubt in genre:
+        assert doubt.given == data.tracks[doubt.row].labels["genre"] != doubt.heard
+        assert 0.7 <= doubt.confidence <= 1
+    assert [d.confidence for d in doubts] == sorted((d.confidence for d in doubts), reverse=True)
+
+
+def test_labels_of_a_multi_label_head_are_doubted_either_way():
+    data, embeddings, wrong = made(spread=0.3)
+    doubts = [d for d in doubt_labels(data, embeddings)[0] if d.head == "tags"]
+    assert {d.row for d in doubts} & wrong
+    assert any(d.given.startswith("not ") for d in doubts) or any(d.heard.startswith("not ") for d in doubts)
+
+
+def test_noise_raises_few_doubts():
+    data, _, _ = made(swapped=0)
+    doubts, _ = doubt_labels(data, np.random.default_rng(1).normal(size=(240, 16)))
+    assert len(doubts) <= 5
+
+
+def test_tracks_that_could_not_be_heard_and_heads_that_cannot_be_judged_are_passed_over():
+    data, embeddings, _ = made()
+    embeddings[::2] = np.nan
+    assert all(doubt.row % 2 for doubt in doubt_labels(data, embeddings)[0])
+    few, notices = doubt_labels(data.subset(range(4)), embeddings[:4] * 0 + 1)
+    assert few == () and "were not judged" in notices[0]
+
+
+def test_statistics_have_one_length_and_no_nan(tone):
+    for shape in ((1, 4), (2, 128), (300, 64)):
+        found = dct_statistics(np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32))
+        assert found.shape == (96,) and np.isfinite(found).all()
+    assert mfcc_statistics(tone).shape == (96,)
+
+
+@pytest.mark.parametrize("labels", [("only",), ()])
+def test_one_class_is_nothing_to_judge(labels):
+    rows = tuple(Track(Path(f"/{i}"), str(i), str(i), None, {"g": labels[0] if labels else None}) for i in range(20))
+    data = Dataset("one", Path("/"), (HeadSpec("g", "multiclass", labels),), rows)
+    assert doubt_labels(data, np.random.default_rng(0).normal(size=(20, 4)))[0] == ()

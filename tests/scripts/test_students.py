@@ -1,0 +1,78 @@
+"""Distillation: targets, crops, resuming, and the way from sounds to a model folder."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+from scripts.bundled import students as distill
+from scripts.bundled.cache import Heard
+from scripts.bundled.students import Resume, StudentDesign
+
+from earmark.training.backbones import build
+
+TINY = StudentDesign(
+    backbone="patch-residual", options={"stages": ((4, 1, 2), (4, 1, 2), (4, 1, 2))},
+    components=4, seconds=1.0, batch_size=4, steps=6,
+)  # fmt: skip
+
+
+def _heard(pieces: int = 5, seconds: int = 8, features: int = 12) -> Heard:
+    rng = np.random.default_rng(0)
+    series = rng.normal(size=(pieces, 1, features)) + 0.3 * rng.normal(size=(pieces, seconds, features))
+    return Heard(
+        rng.normal(-20, 10, (pieces * seconds * 50, 96)).astype(np.float16),
+        series.reshape(-1, features).astype(np.float16),
+        np.zeros((pieces, 0), np.float16),
+        np.full(pieces, seconds * 50), np.full(pieces, seconds), np.arange(pieces), np.zeros(pieces, np.int64),
+    )  # fmt: skip
+
+
+def test_every_teacher_weighs_the_same_in_the_targets():
+    heard = _heard(200)
+    reduction = distill.reduce_teachers(heard, [4, 8], components=3, alpha=0.25)
+    targets = reduction(heard.series)
+    windows = targets.reshape(200, 8, 6)[:, :5].mean(1)
+    assert targets.shape == (1600, 6)
+    np.testing.assert_allclose([windows[:, :3].var(0).sum(), windows[:, 3:].var(0).sum()], 1.0, rtol=0.1)
+
+
+def test_a_batch_depends_on_seed_and_step_alone():
+    heard = _heard()
+    targets = distill.reduce_teachers(heard, [12], 4)(heard.series)
+    crops = [distill._Crops(heard, targets, dataclasses.replace(TINY, seed=s), 50.0) for s in (0, 0, 1)]
+    first, again, other = (c.batch(3) for c in crops)
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], other[0])
+    assert first[0].shape == (4, 50, 96)
+    assert first[1].shape == (4, 4)
+
+
+def test_silent_seconds_do_not_count_in_a_target():
+    heard = _heard(1)
+    heard.spectrograms[:200] = -90.0
+    targets = heard.series[:, :4].astype(np.float32)
+    crops = distill._Crops(heard, targets, dataclasses.replace(TINY, seconds=8.0, tempo=0.0), 50.0)
+    np.testing.assert_allclose(crops.batch(0)[1].numpy(), np.tile(targets[4:].mean(0), (4, 1)), atol=1e-3)
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path):
+    heard = _heard()
+    targets = distill.reduce_teachers(heard, [12], 4)(heard.series)
+    whole = distill.train(heard, targets, TINY, 50.0)
+    distill.train(heard, targets, TINY, 50.0, Resume(tmp_path / "half.ckpt", until=3))
+    rest = distill.train(heard, targets, TINY, 50.0, Resume(tmp_path / "half.ckpt"))
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(value, rest.state_dict()[name], msg=name)
+
+
+def test_a_rotated_embedding_keeps_its_distances():
+    network = build("patch-residual", 100, 96, TINY.options | {"features": 8}).eval()
+    clips = torch.randn(3, 100, 96) * 10 - 20
+    with torch.inference_mode():
+        before = network(clips)
+        distill.rotate(network, 0)
+        after = network(clips)
+    torch.testing.assert_close(torch.cdist(before, before), torch.cdist(after, after), atol=1e-4, rtol=1e-3)
+    assert not torch.allclose(before, after, atol=1e-3)
