@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import earmark
-from earmark.models.folder import user_data_folder
+from earmark.paths import data_folder
 from sounds import melody, write
 
 ROOT = Path(__file__).parent.parent
@@ -127,7 +127,12 @@ def test_imports_go_one_way() -> None:
 def test_listening_imports_nothing_of_training() -> None:
     """What a plain install has is enough to import everything below training, and every verb."""
     plain = {re.split(r"[<>=\[; ]", line)[0].lower() for line in _project()["dependencies"]}
-    assert plain == {"numpy", "soundfile", "soxr", "av", "onnxruntime", "safetensors", "tinytag"}
+    assert plain == {"numpy", "soundfile", "soxr", "av", "onnxruntime", "safetensors", "tinytag"} | {
+        "platformdirs",
+        "filelock",
+        "jinja2",
+        "readchar",
+    }
     code = (
         "import sys, importlib\n"
         "for name in ('torch', 'scipy', 'sklearn', 'onnx', 'librosa', 'mutagen', 'pescador', 'matplotlib'):\n"
@@ -190,7 +195,7 @@ def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> 
     for name in ("song", "one", "two"):
         write(tmp_path / f"{name}.mp3", melody(3, 22050), 22050, form="WAV")
     write(tmp_path / "two.flac", melody(3, 22050, 2), 22050)
-    shutil.copytree(tiny_model, user_data_folder() / "models" / "default")
+    shutil.copytree(tiny_model, data_folder() / "models" / "default")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -7,7 +7,8 @@
     ├── ModelError      a model folder that is missing, damaged, newer, or does not fit
     ├── UnknownName     a name that is not in a list of known ones; names the nearest
     ├── MissingExtra    an optional part that is not installed; names the command
-    └── StorageError    a disk that is full, read-only or refuses
+    ├── StorageError    a disk that is full, read-only or refuses
+    └── Cancelled       work that was asked to end before it was done
 
 Catch ``EarmarkError`` to catch them all. A message is one line that says what is wrong, where, and what to do.
 In a batch a bad file is a value (:class:`earmark.inference.Failure`), never an exception.
@@ -22,6 +23,7 @@ from typing import Literal, get_args
 __all__ = [
     "FAILURE_KINDS",
     "AudioError",
+    "Cancelled",
     "DatasetError",
     "EarmarkError",
     "FailureKind",
@@ -76,6 +78,10 @@ class ModelError(EarmarkError):
 
 class StorageError(EarmarkError):
     """A disk that is full, read-only or refuses."""
+
+
+class Cancelled(EarmarkError):
+    """Work that was asked to end before it was done; what is done is kept."""
 
 
 class UnknownName(EarmarkError):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from commands import Earmark, command, environment, in_process
-from earmark.library.lock import only_one
+from earmark.library.scan import only_one
 from people import unprivileged
 from sounds_of_library import make_songs
 

@@ -17,7 +17,7 @@ from earmark.recipe import list_recipes
 def test_models_by_name_with_their_heads(
     tiny_model: Path, earmark: Earmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "user_data_folder", lambda: tmp_path)
+    monkeypatch.setattr(models, "data_folder", lambda: tmp_path)
     shutil.copytree(tiny_model, tmp_path / "models" / "mine")
     (tmp_path / "models" / "broken").mkdir()
     (tmp_path / "models" / "broken" / "card.json").write_text("{")
@@ -62,7 +62,7 @@ def test_recipes_are_listed(earmark: Earmark) -> None:
 def test_doctor_tells_what_works(
     tiny_model: Path, earmark: Earmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "user_data_folder", lambda: tmp_path)
+    monkeypatch.setattr(models, "data_folder", lambda: tmp_path)
     shutil.copytree(tiny_model, tmp_path / "models" / "default", dirs_exist_ok=True)
     monkeypatch.setattr(doctor, "_EXTRAS", {"tags": {"no_such_library": ""}, "index": {"wave": "print('{}')"}})
     monkeypatch.setattr(doctor, "_PURPOSES", {"tags": "writing", "index": "searching"})

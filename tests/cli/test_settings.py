@@ -82,17 +82,3 @@ def test_config_prints_what_holds_and_where_from(earmark: Earmark, tmp_path: Pat
     table = earmark("config", "tag", "--config", file, "-f", "table").out
     assert "--jobs" in table and "[all]" in table and "embed" not in table
     assert earmark("config", "tg").code == 1
-
-
-def test_the_usual_file_is_where_the_system_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setenv("XDG_CONFIG_HOME", "/c")
-    assert settings.usual_file() == Path("/c/earmark/earmark.toml")
-    monkeypatch.setenv("XDG_CONFIG_HOME", "")
-    monkeypatch.setenv("HOME", "/h")
-    assert settings.usual_file() == Path("/h/.config/earmark/earmark.toml")
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert settings.usual_file() == Path("/h/Library/Application Support/earmark/earmark.toml")
-    monkeypatch.setattr("sys.platform", "win32")
-    monkeypatch.setenv("APPDATA", "/a")
-    assert settings.usual_file() == Path("/a/earmark/earmark.toml")

@@ -19,7 +19,6 @@ from earmark.audio.decode import load
 from earmark.datasets import cache, load_dataset
 from earmark.datasets.cache import (
     bytes_per_hour,
-    cache_folder,
     check_space,
     feature_store,
     load_features,
@@ -201,15 +200,3 @@ def test_two_processes_share_the_index(tmp_path):
         assert worker.exitcode == 0
     index = FileIndex.open(tmp_path)
     assert all(index.content_hash(file, lambda _: "computed again") == file.name for file in files)
-
-
-def test_where_the_cache_lies(monkeypatch, tmp_path):
-    monkeypatch.setenv("EARMARK_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path
-    monkeypatch.delenv("EARMARK_CACHE")
-    for platform, variable in (("linux", "XDG_CACHE_HOME"), ("win32", "LOCALAPPDATA")):
-        monkeypatch.setattr(sys, "platform", platform)
-        monkeypatch.setenv(variable, str(tmp_path / platform))
-        assert tmp_path / platform in cache_folder().parents
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert cache_folder().parts[-3:] == ("Library", "Caches", "earmark")

@@ -15,7 +15,7 @@ from earmark.library.flow import flow
 from earmark.library.m3u import m3u_text
 from earmark.library.playlist import PlaylistWish, make_playlist, walk_between
 from earmark.library.records import LibraryTrack, direction
-from earmark.storage import write_text
+from earmark.storage import write_file
 from made_library import GENRES, MOODS, made_library
 
 
@@ -149,7 +149,7 @@ def test_names_survive(tmp_path: Path) -> None:
         file.touch()
     target = tmp_path / "lists" / "mine.m3u8"
     target.parent.mkdir()
-    write_text(target, m3u_text([track(str(file)) for file in files], target.parent))
+    write_file(target, m3u_text([track(str(file)) for file in files], target.parent))
     text = target.read_text("utf-8")
     assert text.startswith("#EXTM3U\n#EXTINF:62,plain\n../music/plain.mp3\n")
     assert read_m3u(target)[0].resolve() == files[0]
@@ -166,9 +166,9 @@ def test_titles() -> None:
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="is a folder"):
-        write_text(tmp_path, "x")
+        write_file(tmp_path, "x")
     with pytest.raises(StorageError, match="cannot write there"):
-        write_text(tmp_path / "missing" / "x.m3u8", "x")
-    write_text(tmp_path / "x", "one")
-    write_text(tmp_path / "x", "two")
+        write_file(tmp_path / "missing" / "x.m3u8", "x")
+    write_file(tmp_path / "x", "one")
+    write_file(tmp_path / "x", "two")
     assert (tmp_path / "x").read_text() == "two" and [one.name for one in tmp_path.iterdir()] == ["x"]

@@ -21,9 +21,8 @@ from commands import command, environment
 from earmark.errors import EarmarkError, StorageError
 from earmark.inference.tagger import load_model
 from earmark.library import survey as surveys
-from earmark.library.lock import only_one
 from earmark.library.records import LibraryModel
-from earmark.library.scan import Scan, Scanned, known_roots
+from earmark.library.scan import Scan, Scanned, known_roots, only_one
 from earmark.library.store import Library, open_library
 from earmark.library.survey import real_root
 

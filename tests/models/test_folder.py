@@ -10,8 +10,9 @@ import pytest
 
 import earmark
 from earmark.errors import EarmarkError, ModelError, UnknownName
-from earmark.models.folder import check_files, find_model, list_models, user_data_folder
+from earmark.models.folder import check_files, find_model, list_models
 from earmark.models.network import Network
+from earmark.paths import data_folder
 from made import make_model
 
 
@@ -66,7 +67,7 @@ def make_heads(name: str) -> tuple:
 def test_names(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model is found by folder or by a name in the user's data folder."""
     assert find_model(model) == model
-    home = user_data_folder() / "models"
+    home = data_folder() / "models"
     shutil.copytree(model, home / "mine")
     assert list_models()["mine"] == home / "mine"
     assert find_model("mine") == home / "mine"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from earmark.errors import EarmarkError, UnknownName, nearest
+from earmark.paths import config_folder
 
 __all__ = ["ALL", "SettingsError", "SettingsFile", "apply", "asked_file", "options", "read", "usual_file"]
 
@@ -39,13 +38,7 @@ class SettingsFile:
 
 def usual_file() -> Path:
     """``earmark.toml`` in the user's configuration folder, as the system has it."""
-    if sys.platform == "win32":
-        base = os.environ.get("APPDATA") or str(Path.home() / "AppData" / "Roaming")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Application Support")
-    else:
-        base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(base) / "earmark" / "earmark.toml"
+    return config_folder() / "earmark.toml"
 
 
 def asked_file(argv: Sequence[str]) -> str | None:

@@ -14,7 +14,6 @@ import json
 import os
 import secrets
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from earmark.audio.images import read_image
 from earmark.errors import StorageError
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
+from earmark.paths import cache_folder
 from earmark.recipe import ClipPlan
 
 __all__ = [
@@ -44,18 +44,6 @@ __all__ = [
 
 _FORMAT = 1
 _STALE_SECONDS = 24 * 3600.0
-
-
-def cache_folder() -> Path:
-    """Where the cache lies: ``EARMARK_CACHE``, else ``earmark`` in the platform's folder for caches."""
-    if given := os.environ.get("EARMARK_CACHE"):
-        return Path(given)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-        return Path(base) / "earmark" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "earmark"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earmark"
 
 
 @dataclass(frozen=True, slots=True)

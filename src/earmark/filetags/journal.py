@@ -23,7 +23,7 @@ from earmark.errors import StorageError, UnknownName
 from earmark.filetags.ranges import Step
 from earmark.filetags.swap import sync_folder
 from earmark.inference.records import path_fields
-from earmark.models.folder import user_data_folder
+from earmark.paths import data_folder
 
 __all__ = ["FORMAT", "Change", "Journal", "Run", "journal_folder", "locked", "read_run", "run_names", "steps_of"]
 
@@ -36,7 +36,7 @@ _PATH_IN_PIECE = re.compile(rb'"path": ("(?:[^"\\]|\\.)*")')
 
 def journal_folder() -> Path:
     """Where the journals are: in the user's data folder, whatever library was used, so that an undo finds them."""
-    return user_data_folder() / "tag-journal"
+    return data_folder() / "tag-journal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -20,11 +20,17 @@ from earmark.library.records import LibraryModel
 from earmark.library.schema import encode_path
 from earmark.library.store import Library
 from earmark.library.survey import PASSING, Known, Survey, Todo, survey
+from earmark.storage import lock
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["Scan", "Scanned", "known_roots", "tags_of"]
+__all__ = ["Scan", "Scanned", "known_roots", "only_one", "tags_of"]
+
+
+def only_one(file: Path) -> AbstractContextManager[None]:
+    """Hold the right to scan into a library (StorageError where another process holds it). For ``with``."""
+    return lock(file, f"{file}: another scan is at work in it; let it end, or stop it")
 
 
 @dataclass(slots=True)
@@ -56,7 +62,7 @@ class Scan:
     """One scan: made, then :meth:`run` to its end (or any point before it; nothing that is done is lost).
 
     Args:
-        library: Open for writing, and held by :func:`earmark.library.lock.only_one`.
+        library: Open for writing, and held by :func:`only_one`.
         roots: From :func:`earmark.library.survey.real_root`.
         model: That is to hear; its ``folder`` is where it is.
         rehear: Hear again what is unchanged. If that is stopped, the next such scan goes on where it was.

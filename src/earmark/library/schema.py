@@ -116,9 +116,9 @@ _WHY = {
 
 def default_file() -> Path:
     """The library in the user's data folder."""
-    from earmark.models.folder import user_data_folder
+    from earmark.paths import data_folder
 
-    return user_data_folder() / "library.db"
+    return data_folder() / "library.db"
 
 
 def encode_path(path: str) -> bytes:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from pathlib import Path
 
 from earmark.errors import ModelError, UnknownName
 from earmark.models.card import Card, read_card
+from earmark.paths import data_folder
 
-__all__ = ["check_files", "find_model", "list_models", "sha256", "user_data_folder"]
+__all__ = ["check_files", "find_model", "list_models", "sha256"]
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:
@@ -34,21 +34,10 @@ def find_model(name: str | os.PathLike[str]) -> Path:
 def list_models() -> dict[str, Path]:
     """Models by name: the user's own in their data folder, and the bundled ones; a bundled name wins."""
     found: dict[str, Path] = {}
-    for home in (user_data_folder() / "models", Path(__file__).parent.parent / "models"):
+    for home in (data_folder() / "models", Path(__file__).parent.parent / "models"):
         if home.is_dir():
             found |= {folder.name: folder for folder in sorted(home.iterdir()) if (folder / "card.json").is_file()}
     return found
-
-
-def user_data_folder() -> Path:
-    """The folder for what Earmark keeps for its user."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Application Support")
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "earmark"
 
 
 def check_files(folder: Path, *names: str) -> Card:

@@ -41,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
             for piece in pieces:
                 sys.stdout.write(piece.decode("utf-8"))
         else:
-            from earmark.storage import write_pieces
+            from earmark.storage import write_file
 
-            write_pieces(target, pieces)
+            write_file(target, pieces)
             print(f"{console.plain(str(target))}: written", file=sys.stderr)
     return 0
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 def _write_jams(found: Iterable[dict[str, Any]], target: Path | None) -> int:
     """One JAMS a song that could be heard: a line each, or a file each in a folder."""
     from earmark.library.export import jams
-    from earmark.storage import write_text
+    from earmark.storage import write_file
 
     pairs = (
         (record["path"], json.dumps(jams(record), ensure_ascii=False)) for record in found if "error" not in record
@@ -68,7 +68,7 @@ def _write_jams(found: Iterable[dict[str, Any]], target: Path | None) -> int:
         ) from error
     count = 0
     for name, text in _named(pairs):
-        write_text(target / name, text + "\n")
+        write_file(target / name, text + "\n")
         count += 1
     print(f"{console.plain(str(target))}: {count} JAMS files", file=sys.stderr)
     return 0

@@ -26,14 +26,14 @@ def run(args: argparse.Namespace) -> int:
     from earmark.library.cluster import cluster_tracks
     from earmark.library.layout import has_tsne, lay_out
     from earmark.pages.map import map_page
-    from earmark.storage import write_text
+    from earmark.storage import write_file
 
     with shelf.opened(args) as library:
         model = shelf.model_of(args, library)
         layout = lay_out(library, model, anew=args.anew, report=lambda line: print(line, file=sys.stderr))
         cluster_tracks(library, model)  # for their colours
         target = Path(args.output)
-        write_text(target, map_page(library, model, layout))
+        write_file(target, map_page(library, model, layout))
     if not has_tsne():
         print("the extra 'map' draws neighbourhoods better: pip install 'earmark[map]'", file=sys.stderr)
     if layout.joined:

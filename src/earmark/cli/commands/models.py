@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List them."""
-    from earmark.models.folder import list_models, user_data_folder
+    from earmark.models.folder import list_models
+    from earmark.paths import data_folder
 
     found = [_facts(name, folder) for name, folder in sorted(list_models().items())]
     if console.wants_json(args):
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     rows = [(fact["name"], fact.get("model", "-"), f"{fact['megabytes']:.1f} MB", _told(fact)) for fact in found]
     console.print_table(("name", "model", "size", "says"), rows)
-    print(f"\nYour own go into {console.plain(str(user_data_folder() / 'models'))}; -m takes any model folder too.")
+    print(f"\nYour own go into {console.plain(str(data_folder() / 'models'))}; -m takes any model folder too.")
     return 0
 
 

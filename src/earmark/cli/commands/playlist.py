@@ -80,14 +80,14 @@ def run(args: argparse.Namespace) -> int:
 def put(args: argparse.Namespace, tracks: Sequence[LibraryTrack]) -> None:
     """Songs to where they are wanted, as they are wanted."""
     from earmark.library.m3u import m3u_text
-    from earmark.storage import write_text
+    from earmark.storage import write_file
 
     target = None if args.output in (None, "-") else Path(args.output)
     shape = _shape(args, target)
     if target is not None:
         folder = target.parent.resolve()
         text = m3u_text(tracks, folder) if shape == "m3u8" else _json(tracks)
-        write_text(target, text)
+        write_file(target, text)
         seconds = sum(track.seconds for track in tracks)
         print(f"{console.plain(str(target))}: {len(tracks)} songs, {duration(seconds)}", file=sys.stderr)
     elif shape == "table":

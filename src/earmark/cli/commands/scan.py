@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scan."""
-    from earmark.library.lock import only_one
+    from earmark.library.scan import only_one
 
     model = _model(args)
     with shelf.opened(args) as library, only_one(library.file):
