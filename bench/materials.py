@@ -73,12 +73,12 @@ def _random_model(folder: Path) -> Path:
 
     frontend, plan = Frontend(), ClipPlan()
     frames = frontend.frames(round(plan.seconds * frontend.sample_rate))
-    backbone = build("slim-residual", frames, frontend.bands)
+    backbone = build("patch-residual", frames, frontend.bands)
     head = HeadCard("genre", "multiclass", tuple("ABCDEFGH"))
     module = TaggerModule(backbone, {"genre": nn.Linear(backbone.features, 8)})
     folder.mkdir()
     clips = np.random.default_rng(0).normal(-40, 20, (2, frames, frontend.bands)).astype(np.float32)
     write_network(module, folder, clips, ["genre"], any_length=True)
-    card = Card("random", "0", "slim-residual", frontend, plan, (head,), backbone.features)
+    card = Card("random", "0", "patch-residual", frontend, plan, (head,), backbone.features)
     write_card(replace(card, files={"model.onnx": sha256(folder / "model.onnx")}), folder)
     return folder

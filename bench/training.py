@@ -131,7 +131,7 @@ def main() -> None:
     small = load_recipe("time-axis", ["clip.seconds=10", "frontend.sample_rate=16000", "frontend.n_fft=1024",
                                       "frontend.win_length=1024", "frontend.hop_length=320", "frontend.bands=96",
                                       "frontend.f_max=7800.0", "frontend.relative=false"])  # fmt: skip
-    compare("slim-residual", replace(small, backbone=BackboneChoice("slim-residual")), args)
+    compare("patch-residual", replace(small, backbone=BackboneChoice("patch-residual")), args)
 
 
 if __name__ == "__main__":

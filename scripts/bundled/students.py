@@ -88,7 +88,7 @@ class StudentDesign:
         seed: Of weights, order and changes.
     """
 
-    backbone: str = "slim-residual"
+    backbone: str = "patch-residual"
     options: Mapping[str, Any] = field(default_factory=dict)
     components: int = 64
     alpha: float = 0.25

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from earmark.errors import MissingExtra, ModelError, UnknownName
-from earmark.training.backbones import Backbone, build
-from earmark.training.backbones import efficientat as mn
-from earmark.training.backbones import won_parts as won
-from earmark.training.backbones.won_crnn import WonCrnn
-from earmark.training.backbones.won_fcn import WonFcn
-from earmark.training.backbones.won_musicnn import WonMusicnn
+from earmark.training.backbones import Backbone
+from earmark.training.backbones.won import CRNN_STEP, FCN_STEP, WonCrnn, WonFcn, WonMusicnn
+from earmark.training.pretrained import load_pretrained
+from scripts.bundled import efficientat as mn
+from scripts.bundled.won_ends import HOP, SAMPLE_RATE, TAGS, WonMel
 
-__all__ = ["KINDS", "Teacher", "load_published", "load_teacher", "on_grid"]
+__all__ = ["KINDS", "Teacher", "load_teacher", "on_grid"]
 
 Array = NDArray[np.float32]
 YAMNET_SAMPLES, YAMNET_FEATURES = 15600, 1024
@@ -82,33 +82,9 @@ def _filled(waveform: Array, step: int) -> Array:
     return np.resize(waveform, samples) if len(waveform) else np.zeros(samples, np.float32)
 
 
-def load_published(network: Backbone, file: Path) -> None:
-    """Load a published PyTorch state dict strictly.
-
-    Raises:
-        ModelError: The file is missing, damaged, or the weights of another network.
-    """
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ModelError(f"{file}: no such teacher file") from None
-    except Exception as error:  # torch raises a dozen kinds for a damaged file
-        reason = " ".join(str(error).split())[:120]
-        raise ModelError(f"{file}: not a PyTorch state dict, or damaged: {reason}") from error
-    if not isinstance(state, Mapping):
-        raise ModelError(f"{file}: holds a {type(state).__name__}, not a state dict")
-    renamed = dict(state)
-    for theirs, ours in network.published_prefixes.items():
-        renamed = {ours + k[len(theirs) :] if k.startswith(theirs) else k: v for k, v in renamed.items()}
-    wanted = set(network.state_dict())
-    if set(renamed) != wanted:
-        odd = sorted(set(renamed) ^ wanted)[0]
-        raise ModelError(f"{file}: weights of another kind of network (differs at {odd!r})")
-    try:
-        network.load_state_dict(renamed)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise ModelError(f"{file}: weights of another size: {reason}") from error
+def _load_published(network: Backbone, file: Path) -> None:
+    """Load a published PyTorch state dict, as :func:`load_pretrained`, and make the network ready to be run."""
+    load_pretrained(network, file)
     with torch.no_grad():
         for weights in network.parameters():  # denormal weights cost 15 times the arithmetic and change nothing
             weights[weights.abs() < 1e-30] = 0.0
@@ -121,59 +97,63 @@ def _tensor(waveform: Array) -> torch.Tensor:
 
 
 def _won_fcn(file: Path, mixed_precision: bool) -> Teacher:
-    network = build("won-fcn", 1813, won.BANDS)
-    assert isinstance(network, WonFcn)
-    load_published(network, file)
-    hear = _won_series(network, 320 * won.HOP, mixed_precision, lambda series: series.amax(0))
-    return Teacher("won-fcn", file, won.SAMPLE_RATE, 64, network.dense.out_features, hear)
+    network, mel, dense = WonFcn(), WonMel(), nn.Linear(WonFcn.features, TAGS)
+    _load_whole(network, file, spec=mel, dense=dense)
+    hear = _won_series(network, (mel, dense), FCN_STEP * HOP, mixed_precision, lambda series: series.amax(0))
+    return Teacher("won-fcn", file, SAMPLE_RATE, 64, TAGS, hear)
 
 
 def _won_crnn(file: Path, mixed_precision: bool) -> Teacher:
-    network = build("won-crnn", 1813, won.BANDS)
-    assert isinstance(network, WonCrnn)
-    load_published(network, file)
-    hear = _won_series(network, 96 * won.HOP, mixed_precision, lambda series: series[-1, 128:])
-    return Teacher("won-crnn", file, won.SAMPLE_RATE, 160, network.dense.out_features, hear)
+    network, mel, dense = WonCrnn(), WonMel(), nn.Linear(WonCrnn.features, TAGS)
+    _load_whole(network, file, spec=mel, dense=dense)
+    hear = _won_series(network, (mel, dense), CRNN_STEP * HOP, mixed_precision, lambda series: series[-1, 128:])
+    return Teacher("won-crnn", file, SAMPLE_RATE, 160, TAGS, hear)
+
+
+def _load_whole(network: Backbone, file: Path, **ends: nn.Module) -> None:
+    """Load one of Won's networks with its two ends: waveform to dB, and embedding to tags."""
+    for name, end in ends.items():
+        network.add_module(name, end)
+    _load_published(network, file)
 
 
 def _won_series(
-    network: WonFcn | WonCrnn, step: int, mixed_precision: bool, summary: Callable[[torch.Tensor], torch.Tensor]
-) -> Hear:
+    network: WonFcn | WonCrnn, ends: tuple[nn.Module, nn.Module], step: int, mixed_precision: bool,
+    summary: Callable[[torch.Tensor], torch.Tensor],
+) -> Hear:  # fmt: skip
     """Series of vectors, one each ``step`` samples, and tags from what ``summary`` makes of them."""
+    mel, dense = ends
 
     @torch.inference_mode()
     def hear(waveform: Array) -> tuple[Array, Array]:
-        spectrograms = network.spec(_tensor(_filled(waveform, step)))
+        spectrograms = mel(_tensor(_filled(waveform, step)))
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
             found = network.series(spectrograms)[0]
-        tags = network.dense(summary(found.float()))
-        series = on_grid(found.float().numpy(), step / won.SAMPLE_RATE, len(waveform) / won.SAMPLE_RATE)
-        return series, tags.numpy()
+        tags = dense(summary(found.float()))
+        return on_grid(found.float().numpy(), step / SAMPLE_RATE, len(waveform) / SAMPLE_RATE), tags.numpy()
 
     return hear
 
 
 def _won_musicnn(file: Path, mixed_precision: bool) -> Teacher:
-    network = build("won-musicnn", 188, won.BANDS)
-    assert isinstance(network, WonMusicnn)
-    load_published(network, file)
-    step = 3 * won.SAMPLE_RATE
+    network, mel, dense = WonMusicnn(), WonMel(), nn.Linear(WonMusicnn.features, TAGS)
+    _load_whole(network, file, spec=mel, dense2=dense)
+    step = 3 * SAMPLE_RATE
 
     @torch.inference_mode()
     def hear(waveform: Array) -> tuple[Array, Array]:
-        spectrograms = network.spec(torch.from_numpy(_filled(waveform, step).reshape(-1, step)))
+        spectrograms = mel(torch.from_numpy(_filled(waveform, step).reshape(-1, step)))
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
             found = network(spectrograms)
-        series = on_grid(found.float().numpy(), 3.0, len(waveform) / won.SAMPLE_RATE)
-        return series, network.dense2(found.float()).mean(0).numpy()
+        series = on_grid(found.float().numpy(), 3.0, len(waveform) / SAMPLE_RATE)
+        return series, dense(found.float()).mean(0).numpy()
 
-    return Teacher("won-musicnn", file, won.SAMPLE_RATE, network.features, network.dense2.out_features, hear)
+    return Teacher("won-musicnn", file, SAMPLE_RATE, network.features, TAGS, hear)
 
 
 def _efficientat_mn04(file: Path, mixed_precision: bool) -> Teacher:
-    network = build("efficientat-mn04", 1000, mn.BANDS)
-    assert isinstance(network, mn.EfficientAt)
-    load_published(network, file)
+    network = mn.EfficientAt()
+    _load_published(network, file)
     spectrogram = mn.EfficientAtMel()
     window, least = 10 * mn.SAMPLE_RATE, mn.SAMPLE_RATE
 

@@ -1,23 +1,23 @@
-"""Networks: spectrogram in, embedding out. One file an architecture; the builder's name is the registry key.
+"""Networks: spectrogram in, embedding out; one file a family, which is imported when one of it is built.
 
-A builder is a function ``name(frames, bands, **options) -> Backbone`` marked with :func:`register`; its key has
-``-`` where the function has ``_``. :func:`build` makes the network with random weights.
+A builder is a function ``name(frames, bands, **options) -> Backbone``; its key in the registry has ``-`` where the
+function has ``_``. :func:`build` makes the network with random weights.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from earmark.errors import RecipeError, UnknownName
 
-__all__ = ["Backbone", "build", "names", "register"]
+__all__ = ["Backbone", "build", "names"]
 
 
 class Backbone(nn.Module):
@@ -42,33 +42,35 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
 
-Builder = Callable[..., Backbone]
-_F = TypeVar("_F", bound=Builder)
-_BUILDERS: dict[str, Builder] = {}
-
-
-def register(builder: _F) -> _F:
-    """Enter a builder into the registry under its own name."""
-    _BUILDERS[builder.__name__.replace("_", "-")] = builder
-    return builder
-
-
-def _known() -> Mapping[str, Builder]:
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
-    return _BUILDERS
+_MODULES: Mapping[str, str] = MappingProxyType(
+    {
+        "bbnn": "bbnn",
+        "choi-crnn": "won",
+        "choi-fcn": "won",
+        "multi-output": "multi_output",
+        "musicnn": "won",
+        "patch-residual": "patch_residual",
+        "short-chunk-res": "short_chunk_res",
+        "slices": "slices",
+        "time-axis": "time_axis",
+        "vggish": "vggish",
+        "yamnet": "yamnet",
+        "zhang-nnet1": "zhang",
+        "zhang-nnet2": "zhang",
+    }
+)
 
 
 def names() -> tuple[str, ...]:
-    """All registered networks, sorted."""
-    return tuple(sorted(_known()))
+    """All networks, sorted."""
+    return tuple(_MODULES)
 
 
 def build(name: str, frames: int, bands: int, options: Mapping[str, Any] | None = None) -> Backbone:
     """The network of that name with random weights.
 
     Args:
-        name: A key of the registry.
+        name: One of :func:`names`.
         frames: Frames of the clips that it will hear; networks that take any length only start from it.
         bands: Bands of the spectrogram.
         options: Keyword arguments of the builder.
@@ -77,15 +79,15 @@ def build(name: str, frames: int, bands: int, options: Mapping[str, Any] | None 
         UnknownName: There is no such network, or the builder has no such option.
         RecipeError: The options do not fit, or the clip is too small for the network.
     """
-    known = _known()
-    if name not in known:
-        raise UnknownName("backbone", name, known)
-    builder = known[name]
+    if name not in _MODULES:
+        raise UnknownName("backbone", name, _MODULES)
+    builder = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name.replace("-", "_"))
     allowed = list(inspect.signature(builder).parameters)[2:]
     for key in options or {}:
         if key not in allowed:
             raise UnknownName(f"option of backbone {name}", key, allowed)
     try:
-        return builder(frames, bands, **dict(options or {}))
+        network: Backbone = builder(frames, bands, **dict(options or {}))
     except (TypeError, ValueError) as error:
         raise RecipeError(f"backbone {name}: {error}") from error
+    return network

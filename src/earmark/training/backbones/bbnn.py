@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from earmark.training.backbones import Backbone, register
+from earmark.training.backbones import Backbone
 
 __all__ = ["Bbnn", "bbnn"]
 
@@ -58,7 +58,6 @@ class Bbnn(Backbone):
         return torch.as_tensor(maps.mean((2, 3)))
 
 
-@register
 def bbnn(frames: int, bands: int, filters: int = 32) -> Bbnn:
     """BBNN; with a linear head of 10 labels 190,826 values. At least 8 frames and 2 bands."""
     if frames < 8 or bands < 2:

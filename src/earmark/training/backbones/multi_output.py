@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from earmark.training.backbones import Backbone, register
+from earmark.training.backbones import Backbone
 
 __all__ = ["MultiOutput", "multi_output"]
 
@@ -45,7 +45,6 @@ class MultiOutput(Backbone):
         return embedding
 
 
-@register
 def multi_output(
     frames: int, bands: int, filters: Sequence[int] = (16, 32, 32, 8), nodes: int = 0, dropout: float = 0.0
 ) -> MultiOutput:

@@ -11,15 +11,65 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from earmark.training.backbones import Backbone, register
-from earmark.training.backbones.slim_parts import Level, TimePooling
+from earmark.training.backbones import Backbone
 
-__all__ = ["PatchResidual", "patch_residual"]
+__all__ = ["FLOOR", "Level", "PatchResidual", "TimePooling", "patch_residual"]
 
+FLOOR = -90.0
+"""dB of silence, as :class:`earmark.features.frontend.Frontend` gives it."""
+SOFTEST = -50.0
+"""dB: sounds with a level below this are raised as if they had it, so that silence stays silent."""
 STEM = 32
 """Channels of the first convolution."""
 WIDTH = 256
 """Channels that are pooled over time."""
+
+
+class Level(nn.Module):
+    """Every clip moved to one level, so that the same song louder or softer gives the same answer.
+
+    The level is the mean over the bands of each band's loudest frame: clipping and silence around the music hardly
+    change it. ``None`` leaves spectrograms as they are.
+    """
+
+    def __init__(self, level: float | None) -> None:
+        super().__init__()
+        self.level = level
+
+    def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
+        """(batch, frames, bands) dB to the same shape, scaled for a network: 20 dB are 1, -30 dB are 0."""
+        if self.level is not None:
+            found = spectrograms.amax(1, keepdim=True).mean(2, keepdim=True).clamp_min(SOFTEST)
+            spectrograms = (spectrograms + (self.level - found)).clamp_min(FLOOR)
+        return (spectrograms + 30.0) / 20.0
+
+
+class TimePooling(nn.Module):
+    """(batch, channels, steps) to (batch, features): ``mean``, ``mean-std`` or ``attention`` over the steps.
+
+    ``attention`` weighs the steps for each of eight groups of channels (Safari et al. 2020, split into heads).
+    """
+
+    def __init__(self, channels: int, kind: str) -> None:
+        super().__init__()
+        if kind not in ("mean", "mean-std", "attention"):
+            raise ValueError(f"pooling {kind!r} is none of mean, mean-std, attention")
+        self.kind, self.heads = kind, 8
+        self.features = channels * (2 if kind == "mean-std" else 1)
+        self.scores = nn.Conv1d(channels, self.heads, 1) if kind == "attention" else nn.Identity()
+
+    def forward(self, steps: torch.Tensor) -> torch.Tensor:
+        """Weighted or plain statistics over the last axis."""
+        if self.kind == "attention":
+            weights = torch.softmax(self.scores(steps).float(), 2)[:, :, None]
+            grouped = steps.float().reshape(len(steps), self.heads, -1, steps.shape[2])
+            return (weights * grouped).sum(3).flatten(1)
+        steps = steps.float()
+        mean = steps.mean(2)
+        if self.kind == "mean":
+            return mean
+        spread = ((steps - mean[:, :, None]).square().mean(2) + 1e-5).sqrt()
+        return torch.cat([mean, spread], 1)
 
 
 class _Pair(nn.Module):
@@ -32,7 +82,7 @@ class _Pair(nn.Module):
         self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
         same = stride == 1 and inputs == outputs
-        self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, stride, stride, ceil_padding(stride))
+        self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, stride, stride, stride // 2)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(batch, inputs, bands, frames) to (batch, outputs, bands / stride, frames / stride), rounded up."""
@@ -40,11 +90,6 @@ class _Pair(nn.Module):
         changed = self.norm2(self.second(changed))
         beside = self.shortcut(maps)[:, :, : changed.shape[2], : changed.shape[3]]
         return torch.relu(changed + beside)
-
-
-def ceil_padding(stride: int) -> int:
-    """Padding with which a convolution as wide as its stride rounds its output up."""
-    return stride // 2
 
 
 class PatchResidual(Backbone):
@@ -81,7 +126,6 @@ class PatchResidual(Backbone):
         return embedding
 
 
-@register
 def patch_residual(
     frames: int,
     bands: int,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from earmark.training.backbones import Backbone, register
+from earmark.training.backbones import Backbone
 
 __all__ = ["ShortChunkRes", "short_chunk_res"]
 
@@ -51,7 +51,6 @@ class ShortChunkRes(Backbone):
         return embedding
 
 
-@register
 def short_chunk_res(
     frames: int, bands: int, channels: Sequence[int] = (128, 128, 256, 256, 256, 256, 512)
 ) -> ShortChunkRes:

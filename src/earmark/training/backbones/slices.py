@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from earmark.training.backbones import Backbone, register
+from earmark.training.backbones import Backbone
 
 __all__ = ["Slices", "slices"]
 
@@ -43,7 +43,6 @@ class Slices(Backbone):
         return embedding
 
 
-@register
 def slices(frames: int, bands: int, channels: Sequence[int] = (64, 128, 256), features: int = 256) -> Slices:
     """The network of FMA slices, for clips of exactly ``frames`` frames."""
     least = 2 ** len(channels)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from earmark.training.backbones import Backbone, register
+from earmark.training.backbones import Backbone
 
 __all__ = ["TimeAxis", "time_axis"]
 
@@ -74,7 +74,6 @@ class TimeAxis(Backbone):
         return (maps.reshape(*maps.shape[:2], 2 * _PAD, filters) + bias).permute(0, 3, 1, 2)
 
 
-@register
 def time_axis(
     frames: int,
     bands: int,

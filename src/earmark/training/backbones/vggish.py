@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import nn
 
-from earmark.training.backbones import Backbone, register
+from earmark.training.backbones import Backbone
 
 __all__ = ["AutoPool", "Vggish", "vggish"]
 
@@ -69,7 +69,6 @@ class Vggish(Backbone):
         return embedding
 
 
-@register
 def vggish(frames: int, bands: int, pooling: Pooling = "average") -> Vggish:
     """VGGish's convolutions; at least 16 frames and bands."""
     if pooling not in get_args(Pooling):

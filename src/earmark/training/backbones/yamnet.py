@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from earmark.training.backbones import Backbone, register
+from earmark.training.backbones import Backbone
 
 __all__ = ["BLOCKS", "CLASSES", "Yamnet", "yamnet"]
 
@@ -82,7 +82,6 @@ class Yamnet(Backbone):
         return embedding
 
 
-@register
 def yamnet(frames: int, bands: int) -> Yamnet:
     """YAMNet's network, for clips of exactly ``frames`` frames; from 16 frames and bands on, published for 96 x 64."""
     if frames < 16 or bands < 16:

@@ -1,4 +1,4 @@
-"""What the networks of Won et al. 2020 ("Evaluation of CNN-based automatic music tagging models") share."""
+"""The waveform's end of Won et al. 2020's networks, as published: mel spectrogram inside the model; then 50 tags."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import math
 import torch
 from torch import nn
 
-__all__ = ["BANDS", "HOP", "SAMPLE_RATE", "ConvPool", "WonMel"]
+__all__ = ["HOP", "SAMPLE_RATE", "TAGS", "WonMel"]
 
 SAMPLE_RATE, N_FFT, HOP, BANDS = 16000, 512, 256, 96
+TAGS = 50
 
 
 def _htk_triangles(bins: int, bands: int, f_max: float) -> torch.Tensor:
@@ -55,18 +56,3 @@ class WonMel(nn.Module):
         power = spectrum.real.square() + spectrum.imag.square()
         mel = power.transpose(1, 2) @ self.mel_scale.fb
         return 10.0 * torch.log10(mel.clamp(min=1e-10))
-
-
-class ConvPool(nn.Module):
-    """3 x 3 convolution, batch norm, ReLU, max pooling over (bands, frames)."""
-
-    def __init__(self, inputs: int, outputs: int, pooling: tuple[int, int]) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.bn = nn.BatchNorm2d(outputs)
-        self.mp = nn.MaxPool2d(pooling)
-
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """(batch, inputs, bands, frames) to (batch, outputs, bands / p, frames / q)."""
-        pooled: torch.Tensor = self.mp(torch.relu(self.bn(self.conv(maps))))
-        return pooled

@@ -1,4 +1,7 @@
-"""nnet1: Zhang et al. 2016, "Improved music genre classification with convolutional neural networks"."""
+"""nnet1 and nnet2: Zhang et al. 2016, "Improved music genre classification with convolutional neural networks".
+
+The paper's first idea is to pool by maximum and mean; its second a shortcut past two convolutions (nnet2).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from earmark.training.backbones import Backbone, register
+from earmark.training.backbones import Backbone
 
-__all__ = ["ZhangNnet1", "both_poolings", "conv_unit", "zhang_nnet1"]
+__all__ = ["ZhangNnet1", "ZhangNnet2", "zhang_nnet1", "zhang_nnet2"]
 
 
 def conv_unit(inputs: int, outputs: int) -> nn.Sequential:
@@ -43,9 +46,39 @@ class ZhangNnet1(Backbone):
         return both_poolings(self.steps(self.norm(spectrograms.transpose(1, 2))))
 
 
-@register
+class ZhangNnet2(Backbone):
+    """A convolution over all frequencies, two more with a shortcut past them, then maximum and mean over time.
+
+    Shapes with 3 s of 512 frequencies: (batch, 128, 512) -> (256, 125) -> (256, 125) -> (batch, 512).
+    """
+
+    def __init__(self, bands: int, filters: int) -> None:
+        super().__init__()
+        self.features = 2 * filters
+        self.norm = nn.BatchNorm1d(bands)
+        self.first = conv_unit(bands, filters)
+        self.block = nn.Sequential(
+            nn.ConstantPad1d((3, 3), 0.0),
+            conv_unit(filters, filters),
+            nn.Conv1d(filters, filters, 4),
+            nn.BatchNorm1d(filters),
+        )
+
+    def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
+        """(batch, frames, bands) of any unit to (batch, features)."""
+        steps = self.first(self.norm(spectrograms.transpose(1, 2)))
+        return both_poolings(torch.relu(self.block(steps) + steps))
+
+
 def zhang_nnet1(frames: int, bands: int, filters: Sequence[int] = (128, 128, 256)) -> ZhangNnet1:
     """Zhang's nnet1; at least 22 frames."""
     if frames < 22:
         raise ValueError(f"needs at least 22 frames, not {frames}")
     return ZhangNnet1(bands, filters)
+
+
+def zhang_nnet2(frames: int, bands: int, filters: int = 256) -> ZhangNnet2:
+    """Zhang's nnet2; at least 5 frames."""
+    if frames < 5:
+        raise ValueError(f"needs at least 5 frames, not {frames}")
+    return ZhangNnet2(bands, filters)

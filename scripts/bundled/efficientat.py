@@ -12,9 +12,9 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from earmark.training.backbones import Backbone, register
+from earmark.training.backbones import Backbone
 
-__all__ = ["SAMPLE_RATE", "EfficientAt", "EfficientAtMel", "efficientat_mn04"]
+__all__ = ["SAMPLE_RATE", "EfficientAt", "EfficientAtMel"]
 
 SAMPLE_RATE, N_FFT, WINDOW, HOP, BANDS = 32000, 1024, 800, 320, 128
 
@@ -164,9 +164,3 @@ class EfficientAt(Backbone):
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, 128) to (batch, features)."""
         return self.series(spectrograms).mean(1)
-
-
-@register
-def efficientat_mn04(frames: int, bands: int, classes: int = 527) -> EfficientAt:
-    """EfficientAT of width 0.4, 0.99 million parameters; any size of spectrogram."""
-    return EfficientAt(0.4, classes)
