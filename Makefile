@@ -21,7 +21,7 @@ PY := $(DEV)/$(BIN)/python
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow check fmt bench excerpts model model-report clean
+.PHONY: help setup demo test slow golden check fmt bench excerpts model model-report clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -32,10 +32,13 @@ demo: $(PLAIN)/ready  ## tag a dozen short pieces rendered here, or your own: ma
 	@$(PLAIN)/$(BIN)/python demo/run.py $(if $(MUSIC),"$(MUSIC)")
 
 test: $(DEV)/ready  ## the tests
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2
 
 slow: $(DEV)/ready  ## the tests that take minutes
 	$(PY) -m pytest -m slow
+
+golden: $(DEV)/ready  ## record anew what every verb answers, where a difference is meant
+	$(PY) tests/record.py tests/golden
 
 check: $(DEV)/ready  ## format, lint, types, direction of imports
 	$(DEV)/$(BIN)/ruff format --check .
