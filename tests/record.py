@@ -1,7 +1,7 @@
 """The golden record: what every verb answers on music of our own, and the bundled model's scores on twenty real songs.
 
-``python tests/record.py OUT`` writes ``verbs.json``, ``songs.json`` and ``help.txt`` with the Earmark that ``PYTHONPATH``
-(or the environment) gives. ``tests/test_golden.py`` holds the copy in ``tests/golden/`` against it.
+``python tests/record.py OUT`` writes ``verbs.json``, ``songs.json`` and ``help.txt`` with the Earmark that
+``PYTHONPATH`` (or the environment) gives. ``tests/test_golden.py`` holds the copy in ``tests/golden/`` against it.
 """
 
 from __future__ import annotations
