@@ -22,6 +22,8 @@ from earmark.training.backbones import Backbone
 from earmark.training.backbones.won import CRNN_STEP, FCN_STEP, WonCrnn, WonFcn, WonMusicnn
 from earmark.training.pretrained import load_pretrained
 from scripts.bundled import efficientat as mn
+from scripts.bundled import musicnn
+from scripts.bundled.musicnn import load_musicnn
 from scripts.bundled.won_ends import HOP, SAMPLE_RATE, TAGS, WonMel
 
 __all__ = ["KINDS", "Teacher", "load_teacher", "on_grid"]
@@ -151,6 +153,21 @@ def _won_musicnn(file: Path, mixed_precision: bool) -> Teacher:
     return Teacher("won-musicnn", file, SAMPLE_RATE, network.features, TAGS, hear)
 
 
+def _musicnn(file: Path, mixed_precision: bool) -> Teacher:
+    network = load_musicnn(file).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    step = musicnn.FRAMES * musicnn.HOP
+
+    @torch.inference_mode()
+    def hear(waveform: Array) -> tuple[Array, Array]:
+        seen = torch.from_numpy(musicnn.patches(_filled(waveform, step)))
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
+            found = network(seen).float()
+        seconds = len(waveform) / musicnn.SAMPLE_RATE
+        return on_grid(found.numpy(), step / musicnn.SAMPLE_RATE, seconds), network.tags(found).mean(0).numpy()
+
+    return Teacher("musicnn", file, musicnn.SAMPLE_RATE, musicnn.FEATURES, TAGS, hear)
+
+
 def _efficientat_mn04(file: Path, mixed_precision: bool) -> Teacher:
     network = mn.EfficientAt()
     _load_published(network, file)
@@ -240,6 +257,7 @@ KINDS: Mapping[str, Callable[[Path, bool], Teacher]] = {
     "won-fcn": _won_fcn,
     "won-crnn": _won_crnn,
     "won-musicnn": _won_musicnn,
+    "musicnn": _musicnn,
     "efficientat-mn04": _efficientat_mn04,
     "yamnet": _yamnet,
     "earmark": _earmark,

@@ -1,0 +1,129 @@
+"""musicnn of its authors (Pons and Serra 2019, ISC licence), as published: arrays under their TensorFlow names.
+
+16 kHz mono; patches of 187 frames (3 s) of librosa's mel spectrogram, log10(1 + 10000 x); tall filters for timbre and
+long ones for rhythm, three dense layers with residuals over time, then maximum and mean of each channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from torch import nn
+from torch.nn import functional
+
+from earmark.errors import ModelError
+from earmark.features.frontend import Frontend
+from earmark.features.spectrogram import spectrogram
+
+__all__ = ["FEATURES", "FRAMES", "HOP", "SAMPLE_RATE", "PonsMusicnn", "load_musicnn", "patches"]
+
+Array = NDArray[np.float32]
+SAMPLE_RATE, HOP, FRAMES, FEATURES = 16_000, 256, 187, 200
+_TIMBRE, _TIME = (38, 67), (128, 64, 32)  # bands and frames that the filters of the front end span
+_FRONTEND = Frontend(n_fft=512, win_length=512, hop_length=HOP, f_min=0.0, f_max=8000.0, floor=1e-30)
+
+
+def patches(waveform: Array) -> Array:
+    """(samples,) at 16 kHz to (patches, 187, 96): end to end, the rest dropped unless it is all (then repeated)."""
+    power = 10.0 ** (spectrogram(waveform, _FRONTEND).astype(np.float64) / 10)
+    scaled = np.log10(1 + 10_000 * power).astype(np.float32)
+    whole = len(scaled) // FRAMES * FRAMES
+    return (scaled[:whole] if whole else np.resize(scaled, (FRAMES, 96))).reshape(-1, FRAMES, 96)
+
+
+class _Block(nn.Module):
+    """Convolution, ReLU, then batch norm with epsilon 1e-3: TensorFlow's order in this network."""
+
+    def __init__(self, filters: int, height: int, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, filters, (height, width))
+        self.norm = nn.BatchNorm2d(filters, eps=1e-3)
+        before = (height - 1) // 2
+        self.pad = (0, 0, before, height - 1 - before)  # zeros before and after in time, as 'same' has them
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, 1, frames, bands) to (batch, filters, frames, bands left)."""
+        out: torch.Tensor = self.norm(functional.relu(self.conv(functional.pad(x, self.pad))))
+        return out
+
+
+class PonsMusicnn(nn.Module):
+    """Patches (batch, 187, 96) to the penultimate layer (batch, 200); :attr:`tags` makes logits of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1, eps=1e-3)
+        self.timbre = nn.ModuleList(_Block(204, 7, width) for width in _TIMBRE)
+        self.time = nn.ModuleList(_Block(51, height, 1) for height in _TIME)
+        self.middle = nn.ModuleList(_Block(64, 7, width) for width in (561, 64, 64))
+        self.pooled = nn.BatchNorm1d(1506, eps=1e-3)
+        self.dense, self.dense_norm = nn.Linear(1506, FEATURES), nn.BatchNorm1d(FEATURES, eps=1e-3)
+        self.tags = nn.Linear(FEATURES, 50)
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        """Penultimate layer: after ReLU and batch norm."""
+        x = self.norm(mel[:, None])
+        front = torch.cat([block(x).amax(3) for block in (*self.timbre, *self.time)], 1)
+        kept, carried = [front], front
+        for number, block in enumerate(self.middle):
+            out = block(carried.transpose(1, 2)[:, None])[..., 0]
+            carried = out + carried if number else out
+            kept.append(carried)
+        series = torch.cat(kept, 1)
+        pooled = torch.stack([series.amax(2), series.mean(2)], 2).flatten(1)
+        out = self.dense_norm(functional.relu(self.dense(self.pooled(pooled))))
+        return out
+
+
+def load_musicnn(file: Path) -> PonsMusicnn:
+    """The network with the published arrays.
+
+    Raises:
+        ModelError: The file is missing, damaged, or another network's.
+    """
+    try:
+        arrays = load_file(file)
+        network = PonsMusicnn()
+        blocks = [*network.timbre, *network.time, *network.middle]
+        with torch.no_grad():
+            for number, block in enumerate(blocks):
+                _copy(arrays, f"conv2d{_suffix(number)}", block.conv, (3, 2, 0, 1))
+            for number, norm in enumerate(
+                [network.norm, *(b.norm for b in blocks), network.pooled, network.dense_norm]
+            ):
+                _copy_norm(arrays, f"batch_normalization{_suffix(number)}", norm)
+            _copy(arrays, "dense", network.dense, (1, 0))
+            _copy(arrays, "dense_1", network.tags, (1, 0))
+            for weights in network.parameters():  # denormal weights cost many times the arithmetic and change nothing
+                weights[weights.abs() < 1e-30] = 0.0
+    except (OSError, SafetensorError, KeyError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{file} does not hold the arrays of musicnn: {error}") from error
+    return network.eval()
+
+
+def _suffix(number: int) -> str:
+    return f"_{number}" if number else ""
+
+
+def _copy(arrays: Mapping[str, Array], name: str, layer: nn.Conv2d | nn.Linear, order: tuple[int, ...]) -> None:
+    layer.weight.copy_(torch.from_numpy(arrays[f"{name}/kernel"].transpose(order).copy()))
+    assert layer.bias is not None
+    layer.bias.copy_(torch.from_numpy(arrays[f"{name}/bias"]))
+
+
+def _copy_norm(arrays: Mapping[str, Array], name: str, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    names = {
+        "gamma": norm.weight,
+        "beta": norm.bias,
+        "moving_mean": norm.running_mean,
+        "moving_variance": norm.running_var,
+    }
+    for theirs, ours in names.items():
+        assert ours is not None
+        ours.copy_(torch.from_numpy(arrays[f"{name}/{theirs}"]))
