@@ -77,8 +77,8 @@ class PonsMusicnn(nn.Module):
             kept.append(carried)
         series = torch.cat(kept, 1)
         pooled = torch.stack([series.amax(2), series.mean(2)], 2).flatten(1)
-        out = self.dense_norm(functional.relu(self.dense(self.pooled(pooled))))
-        return out
+        penultimate: torch.Tensor = self.dense_norm(functional.relu(self.dense(self.pooled(pooled))))
+        return penultimate
 
 
 def load_musicnn(file: Path) -> PonsMusicnn:
