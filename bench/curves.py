@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 from earmark.evaluation.history import read_history
 from earmark.pages import svg
-from earmark.pages.style import STYLE
-from earmark.pages.text import shown
+from earmark.pages.render import asset
+from earmark.pages.text import escaped
 
 _COLUMNS = 3
-_WIDTH, _HEIGHT, _TITLE = 520, 260, 26
-"""Of one pair of axes as :func:`svg.curves` draws it, and the room above it."""
+_WIDTH, _HEIGHT = svg.PLOT
+_TITLE = 26
+"""The room above one pair of axes."""
 
 
 def panel(title: str, model: Path, column: int, row: int) -> str:
     """Training and validation loss of one model, at its place in the picture."""
     drawn = svg.losses(read_history(model / "history.csv"))
     x, y = column * (_WIDTH + 20), row * (_HEIGHT + _TITLE + 20)
-    placed = drawn.replace("<svg", f'<svg x="{x}" y="{y + _TITLE}" width="{_WIDTH}" height="{_HEIGHT}"', 1)
-    return f'<text x="{x + 10}" y="{y + 18}" font-size="17" font-weight="600">{shown(title)}</text>{placed}'
+    place = f'<svg x="{x}" y="{y + _TITLE}" width="{_WIDTH}" height="{_HEIGHT}"'
+    placed = re.sub(r'<svg(?= )(.*?) width="\d+" height="\d+"', rf"{place}\1", drawn, count=1)
+    return f'<text x="{x + 10}" y="{y + 18}" font-size="17" font-weight="600">{escaped(title)}</text>{placed}'
 
 
 def picture(page: Path) -> str:
@@ -36,7 +39,7 @@ def picture(page: Path) -> str:
     width = min(_COLUMNS, len(panels)) * (_WIDTH + 20)
     height = -(-len(panels) // _COLUMNS) * (_HEIGHT + _TITLE + 20)
     size = f"svg svg {{ width:{_WIDTH}px; height:{_HEIGHT}px }}"
-    style = f"<style>{STYLE} {size} svg {{ font-family:system-ui,sans-serif }}</style>"
+    style = f"<style>{asset('page.css')} {size} svg {{ font-family:system-ui,sans-serif }}</style>"
     ground = f'<rect width="{width}" height="{height}" fill="var(--card)"/>'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
     return f"{head}{style}{ground}{''.join(panels)}</svg>\n"

@@ -1,5 +1,6 @@
 """The report needs nothing but itself, shows every figure as text, and no name can break it."""
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -7,14 +8,16 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 
 from earmark.errors import StorageError
 from earmark.evaluation.history import Epoch
 from earmark.evaluation.jumps import find_jumps
 from earmark.inference.records import Failure
 from earmark.pages import svg
+from earmark.pages.render import asset, json_block, render
 from earmark.pages.report import page, write_report
-from earmark.pages.text import shown
+from earmark.pages.text import breakable, escaped
 from evaluation.fakes import genre_model, made_evaluation
 
 HOSTILE = "</title><script>alert(1)</script>\"'&\u202e\x00\x1b[31m\udcff.mp3"
@@ -23,7 +26,7 @@ HOSTILE = "</title><script>alert(1)</script>\"'&\u202e\x00\x1b[31m\udcff.mp3"
 class Reader(HTMLParser):
     """Collects tags and text, and whether every tag is closed."""
 
-    EMPTY = ("meta", "br")
+    EMPTY = ("meta", "br", "wbr")
 
     def __init__(self):
         super().__init__()
@@ -75,9 +78,18 @@ def test_it_needs_nothing_from_elsewhere(evaluation):
     html = page(evaluation)
     reader = read(html)
     assert all(link.startswith("#") for link in reader.links)
-    assert not {"script", "link", "img", "iframe", "object"} & set(reader.tags)
+    assert not {"link", "img", "iframe", "object"} & set(reader.tags)
+    assert reader.tags.count("script") == 1, "the common one, which knows no name"
     assert "http" not in re.sub(r"http-equiv", "", html) and "url(" not in html and "@import" not in html
-    assert "default-src 'none'" in html
+    assert "default-src 'none'" in html and "unsafe" not in html
+    assert not re.search(r"<[^>]*\s(style|on[a-z]+)=", html), "a policy without unsafe-inline forbids these"
+
+
+def test_a_server_gives_its_nonce_and_sends_its_own_policy(evaluation):
+    html = page(evaluation, nonce='r"1')
+    assert html.count('<script nonce="r&#34;1">') == 1 and html.count('<style nonce="r&#34;1">') == 1
+    assert "Content-Security-Policy" not in html
+    read(html)
 
 
 def test_every_section_and_figure_stands_there_as_text(evaluation):
@@ -104,15 +116,33 @@ def test_hostile_names_stay_names(evaluation):
     names = evaluation.answers["genre"]
     hostile = replace(names, tracks=(HOSTILE,) * len(names.tracks), labels=(HOSTILE, *names.labels[1:]))
     html = page(replace(evaluation, model=HOSTILE, dataset=HOSTILE, answers={"genre": hostile}))
-    assert "<script" not in html and "\x00" not in html and "\u202e" not in html and "\x1b" not in html
+    assert html.count("<script") == 1 and "alert" not in html.split("<script>")[1].split("</script>")[0]
+    assert "\x00" not in html and "\u202e" not in html and "\x1b" not in html
     html.encode("utf-8")
     read(html)
 
 
-def test_names_are_shown_as_they_can_be():
-    assert shown("a<b>&\"'") == "a&lt;b&gt;&amp;&quot;&#x27;"
-    assert shown("é 日本 \udcff\n") == "é 日本 \\xff\\n"
-    assert shown("\ud800") == "\\ud800"
+def test_names_are_escaped_and_readable():
+    assert escaped("a<b>&\"'") == "a&lt;b&gt;&amp;&quot;&#x27;"
+    assert escaped("é 日本 \udcff\n") == "é 日本 \\xff\\n"
+    assert escaped("\ud800") == "\\ud800"
+    assert breakable("a/<b>_c") == "a/<wbr>&lt;b&gt;_<wbr>c"
+
+
+def test_facts_cannot_end_their_script():
+    facts = {"title": "</script><!--<script>\u2028&"}
+    block = json_block(facts)
+    assert "<" not in block and "\u2028" not in block and json.loads(block) == facts
+
+
+def test_a_template_without_one_of_its_facts_is_an_error():
+    with pytest.raises(UndefinedError, match="document"):
+        render("document.html", title="x")
+
+
+def test_sheets_and_scripts_hold_no_end_of_their_element():
+    for name in ("page.css", "page.js"):
+        assert "</" not in asset(name)
 
 
 def test_the_folder_is_made_and_holds_the_json_too(evaluation, tmp_path):

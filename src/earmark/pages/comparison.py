@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from earmark.errors import StorageError
 from earmark.evaluation.comparison import Comparison, Row
 from earmark.evaluation.nodes import Node
 from earmark.evaluation.scores import main_figure
 from earmark.pages import svg
-from earmark.pages.style import STYLE
-from earmark.pages.text import number, shown, table
+from earmark.pages.heads import confusion
+from earmark.pages.render import document_page, write_page
+from earmark.pages.text import interval, number
+from earmark.pages.view import Document, Panel, Section, Table
 
 __all__ = ["comparison_page", "write_comparison"]
-
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def write_comparison(found: Comparison, folder: Path) -> Path:
@@ -31,48 +27,35 @@ def write_comparison(found: Comparison, folder: Path) -> Path:
     Raises:
         StorageError: The folder cannot be written.
     """
-    file = folder / "index.html"
-    facts = json.dumps(found.to_dict(), ensure_ascii=True, indent=1, allow_nan=False, default=str)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(comparison_page(found), "utf-8")
-        (folder / "comparison.json").write_text(facts + "\n", "utf-8")
-    except OSError as error:
-        raise StorageError(f"{folder}: cannot write the report: {error.strerror or error}") from error
-    return file
+    return write_page(folder, comparison_page(found), found.to_dict(), "comparison.json")
 
 
-def comparison_page(found: Comparison) -> str:
-    """The whole page as HTML."""
-    title = f"{len(found.rows)} recipes on {found.dataset}"
-    heads = list(dict.fromkeys(head for row in found.table for head in row.heads))
-    told = (
-        f"judged by part {found.part} · no {found.group_by} on two sides · intervals of 95 % drawn by {found.group_by}"
-    )
-    notices = "".join(f"<li>{shown(notice)}</li>" for notice in found.notices)
-    body = [
-        f"<header><h1>{shown(title)}</h1><p>{shown(told)}</p></header>",
-        f'<div class="panel"><p><strong>{shown(found.advice)}</strong></p></div>',
-        f'<ul class="notices">{notices}</ul>' if notices else "",
+def comparison_page(found: Comparison, nonce: str = "") -> str:
+    """The whole page as HTML; ``nonce`` as in :func:`earmark.pages.render.render`."""
+    heads = dict.fromkeys(head for row in found.table for head in row.heads)
+    curves = [Panel(f"Loss: {row.title}", svg.losses(row.history)) for row in found.rows if row.history]
+    notes = {row.recipe: row.notes for row in found.table if row.notes}
+    silent = [Panel(recipe, items=lines) for recipe, lines in notes.items()]
+    sections = [
         *(_head(head, found) for head in heads),
         _costs(found.table),
-        _paired(found.paired),
-        _curves(found.rows),
+        *([_paired(found.paired)] if found.paired else []),
+        *([Section("Learning curves", panels=curves)] if curves else []),
         *(_nodes(row) for row in found.rows if row.nodes),
-        _notes(found.table),
+        *([Section("What was chosen where a source is silent", panels=silent)] if silent else []),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{shown(title)}</title><style>{STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
+    about = (
+        f"scored on the {found.part} part · no {found.group_by} on two sides · 95 % intervals drawn by {found.group_by}"
     )
+    title = f"{len(found.rows)} recipes on {found.dataset}"
+    return document_page(Document(title, about, sections, found.advice, found.notices), nonce)
 
 
-def _head(head: str, found: Comparison) -> str:
-    """One head: bars of the judging part, a table of all parts, and confusion tables."""
+def _head(head: str, found: Comparison) -> Section:
+    """One head: bars of the part that is scored, a table of all parts, and confusion tables."""
     rows = [(row, row.heads[head]) for row in found.table if head in row.heads]
     key = main_figure(rows[0][1]["task"])
+    name = key.replace("_", " ")
     scored = [(row, figures) for row, figures in rows if key in figures]
     bars = [svg.Bar(row.title, f[key], f.get(f"{key}_ci95"), number(f[key])) for row, f in scored]
     leaking = any(row.naive for row, _ in rows)
@@ -80,37 +63,37 @@ def _head(head: str, found: Comparison) -> str:
         [
             row.title,
             *(_with_interval(figures, f"{part}{key}") for part in ("train_", "valid_", "")),
-            *([_naive(row, head)] if leaking else []),
+            *([_leaky(row, head)] if leaking else []),
         ]
         for row, figures in rows
     ]
-    header = [key.replace("_", " "), "training", "validation", found.part, *(["naive"] if leaking else [])]
-    told = _panel("Training part beside the others, dropout off", table(header, lines, range(1, len(header))))
-    if leaking:
-        told += '<p class="dim">Naive: trained and tested on clips split at random, one song on both sides.</p>'
+    header = [name, "training part", "validation part", f"{found.part} part", *(["random split"] if leaking else [])]
+    text = 'Random split ("leaky"): trained and tested on clips split at random, one song on both sides.'
+    parts = Panel(
+        "Every part, dropout off",
+        text=text if leaking else "",
+        table=Table(header, lines, range(1, len(header))),
+        full=True,
+    )
     panels = [
-        _panel(f"{key.replace('_', ' ')} on part {found.part}", svg.bars(bars)) if bars else "",
-        *(
-            _panel(f"Confusion: {row.title}", svg.heat_map(np.array(figures["confusion"]), figures["labels"]))
-            for row, figures in scored
-            if "confusion" in figures
-        ),
+        parts,
+        *([Panel(f"{name} on the {found.part} part", svg.bars(bars))] if bars else []),
+        *(confusion(f"Confusion: {row.title}", figures) for row, figures in scored if "confusion" in figures),
     ]
-    return f'<section><h2>{shown(head)}</h2>{told}<div class="panels">{"".join(panels)}</div></section>'
+    return Section(head, panels=panels)
 
 
-def _naive(row: Row, head: str) -> str:
+def _leaky(row: Row, head: str) -> str:
     figures = row.naive.get(head, {})
     return _with_interval(figures, main_figure(figures["task"])) if "task" in figures else "–"
 
 
 def _with_interval(figures: Mapping[str, Any], key: str) -> str:
-    between = figures.get(f"{key}_ci95")
-    value = number(figures.get(key))
-    return value if between is None else f"{value} ({between[0]:.3f} to {between[1]:.3f})"
+    between, value = figures.get(f"{key}_ci95"), number(figures.get(key))
+    return value if between is None else f"{value} ({interval(between)})"
 
 
-def _costs(rows: Sequence[Row]) -> str:
+def _costs(rows: Sequence[Row]) -> Section:
     lines = [
         (
             row.title,
@@ -122,43 +105,29 @@ def _costs(rows: Sequence[Row]) -> str:
         )
         for row in rows
     ]
-    header = ("recipe", "parameters", "GFLOP a song", "songs/s", "training, min", "")
-    note = '<p class="dim">Songs/s: the exported models on one core, decoding included, in turns.</p>'
-    return f'<h2>Costs</h2><div class="panel">{note}{table(header, lines, (1, 2, 3, 4))}</div>'
+    header = ("recipe", "parameters", "GFLOP a song", "songs/s", "training, min", "notice")
+    text = "Songs/s: the exported models on one core, decoding included, in turns."
+    return Section("Costs", text, panels=[Panel(table=Table(header, lines, (1, 2, 3, 4)))])
 
 
-def _paired(tests: Sequence[Mapping[str, Any]]) -> str:
-    if not tests:
-        return ""
+def _paired(tests: Sequence[Mapping[str, Any]]) -> Section:
     lines = [
-        (
-            t["a"],
-            t["b"],
-            t["head"],
-            number(t["difference"]),
-            "–" if t["ci95"] is None else f"{t['ci95'][0]:.3f} to {t['ci95'][1]:.3f}",
-            number(t["p"], 4),
-        )
+        (t["a"], t["b"], t["head"], number(t["difference"]), interval(t["ci95"], without="–"), number(t["p"], 4))
         for t in tests
     ]
-    told = table(("first", "second", "head", "difference", "95 % interval", "p"), lines, (3, 4, 5))
-    note = "Above zero: the first is better. p: how often chance alone gives a difference as large."
-    return f'<h2>Paired tests</h2><div class="panel"><p class="dim">{note}</p>{told}</div>'
+    table = Table(("first", "second", "head", "difference", "95 % interval", "p"), lines, (3, 4, 5))
+    text = "Above zero: the first is better. p: how often chance alone gives a difference as large."
+    return Section("Paired tests", text, panels=[Panel(table=table)])
 
 
-def _curves(rows: Sequence[Row]) -> str:
-    panels = [_panel(f"Loss: {row.title}", svg.losses(row.history)) for row in rows if row.history]
-    return f'<h2>Learning curves</h2><div class="panels">{"".join(panels)}</div>' if panels else ""
-
-
-def _nodes(row: Row) -> str:
+def _nodes(row: Row) -> Section:
     """What each node of a small layer stands for."""
-    tables = [_panel(f"Layer {layer}", _node_table(nodes)) for layer, nodes in row.nodes.items()]
-    note = '<p class="dim">Correlation with labels, and the songs that excite a node most; training songs left out.</p>'
-    return f"<h2>Nodes of {shown(row.title)}</h2>{note}{''.join(tables)}"
+    panels = [Panel(f"Layer {layer}", table=_node_table(nodes), full=True) for layer, nodes in row.nodes.items()]
+    text = "Correlation with labels, and the songs that excite a node most; training songs left out."
+    return Section(f"Nodes of {row.title}", text, panels=panels)
 
 
-def _node_table(nodes: Sequence[Node]) -> str:
+def _node_table(nodes: Sequence[Node]) -> Table:
     lines = [
         (
             str(node.number + 1),
@@ -167,19 +136,4 @@ def _node_table(nodes: Sequence[Node]) -> str:
         )
         for node in nodes
     ]
-    return table(("node", "goes with", "excited most by"), lines)
-
-
-def _notes(rows: Sequence[Row]) -> str:
-    parts = [
-        f"<h3>{shown(recipe)}</h3><ul>{''.join(f'<li>{shown(note)}</li>' for note in notes)}</ul>"
-        for recipe, notes in {row.recipe: row.notes for row in rows}.items()
-        if notes
-    ]
-    return (
-        f'<h2>What was chosen where a source is silent</h2><div class="panel">{"".join(parts)}</div>' if parts else ""
-    )
-
-
-def _panel(title: str, body: str) -> str:
-    return f'<div class="panel"><h3>{shown(title)}</h3>{body}</div>'
+    return Table(("node", "correlates with", "excited most by"), lines, stacked=True)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from earmark.errors import StorageError
 from earmark.evaluation.evaluate import Evaluation
+from earmark.evaluation.jumps import Jump
 from earmark.pages import svg
-from earmark.pages.heads import card, head_section
-from earmark.pages.style import STYLE
-from earmark.pages.text import number, percent, percent_interval, shown, table
+from earmark.pages.heads import head_section
+from earmark.pages.render import document_page, write_page
+from earmark.pages.text import interval, number, percent, percent_interval
+from earmark.pages.view import Card, Document, Panel, Section, Table
 
 __all__ = ["page", "write_report"]
-
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> Path:
@@ -28,41 +26,20 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
     Raises:
         StorageError: The folder cannot be written.
     """
-    file = folder / "index.html"
-    facts = json.dumps(evaluation.to_dict(), ensure_ascii=True, indent=1, allow_nan=False)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(page(evaluation), "utf-8")
-        (folder / "evaluation.json").write_text(facts + "\n", "utf-8")
-    except OSError as error:
-        raise StorageError(f"{folder}: cannot write the report: {error.strerror or error}") from error
-    return file
+    return write_page(folder, page(evaluation), evaluation.to_dict(), "evaluation.json")
 
 
-def page(evaluation: Evaluation) -> str:
-    """The whole page as HTML."""
-    title = f"{evaluation.model} on {evaluation.dataset}"
-    links = "".join(f'<a href="#head-{i}">{shown(head)}</a>' for i, head in enumerate(evaluation.figures))
+def page(evaluation: Evaluation, nonce: str = "") -> str:
+    """The whole page as HTML; ``nonce`` as in :func:`earmark.pages.render.render`."""
     sections = [
-        head_section(f"head-{i}", evaluation.answers[head], figures)
-        for i, (head, figures) in enumerate(evaluation.figures.items())
+        *([_against(evaluation.against)] if evaluation.against else []),
+        *_random_split(evaluation),
+        *(head_section(evaluation.answers[head], figures) for head, figures in evaluation.figures.items()),
+        *([_curves(evaluation)] if evaluation.history else []),
+        *([_failures(evaluation)] if evaluation.failures else []),
     ]
-    body = [
-        f"<header><h1>{shown(title)}</h1><p>{shown(_scored(evaluation))}</p><nav>{links}</nav>",
-        _notices(evaluation.notices),
-        "</header>",
-        _against(evaluation.against),
-        _naive(evaluation),
-        *sections,
-        _curves(evaluation),
-        _failures(evaluation),
-    ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{shown(title)}</title><style>{STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
-    )
+    title = f"{evaluation.model} on {evaluation.dataset}"
+    return document_page(Document(title, _scored(evaluation), sections, notices=evaluation.notices), nonce)
 
 
 def _scored(evaluation: Evaluation) -> str:
@@ -73,81 +50,61 @@ def _scored(evaluation: Evaluation) -> str:
     return " · ".join(parts)
 
 
-def _notices(notices: Sequence[str]) -> str:
-    items = "".join(f"<li>{shown(notice)}</li>" for notice in notices)
-    return f'<ul class="notices">{items}</ul>' if items else ""
-
-
-def _against(against: Mapping[str, Any] | None) -> str:
-    if against is None:
-        return ""
+def _against(against: Mapping[str, Any]) -> Section:
     rows = [
         (
             head,
             str(result["figure"]).replace("_", " "),
             number(result["difference"], 4),
-            "–" if result["ci95"] is None else f"{result['ci95'][0]:.4f} to {result['ci95'][1]:.4f}",
+            interval(result["ci95"], 4, "–"),
             number(result["p"], 4),
         )
         for head, result in against["heads"].items()
     ]
-    told = table(("head", "figure", "difference", "95 % interval", "p"), rows, (2, 3, 4))
-    return (
-        f'<h2>Against {shown(str(against["model"]))}</h2><div class="panel">'
-        '<p class="dim">Above zero: this model is better. p: how often chance alone gives a difference as large.</p>'
-        f"{told}</div>"
-    )
+    text = "Above zero: this model is better. p: how often chance alone gives a difference as large."
+    table = Table(("head", "figure", "difference", "95 % interval", "p"), rows, (2, 3, 4))
+    return Section(f"Against {against['model']}", text, panels=[Panel(table=table)])
 
 
-def _naive(evaluation: Evaluation) -> str:
+def _random_split(evaluation: Evaluation) -> list[Section]:
     """The leaking score beside the honest one."""
-    if not evaluation.naive:
-        return ""
     cards = []
     for head, honest in evaluation.figures.items():
         for key in ("accuracy", "roc_auc_macro", "r2"):
-            leaking = evaluation.naive.get(head, {}).get(key)
+            leaking = (evaluation.naive or {}).get(head, {}).get(key)
             if key in honest and leaking is not None:
                 name = f"{head}: {key.replace('_', ' ')}"
-                cards.append(card(name, percent(honest[key]), percent_interval(honest.get(f"{key}_ci95"))))
-                cards.append(card(f"{name}, naive", percent(leaking), "clips of one song on both sides"))
-    return f'<h2>Honest and naive</h2><div class="cards">{"".join(cards)}</div>' if cards else ""
+                cards.append(Card(name, percent(honest[key]), percent_interval(honest.get(f"{key}_ci95")), main=True))
+                cards.append(Card(f"{name}, leaky", percent(leaking), "clips of one song on both sides"))
+    text = "Each score beside that of a random split, which every song that stands on both sides of it makes too good."
+    return [Section('Random split ("leaky")', text, cards)] if cards else []
 
 
-def _curves(evaluation: Evaluation) -> str:
+def _curves(evaluation: Evaluation) -> Section:
     history = evaluation.history
-    if not history:
-        return ""
     epochs = [float(row.epoch) for row in history]
-    marks = [(float(jump.epoch), "jump") for jump in evaluation.jumps]
-    loss = svg.losses(history, marks)
+    loss = svg.losses(history, [(float(jump.epoch), "jump") for jump in evaluation.jumps])
     score = svg.curves([svg.Curve("validation", "a", epochs, [r.valid_score for r in history])], "epoch", "score")
-    panels = "".join(f'<div class="panel">{picture}</div>' for picture in (loss, score) if picture)
-    return f'<h2>Learning curves</h2><div class="panels">{panels}</div>{_jumps(evaluation)}'
+    rows = [
+        (str(row.epoch), number(row.train_loss), number(row.valid_loss), number(row.valid_score)) for row in history
+    ]
+    table = Table(("epoch", "training loss", "validation loss", "validation score"), rows, range(4))
+    panels = [
+        Panel("Loss", loss, table=table),
+        *([Panel("Validation score", score)] if score else []),
+        *map(_jump, evaluation.jumps),
+    ]
+    calm = "" if evaluation.jumps else "No epoch of the validation curve jumps beyond its own noise."
+    return Section("Learning curves", calm, panels=panels)
 
 
-def _jumps(evaluation: Evaluation) -> str:
-    if not evaluation.jumps:
-        return '<p class="dim">No epoch of the validation curve jumps beyond its own noise.</p>'
-    told = []
-    for jump in evaluation.jumps:
-        back = "one epoch" if jump.epochs == 1 else f"{jump.epochs} epochs"
-        lines = "".join(f"<li>{shown(line)}</li>" for line in jump.says[1:])
-        told.append(
-            f'<div class="panel"><h3>Jump in epoch {jump.epoch}: {shown(jump.says[0])}</h3>'
-            f"<p>The validation loss rose by {jump.rise:.3f} ({shown(_times(jump.rise, jump.noise))}), for {back}.</p>"
-            f'<ul class="notices">{lines}</ul></div>'
-        )
-    return "".join(told)
+def _jump(jump: Jump) -> Panel:
+    back = "one epoch" if jump.epochs == 1 else f"{jump.epochs} epochs"
+    noise = f"{jump.rise / jump.noise:.0f} times the curve's noise of {jump.noise:.3f}" if jump.noise > 1e-9 else ""
+    text = f"The validation loss rose by {jump.rise:.3f} ({noise or 'the curve has no noise'}), for {back}."
+    return Panel(f"Jump in epoch {jump.epoch}: {jump.says[0]}", text=text, items=jump.says[1:])
 
 
-def _times(rise: float, noise: float) -> str:
-    return f"{rise / noise:.0f} times the curve's noise of {noise:.3f}" if noise > 1e-9 else "the curve has no noise"
-
-
-def _failures(evaluation: Evaluation) -> str:
-    if not evaluation.failures:
-        return ""
+def _failures(evaluation: Evaluation) -> Section:
     rows = [(failure.path, f"{failure.kind}: {failure.message}") for failure in evaluation.failures]
-    told = table(("file", "why"), rows)
-    return f'<h2>Files that could not be heard</h2><div class="panel">{told}</div>'
+    return Section("Files that could not be analysed", panels=[Panel(table=Table(("file", "why"), rows, stacked=True))])

@@ -1,6 +1,7 @@
-"""Pictures of figures as SVG text: curves, a heat map, bars with intervals, a scatter. Colours are the page's own.
+"""Pictures of figures as SVG: curves, a heat map, bars with intervals, a scatter. Colours are the page's own.
 
-Every function gives one ``<svg>`` that scales with its column; numbers that it shows stand as text in the page too.
+Every function gives one ``<svg>`` with a title and a description, no wider than a telephone's screen but for large
+heat maps; numbers that it shows stand as text in the page too.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from earmark.evaluation.history import Epoch
-from earmark.pages.text import shown
+from earmark.pages.text import escaped
 
-__all__ = ["Bar", "Curve", "bars", "curves", "heat_map", "losses", "reliability", "scatter"]
+__all__ = ["PLOT", "Bar", "Curve", "bars", "curves", "heat_map", "losses", "reliability", "scatter"]
 
 Float = NDArray[np.float64]
+
+PLOT = (400, 240)
+"""Width and height of a pair of axes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class _Axis:
         return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def curves(lines: Sequence[Curve], x_name: str, y_name: str, marks: Sequence[tuple[float, str]] = ()) -> str:
+def curves(lines: Sequence[Curve], x_name: str, y_name: str, marks: Sequence[tuple[float, str]] = ()) -> Markup:
     """Lines over one pair of axes, with marked places such as jumps.
 
     Args:
@@ -76,8 +81,8 @@ def curves(lines: Sequence[Curve], x_name: str, y_name: str, marks: Sequence[tup
     """
     lines = [line for line in lines if any(map(math.isfinite, line.y))]
     if not lines:
-        return ""
-    width, height = 520, 260
+        return Markup()
+    width, height = PLOT
     xs = [v for line in lines for v in line.x]
     ys = [v for line in lines for v in line.y if math.isfinite(v)]
     room = (max(ys) - min(ys)) * 0.06 or abs(max(ys)) * 0.1 or 1.0
@@ -94,10 +99,18 @@ def curves(lines: Sequence[Curve], x_name: str, y_name: str, marks: Sequence[tup
         body.append(f'<rect class="{line.style} key" x="{at}" y="6" width="14" height="4" rx="2"/>')
         body.append(_text(at + 20, 12, line.name, "small"))
         at += 40 + 7 * len(line.name)
-    return _svg(width, height, f"{y_name} by {x_name}", body)
+    return _svg(width, height, f"{y_name} by {x_name}", body, "; ".join(map(_course, lines)))
 
 
-def losses(history: Sequence[Epoch], marks: Sequence[tuple[float, str]] = ()) -> str:
+def _course(line: Curve) -> str:
+    """A curve in words."""
+    known = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
+    (first, start), (last, end) = known[0], known[-1]
+    low = min(y for _, y in known)
+    return f"{line.name}: {start:.4g} at {first:g}, {end:.4g} at {last:g}, lowest {low:.4g}"
+
+
+def losses(history: Sequence[Epoch], marks: Sequence[tuple[float, str]] = ()) -> Markup:
     """Validation and training loss by epoch; marks as in :func:`curves`."""
     epochs = [float(epoch.epoch) for epoch in history]
     lines = [
@@ -107,30 +120,31 @@ def losses(history: Sequence[Epoch], marks: Sequence[tuple[float, str]] = ()) ->
     return curves(lines, "epoch", "loss", marks)
 
 
-def heat_map(table: NDArray[np.int64], labels: Sequence[str]) -> str:
+def heat_map(table: NDArray[np.int64], labels: Sequence[str]) -> Markup:
     """A confusion table: rows are the truth, shades are shares of the row, numbers are tracks."""
     count = len(labels)
-    cell = 38 if count <= 12 else max(12, 456 // count)
-    longest = max((len(label) for label in labels), default=0)
-    left = min(150, 16 + 7 * longest)
-    top = min(120, 20 + round(5.2 * longest))
-    width, height = left + count * cell + 60, top + count * cell + 6
+    cell = 36 if count <= 12 else max(14, 456 // count)
+    longest = min(22, max((len(label) for label in labels), default=0))
+    left, top = 16 + 7 * longest, 24 + round(5 * longest)
+    # The last label leans out to the right.
+    width, height = left + count * cell + max(48, round(5.6 * longest)), top + count * cell + 6
     totals = table.sum(1)
     body: list[str] = []
     for i, label in enumerate(labels):
         middle = i * cell + cell / 2
-        body.append(_text(left - 8, top + middle + 4, _cut(label, 20), "small end"))
+        body.append(_text(left - 8, top + middle + 4, _cut(label, 22), "small end"))
         turn = f'transform="rotate(-40 {left + middle:.0f} {top - 8})"'
-        body.append(_text(left + middle, top - 8, _cut(label, 18), "small", turn))
+        body.append(_text(left + middle, top - 8, _cut(label, 22), "small", turn))
         for j in range(count):
             share = table[i, j] / totals[i] if totals[i] else 0.0
             body.append(_cell(left + j * cell, top + i * cell, cell, float(share), int(table[i, j]), i == j))
         body.append(_text(left + count * cell + 8, top + middle + 4, str(totals[i]), "small dim"))
-    return _svg(width, height, "Confusion table", body)
+    told = f"{np.trace(table)} of {table.sum()} tracks are on the diagonal, where prediction and truth agree."
+    return _svg(width, height, "Confusion table", body, told)
 
 
-def reliability(promised: Float, kept: Float, count: Float) -> str:
-    """What was promised against what was kept, bin by bin; (bins,) each, NaN where a bin is empty."""
+def reliability(confidence: Float, right: Float, count: Float) -> Markup:
+    """Mean confidence against the share that was right, bin by bin; (bins,) each, NaN where a bin is empty."""
     width, height = 300, 300
     x, y = _Axis(0, 1, 44, width - 14), _Axis(0, 1, height - 38, 26)
     bins, most = len(count), max(1.0, float(count.max(initial=0)))
@@ -141,17 +155,18 @@ def reliability(promised: Float, kept: Float, count: Float) -> str:
             start, end = x(i / bins), x((i + 1) / bins)
             tall = 34 * count[i] / most
             body.append(_rect(start + 1.5, y(0) - tall, end - start - 3, tall, "count"))
-    points = [(x(p), y(k)) for p, k in zip(promised, kept, strict=True) if not math.isnan(k)]
+    points = [(x(p), y(k)) for p, k in zip(confidence, right, strict=True) if not math.isnan(k)]
     body.append(f'<polyline class="a line" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}"/>')
     for i in range(bins):
         if count[i] > 0:
             size = 2.5 + 4 * math.sqrt(count[i] / most)
-            note = f"{count[i]:.0f} answers: promised {promised[i]:.2f}, kept {kept[i]:.2f}"
-            body.append(_dot(x(promised[i]), y(kept[i]), size, "a dot", note))
-    return _svg(width, height, "Reliability curve", body)
+            note = f"{count[i]:.0f} predictions: confidence {confidence[i]:.2f}, right {right[i]:.2f}"
+            body.append(_dot(x(confidence[i]), y(right[i]), size, "a dot", note))
+    told = "; ".join(f"{p:.2f}: {k:.2f}" for p, k in zip(confidence, right, strict=True) if not math.isnan(k))
+    return _svg(width, height, "Reliability curve", body, f"Share that was right, by confidence: {told or 'none'}")
 
 
-def bars(rows: Sequence[Bar], low: float = 0.0, reference: float | None = None) -> str:
+def bars(rows: Sequence[Bar], low: float = 0.0, reference: float | None = None) -> Markup:
     """Horizontal bars from ``low`` to 1 with whiskers for intervals.
 
     Args:
@@ -159,49 +174,48 @@ def bars(rows: Sequence[Bar], low: float = 0.0, reference: float | None = None) 
         low: Value at the left edge.
         reference: Where a dashed line stands (chance).
     """
-    longest = max((len(row.name) for row in rows), default=0)
-    left, width = min(170, 16 + 7 * longest), 560
-    height = 26 * len(rows) + 34
-    x = _Axis(low, 1.0, left, width - 92)
+    left, width, tall = 2, 340, 38
+    height = tall * len(rows) + 26
+    x = _Axis(low, 1.0, left, width - 12)
     body = []
     for tick in x.ticks():
-        body.append(f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="6" y2="{height - 24}"/>')
-        body.append(_text(x(tick), height - 8, f"{tick:g}", "small dim middle"))
+        body.append(f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="2" y2="{height - 22}"/>')
+        style = "small dim" if tick == x.low else "small dim middle"
+        body.append(_text(x(tick), height - 6, f"{tick:g}", style))
     if reference is not None:
-        body.append(f'<line class="ideal" x1="{x(reference):.1f}" x2="{x(reference):.1f}" y1="6" y2="{height - 24}"/>')
+        body.append(f'<line class="ideal" x1="{x(reference):.1f}" x2="{x(reference):.1f}" y1="2" y2="{height - 22}"/>')
     for i, row in enumerate(rows):
-        y = 10 + 26 * i
-        body.append(_text(left - 8, y + 13, _cut(row.name, 22), "small end"))
-        if row.value is None:
-            body.append(_text(left + 4, y + 13, "no figure", "small dim"))
-        else:
-            body.append(_rect(left, y + 2, max(1.0, x(max(low, row.value)) - left), 14, "a bar"))
+        y = 2 + tall * i
+        body.append(_text(left, y + 13, _cut(row.name, 44 - len(row.note)), "small"))
+        body.append(_text(width - 2, y + 13, row.note if row.value is not None else "no figure", "small end dim"))
+        if row.value is not None:
+            body.append(_rect(left, y + 18, max(1.0, x(max(low, row.value)) - left), 12, "a bar"))
         if row.interval is not None:
             a, b = (x(min(1.0, max(low, v))) for v in row.interval)
-            body.append(f'<path class="whisker" d="M{a:.1f} {y + 9}H{b:.1f}M{a:.1f} {y + 5}v8M{b:.1f} {y + 5}v8"/>')
-        body.append(_text(width - 84, y + 13, row.note, "small"))
-    return _svg(width, height, "Figures by label", body)
+            body.append(f'<path class="whisker" d="M{a:.1f} {y + 24}H{b:.1f}M{a:.1f} {y + 20}v8M{b:.1f} {y + 20}v8"/>')
+    told = "; ".join(f"{row.name}: {row.note or 'no figure'}" for row in rows)
+    return _svg(width, height, "Figures by label", body, told)
 
 
-def scatter(truth: Float, guess: Float) -> str:
-    """What is true against what was said, a dot a track."""
+def scatter(truth: Float, guess: Float) -> Markup:
+    """What is true against what was predicted, a dot a track."""
     width, height = 360, 320
     both = np.concatenate([truth, guess])
     room = (both.max() - both.min()) * 0.05 or 1.0
     x = _Axis(float(both.min() - room), float(both.max() + room), 48, width - 14)
     y = _Axis(x.low, x.high, height - 38, 26)
-    body = [_grid(x, y, width, "true", "said")]
+    body = [_grid(x, y, width, "true", "predicted")]
     body.append(f'<line class="ideal" x1="{x(x.low)}" y1="{y(x.low)}" x2="{x(x.high)}" y2="{y(x.high)}"/>')
     chosen = np.linspace(0, len(truth) - 1, min(len(truth), 2000)).astype(int)
     body += [_dot(x(truth[i]), y(guess[i]), 3, "a dot thin") for i in chosen]
-    return _svg(width, height, "True against said", body)
+    return _svg(width, height, "True against predicted", body, f"{len(truth)} tracks, a dot each")
 
 
-def _svg(width: float, height: float, title: str, body: Iterable[str]) -> str:
-    limit = f"max-width:{1.15 * width:.0f}px"
-    return (
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{shown(title)}" style="{limit}">'
-        f"<title>{shown(title)}</title>{''.join(body)}</svg>"
+def _svg(width: float, height: float, title: str, body: Iterable[str], told: str) -> Markup:
+    """A picture at 1.1 times its size where there is room; ``told``: what it shows, for who cannot see it."""
+    return Markup(
+        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{1.1 * width:.0f}" height="{1.1 * height:.0f}" role="img" '
+        f'aria-label="{escaped(title)}"><title>{escaped(title)}</title><desc>{escaped(told)}</desc>{"".join(body)}</svg>'
     )
 
 
@@ -244,7 +258,7 @@ def _cell(x: float, y: float, size: int, share: float, tracks: int, right: bool)
             f'fill-opacity="{opacity:.3f}"><title>{tracks} tracks, {100 * share:.0f} % of the row</title></rect>'
         )
     if tracks and size >= 22:
-        strong = " on" if share > 0.5 else ""
+        strong = " on" if share > 0.6 else ""
         drawn += _text(x + size / 2 - 1, y + size / 2 + 4, str(tracks), f"small middle{strong}")
     return drawn
 
@@ -254,12 +268,12 @@ def _rect(x: float, y: float, width: float, height: float, style: str) -> str:
 
 
 def _dot(x: float, y: float, radius: float, style: str, note: str = "") -> str:
-    inside = f"<title>{shown(note)}</title>" if note else ""
+    inside = f"<title>{escaped(note)}</title>" if note else ""
     return f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">{inside}</circle>'
 
 
 def _text(x: float, y: float, words: str, style: str, more: str = "") -> str:
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" {more}>{shown(words)}</text>'
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" {more}>{escaped(words)}</text>'
 
 
 def _cut(words: str, length: int) -> str:

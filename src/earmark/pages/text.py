@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-__all__ = ["number", "percent", "percent_interval", "shown", "table"]
+from markupsafe import Markup
+
+__all__ = ["breakable", "escaped", "interval", "number", "percent", "percent_interval", "readable"]
 
 
-def shown(words: str) -> str:
-    r"""The words as HTML text: escaped; bytes that are no text and control characters as ``\xNN``."""
-    return html.escape("".join(map(_safe, words)), quote=True)
+def readable(words: str) -> str:
+    r"""The words with bytes that are no text, control and direction characters as ``\xNN`` or ``\uNNNN``."""
+    return words if words.isascii() and words.isprintable() else "".join(map(_safe, words))
 
 
 def _safe(character: str) -> str:
@@ -23,9 +26,24 @@ def _safe(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def escaped(words: str) -> Markup:
+    """:func:`readable` words as HTML or SVG text."""
+    return Markup(html.escape(readable(words), quote=True))
+
+
+def breakable(words: str) -> Markup:
+    """:func:`escaped` words, whose lines may break after the slashes and underscores of a path or a name too."""
+    return Markup("<wbr>").join(escaped(part) for part in re.split(r"(?<=[/\\_@+])(?=.)", words))
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """The number, or a dash where there is none."""
     return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def interval(bounds: Sequence[float] | None, digits: int = 3, without: str = "") -> str:
+    """As in ``0.730 to 0.880``; ``without`` where there is none."""
+    return without if bounds is None else f"{bounds[0]:.{digits}f} to {bounds[1]:.{digits}f}"
 
 
 def percent(value: float | None) -> str:
@@ -33,18 +51,6 @@ def percent(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
 
 
-def percent_interval(interval: Sequence[float] | None) -> str:
+def percent_interval(bounds: Sequence[float] | None) -> str:
     """As in ``73.0 to 88.0 %``."""
-    return "" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f} %"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """An HTML table of plain words; columns named in ``numbers`` are set to the right."""
-
-    def cell(kind: str, column: int, words: str) -> str:
-        style = ' class="n"' if column in numbers else ""
-        return f"<{kind}{style}><bdi>{shown(words)}</bdi></{kind}>"
-
-    head = "".join(cell("th", i, words) for i, words in enumerate(header))
-    body = "".join("<tr>" + "".join(cell("td", i, words) for i, words in enumerate(row)) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return "" if bounds is None else f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %"

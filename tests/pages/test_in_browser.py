@@ -1,0 +1,140 @@
+"""Pages in a real browser: they fit a telephone, break no word, obey their own policy, and are dark or light."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from browser import Page, browser
+from earmark.evaluation.comparison import Comparison, Row
+from earmark.evaluation.history import Epoch
+from earmark.evaluation.jumps import find_jumps
+from earmark.evaluation.nodes import Node
+from earmark.inference.records import Failure
+from earmark.pages.comparison import comparison_page
+from earmark.pages.report import page as report_page
+from evaluation.fakes import genre_model, made_evaluation
+
+LONG = "Progressive psychedelic electroacoustic improvisation and contemporary instrumental experimental music"
+NAME = "/music/Some Artist/A rather long album name [remastered]/01_with_underscores_and_a_long_name_of_a_file.flac"
+FACES = [(1280, False, False), (390, False, True), (390, True, True), (320, False, True)]
+
+BROKEN = """(() => {
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; node = walker.nextNode();) {
+    if (!node.parentElement.checkVisibility() || node.parentElement.closest("script, style, svg")) continue;
+    for (const match of node.data.matchAll(/[\\p{L}\\p{N}.,%]{2,}/gu)) {
+      const range = document.createRange();
+      range.setStart(node, match.index); range.setEnd(node, match.index + match[0].length);
+      const tops = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+      if (tops.size > 1) found.push(match[0]);
+    }
+  }
+  return found;
+})()"""
+OUTSIDE = """[...document.querySelectorAll("body *")].filter(one => one.checkVisibility()
+  && !one.closest(".scroll, nav, svg, .quiet, .skip, thead") && one.getBoundingClientRect().right > innerWidth + 1)
+  .map(one => one.outerHTML.slice(0, 80))"""
+CONTROLS = "button, input, select, textarea, a[href], summary, canvas, [role=img], [tabindex='0']"
+NAMELESS = f"""[...document.querySelectorAll("{CONTROLS}")].filter(one => one.checkVisibility()
+  && !(one.getAttribute("aria-label") || one.textContent.trim() || (one.labels && one.labels.length)))
+  .map(one => one.outerHTML.slice(0, 80))"""
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with browser(chromium, tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+def evaluation_page() -> str:
+    history = [
+        Epoch(epoch=i, train_loss=1 / i, valid_loss=1 / i + (i == 15), valid_score=0.5, moved=((NAME, 1.0),))
+        for i in range(1, 21)
+    ]
+    made = made_evaluation(*genre_model())
+    head = made.answers["genre"]
+    labels = (LONG, *head.labels[1:])
+    figures = dict(made.figures["genre"], labels=list(labels))
+    figures["per_label"] = dict(zip(labels, figures["per_label"].values(), strict=True))
+    return report_page(
+        replace(
+            made,
+            model="a-model-of-mine@1+another_model_that_has_a_long_name@12",
+            answers={"genre": replace(head, labels=labels, tracks=(NAME,) * len(head.tracks))},
+            figures={"genre": figures},
+            history=tuple(history),
+            jumps=find_jumps(history),
+            failures=(Failure(NAME, "decode", "broken"),),
+            naive={"genre": {"accuracy": 0.99}},
+            notices=(f"{NAME} has no artist.",),
+        )
+    )
+
+
+def comparison() -> str:
+    labels = [f"label number {i}" for i in range(24)]
+    figures = {"task": "multiclass", "accuracy": 0.7, "accuracy_ci95": [0.6, 0.8], "labels": labels}
+    figures |= {
+        "train_accuracy": 1.0,
+        "valid_accuracy": 0.7,
+        "confusion": [[i * j % 7 for i in range(24)] for j in range(24)],
+    }
+    node = Node(0, ((f"genre: {LONG}", 0.8),), ((NAME, 1.0), (NAME, 0.5)))
+    history = tuple(Epoch(epoch=i, train_loss=1 / i, valid_loss=1 / i, valid_score=0.5) for i in range(1, 6))
+    rows = tuple(
+        Row(name=name, recipe=name, heads={"genre": figures}, naive={"genre": figures}, parameters=10, history=history,
+            nodes={"nodes": (node,)}, notes=(LONG,))
+        for name in ("multi-output", "transfer")
+    )  # fmt: skip
+    paired = ({"a": "multi-output", "b": "transfer", "head": "genre", "difference": 0.1, "ci95": [0, 0.2], "p": 0.1},)
+    return comparison_page(
+        Comparison(dataset="my-own-collection", part="test", group_by="artist", rows=rows, paired=paired, advice=LONG)
+    )
+
+
+@pytest.mark.parametrize("make", [evaluation_page, comparison])
+@pytest.mark.parametrize(("width", "dark", "touch"), FACES)
+def test_a_report_fits_and_breaks_no_word(make, width: int, dark: bool, touch: bool, tab: Page, tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    file.write_text(make(), "utf-8")
+    tab.open(file, width, dark=dark, touch=touch)
+    assert tab.run("document.documentElement.scrollWidth") <= width
+    assert tab.run(OUTSIDE) == []
+    assert tab.run(BROKEN) == []
+    assert tab.run(NAMELESS) == []
+    assert tab.run("document.querySelectorAll('h1').length") == 1
+    assert tab.errors == [], "its own policy allows all that it does"
+
+
+def test_what_is_cut_scrolls_and_says_so(tab: Page, tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    file.write_text(comparison(), "utf-8")
+    tab.open(file, 390, touch=True)
+    wide = "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth + 1)"
+    assert tab.run(f"{wide}.length") >= 3
+    hints = f"{wide}.map(one => getComputedStyle(one.nextElementSibling).display)"
+    assert set(tab.run(hints)) == {"block"} and tab.run(f"{wide}.every(one => one.tabIndex === 0)")
+    tab.run(f"{wide}[0].scrollLeft = 9999")
+    tab.wait(f"getComputedStyle({wide}[0].nextElementSibling).display === 'none'")
+
+
+def test_dark_and_light_follow_the_system_until_one_is_chosen(tab: Page, tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    file.write_text(evaluation_page(), "utf-8")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    tab.open(file)
+    light = tab.run(paper)
+    tab.open(file, dark=True)
+    dark = tab.run(paper)
+    assert dark != light and tab.run("document.querySelector('#theme').textContent") == "Light"
+    tab.run("document.querySelector('#theme').click()")
+    assert tab.run(paper) == light
+    tab.open(file, dark=True)
+    assert tab.run(paper) == light, "it is remembered"
+    tab.run("document.querySelector('#theme').click()")
+    assert tab.run(paper) == dark
+    tab.run("localStorage.clear()")
