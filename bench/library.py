@@ -74,7 +74,7 @@ def make(file: Path, size: int) -> None:
     from earmark.library.store import open_library
     from made_library import fill
 
-    with open_library(file) as library:
+    with open_library(file, make=True) as library:
         fill(library, size, groups=50, dimensions=DIMENSIONS)
         library.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +34,7 @@ def fill(library: Library, count: int, groups: int = 5, dimensions: int = 64, se
         for start in range(0, count, _CHUNK):
             numbers = np.arange(start, min(count, start + _CHUNK))
             _add(library, model, numbers, centers, rng)
-        library.db.execute("INSERT OR REPLACE INTO roots VALUES ('/music', ?)", (time.time(),))
+        library.remember_roots(["/music"])
     return model
 
 
@@ -86,5 +85,5 @@ def _add(
 @contextmanager
 def made_library(folder: Path, count: int = 100, groups: int = 5) -> Iterator[tuple[Library, LibraryModel]]:
     """An open library of made tracks."""
-    with open_library(folder / "made.db") as library:
+    with open_library(folder / "made.db", make=True) as library:
         yield library, fill(library, count, groups)

@@ -34,7 +34,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _labelled(file: Path, music: Path, base: Path, words: dict[str, str], head: str = "genre") -> Path:
     """A library of all songs below ``music``, with the user's word on those that are named."""
-    with open_library(file) as library:
+    with open_library(file, make=True) as library:
         card = load_model(base).card
         model = LibraryModel(0, card.id, "x", "", str(base), card.embedding, card.heads)
         for _ in Scan(library, [real_root(str(music))], model).run(1):

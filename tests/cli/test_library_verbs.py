@@ -15,6 +15,7 @@ import pytest
 
 from commands import Earmark, command, environment, in_process
 from earmark.library.scan import only_one
+from earmark.library.store import open_library
 from people import unprivileged
 from sounds_of_library import make_songs
 
@@ -128,9 +129,32 @@ def test_review(shelf: Path, earmark: Earmark, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     "arguments",
+    [
+        ("library",),
+        ("similar", "x"),
+        ("cluster",),
+        ("playlist",),
+        ("playlist", "--cluster", "x"),
+        ("path", "a", "b"),
+        ("map",),
+        ("export",),
+        ("review",),
+    ],
+)
+def test_a_missing_library_is_not_made(arguments: tuple[str, ...], earmark: Earmark, tmp_path: Path) -> None:
+    said = earmark(*arguments, "--library", tmp_path / "typo.db")
+    assert said.code == 1 and said.err.count("\n") == 1
+    assert "typo.db: there is no library; `earmark scan FOLDER` makes one" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
     [("similar", "x"), ("cluster",), ("playlist",), ("path", "a", "b"), ("map",), ("export",), ("review",)],
 )
 def test_an_empty_library(arguments: tuple[str, ...], earmark: Earmark, tmp_path: Path) -> None:
+    with open_library(tmp_path / "new.db", make=True):
+        pass
     said = earmark(*arguments, "--library", tmp_path / "new.db")
     assert said.code == 1 and said.err.count("\n") == 1 and "`earmark scan FOLDER` fills it" in said.err
     assert earmark("library", "--library", tmp_path / "new.db").json["tracks"] == 0

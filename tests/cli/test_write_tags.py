@@ -18,8 +18,7 @@ from earmark.audio.decode import content_hash
 from earmark.cli import main
 from earmark.inference.records import HeadPrediction, Prediction
 from earmark.library.records import LibraryModel
-from earmark.library.schema import encode_path
-from earmark.library.store import Library, open_library
+from earmark.library.store import Library, Stamp, open_library
 from earmark.models.card import HeadCard
 from made_tagged import make_song, sha256
 
@@ -37,13 +36,9 @@ def keep(library: Library, model: LibraryModel, path: Path, rock: float, happy: 
         "energy": HeadPrediction("regression", value=0.5),
     }
     said = Prediction(str(path), 1.0, model.name, heads, embedding=np.ones(2, np.float32))
-    facts = path.stat()
     with library.change():
         audio = library.add_result(model, replace(said, content_hash=content_hash(path)))
-        library.db.execute(
-            "INSERT INTO tracks (path, device, inode, size, modified, audio) VALUES (CAST(? AS TEXT), '', '', ?, ?, ?)",
-            (encode_path(str(path)), facts.st_size, facts.st_mtime_ns, audio),
-        )
+        library.put_track(None, str(path), Stamp.of(path.stat()), audio, {})
 
 
 @pytest.fixture
@@ -51,7 +46,7 @@ def music(tmp_path: Path) -> Path:
     """Three songs in a library, one that is not, and a file that is no music."""
     folder = tmp_path / "music"
     (folder / "deep").mkdir(parents=True)
-    with open_library(tmp_path / "library.db") as library:
+    with open_library(tmp_path / "library.db", make=True) as library:
         with library.change():
             model = library.add_model(MODEL)
         for name, rock, happy in (("a.mp3", 0.83, 0.9), ("b.flac", 0.3, 0.52), ("deep/c.m4a", 0.5, 0.2)):

@@ -80,7 +80,7 @@ def test_a_library(tmp_path: Path) -> None:
 def test_the_same_library_gives_the_same_clusters(tmp_path: Path) -> None:
     seen = []
     for name in ("a.db", "b.db"):
-        with open_library(tmp_path / name) as library:
+        with open_library(tmp_path / name, make=True) as library:
             model = fill(library, 300, groups=4)
             seen.append(cluster_tracks(library, model).clusters)
     assert seen[0] == seen[1]

@@ -39,7 +39,7 @@ def test_contradictions_before_close_calls(tmp_path: Path) -> None:
 
 
 def test_labels_are_a_data_set(tmp_path: Path, tiny_model: Path) -> None:
-    with open_library(tmp_path / "a.db") as library:
+    with open_library(tmp_path / "a.db", make=True) as library:
         scanned(library, tiny_model, tmp_path / "music", count=4)
         with pytest.raises(DatasetError, match="no labels of yours; `earmark review`"):
             library_dataset(library)

@@ -22,7 +22,7 @@ from earmark.errors import EarmarkError, StorageError
 from earmark.inference.tagger import load_model
 from earmark.library import survey as surveys
 from earmark.library.records import LibraryModel
-from earmark.library.scan import Scan, Scanned, known_roots, only_one
+from earmark.library.scan import Scan, Scanned, only_one
 from earmark.library.store import Library, open_library
 from earmark.library.survey import real_root
 
@@ -55,7 +55,7 @@ def music(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Library]:
-    with open_library(tmp_path / "library.db") as opened:
+    with open_library(tmp_path / "library.db", make=True) as opened:
         yield opened
 
 
@@ -207,13 +207,13 @@ def test_a_folder_that_cannot_be_read_hides_nothing(
 
 def test_folders_inside_folders(library: Library, music: Path, run: Run) -> None:
     assert run(music / "a").heard == 2
-    assert known_roots(library) == [str(music / "a")]
+    assert library.roots() == [str(music / "a")]
     done = run(music)
     assert (done.heard, done.unchanged) == (2, 3)
-    assert known_roots(library) == [str(music)], "the outer folder stands for both"
+    assert library.roots() == [str(music)], "the outer folder stands for both"
     (music / "b" / "1.wav").unlink()
     assert run(music / "a").vanished == 0, "only what was looked for can be missing"
-    assert known_roots(library) == [str(music)]
+    assert library.roots() == [str(music)]
     assert run(music, music / "a").vanished == 1
     assert len(library.tracks()) == 5
 

@@ -91,7 +91,7 @@ def test_another_edition_of_the_seed_is_not_an_answer(tmp_path: Path) -> None:
 def test_real_sound(tmp_path: Path, tiny_model: Path) -> None:
     """From the file: seconds that match, a seed that the library does not have, one that it has under another name."""
     music = tmp_path / "music"
-    with open_library(tmp_path / "a.db") as library:
+    with open_library(tmp_path / "a.db", make=True) as library:
         model = scanned(library, tiny_model, music, count=5)
         path = str(music / "2.wav")
         seed = find_seed(library, model, path)

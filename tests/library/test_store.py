@@ -6,6 +6,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +17,9 @@ import pytest
 from earmark.errors import StorageError, UnknownName
 from earmark.inference.options import HearingOptions
 from earmark.inference.tagger import load_model
-from earmark.library import schema
 from earmark.library.records import LibraryModel, direction
-from earmark.library.store import open_library
+from earmark.library.store import LibraryFacts, default_file, encode_path, open_library
+from earmark.library.store import file as library_file
 from made_library import MODEL, fill, made_library
 
 
@@ -28,7 +30,7 @@ def test_what_a_model_said_comes_back_exactly(tmp_path: Path, tiny_model: Path, 
     heard = tagger.predict(tone, options=options)
     card = tagger.card
     model = LibraryModel(0, card.id, "x", "", str(tiny_model), card.embedding, card.heads)
-    with open_library(tmp_path / "a.db") as library:
+    with open_library(tmp_path / "a.db", make=True) as library:
         with library.change():
             model = library.add_model(model)
             audio = library.add_result(model, heard)
@@ -50,11 +52,11 @@ def test_what_a_model_said_comes_back_exactly(tmp_path: Path, tiny_model: Path, 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     path = os.fsdecode(b"/music/caf\xe9.mp3")
-    with open_library(tmp_path / "a.db") as library:
+    with open_library(tmp_path / "a.db", make=True) as library:
         with library.change():
             library.db.execute(
                 "INSERT INTO tracks (path, device, inode, size, modified) VALUES (CAST(? AS TEXT), '', '', 0, 0)",
-                (schema.encode_path(path),),
+                (encode_path(path),),
             )
         assert [track.path for track in library.tracks()] == [path]
         found = library.track(path)
@@ -62,20 +64,92 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
 
 
 def test_a_missing_library_is_created_empty(tmp_path: Path) -> None:
-    with open_library(tmp_path / "new.db") as library:
+    with open_library(tmp_path / "new.db", make=True) as library:
         assert library.tracks() == [] and library.models() == []
         with pytest.raises(StorageError, match="empty; `earmark scan FOLDER` fills it"):
             library.model()
 
 
+def test_only_scan_makes_a_library(tmp_path: Path) -> None:
+    """A mistyped name leaves nothing behind, whether it is opened to read or to write."""
+    for write in (False, True):
+        with (
+            pytest.raises(StorageError, match=r"typo.db: there is no library; `earmark scan FOLDER` makes one"),
+            open_library(tmp_path / "typo.db", write=write),
+        ):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_says_so_and_keeps_what_was_done(tmp_path: Path) -> None:
+    with made_library(tmp_path, 5) as (library, _):
+        pages = library.value("PRAGMA page_count")
+        library.rows(f"PRAGMA max_page_count={pages}")
+        with pytest.raises(StorageError, match="the disk is full; what was done before is kept"), library.change():
+            for number in range(2000):
+                library.set_fact(f"fact {number}", "x" * 1000)
+        assert library.fact("fact 0") is None and len(library.tracks()) == 5
+        library.rows(f"PRAGMA max_page_count={pages + 1000}")
+        library.set_label(1, "genre", "Polka")
+        assert library.labels() == {1: {"genre": "Polka"}}, "and it is usable once there is room again"
+
+
+def test_threads_read_while_one_writes(tmp_path: Path) -> None:
+    """A server answers during a scan: readers see what was done before, and never wait or fail."""
+    with made_library(tmp_path, 200) as (library, model), ThreadPoolExecutor(4) as pool:
+        with library.change():
+            library.db.execute("UPDATE tracks SET title = 'new'")
+            titles = pool.map(lambda _: {one.title for one in library.tracks()}, range(20))
+            assert all("new" not in found for found in titles)
+            assert len(pool.submit(lambda: library.embeddings(model)[0]).result()) == 200
+        assert pool.submit(lambda: {one.title for one in library.tracks()}).result() == {"new"}
+        list(pool.map(lambda number: library.set_label(number, "genre", "Polka"), range(1, 41)))
+        assert len(library.labels()) == 40, "several may write; each waits for its turn"
+
+
+def test_facts_are_counted(tmp_path: Path) -> None:
+    with made_library(tmp_path, 10) as (library, _):
+        with library.change():
+            library.db.execute("UPDATE tracks SET vanished = 1 WHERE id = 1")
+            library.db.execute("UPDATE tracks SET audio = NULL, error = 'decode' WHERE id = 2")
+            library.db.execute("UPDATE tracks SET audio = 4 WHERE id = 3")
+        seconds = sum(track.seconds for track in library.tracks(vanished=False))
+        assert library.facts() == LibraryFacts(tracks=8, seconds=seconds, vanished=1, copies=1, failures=1)
+        assert [track.id for track in library.failures()] == [2]
+
+
+def test_facts_of_a_large_library_are_quick(tmp_path: Path) -> None:
+    with made_library(tmp_path, 50_000) as (library, _):
+        start = time.perf_counter()
+        assert library.facts().tracks == 50_000
+        assert [count for _, count in library.models()] == [50_000]
+        assert library.failures() == [] and library.roots() == ["/music"]
+        assert time.perf_counter() - start < 0.5, "0.05 s on a quiet machine"
+
+
+def test_pages_of_tracks(tmp_path: Path) -> None:
+    with made_library(tmp_path, 25) as (library, _):
+        cursor, found = 0, []
+        while cursor is not None:
+            page = library.page(cursor, 10)
+            found += page.tracks
+            cursor = page.cursor
+        assert found == library.tracks() and page.total == 25
+        assert [one.title for one in library.page(text="song 7").tracks] == ["Song 7"]
+        assert library.page(text="100%").total == library.page(text="a_b").total == 0, "marks stand for themselves"
+        assert {one.audio for one in library.page(audio=[3, 5]).tracks} == {3, 5}
+        lengths = [one.seconds for one in library.page(sort="length").tracks]
+        assert lengths == sorted(lengths)
+
+
 def test_the_usual_library_is_in_the_users_data_folder() -> None:
-    with open_library() as library:
-        assert library.file == schema.default_file()
+    with open_library(make=True) as library:
+        assert library.file == default_file()
         assert library.file.is_file()
 
 
 def refused(file: Path, what: str, *, write: bool = True) -> None:
-    with pytest.raises(StorageError, match=what) as caught, open_library(file, write=write) as library:
+    with pytest.raises(StorageError, match=what) as caught, open_library(file, write=write, make=write) as library:
         library.tracks()
         with library.change():
             library.set_fact("x", 1)
@@ -84,7 +158,7 @@ def refused(file: Path, what: str, *, write: bool = True) -> None:
 
 def test_a_newer_one(tmp_path: Path) -> None:
     file = tmp_path / "a.db"
-    with open_library(file) as library:
+    with open_library(file, make=True) as library:
         library.db.execute("PRAGMA user_version=99")
     refused(file, r"format 99 is newer than this Earmark reads \(1\); update")
 
@@ -128,8 +202,8 @@ def test_no_folder_for_it(tmp_path: Path) -> None:
 
 
 def test_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "_WAIT_SECONDS", 0.1)
-    with open_library(tmp_path / "a.db"):
+    monkeypatch.setattr(library_file, "_WAIT_SECONDS", 0.1)
+    with open_library(tmp_path / "a.db", make=True):
         pass
     code = (
         "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
@@ -197,9 +271,7 @@ def test_vanished_tracks_are_not_searched(tmp_path: Path) -> None:
 
 
 def test_reading_all_embeddings_is_quick(tmp_path: Path) -> None:
-    import time
-
-    with open_library(tmp_path / "a.db") as library:
+    with open_library(tmp_path / "a.db", make=True) as library:
         model = fill(library, 20_000, dimensions=256)
         start = time.perf_counter()
         _, vectors = library.embeddings(model)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earmark.errors import AudioError, DatasetError, EarmarkError, StorageError, UnknownName
+from earmark.errors import AudioError, DatasetError, EarmarkError, UnknownName
 
 if TYPE_CHECKING:
     from earmark.datasets.core import Dataset, HeadSpec, Label, Part, Track
@@ -54,13 +54,7 @@ def corrections_of(args: argparse.Namespace) -> Dataset:
     """
     from earmark.cli.shelf import opened
     from earmark.library.dataset import library_dataset
-    from earmark.library.schema import default_file
 
-    file = Path(args.library) if args.library else default_file()
-    if not file.exists():  # opening it would make an empty one
-        raise StorageError(
-            f"{file}: there is no library; `earmark scan FOLDER` makes one, `earmark review` corrects it"
-        )
     with opened(args, write=False) as library:
         return _one_case(library_dataset(library))
 

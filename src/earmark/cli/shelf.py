@@ -25,15 +25,15 @@ def add_library(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
 
 
 @contextmanager
-def opened(args: argparse.Namespace, *, write: bool = True) -> Iterator[Library]:
-    """The library that is asked for.
+def opened(args: argparse.Namespace, *, write: bool = True, make: bool = False) -> Iterator[Library]:
+    """The library that is asked for; where ``make``, a missing one is made.
 
     Raises:
         StorageError: It cannot be used.
     """
     from earmark.library.store import open_library
 
-    with open_library(Path(args.library) if args.library else None, write=write) as library:
+    with open_library(Path(args.library) if args.library else None, write=write, make=make) as library:
         yield library
 
 
@@ -43,7 +43,7 @@ def model_of(args: argparse.Namespace, library: Library) -> LibraryModel:
     known = library.models()
     if len(known) > 1:
         heard = next(count for one, count in known if one.key == model.key)
-        total = len([1 for track in library.tracks(vanished=False) if track.audio is not None])
+        total = library.facts().tracks
         if heard < total:
             told = f"{heard} of {total} songs were heard by {model.shown}; `earmark scan --rehear` hears the others"
             print(told, file=sys.stderr)

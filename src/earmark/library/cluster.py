@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from earmark.errors import UnknownName
 from earmark.library.kmeans import assign, choose_count, kmeans, means
 from earmark.library.records import LibraryModel
 from earmark.library.similar import fold
-from earmark.library.store import Library
+from earmark.library.store import Library, StoredCluster
 from earmark.library.vectors import Vectors, read_vectors
 from earmark.library.words import telling
 
@@ -83,19 +82,19 @@ def cluster_tracks(
         anew: Make them again, though there are as many as wanted.
     """
     vectors = read_vectors(library, model)
-    centers = _centers(library, model)
-    made = anew or centers is None or (count is not None and count != len(centers))
-    if made and len(vectors):
-        centers = make_clusters(library, model, vectors, count)
-    if centers is None or not len(vectors):
+    known = library.clusters(model)
+    made = anew or not known or (count is not None and count != len(known))
+    if not len(vectors):
         return Clustering((), made, 0)
-    if not made:
-        _join(library, model, vectors, centers)
-    return _read(library, model, vectors, centers, made)
+    if made:
+        make_clusters(library, model, vectors, count)
+    else:
+        _join(library, model, vectors, np.stack([one.center for one in known]))
+    return _read(library, model, vectors, made)
 
 
-def make_clusters(library: Library, model: LibraryModel, vectors: Vectors, count: int | None) -> Array:
-    """Find clusters, name them and keep them; returns their centres, the largest cluster's first."""
+def make_clusters(library: Library, model: LibraryModel, vectors: Vectors, count: int | None) -> None:
+    """Find clusters, name them and keep them, the largest first."""
     matrix = vectors.matrix[_settled_order(library, vectors)]  # so that the order of scanning changes nothing
     centers = kmeans(matrix, min(count or choose_count(matrix), len(vectors)))
     near, _ = assign(vectors.matrix, centers)
@@ -106,17 +105,9 @@ def make_clusters(library: Library, model: LibraryModel, vectors: Vectors, count
     tags = _telling_labels(library, model, vectors, near, len(centers))
     names = cluster_names(tags, _moody_labels(model))
     with library.change():
-        library.db.execute("DELETE FROM clusters WHERE model = ?", (model.key,))
-        library.db.execute("DELETE FROM members WHERE model = ?", (model.key,))
-        library.db.executemany(
-            "INSERT INTO clusters VALUES (?, ?, ?, ?, ?)",
-            [
-                (model.key, number, names[number], json.dumps(tags[number], ensure_ascii=False), center.tobytes())
-                for number, center in enumerate(centers.astype("<f4"))
-            ],
-        )
-        _add_members(library, model, vectors.audio, near, joined=0)
-    return centers
+        made = zip(names, map(tuple, tags), centers, strict=True)
+        library.set_clusters(model, [StoredCluster(*one) for one in made])
+        library.add_members(model, vectors.audio, near, joined=False)
 
 
 def cluster_named(library: Library, model: LibraryModel, name: str) -> Cluster:
@@ -159,51 +150,30 @@ def cluster_names(tags: Sequence[Sequence[str]], moods: frozenset[str]) -> list[
 
 def _settled_order(library: Library, vectors: Vectors) -> NDArray[np.intp]:
     """The rows by content hash."""
-    hashes = dict(library.db.execute("SELECT id, hash FROM audio"))
+    hashes = library.content_hashes()
     return np.argsort(np.asarray([hashes[one] for one in vectors.audio.tolist()]), kind="stable")
-
-
-def _centers(library: Library, model: LibraryModel) -> Array | None:
-    rows = library.db.execute("SELECT center FROM clusters WHERE model = ? ORDER BY number", (model.key,)).fetchall()
-    if not rows:
-        return None
-    return np.frombuffer(b"".join(row[0] for row in rows), "<f4").reshape(len(rows), -1).astype(np.float32)
 
 
 def _join(library: Library, model: LibraryModel, vectors: Vectors, centers: Array) -> None:
     """Tracks that came since the clusters were made go to the nearest."""
-    known = np.asarray(
-        [row[0] for row in library.db.execute("SELECT audio FROM members WHERE model = ?", (model.key,))]
-    )
-    fresh = ~np.isin(vectors.audio, known)
+    fresh = ~np.isin(vectors.audio, list(library.members(model)))
     if fresh.any():
         near, _ = assign(vectors.matrix[fresh], centers)
         with library.change():
-            _add_members(library, model, vectors.audio[fresh], near, joined=1)
+            library.add_members(model, vectors.audio[fresh], near, joined=True)
 
 
-def _add_members(
-    library: Library, model: LibraryModel, audio: NDArray[np.int64], near: NDArray[np.intp], joined: int
-) -> None:
-    rows = ((model.key, one, cluster, joined) for one, cluster in zip(audio.tolist(), near.tolist(), strict=True))
-    library.db.executemany("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?)", rows)
-
-
-def _read(library: Library, model: LibraryModel, vectors: Vectors, centers: Array, made: bool) -> Clustering:
-    member = dict(library.db.execute("SELECT audio, cluster FROM members WHERE model = ?", (model.key,)))
-    joined = library.db.execute("SELECT COUNT(*) FROM members WHERE model = ? AND joined = 1", (model.key,)).fetchone()[
-        0
-    ]
+def _read(library: Library, model: LibraryModel, vectors: Vectors, made: bool) -> Clustering:
+    member = library.members(model)
     near = np.asarray([member[one] for one in vectors.audio.tolist()], np.intp)
-    rows = library.db.execute("SELECT number, name, tags FROM clusters WHERE model = ? ORDER BY number", (model.key,))
     found = []
-    for number, name, tags in rows:
+    for number, one in enumerate(library.clusters(model)):
         inside = np.flatnonzero(near == number)
-        closeness = vectors.matrix[inside] @ centers[number]
+        closeness = vectors.matrix[inside] @ one.center
         ranked = vectors.audio[inside[np.argsort(-closeness, kind="stable")]]
-        found.append(Cluster(number, name, tuple(json.loads(tags)), tuple(ranked.tolist())))
+        found.append(Cluster(number, one.name, one.tags, tuple(ranked.tolist())))
     ordered = sorted(found, key=lambda one: (-len(one.audio), one.number))
-    return Clustering(tuple(one for one in ordered if one.audio), made, joined)
+    return Clustering(tuple(one for one in ordered if one.audio), made, library.joined_members(model))
 
 
 def _moody_labels(model: LibraryModel) -> frozenset[str]:

@@ -23,20 +23,13 @@ def everything(library: Library, model: LibraryModel) -> Iterator[dict[str, Any]
 
     Each is that of ``tag -f json`` with :data:`MORE`, ``content_hash``, and the user's corrections as ``labels``.
     """
-    clusters = dict(
-        library.db.execute(
-            "SELECT audio, name FROM members JOIN clusters ON clusters.model = members.model AND number = cluster"
-            " WHERE members.model = ?",
-            (model.key,),
-        )
-    )
-    places = {
-        row[0]: row[1:] for row in library.db.execute("SELECT audio, x, y FROM places WHERE model = ?", (model.key,))
-    }
+    clusters = library.cluster_names(model)
+    audio, places = library.places(model)
+    place = dict(zip(audio.tolist(), places.astype(float).round(5).tolist(), strict=True))
     words = library.labels()
     for track in library.tracks():
         record = _record(library, model, track, words)
-        x, y = places.get(track.audio, (None, None))
+        x, y = place.get(track.audio or 0, (None, None))
         since = None if track.vanished is None else datetime.fromtimestamp(track.vanished, UTC)
         record |= {
             "artist": track.artist,

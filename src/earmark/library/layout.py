@@ -59,7 +59,7 @@ def lay_out(
     vectors = read_vectors(library, model)
     note = f"map {model.key}"
     method = library.fact(note)
-    old, old_places = _kept(library, model)
+    old, old_places = library.places(model)
     known = np.isin(vectors.audio, old)
     if anew or method is None or known.sum() < 2 * len(vectors) / 3 or (method == "PCA" and has_tsne()):
         method = "t-SNE" if has_tsne() and len(vectors) > 3 else "PCA"
@@ -67,18 +67,15 @@ def lay_out(
         places = plane(vectors.matrix, tsne=method == "t-SNE")
         with library.change():
             library.set_fact(note, method)
-            library.db.execute("DELETE FROM places WHERE model = ?", (model.key,))
-            _keep(library, model, vectors.audio, places, joined=0)
+            library.set_places(model, vectors.audio, places, joined=False)
         return Layout(vectors.audio, places, method, 0)
     places = np.zeros((len(vectors), 2), np.float32)
     places[known] = old_places[np.searchsorted(old, vectors.audio[known])]
     if not known.all():
         places[~known] = _between(vectors.matrix[known], places[known], vectors.matrix[~known])
         with library.change():
-            _keep(library, model, vectors.audio[~known], places[~known], joined=1)
-    query = "SELECT COUNT(*) FROM places WHERE model = ? AND joined = 1"
-    joined = library.db.execute(query, (model.key,)).fetchone()[0]
-    return Layout(vectors.audio, places, method, joined)
+            library.set_places(model, vectors.audio[~known], places[~known], joined=True)
+    return Layout(vectors.audio, places, method, library.joined_places(model))
 
 
 def plane(matrix: Array, *, tsne: bool) -> Array:
@@ -154,17 +151,3 @@ def _spread(places: Array) -> Array:
     low, high = np.quantile(places, [0.001, 0.999], axis=0)
     reach = float((high - low).max()) / 2 or 1.0
     return np.asarray(np.clip((places - (low + high) / 2) / (1.05 * reach), -1, 1), np.float32)
-
-
-def _kept(library: Library, model: LibraryModel) -> tuple[NDArray[np.int64], Array]:
-    rows = library.db.execute("SELECT audio, x, y FROM places WHERE model = ? ORDER BY audio", (model.key,)).fetchall()
-    audio = np.asarray([row[0] for row in rows], np.int64)
-    return audio, np.asarray([row[1:] for row in rows], np.float32).reshape(-1, 2)
-
-
-def _keep(library: Library, model: LibraryModel, audio: NDArray[np.int64], places: Array, joined: int) -> None:
-    rows = zip(audio.tolist(), np.round(places, 5).tolist(), strict=True)
-    library.db.executemany(
-        "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?)",
-        ((model.key, one, x, y, joined) for one, (x, y) in rows),
-    )

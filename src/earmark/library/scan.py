@@ -17,15 +17,14 @@ from earmark.engine.local import predict_files
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
 from earmark.library.records import LibraryModel
-from earmark.library.schema import encode_path
-from earmark.library.store import Library
-from earmark.library.survey import PASSING, Known, Survey, Todo, survey
+from earmark.library.store import Library, StoredFile
+from earmark.library.survey import PASSING, Survey, Todo, survey
 from earmark.storage import lock
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["Scan", "Scanned", "known_roots", "only_one", "tags_of"]
+__all__ = ["Scan", "Scanned", "only_one", "tags_of"]
 
 
 def only_one(file: Path) -> AbstractContextManager[None]:
@@ -139,30 +138,9 @@ class Scan:
     def _write(self, todo: Todo, audio: int | None, facts: Mapping[str, str]) -> None:
         """The track's row: its own, that of a track that moved here, or a new one."""
         known = todo.known or self._moved(audio)
-        values = {
-            "device": todo.stamp.device,
-            "inode": todo.stamp.inode,
-            "size": todo.stamp.size,
-            "modified": todo.stamp.modified,
-            "audio": audio,
-            "error": None,
-            "message": None,
-            "vanished": None,
-            **facts,
-        }
-        names = list(values)
-        if known is None:
-            query = (
-                f"INSERT INTO tracks (path, {', '.join(names)}) VALUES (CAST(? AS TEXT), {', '.join('?' * len(names))})"
-            )
-            self._library.db.execute(query, (encode_path(todo.path), *values.values()))
-        else:
-            query = (
-                f"UPDATE tracks SET path = CAST(? AS TEXT), {', '.join(f'{name} = ?' for name in names)} WHERE id = ?"
-            )
-            self._library.db.execute(query, (encode_path(todo.path), *values.values(), known.id))
+        self._library.put_track(known.id if known else None, todo.path, todo.stamp, audio, facts)
 
-    def _moved(self, audio: int | None) -> Known | None:
+    def _moved(self, audio: int | None) -> StoredFile | None:
         """The track that is gone and had this audio."""
         if audio is None:
             return None
@@ -181,29 +159,24 @@ class Scan:
         if failure.kind == "missing" and not os.path.lexists(failure.path):
             return
         with self._library.change():
-            self._library.db.execute(
-                "INSERT INTO tracks (path, device, inode, size, modified, error, message)"
-                " VALUES (CAST(? AS TEXT), '', '', 0, 0, ?, ?)",
-                (encode_path(failure.path), failure.kind, failure.message),
-            )
+            self._library.put_unopened(failure)
 
     def _finish(self) -> None:
         """Mark what is gone, and remember the folders."""
-        now = time.time()
         with self._library.change():
             for path, track in self.survey.gone.items():
                 if track.vanished is not None:
                     continue
                 if self._is_gone(path, track):
-                    self._library.db.execute("UPDATE tracks SET vanished = ? WHERE id = ?", (now, track.id))
+                    self._library.mark_vanished(track.id)
                     self.done.vanished += 1
                 else:
                     self.done.unplugged += 1
-            remember_roots(self._library, self.survey.roots, now)
+            self._library.remember_roots(self.survey.roots)
             if self._note:
                 self._library.set_fact(self._note, None)
 
-    def _is_gone(self, path: str, track: Known) -> bool:
+    def _is_gone(self, path: str, track: StoredFile) -> bool:
         """Whether the file itself is gone, and not the drive or the folder that it was on."""
         if os.path.lexists(path) or any(path == b or path.startswith(b + os.sep) for b in self.survey.blocked):
             return False
@@ -222,23 +195,6 @@ class Scan:
     def _is_empty(self, root: str) -> bool:
         """An empty folder is what an unplugged drive leaves behind."""
         return not self.survey.unchanged and not self.survey.todo and not self.survey.others and Path(root).is_dir()
-
-
-def remember_roots(library: Library, roots: Sequence[str], now: float) -> None:
-    """Keep the folders that were scanned, each but once: one inside another is a part of it. In a change."""
-    known = {row[0] for row in library.db.execute("SELECT path FROM roots")} | set(roots)
-    outermost = {root for root in known if not any(Path(root).is_relative_to(other) for other in known - {root})}
-    for root in known:
-        raw = encode_path(root)
-        if root not in outermost:
-            library.db.execute("DELETE FROM roots WHERE path = CAST(? AS TEXT)", (raw,))
-        elif root in roots:
-            library.db.execute("INSERT OR REPLACE INTO roots VALUES (CAST(? AS TEXT), ?)", (raw, now))
-
-
-def known_roots(library: Library) -> list[str]:
-    """The folders that were scanned."""
-    return sorted(row[0] for row in library.db.execute("SELECT path FROM roots"))
 
 
 def tags_of(path: str) -> dict[str, str]:

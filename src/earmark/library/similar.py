@@ -104,11 +104,8 @@ def find_seed(library: Library, model: LibraryModel, path: str) -> Seed:
     track = library.track(path)
     if track is not None and track.audio is not None:
         said = library.prediction(model, track, library.labels_of([track.audio]).get(track.audio))
-        row = library.db.execute(
-            "SELECT vector FROM embeddings WHERE model = ? AND audio = ?", (model.key, track.audio)
-        ).fetchone()
-        if said is not None and row is not None:
-            vector = direction(np.frombuffer(row[0], "<f2").astype(np.float32))
+        vector = library.embedding(model, track.audio)
+        if said is not None and vector is not None:
             clips = library.clips(model, [track.audio]).get(track.audio)
             return Seed(path, track.audio, track, vector, said, clips, track.seconds)
     return _heard(library, model, path)
@@ -125,9 +122,8 @@ def _heard(library: Library, model: LibraryModel, path: str) -> Seed:
     options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=model.layer or None)
     said = tagger.predict(path, options=options)
     assert said.embedding is not None
-    row = library.db.execute("SELECT id FROM audio WHERE hash = ?", (said.content_hash,)).fetchone()
     clips = said.clips and replace(said.clips, vectors=direction(said.clips.vectors))
-    audio = None if row is None else int(row[0])
+    audio = library.audio_of(said.content_hash)
     return Seed(path, audio, None, direction(said.embedding), corrected(said, model, {}), clips, said.seconds)
 
 

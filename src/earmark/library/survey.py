@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,50 +11,12 @@ from earmark.audio.files import Entry, walk
 from earmark.errors import AudioError, EarmarkError
 from earmark.inference.records import Failure
 from earmark.library.records import LibraryModel
-from earmark.library.schema import encode_path
-from earmark.library.store import Library
+from earmark.library.store import Library, Stamp, StoredFile
 
-__all__ = ["PASSING", "Known", "Stamp", "Survey", "Todo", "real_root", "survey"]
+__all__ = ["PASSING", "Survey", "Todo", "real_root", "survey"]
 
 PASSING = ("missing", "permission", "vanished", "io")
 """Failures that say nothing of the file itself: it is tried again, and what was heard of it before still holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """By what a file is known not to have changed; numbers of the file system as text, for they may be long."""
-
-    device: str
-    inode: str
-    size: int
-    modified: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Stamp:
-        """The stamp of a file's status."""
-        return cls(str(status.st_dev), str(status.st_ino), status.st_size, status.st_mtime_ns)
-
-    def same_content(self, other: Stamp) -> bool:
-        """Whether the file has not been written since."""
-        return (self.size, self.modified) == (other.size, other.modified)
-
-    @property
-    def file(self) -> tuple[str, int, int] | None:
-        """What stays when a file is moved or renamed; None on a file system that numbers nothing."""
-        return (self.inode, self.size, self.modified) if self.inode != "0" else None
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A track as the library has it."""
-
-    id: int
-    path: str
-    stamp: Stamp
-    audio: int | None
-    error: str | None
-    vanished: float | None
-    heard: float | None  # when the model asked for heard it last
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +25,7 @@ class Todo:
 
     path: str
     stamp: Stamp
-    known: Known | None
+    known: StoredFile | None
 
 
 @dataclass(slots=True)
@@ -87,7 +49,7 @@ class Survey:
     todo: list[Todo] = field(default_factory=list)
     hashes: frozenset[str] = frozenset()
     failures: list[Failure] = field(default_factory=list)
-    gone: dict[str, Known] = field(default_factory=dict)
+    gone: dict[str, StoredFile] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
     renumbered: dict[str, str] = field(default_factory=dict)
     others: int = 0
@@ -116,7 +78,7 @@ def survey(library: Library, roots: Sequence[str], model: LibraryModel, heard_si
         model: That is to hear.
         heard_since: None hears only what is new or changed; a time hears all that the model has not heard since.
     """
-    known = {track.path: track for track in _known(library, model)}
+    known = {track.path: track for track in library.stored_files(model.key)}
     found = Survey(tuple(roots))
     met = _met(found, roots)
     below = tuple(_inside(root) for root in roots)
@@ -134,18 +96,9 @@ def survey(library: Library, roots: Sequence[str], model: LibraryModel, heard_si
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    known: Mapping[str, Known]
-    by_file: dict[tuple[str, int, int], Known]
+    known: Mapping[str, StoredFile]
+    by_file: dict[tuple[str, int, int], StoredFile]
     met: Mapping[str, Stamp]
-
-
-def _known(library: Library, model: LibraryModel) -> Iterable[Known]:
-    query = (
-        "SELECT id, path, device, inode, size, modified, tracks.audio, error, vanished, heard FROM tracks"
-        " LEFT JOIN results ON results.model = ? AND results.audio = tracks.audio"
-    )
-    for row in library.db.execute(query, (model.key,)):
-        yield Known(row[0], row[1], Stamp(*row[2:6]), *row[6:])
 
 
 def _inside(root: str) -> str:
@@ -191,47 +144,36 @@ def _place(
     if track.stamp.device != stamp.device:
         found.renumbered[track.stamp.device] = stamp.device
     if (track.stamp.device, track.stamp.inode) != (stamp.device, stamp.inode) or track.vanished is not None:
-        query = "UPDATE tracks SET device = ?, inode = ?, vanished = NULL WHERE id = ?"
-        library.db.execute(query, (stamp.device, stamp.inode, track.id))
+        library.move_track(track.id, path, stamp)
     if _needs_hearing(track, heard_since):
         found.todo.append(Todo(path, stamp, track))
     else:
         found.unchanged += 1
 
 
-def _moved(library: Library, found: Survey, path: str, stamp: Stamp, before: _Before) -> Known | None:
+def _moved(library: Library, found: Survey, path: str, stamp: Stamp, before: _Before) -> StoredFile | None:
     """The track that this file was under another name; its row is given the new one, or copied if both are there."""
     track = before.by_file.get(stamp.file) if stamp.file else None
     if track is None or stamp.file is None:
         return None
     if track.path in before.met or (track.path not in found.gone and os.path.lexists(track.path)):
-        copied = "artist, title, album, year, genre, audio, size, modified"
-        row = library.db.execute(
-            f"INSERT INTO tracks (path, device, inode, {copied})"
-            f" SELECT CAST(? AS TEXT), ?, ?, {copied} FROM tracks WHERE id = ? RETURNING id",
-            (encode_path(path), stamp.device, stamp.inode, track.id),
-        ).fetchone()
-        return Known(row[0], path, stamp, track.audio, None, None, track.heard)
-    query = "UPDATE tracks SET path = CAST(? AS TEXT), device = ?, inode = ?, vanished = NULL WHERE id = ?"
-    library.db.execute(query, (encode_path(path), stamp.device, stamp.inode, track.id))
+        row = library.copy_track(track.id, path, stamp)
+        return StoredFile(row, path, stamp, track.audio, None, None, track.analysed)
+    library.move_track(track.id, path, stamp)
     found.gone.pop(track.path, None)
     found.moved += 1
     before.by_file[stamp.file] = moved = replace(track, path=path, stamp=stamp, error=None, vanished=None)
     return moved
 
 
-def _needs_hearing(track: Known, heard_since: float | None) -> bool:
+def _needs_hearing(track: StoredFile, heard_since: float | None) -> bool:
     if track.audio is None:
         return heard_since is not None or track.error is None or track.error in PASSING
-    return heard_since is not None and (track.heard is None or track.heard < heard_since)
+    return heard_since is not None and (track.analysed is None or track.analysed < heard_since)
 
 
 def _hashes(library: Library, found: Survey) -> frozenset[str]:
     """Of the changed files themselves, of those that are gone, and of those of the same size as a new one."""
     audio = {todo.known.audio for todo in found.todo if todo.known} | {track.audio for track in found.gone.values()}
     sizes = {todo.stamp.size for todo in found.todo}
-    hashes = set()
-    if sizes:
-        query = "SELECT size, audio, hash FROM tracks JOIN audio ON audio.id = tracks.audio"
-        hashes = {row[2] for row in library.db.execute(query) if row[1] in audio or row[0] in sizes}
-    return frozenset(hashes)
+    return library.hashes_of_files(audio, sizes) if sizes else frozenset()

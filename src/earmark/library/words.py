@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -62,14 +61,7 @@ def _leaning(one: Prediction, other: Prediction) -> str:
 
 def common_labels(library: Library, model: LibraryModel) -> dict[str, float]:
     """How often each label is given in the library: its share of some two thousand tracks spread over it."""
-    total = library.db.execute("SELECT COALESCE(MAX(id), 0) FROM audio").fetchone()[0]
-    step = max(1, total // _SAMPLE)
-    # Looked up one by one: no walk through all of a large library.
-    spread = json.dumps(list(range(step, total + 1, step)))
-    query = "SELECT scores FROM results WHERE model = ? AND audio IN (SELECT value FROM json_each(?))"
-    packed = [row[0] for row in library.db.execute(query, (model.key, spread))]
-    steps = np.frombuffer(b"".join(packed), "<u2").reshape(len(packed), -1)
-    rows = np.asarray(steps / np.float32(10_000), np.float32)
+    rows = library.sample_scores(model, _SAMPLE)
     found: dict[str, float] = {}
     for head in model.heads:
         if head.task == "regression":

@@ -31,7 +31,7 @@ def map_page(library: Library, model: LibraryModel, layout: Layout) -> str:
         model: Whose labels colour it.
         layout: From :func:`earmark.library.layout.lay_out`.
     """
-    shown = _first_files(library, layout.audio)
+    shown = library.first_files()
     rows = np.flatnonzero([audio in shown for audio in layout.audio.tolist()])
     audio, places = layout.audio[rows], layout.places[rows]
     # Drawn in an order of no meaning, so that no genre lies on top of the others.
@@ -53,24 +53,11 @@ def map_page(library: Library, model: LibraryModel, layout: Layout) -> str:
         "about": f"As {model.shown} hears them: what is near sounds alike ({method}).",
         "places": base64.b64encode(steps.tobytes()).decode("ascii"),
         "views": views or [{"name": "All", "names": [""], "of": _encoded([0] * len(rows))}],
-        "songs": [list(shown[one]) for one in audio.tolist()],
+        "songs": [[shown[one][0], path_fields(shown[one][1])["path"]] for one in audio.tolist()],
     }
     text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     template = files("earmark.pages").joinpath("map.html").read_text("utf-8")
     return template.replace("@DATA@", text.replace("<", "\\u003c"))
-
-
-def _first_files(library: Library, audio: NDArray[np.int64]) -> dict[int, tuple[str, str]]:
-    """Title and path of one file of each audio that is there."""
-    del audio
-    found: dict[int, tuple[str, str]] = {}
-    query = (
-        "SELECT audio, artist, title, path FROM tracks WHERE vanished IS NULL AND audio IS NOT NULL ORDER BY path DESC"
-    )
-    for one, artist, title, path in library.db.execute(query):
-        shown = f"{artist} - {title}" if artist and title else title
-        found[one] = (shown, path_fields(path)["path"])
-    return found
 
 
 def _view(
@@ -98,12 +85,7 @@ def _view(
 
 
 def _cluster_view(library: Library, model: LibraryModel, audio: NDArray[np.int64]) -> dict[str, object] | None:
-    rows = library.db.execute(
-        "SELECT audio, name FROM members JOIN clusters ON clusters.model = members.model AND number = cluster"
-        " WHERE members.model = ?",
-        (model.key,),
-    )
-    member = dict(rows)
+    member = library.cluster_names(model)
     return _coloured("Cluster", [member.get(one, _NONE) for one in audio.tolist()]) if member else None
 
 

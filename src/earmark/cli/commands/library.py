@@ -43,28 +43,21 @@ def run(args: argparse.Namespace) -> int:
 
 def _facts(library: Library) -> dict[str, Any]:
     from earmark.inference.records import path_fields
-    from earmark.library.scan import known_roots
 
-    tracks = library.tracks()
-    there = [track for track in tracks if track.vanished is None]
-    heard = [track for track in there if track.audio is not None]
+    held = library.facts()
     models: dict[str, int] = {}
     for model, count in library.models():
         name = model.shown if model.shown not in models else f"{model.shown} {model.digest[:6]}"
         models[name] = count
-    files: dict[int | None, int] = {}
-    for track in heard:
-        files[track.audio] = files.get(track.audio, 0) + 1
     return {
-        "tracks": len(heard),
-        "seconds": round(sum(track.seconds for track in heard), 3),
-        "vanished": len(tracks) - len(there),
-        "copies": sum(count - 1 for count in files.values()),
+        "tracks": held.tracks,
+        "seconds": round(held.seconds, 3),
+        "vanished": held.vanished,
+        "copies": held.copies,
         "models": models,
-        "folders": known_roots(library),
+        "folders": library.roots(),
         "failures": [
             {**path_fields(track.path), "error": {"kind": track.error, "message": track.message}}
-            for track in there
-            if track.audio is None
+            for track in library.failures()
         ],
     }

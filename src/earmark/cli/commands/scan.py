@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from earmark.library.scan import only_one
 
     model = _model(args)
-    with shelf.opened(args) as library, only_one(library.file):
+    with shelf.opened(args, make=True) as library, only_one(library.file):
         done = _scan(args, library, model)
         failures = _tell(args, library, done)
     return 3 if failures else 0
@@ -79,12 +79,11 @@ def _scan(args: argparse.Namespace, library: Library, model: LibraryModel) -> tu
 
 def _roots(args: argparse.Namespace, library: Library) -> list[str]:
     """The folders asked for, or all known ones that can be seen; a folder that is not there changes nothing."""
-    from earmark.library.scan import known_roots
     from earmark.library.survey import real_root
 
     if args.folders:
         return list(dict.fromkeys(map(real_root, args.folders)))
-    known = known_roots(library)
+    known = library.roots()
     if not known:
         raise EarmarkError("nothing was scanned before: name a folder, `earmark scan FOLDER`")
     found = [root for root in known if Path(root).exists()]
@@ -98,7 +97,7 @@ def _roots(args: argparse.Namespace, library: Library) -> list[str]:
 
 def _tell(args: argparse.Namespace, library: Library, result: tuple[Scanned, Progress]) -> int:
     done, progress = result
-    failures = [track for track in library.tracks(vanished=False) if track.audio is None]
+    held = library.facts()
     facts: dict[str, Any] = {
         "heard": done.heard,
         "known": done.known,
@@ -106,7 +105,7 @@ def _tell(args: argparse.Namespace, library: Library, result: tuple[Scanned, Pro
         "moved": done.moved,
         "vanished": done.vanished,
         "failed": dict(sorted(done.failed.items())),
-        "tracks": sum(1 for track in library.tracks(vanished=False) if track.audio is not None),
+        "tracks": held.tracks,
         "seconds": round(progress.seconds, 3),
     }
     told = f"heard {done.heard} {'song' if done.heard == 1 else 'songs'} in {duration(progress.seconds)}"
@@ -132,4 +131,4 @@ def _tell(args: argparse.Namespace, library: Library, result: tuple[Scanned, Pro
         console.print_json(facts)
     else:
         print(f"{facts['tracks']} songs in {console.plain(str(library.file))}")
-    return len(failures)
+    return held.failures

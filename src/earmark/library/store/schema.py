@@ -1,0 +1,119 @@
+"""The tables of a library's file, and how they are made."""
+
+from __future__ import annotations
+
+import sqlite3
+
+__all__ = ["APPLICATION", "FORMAT", "create", "tables"]
+
+FORMAT = 1
+"""The version of the file's tables (``user_version``). A reader refuses a greater one."""
+
+APPLICATION = 0x4561726D
+"""``Earm``: tells the file from any other SQLite file."""
+
+_TABLES = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE roots (path TEXT PRIMARY KEY, scanned REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE audio (
+    id INTEGER PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,          -- earmark.audio.decode.content_hash: the same whatever the tags
+    seconds REAL NOT NULL
+);
+CREATE TABLE tracks (
+    id INTEGER PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,          -- absolute; bytes that are not UTF-8 as they are
+    device TEXT NOT NULL, inode TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL,  -- nanoseconds
+    audio INTEGER REFERENCES audio(id), -- NULL where the file could not be heard
+    artist TEXT NOT NULL DEFAULT '', title TEXT NOT NULL DEFAULT '', album TEXT NOT NULL DEFAULT '',
+    year TEXT NOT NULL DEFAULT '', genre TEXT NOT NULL DEFAULT '',  -- as the file's own tags say; genres joined by ;
+    error TEXT, message TEXT,           -- why it could not be heard
+    vanished REAL                       -- since when it is not there any more (seconds since 1970)
+);
+CREATE INDEX tracks_audio ON tracks(audio);
+CREATE INDEX tracks_file ON tracks(inode, size);
+CREATE TABLE models (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,                 -- name@version
+    digest TEXT NOT NULL,               -- of its card: tells apart models of one name
+    layer TEXT NOT NULL DEFAULT '',     -- whose output the embeddings are; '' is the network's own embedding
+    folder TEXT NOT NULL,
+    dimensions INTEGER NOT NULL,
+    heads TEXT NOT NULL,                -- JSON: name, task, labels, threshold, thresholds
+    aliases TEXT NOT NULL DEFAULT '{}', -- the user's own names of labels (scan --labels)
+    used REAL NOT NULL,
+    UNIQUE (name, digest, layer)
+);
+CREATE TABLE results (
+    model INTEGER NOT NULL REFERENCES models(id),
+    audio INTEGER NOT NULL REFERENCES audio(id),
+    scores BLOB NOT NULL,               -- uint16, 1/10000: all labels of all heads in order
+    numbers BLOB NOT NULL,              -- float64: the regression heads in order
+    warning TEXT,
+    heard REAL NOT NULL,                -- seconds since 1970
+    PRIMARY KEY (model, audio)
+) WITHOUT ROWID;
+CREATE TABLE embeddings (
+    model INTEGER NOT NULL REFERENCES models(id),
+    audio INTEGER NOT NULL REFERENCES audio(id),
+    vector BLOB NOT NULL,               -- float16: its direction, length 1
+    PRIMARY KEY (model, audio)
+) WITHOUT ROWID;
+CREATE TABLE clips (
+    model INTEGER NOT NULL REFERENCES models(id),
+    audio INTEGER NOT NULL REFERENCES audio(id),
+    times BLOB NOT NULL,                -- float32: start and end of each clip, seconds
+    vectors BLOB NOT NULL,              -- int8: directions of the clips' embeddings, each scaled to 127
+    PRIMARY KEY (model, audio)
+) WITHOUT ROWID;
+CREATE TABLE labels (                   -- what the user says
+    audio INTEGER NOT NULL REFERENCES audio(id),
+    head TEXT NOT NULL,
+    label TEXT NOT NULL,                -- JSON: a name, or a list of names
+    made REAL NOT NULL,
+    PRIMARY KEY (audio, head)
+) WITHOUT ROWID;
+CREATE TABLE clusters (
+    model INTEGER NOT NULL REFERENCES models(id),
+    number INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    tags TEXT NOT NULL,                 -- JSON: its most telling labels
+    center BLOB NOT NULL,               -- float32
+    PRIMARY KEY (model, number)
+) WITHOUT ROWID;
+CREATE TABLE members (
+    model INTEGER NOT NULL, audio INTEGER NOT NULL REFERENCES audio(id),
+    cluster INTEGER NOT NULL, joined INTEGER NOT NULL DEFAULT 0,  -- 1: came after the clusters were made
+    PRIMARY KEY (model, audio)
+) WITHOUT ROWID;
+CREATE TABLE places (                   -- the map
+    model INTEGER NOT NULL, audio INTEGER NOT NULL REFERENCES audio(id),
+    x REAL NOT NULL, y REAL NOT NULL, joined INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (model, audio)
+) WITHOUT ROWID;
+"""
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables, in one transaction: two processes that begin at once make them once."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0 and not tables(connection):
+            for statement in _statements(_TABLES):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id={APPLICATION}")
+            connection.execute(f"PRAGMA user_version={FORMAT}")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def tables(connection: sqlite3.Connection) -> set[str]:
+    """Names of the tables that there are."""
+    return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _statements(text: str) -> list[str]:
+    plain = "\n".join(line.split("--")[0] for line in text.splitlines())
+    return [statement for statement in plain.split(";") if statement.strip()]
