@@ -36,7 +36,7 @@ def everything(library: Library, model: LibraryModel) -> Iterator[dict[str, Any]
             "title": track.title,
             "album": track.album,
             "year": track.year,
-            "cluster": clusters.get(track.audio),
+            "cluster": clusters.get(track.audio or 0),
             "x": x,
             "y": y,
             "vanished": since and since.isoformat(timespec="seconds"),
