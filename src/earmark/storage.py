@@ -95,6 +95,7 @@ def lock(file: Path, busy: str) -> Iterator[None]:
     finally:
         with suppress(OSError):
             holder.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # who opened it before sees that it has no name, and tries again
         held.release()
 
 

@@ -43,7 +43,7 @@ def test_another_layer(tone: Path, tiny_model: Path, earmark: Earmark, tmp_path:
 def test_not_one_track_is_an_error_and_no_file(tiny_model: Path, earmark: Earmark, tmp_path: Path) -> None:
     (tmp_path / "a.mp3").touch()
     said = earmark("embed", tmp_path, "-m", tiny_model, "-o", tmp_path / "x.npz", "-f", "json")
-    assert said.code == 1 and said.json["file"] is None and "not one track could be heard" in said.err
+    assert said.code == 1 and said.json["file"] is None and "not one track could be analysed" in said.err
     assert not (tmp_path / "x.npz").exists()
 
 

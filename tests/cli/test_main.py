@@ -12,6 +12,7 @@ import pytest
 
 from commands import Earmark, command, environment, in_process
 from earmark.cli import main, verbs
+from earmark.cli.drawing import Stopped
 from earmark.errors import EarmarkError
 
 
@@ -54,7 +55,8 @@ def test_version(earmark: Earmark) -> None:
         (EarmarkError("two\nlines of \x1b[31m it"), "earmark: error: two lines of \\x1b[31m it\n"),
         (OSError(28, "No space left on device", "x.json"), "earmark: error: x.json: no space left on device\n"),
         (KeyError("x"), "earmark: error: unexpected KeyError: 'x' (EARMARK_DEBUG=1 shows where)\n"),
-        (KeyboardInterrupt(), "earmark: stopped; what is done is kept\n"),
+        (KeyboardInterrupt(), "earmark: stopped\n"),
+        (Stopped(), "earmark: stopped; what is done is kept\n"),
     ],
 )
 def test_errors_are_one_line(

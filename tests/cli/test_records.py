@@ -16,8 +16,8 @@ from earmark.cli.records import csv_pieces, format_of, json_pieces, jsonl_pieces
 from earmark.inference.records import Failure, HeadPrediction
 
 
-def rows(records: list[dict[str, Any]]) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(b"".join(csv_pieces(records)).decode(), newline="")))
+def rows(records: list[dict[str, Any]], *, raw: bool = False) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(b"".join(csv_pieces(records, ("artist", "x"), raw=raw)).decode(), newline="")))
 
 
 def test_csv_has_the_columns_of_the_design() -> None:
@@ -26,15 +26,31 @@ def test_csv_has_the_columns_of_the_design() -> None:
         *("path", "path_bytes", "seconds", "error"),
         *("genre", "genre.confidence", "tags", "tags.confidence", "energy"),
         *("genre:Rock", "genre:Jazz", "tags:guitar", "tags:piano", "tags:a,b"),
+        *("artist", "x"),
     ]
     assert bad[:4] == ["b.mp3", "", "", "not-audio: not an audio file: no stream found"] and set(bad[4:]) == {""}
     assert good[:9] == ["a.mp3", "", "212.4", "", "Rock", "0.83", "piano;a,b", "0.9;0.6", "0.62"]
-    assert good[9:] == ["0.83", "0.17", "0.1", "0.9", "0.6"]
+    assert good[9:14] == ["0.83", "0.17", "0.1", "0.9", "0.6"]
 
 
 def test_csv_of_failures_alone_has_a_header() -> None:
-    assert rows([BAD])[0] == ["path", "path_bytes", "seconds", "error"]
-    assert rows([]) == [["path", "path_bytes", "seconds", "error"]]
+    assert rows([BAD])[0] == ["path", "path_bytes", "seconds", "error", "artist", "x"]
+    assert rows([]) == [["path", "path_bytes", "seconds", "error", "artist", "x"]]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝"])
+def test_a_spreadsheet_computes_nothing(start: str) -> None:
+    """A song may be called as a formula that starts a program; numbers stay numbers."""
+    text = f"{start}HYPERLINK(1)"
+    label = HeadPrediction("multiclass", text, 0.9, scores={text: 0.9})
+    record = heard(text, genre=label, tags=HeadPrediction("multilabel", labels=(text,), scores={text: 0.6}))
+    record |= {"artist": text, "x": -0.5}
+    for found in (rows([record]), rows([Failure(text, "io", "").to_dict() | {"artist": text}])):
+        assert not [cell for row in found for cell in row if cell.startswith(start) and cell != "-0.5"]
+    header, row = rows([record])
+    assert row[header.index("artist")] == row[0] == row[header.index("genre")] == f"'{text}"
+    assert row[header.index("x")] == "-0.5"
+    assert rows([record], raw=True)[1][0] == text
 
 
 def test_not_sure_is_null_and_an_empty_cell() -> None:
@@ -47,7 +63,8 @@ def test_not_sure_is_null_and_an_empty_cell() -> None:
 @given(st.lists(st.text(st.characters(codec="utf-8")), max_size=5))
 def test_any_name_comes_back(names: list[str]) -> None:
     records = [heard(name) for name in names]
-    assert [row[0] for row in rows(records)[1:]] == names
+    assert [row[0] for row in rows(records, raw=True)[1:]] == names
+    assert [row[0].removeprefix("'") for row in rows(records)[1:]] == [name.removeprefix("'") for name in names]
     assert [json.loads(piece)["path"] for piece in jsonl_pieces(records)] == names
     assert [record["path"] for record in json.loads(b"".join(json_pieces(records)))] == names
 

@@ -18,6 +18,8 @@ import pytest
 import soundfile
 
 from commands import Earmark, command, environment, in_process
+from earmark.app.analyse import AnalyseRequest, analyse
+from earmark.events import Progress, Record
 from people import unprivileged
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
@@ -41,7 +43,7 @@ def test_a_folder_in_order_with_a_summary(songs: Path, tiny_model: Path, earmark
     assert set(first["heads"]) == {"genre", "tags", "energy"} and "taggram" not in first["heads"]["genre"]
     assert said.records[2]["error"]["kind"] == "not-audio"
     assert said.err.splitlines()[0].startswith("tagged 3 songs in ")
-    assert said.err.splitlines()[1:] == ["1 could not be heard: 1 not-audio", "1 other file is not audio"]
+    assert said.err.splitlines()[1:] == ["1 could not be analysed: 1 not-audio", "1 other file is not audio"]
 
 
 def test_formats_tell_the_same(songs: Path, tiny_model: Path, earmark: Earmark, tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_taggram_excerpt_and_ensemble(tone: Path, tiny_model: Path, earmark: Ear
     whole = earmark("tag", tone, "-m", tiny_model, "--taggram", "--excerpt", "whole").records[0]
     taggram = whole["heads"]["genre"]["taggram"]
     assert taggram["start"][0] == 0.0 and len(taggram["scores"]["Rock"]) == len(taggram["end"])
-    assert "taggrams are in json" in earmark("tag", tone, "-m", tiny_model, "--taggram", "-f", "csv").err
+    assert "Taggrams are in json" in earmark("tag", tone, "-m", tiny_model, "--taggram", "-f", "csv").err
     assert earmark("tag", tone, "-m", tiny_model, "--excerpt", "2").code == 0
     both = earmark("tag", tone, "-m", f"{tiny_model},{tiny_model}").records[0]
     assert (
@@ -204,19 +206,14 @@ def test_refused_files_are_records_and_a_refused_folder_under_o_is_one_line(
     )
 
 
-def test_a_file_that_vanishes(tiny_model: Path, songs: Path, earmark: Earmark, monkeypatch: pytest.MonkeyPatch) -> None:
-    from earmark.cli import hearing
-
-    real = hearing.wanted
-
-    def walked(paths: list[str]) -> hearing.Wanted:
-        found = real(paths)
-        (songs / "d.wav").unlink()
-        return found
-
-    monkeypatch.setattr(hearing, "wanted", walked)
-    said = earmark("tag", songs, "-m", tiny_model)
-    assert by_name(said.records)["d.wav"]["error"]["kind"] == "vanished" and said.code == 3
+def test_a_file_that_vanishes(tiny_model: Path, songs: Path) -> None:
+    found = []
+    for event in analyse(AnalyseRequest(paths=(str(songs),), model=str(tiny_model), jobs=1)):
+        if isinstance(event, Progress) and event.done == 0:  # the walk is over, and nothing is read yet
+            (songs / "d.wav").unlink()
+        if isinstance(event, Record):
+            found.append(event.value)
+    assert by_name(found)["d.wav"]["error"]["kind"] == "vanished"
 
 
 @posix

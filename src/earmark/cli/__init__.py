@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -22,26 +25,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 1 error or not one record, 2 wrong usage, 3 done but some records are errors, 130 stopped by Ctrl-C.
     """
-    _settle_streams()
     try:
-        code = _run(list(sys.argv[1:] if argv is None else argv))
+        _settle_streams()
+        code = _guarded(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:  # a second one, while the first was dealt with
+        code = STOPPED
+    if argv is None:
+        _leave_quietly()
+    return code
+
+
+def _guarded(argv: list[str]) -> int:
+    try:
+        code = _run(argv)
         sys.stdout.flush()
         return code
     except SystemExit as stop:  # argparse
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
-    except KeyboardInterrupt:
-        _say("stopped; what is done is kept")
-        return STOPPED
+    except KeyboardInterrupt as stop:
+        return _stopped(stop)
     except BrokenPipeError:
         _give_up_stdout()
         return NOBODY_READS
     except Exception as error:
         if os.environ.get("EARMARK_DEBUG"):
             raise
+        if isinstance(error.__context__, KeyboardInterrupt) and not _is_ours(error):
+            return _stopped(error.__context__)  # a library made something else of it, as imports do
         _say(f"error: {_one_line(error)}")
         if isinstance(error, OSError):
             _give_up_stdout()
         return 1
+
+
+def _stopped(stop: KeyboardInterrupt) -> int:
+    _say(f"stopped{'; what is done is kept' if type(stop).__name__ == 'Stopped' else ''}")
+    return STOPPED
 
 
 def _run(argv: list[str]) -> int:
@@ -64,6 +83,12 @@ def _run(argv: list[str]) -> int:
     return command.run(args)
 
 
+def _is_ours(error: Exception) -> bool:
+    from earmark.errors import EarmarkError
+
+    return isinstance(error, EarmarkError)
+
+
 def _one_line(error: Exception) -> str:
     from earmark.cli.console import plain
     from earmark.errors import EarmarkError
@@ -83,7 +108,17 @@ def _say(text: str) -> None:
 
 
 def _settle_streams() -> None:
-    """What is printed never fails for its characters, and a pipe gets UTF-8 with plain line ends on every system."""
+    """What is printed never fails for its characters, and a pipe gets UTF-8 with plain line ends on every system.
+
+    A stream that was closed (``>&-``) gets a stand-in, and its number is taken, lest a file that is opened get it.
+    """
+    with contextlib.suppress(OSError):
+        while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(handle)
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123
+    sys.stdout = sys.stdout or _Closed()
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is None:
@@ -92,6 +127,21 @@ def _settle_streams() -> None:
             reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
         else:
             reconfigure(errors="backslashreplace")
+
+
+class _Closed(io.TextIOBase):
+    """Standard output where there is none: printing to it is an error."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "standard output is closed: nothing can be printed")
+
+
+def _leave_quietly() -> None:
+    """Ctrl-C while Python ends is no traceback."""
+    with contextlib.suppress(ValueError):  # not the main thread: not our process
+        signal.signal(signal.SIGINT, lambda *_: os._exit(STOPPED))
 
 
 def _give_up_stdout() -> None:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
+from earmark.app.part import encode
 from earmark.cli import console
-from earmark.cli.part import encode
 from earmark.cli.progress import Progress
 
 if TYPE_CHECKING:

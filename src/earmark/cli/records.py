@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from earmark.cli.part import Record, encode
+from earmark.app.part import Record, encode
 
-__all__ = ["FORMATS", "csv_pieces", "format_of", "json_pieces", "jsonl_pieces", "until_first_heard"]
+__all__ = ["FORMATS", "add_raw", "csv_pieces", "format_of", "json_pieces", "jsonl_pieces", "until_first_analysed"]
 
 FORMATS = ("table", "json", "jsonl", "csv")
 _SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".txt": "table"}
+
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+
+
+def add_raw(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--raw``."""
+    text = "csv: texts as they are, without the ' before =, +, - and @ that keeps spreadsheets from computing them"
+    parser.add_argument("--raw", action=argparse.BooleanOptionalAction, default=False, help=text)
 
 
 def format_of(target: str) -> str | None:
@@ -35,26 +44,30 @@ def json_pieces(records: Iterable[Record]) -> Iterator[bytes]:
     yield b"[]\n" if before == b"[\n" else b"\n]\n"
 
 
-def csv_pieces(records: Iterable[Record], more: Sequence[str] = ()) -> Iterator[bytes]:
-    """A header, and a row a record. The first track that was heard tells which heads and labels there are.
+def csv_pieces(records: Iterable[Record], more: Sequence[str] = (), *, raw: bool = False) -> Iterator[bytes]:
+    """A header, and a row a record. The first track that was analysed tells which heads and labels there are.
 
-    ``more`` are further keys of the records, in columns at the end.
+    Args:
+        records: As ``tag -f json`` has them.
+        more: Further keys of the records, in columns at the end.
+        raw: Write texts as they are. Otherwise one that a spreadsheet would take for a formula gets an apostrophe in
+            front (OWASP, "CSV injection").
     """
-    leading, rest = until_first_heard(records)
+    leading, rest = until_first_analysed(records)
     heads: Mapping[str, Any] = leading[-1].get("heads", {}) if leading else {}
     columns = ["path", "path_bytes", "seconds", "error"]
     for name, head in heads.items():
         columns += [name] if head["task"] == "regression" else [name, f"{name}.confidence"]
     columns += [f"{name}:{label}" for name, head in heads.items() for label in head.get("scores", ())]
     columns += more
-    yield _csv_row(columns)
+    yield _csv_row(columns, raw=raw)
     for record in itertools.chain(leading, rest):
-        cells = _cells(record) | {key: _text(record.get(key)) for key in more}
-        yield _csv_row([cells.get(column, "") for column in columns])
+        cells = _cells(record) | {key: record.get(key) for key in more}
+        yield _csv_row((cells.get(column) for column in columns), raw=raw)
 
 
-def until_first_heard(records: Iterable[Record]) -> tuple[list[Record], Iterator[Record]]:
-    """The records up to the first of a track that was heard, and those after it."""
+def until_first_analysed(records: Iterable[Record]) -> tuple[list[Record], Iterator[Record]]:
+    """The records up to the first of a track that was analysed, and those after it."""
     leading, rest = [], iter(records)
     for record in rest:
         leading.append(record)
@@ -63,35 +76,32 @@ def until_first_heard(records: Iterable[Record]) -> tuple[list[Record], Iterator
     return leading, rest
 
 
-def _cells(record: Record) -> dict[str, str]:
-    cells: dict[str, str] = {key: record[key] for key in ("path", "path_bytes") if key in record}
+def _cells(record: Record) -> dict[str, Any]:
+    cells: dict[str, Any] = {key: record[key] for key in ("path", "path_bytes") if key in record}
     if "error" in record:
         return cells | {"error": f"{record['error']['kind']}: {record['error']['message']}"}
-    cells["seconds"] = _number(record["seconds"])
+    cells["seconds"] = record["seconds"]
     for name, head in record["heads"].items():
         scores = head.get("scores", {})
         if head["task"] == "multiclass":
-            cells[name] = head["label"] or ""
-            cells[f"{name}.confidence"] = _number(head["confidence"])
+            cells |= {name: head["label"], f"{name}.confidence": head["confidence"]}
         elif head["task"] == "multilabel":
             cells[name] = ";".join(head["labels"])
-            cells[f"{name}.confidence"] = ";".join(_number(scores[label]) for label in head["labels"])
+            cells[f"{name}.confidence"] = ";".join(json.dumps(scores[label]) for label in head["labels"])
         else:
-            cells[name] = _number(head["value"])
-        cells |= {f"{name}:{label}": _number(score) for label, score in scores.items()}
+            cells[name] = head["value"]
+        cells |= {f"{name}:{label}": score for label, score in scores.items()}
     return cells
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+def _csv_row(cells: Iterable[Any], *, raw: bool) -> bytes:
+    return (",".join(_quoted(_text(cell, raw=raw)) for cell in cells) + "\n").encode("utf-8", "backslashreplace")
 
 
-def _number(value: float | None) -> str:
+def _text(value: object, *, raw: bool) -> str:
+    if isinstance(value, str):
+        return value if raw or not value.startswith(_FORMULA) else f"'{value}"
     return "" if value is None else json.dumps(value)
-
-
-def _csv_row(cells: Iterable[str]) -> bytes:
-    return (",".join(map(_quoted, cells)) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _quoted(cell: str) -> str:

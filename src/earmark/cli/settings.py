@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from earmark.cli.arguments import Collect, Renamed
 from earmark.errors import EarmarkError, UnknownName, nearest
 from earmark.paths import config_folder
 
@@ -114,6 +115,8 @@ def apply(parser: argparse.ArgumentParser, verb: str, file: SettingsFile) -> dic
                 _check_key(file, table, key, known)
                 continue
             action = known[key]
+            if isinstance(action, Renamed):
+                raise SettingsError(f"{file.path}: [{table}] {key} is called {action.now[2:]} now")
             parser.set_defaults(**{action.dest: _value(f"{file.path}: [{table}] {key}", action, value)})
             action.required = False
             came_from[key] = f"[{table}]"
@@ -140,9 +143,9 @@ def _value(where: str, action: argparse.Action, value: Any) -> Any:
         if isinstance(value, bool):
             return value
         raise SettingsError(f"{where} = {value!r}: must be true or false")
-    if action.nargs in ("*", "+") or isinstance(action, argparse._AppendAction):
+    if action.nargs in ("*", "+") or isinstance(action, Collect):
         items = value if isinstance(value, list) else [value]
-        return [_single(where, action, item) for item in items]
+        return tuple(_single(where, action, item) for item in items)
     return _single(where, action, value)
 
 

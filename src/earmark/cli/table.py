@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from earmark.app.part import Record
 from earmark.cli.console import Style, bar, cells, columns, fit, plain, style_of
-from earmark.cli.part import Record
-from earmark.cli.records import until_first_heard
+from earmark.cli.records import until_first_analysed
 
 __all__ = ["table_pieces"]
 
@@ -38,7 +38,7 @@ def table_pieces(records: Iterable[Record], stream: TextIO) -> Iterator[bytes]:
 
 
 def _lines(records: Iterable[Record], stream: TextIO) -> Iterator[str]:
-    leading, rest = until_first_heard(records)
+    leading, rest = until_first_analysed(records)
     layout = _layout(leading[-1].get("heads", {}) if leading else {}, stream)
     header = [fit("song", layout.name), *(fit(plain(name), _column(width)) for name, width in layout.label.items())]
     yield layout.style((" " * _GAP).join(header).rstrip(), "dim")

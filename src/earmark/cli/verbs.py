@@ -77,7 +77,9 @@ def top_parser() -> argparse.ArgumentParser:
 
 def verb_parser(verb: str, command: Command) -> argparse.ArgumentParser:
     """The parser of a verb's arguments."""
-    parser = argparse.ArgumentParser(prog=f"earmark {verb}", description=command.HELP, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog=f"earmark {verb}", description=command.HELP, allow_abbrev=False, formatter_class=_Formatter
+    )
     command.add_arguments(parser)
     parser.add_argument("--config", metavar="FILE", help="settings; default: earmark.toml in your configuration folder")
     return parser
@@ -101,6 +103,19 @@ class _Top(argparse.ArgumentParser):
         self.epilog = "\n".join(["verbs:", *(f"  {verb:{width}}  {text}" for verb, text in found.items())])
         self.epilog += "\n\n`earmark VERB -h` tells the rest."
         return super().format_help()
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Shows a list among the defaults as it is typed: with commas."""
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        if not isinstance(action.default, tuple):
+            return super()._expand_help(action)
+        shown, action.default = action.default, ",".join(map(str, action.default))
+        try:
+            return super()._expand_help(action)
+        finally:
+            action.default = shown
 
 
 class _Version(argparse.Action):

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.cli import console, hearing
+from earmark.cli import arguments, console, hearing
 from earmark.cli.progress import Progress
 from earmark.errors import UnknownName
 
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET", help="a folder of class folders, or one with dataset.toml")
     text = "whose embeddings the quick model learns from (default: %(default)s)"
     parser.add_argument("-m", "--model", default="default", metavar="MODEL", help=text)
-    hearing.add_jobs(parser)
+    arguments.add_jobs(parser)
     console.add_format(parser)
 
 

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from earmark.cli import console, settings, verbs
+from earmark.cli.arguments import Renamed
 from earmark.errors import UnknownName
 
 HELP = "print the settings that hold, and where each came from"
@@ -43,6 +44,7 @@ def _held(verb: str, file: settings.SettingsFile) -> dict[str, dict[str, Any]]:
     return {
         option: {"value": parser.get_default(action.dest), "from": came_from.get(option, "default")}
         for option, action in settings.options(parser).items()
+        if not isinstance(action, Renamed)
     }
 
 
@@ -51,4 +53,4 @@ def _shown(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.cli import console, hearing
+from earmark.cli import arguments, console, hearing
 from earmark.cli.learning import Learning
 from earmark.cli.progress import Progress
 from earmark.errors import MissingExtra, ModelError
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "score tracks that the model was trained on, too"
     parser.add_argument("--allow-training-tracks", action=flag, default=False, help=text)
     parser.add_argument("--report", metavar="FOLDER", help="write a page with pictures there")
-    hearing.add_jobs(parser)
+    arguments.add_jobs(parser)
     console.add_format(parser)
 
 

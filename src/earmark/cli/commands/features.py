@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from earmark.app.selection import find_files
 from earmark.cli import console
-from earmark.cli.hearing import wanted
 from earmark.cli.progress import Progress
 from earmark.errors import AudioError, EarmarkError, RecipeError, StorageError
 
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if recipe.frontend.kind == "image":
         raise RecipeError(f"{args.recipe}: takes pictures as they are; there is nothing to draw")
     plan = _Plan(recipe, _changes(args.augment, recipe), args.seed, args.audio)
-    found = wanted(args.paths)
+    found = find_files(args.paths)
     targets = list(_targets(args.paths, [entry.path for entry in found.entries], Path(args.output)))
     done, progress = _Done(), Progress(len(targets))
 

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earmark.cli import console, hearing, shelf
+from earmark.app.selection import find_models
+from earmark.cli import console, shelf
+from earmark.cli.drawing import Stopped
 from earmark.cli.progress import Progress, duration, rate
 from earmark.errors import EarmarkError
 
@@ -51,7 +53,7 @@ def _model(args: argparse.Namespace) -> LibraryModel:
     from earmark.inference.labels import read_labels
     from earmark.library.records import LibraryModel
 
-    models = hearing.models_of(args.model)
+    models = find_models(args.model)
     if len(models.folders) > 1:
         raise EarmarkError(f"-m {args.model}: embeddings of several models do not mix; give one")
     card = models.card
@@ -71,6 +73,8 @@ def _scan(args: argparse.Namespace, library: Library, model: LibraryModel) -> tu
     except KeyboardInterrupt:
         progress.clear()
         print(f"{scan.done.heard} songs are in the library; scan again to go on", file=sys.stderr)
+        if scan.done.heard:
+            raise Stopped from None
         raise
     finally:
         progress.clear()

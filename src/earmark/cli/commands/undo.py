@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earmark.cli import console
+from earmark.cli.drawing import Stopped
 from earmark.cli.outcomes import Teller, files
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _undo(args: argparse.Namespace, runs: Sequence[Run], unread: Sequence[Outcom
     told.all(_outcomes(unread, chosen, later), lambda: _counted(chosen))
     _tell(told)
     if told.stopped:
-        raise KeyboardInterrupt
+        raise Stopped if told.count["restored"] else KeyboardInterrupt
     return 3 if told.count["skipped"] else 0
 
 

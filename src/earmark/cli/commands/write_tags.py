@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from earmark.audio.files import Entry, walk
 from earmark.cli import console, shelf
+from earmark.cli.drawing import Stopped
 from earmark.cli.outcomes import Teller, files
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _write(
     told.all(outcomes, lambda: _facts(journal))
     _tell(told, journal)
     if told.stopped:
-        raise KeyboardInterrupt
+        raise Stopped if told.count["changed"] else KeyboardInterrupt
     return 3 if told.count["skipped"] else 0
 
 

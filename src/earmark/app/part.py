@@ -1,7 +1,7 @@
 """``-o FILE`` is written as ``FILE.part`` and renamed at the end; a run that was stopped goes on where it stood.
 
 The part is a record a line (JSON), whatever the format of FILE. Beside it ``FILE.part.json`` holds the settings
-that its records were made with.
+that its records were made with, and ``FILE.part.lock`` keeps a second run out while the first one writes.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from earmark.errors import StorageError
 from earmark.inference.records import path_fields
+from earmark.storage import lock, plain_reason
 
 __all__ = ["Part", "Record", "encode", "open_part"]
 
@@ -44,6 +46,7 @@ class Part:
     kept: int
     notice: str
     _file: io.FileIO
+    _held: ExitStack
 
     @property
     def path(self) -> Path:
@@ -91,14 +94,15 @@ class Part:
             built.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Leave the part as it is; one without a record is taken away."""
-        self._file.close()
-        if self.path.is_file() and self.path.stat().st_size == 0:
-            self.path.unlink()
-            _sidecar(self.target).unlink(missing_ok=True)
+        """Leave the part as it is, to whoever goes on with it; one without a record is taken away."""
+        with self._held:
+            self._file.close()
+            if self.path.is_file() and self.path.stat().st_size == 0:
+                self.path.unlink()
+                _sidecar(self.target).unlink(missing_ok=True)
 
     def _refusal(self, error: OSError) -> StorageError:
-        why = "the disk is full" if error.errno in _FULL else _reason(error)
+        why = "the disk is full" if error.errno in _FULL else plain_reason(error)
         return StorageError(f"{self.target}: {why}; what is done is kept in {self.path.name}, run again to go on")
 
 
@@ -113,7 +117,7 @@ def open_part(target: Path, paths: Sequence[str], settings: Mapping[str, Any]) -
         settings: What the records depend on; a part made with others begins anew.
 
     Raises:
-        StorageError: FILE cannot be written there.
+        StorageError: FILE cannot be written there, another run is writing it, or ``FILE.part`` is not Earmark's.
     """
     target = target.resolve() if target.is_symlink() else target
     if target.is_dir():
@@ -122,21 +126,24 @@ def open_part(target: Path, paths: Sequence[str], settings: Mapping[str, Any]) -
         raise StorageError(f"{target}: there is no folder {target.parent}")
     part, wanted = _beside(target, ".part"), json.loads(json.dumps(settings))
     kept, end, notice = 0, 0, ""
-    try:
-        if part.exists() and part.stat().st_size:
-            kept, end, notice = _left(part, target, paths, wanted)
-        file = part.open("ab", buffering=0)
-        file.truncate(end)
-        if not kept:
-            _sidecar(target).write_text(json.dumps(wanted, ensure_ascii=True) + "\n", "utf-8")
-    except OSError as error:
-        why = "the disk is full" if error.errno in _FULL else _reason(error)
-        raise StorageError(f"{target}: cannot write there: {why}") from error
-    return Part(target, kept, notice, file)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(part.open("ab", buffering=0))
+            stack.enter_context(lock(part, f"{target}: another run is writing there"))
+            if part.stat().st_size:
+                kept, end, notice = _left(part, target, paths, wanted)
+            file.truncate(end)
+            if not kept:
+                _sidecar(target).write_text(json.dumps(wanted, ensure_ascii=True) + "\n", "utf-8")
+        except OSError as error:
+            why = "the disk is full" if error.errno in _FULL else plain_reason(error)
+            raise StorageError(f"{target}: cannot write there: {why}") from error
+        return Part(target, kept, notice, file, stack.pop_all())
 
 
 def _left(part: Path, target: Path, paths: Sequence[str], settings: Mapping[str, Any]) -> tuple[int, int, str]:
     """Records to keep, where they end in the part, and what to say."""
+    _refuse_strangers(part)
     try:
         before = json.loads(_sidecar(target).read_text("utf-8"))
         other = [key for key in {**settings, **before} if settings.get(key) != before.get(key)]
@@ -153,6 +160,14 @@ def _left(part: Path, target: Path, paths: Sequence[str], settings: Mapping[str,
     if not kept:
         return 0, 0, f"{part.name}: made of other files; beginning anew"
     return kept, end, f"{part.name}: going on after {kept} of {len(paths)} files"
+
+
+def _refuse_strangers(part: Path) -> None:
+    """A file that happens to be called FILE.part, such as a browser's download, is not ours to write over."""
+    with part.open("rb") as lines:
+        line = lines.readline(65_536)
+    if not line.startswith(b'{"path": '):
+        raise StorageError(f"{part}: was not made by Earmark; move it away, or give another -o")
 
 
 def _is_record_of(line: bytes, path: str) -> bool:
@@ -177,8 +192,3 @@ def _beside(target: Path, suffix: str) -> Path:
 
 def _sidecar(target: Path) -> Path:
     return _beside(target, ".part.json")
-
-
-def _reason(error: OSError) -> str:
-    text = error.strerror or str(error)
-    return text[:1].lower() + text[1:]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from earmark.cli.part import open_part
+from earmark.app.part import open_part
 from earmark.errors import StorageError
 
 PATHS = ["a.mp3", "b\udce9.mp3", "c.mp3"]
@@ -124,3 +124,31 @@ def test_a_failed_ending_keeps_the_part(tmp_path: Path) -> None:
     part.close()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["x.csv.part", "x.csv.part.json"]
     assert kept(target)[0] == 1
+
+
+def test_a_second_run_into_the_same_file_is_refused_by_name(tmp_path: Path) -> None:
+    target = tmp_path / "x.jsonl"
+    part = open_part(target, PATHS, SETTINGS)
+    part.append(record("a.mp3"))
+    with pytest.raises(StorageError, match=r"x\.jsonl: another run is writing there"):
+        open_part(target, PATHS, SETTINGS)
+    part.close()
+    assert kept(target)[0] == 1
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["x.jsonl.part", "x.jsonl.part.json"]
+
+
+@pytest.mark.parametrize("foreign", [b"half a download", b"\x00\x01" * 99, b"[]\n"])
+def test_a_part_of_somebody_else_is_never_touched(tmp_path: Path, foreign: bytes) -> None:
+    (tmp_path / "x.jsonl.part").write_bytes(foreign)
+    with pytest.raises(StorageError, match="was not made by Earmark"):
+        open_part(tmp_path / "x.jsonl", PATHS, SETTINGS)
+    assert (tmp_path / "x.jsonl.part").read_bytes() == foreign
+    assert [file.name for file in tmp_path.iterdir()] == ["x.jsonl.part"]
+
+
+def test_a_folder_that_is_called_as_the_part_is_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl.part").mkdir()
+    (tmp_path / "x.jsonl.part" / "weights").touch()
+    with pytest.raises(StorageError, match="cannot write there: is a directory"):
+        open_part(tmp_path / "x.jsonl", PATHS, SETTINGS)
+    assert (tmp_path / "x.jsonl.part" / "weights").exists()

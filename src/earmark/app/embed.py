@@ -1,0 +1,122 @@
+"""Embed files: what the network makes of each track before it names anything, as arrays in a file."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from earmark.app.analyse import Excerpt, kind_of
+from earmark.app.part import Part, open_part
+from earmark.app.selection import find_files, one_model, predict, settings_of
+from earmark.events import Notice, Progress, Steps, use_case
+from earmark.inference.options import HearingOptions
+from earmark.inference.records import Failure, path_fields
+
+if TYPE_CHECKING:
+    from earmark.inference.records import Prediction
+
+__all__ = ["EmbedRequest", "Embedded", "embed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedRequest:
+    """What to embed, and how.
+
+    Attributes:
+        paths: Files and folders.
+        output: The ``.npz`` file that gets the arrays; run again, the request goes on where it stopped.
+        model: A model folder or name.
+        jobs: Files at a time; as many as cores where None.
+        excerpt: How much of a track is analysed.
+        layer: This layer of the network instead of its last.
+        exclude: Patterns of files that are left out.
+    """
+
+    paths: tuple[str, ...] = ()
+    output: str
+    model: str = "default"
+    jobs: int | None = None
+    excerpt: Excerpt = None
+    layer: str | None = None
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What became of the files.
+
+    Attributes:
+        tracks: Rows of the arrays; where there is none, no file is written.
+        dimensions: Columns of the embedding.
+        failures: Records of the files that could not be analysed.
+        others: Files that are no audio.
+        kept: How many of the records an earlier run had made.
+        seconds: That this run took.
+    """
+
+    tracks: int
+    dimensions: int
+    failures: tuple[Mapping[str, Any], ...]
+    others: int
+    kept: int
+    seconds: float
+
+
+@use_case
+def embed(request: EmbedRequest) -> Steps[Embedded]:
+    """Write the arrays ``path`` (unicode) and ``embedding`` (tracks, dimensions) float32, one row a readable track.
+
+    Raises:
+        EarmarkError: The model or a file of the request cannot be used, or no audio is named.
+    """
+    models = one_model(request.model)
+    options = HearingOptions(excerpt=request.excerpt, embedding=True, layer=request.layer)
+    files = find_files(request.paths, request.exclude)
+    start = time.monotonic()
+    with closing(open_part(Path(request.output), files.paths, settings_of(models, options))) as part:
+        if part.notice:
+            yield Notice(part.notice)
+        yield Progress(part.kept, len(files.entries))
+        with closing(predict(models, files.entries[part.kept :], options, request.jobs)) as results:
+            for done, result in enumerate(results, part.kept + 1):
+                part.append(_record(result))
+                yield Progress(done, len(files.entries))
+        failures = tuple(record for record in part.records() if kind_of(record))
+        tracks = len(files.entries) - len(failures)
+        dimensions = _finish(part, tracks) if tracks else 0
+    return Embedded(tracks, dimensions, failures, files.others, part.kept, time.monotonic() - start)
+
+
+def _record(result: Prediction | Failure) -> Mapping[str, Any]:
+    if isinstance(result, Failure):
+        return result.to_dict()
+    assert result.embedding is not None
+    vector = result.embedding.astype("<f4").tobytes()
+    return {**path_fields(result.path), "embedding": base64.b64encode(vector).decode("ascii")}
+
+
+def _finish(part: Part, tracks: int) -> int:
+    """Write the arrays, and return the length of an embedding."""
+    import numpy as np
+
+    analysed = (record for record in part.records() if not kind_of(record))
+    paths: list[str] = []
+    embedding = np.zeros((tracks, 0), np.float32)
+    for row, record in enumerate(analysed):
+        vector = np.frombuffer(base64.b64decode(record["embedding"]), "<f4")
+        if row == 0:
+            embedding = np.zeros((tracks, len(vector)), np.float32)
+        embedding[row] = vector
+        paths.append(record["path"])
+    arrays: dict[str, Any] = {"path": np.array(paths, dtype=np.str_), "embedding": embedding}
+
+    def build(file: BinaryIO) -> None:
+        np.savez(file, **arrays)
+
+    part.finish(build)
+    return int(embedding.shape[1])

@@ -1,0 +1,160 @@
+"""What a request names: which models, which files, whose names of labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from earmark.audio.files import Entry, walk
+from earmark.errors import EarmarkError, ModelError
+from earmark.inference.options import HearingOptions
+from earmark.inference.records import Failure, Prediction
+
+if TYPE_CHECKING:
+    from earmark.inference.options import LabelTable
+    from earmark.models.card import Card
+
+__all__ = ["Files", "Models", "find_files", "find_models", "label_table", "model_names", "one_model", "predict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models that are asked; several are an ensemble.
+
+    Attributes:
+        folders: Where they are.
+        card: Of the one, or of all together.
+        digest: Tells apart models of the same name and version.
+    """
+
+    folders: tuple[Path, ...]
+    card: Card
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files that get a record, in order, and how many were met that do not."""
+
+    entries: tuple[Entry, ...]
+    others: int
+
+    @property
+    def paths(self) -> list[str]:
+        """One a record."""
+        return [entry.path for entry in self.entries]
+
+
+def model_names(text: str) -> list[str]:
+    """The models that one argument names; a folder whose name holds a comma is one model.
+
+    Raises:
+        ModelError: A name is empty.
+    """
+    names = [text] if Path(text).is_dir() else [name.strip() for name in text.split(",")]
+    if "" in names:
+        raise ModelError(f"{text!r}: a model's name is missing")
+    return names
+
+
+def find_models(text: str) -> Models:
+    """The models that one argument names, which must take audio.
+
+    Raises:
+        EarmarkError: One of them is not there or damaged, or they do not fit together.
+    """
+    from earmark.inference.ensemble import joint_card
+    from earmark.models.card import read_card
+    from earmark.models.folder import find_model
+
+    folders = tuple(map(find_model, model_names(text)))
+    cards = [read_card(folder) for folder in folders]
+    for folder, card in zip(folders, cards, strict=True):
+        if card.frontend is None or card.frontend.kind == "image":
+            raise ModelError(f"{folder}: the model {card.id} was trained on images and takes no audio")
+    digest = hashlib.sha256(b"".join((folder / "card.json").read_bytes() for folder in folders))
+    return Models(folders, joint_card(cards), digest.hexdigest()[:16])
+
+
+def one_model(text: str) -> Models:
+    """One model, for its embeddings.
+
+    Raises:
+        EarmarkError: It is not there or damaged, or there are several.
+    """
+    models = find_models(text)
+    if len(models.folders) > 1:
+        raise EarmarkError(f"{text}: embeddings of several models do not mix; give one model")
+    return models
+
+
+def label_table(file: str | None, card: Card) -> LabelTable:
+    """The user's own names of labels, from a file; none where there is no file."""
+    from earmark.inference.labels import read_labels
+
+    return read_labels(Path(file), card) if file else {}
+
+
+def find_files(paths: Sequence[str], exclude: Sequence[str] = ()) -> Files:
+    """The files meant, without those that a pattern of ``exclude`` names.
+
+    Raises:
+        EarmarkError: There is none.
+    """
+    entries, others = [], 0
+    for entry in walk(paths):
+        if entry.audio:
+            entries.append(entry)
+        else:
+            others += 1
+    if not entries:
+        where = ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else "")
+        met = f"; {others} other {'file is' if others == 1 else 'files are'} there" if others else ""
+        raise EarmarkError(f"no audio file in {where}{met}")
+    return Files(tuple(entries), others)
+
+
+def predict(
+    models: Models, entries: Sequence[Entry], options: HearingOptions, jobs: int | None
+) -> Generator[Prediction | Failure]:
+    """One result an entry, in their order. Closing the iterator ends the workers."""
+    from earmark.engine.local import predict_files
+
+    paths = (entry.path for entry in entries if entry.error is None)
+    workers = min(jobs, len(entries)) if jobs else None
+    predictions = predict_files(models.folders, paths, workers=workers, options=options)
+    with closing(cast("Generator[Prediction | Failure]", predictions)):
+        for entry in entries:
+            if entry.error is not None:
+                yield Failure.of(entry.error)
+                continue
+            result = next(predictions, None)
+            if result is None:
+                raise EarmarkError("the workers ended before the last file; run again with EARMARK_DEBUG=1")
+            yield _vanished(result)
+
+
+def settings_of(models: Models, options: HearingOptions) -> dict[str, Any]:
+    """What two runs must share so that one can go on where the other stopped."""
+    import earmark
+
+    return {
+        "earmark": earmark.__version__,
+        "model": f"{models.card.id} {models.digest}",
+        "excerpt": options.excerpt,
+        "taggram": options.taggram,
+        "embedding": options.embedding,
+        "layer": options.layer,
+        "labels": {head: dict(names) for head, names in options.labels.items()},
+    }
+
+
+def _vanished(result: Prediction | Failure) -> Prediction | Failure:
+    """The walk has seen the file: what is missing now went away meanwhile."""
+    if isinstance(result, Failure) and result.kind == "missing":
+        return Failure(result.path, "vanished", "the file went away while Earmark was at work")
+    return result

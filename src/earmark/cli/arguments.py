@@ -1,0 +1,161 @@
+"""Options that several verbs share, and the way from what was typed to a request of :mod:`earmark.app`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
+
+__all__ = [
+    "FLAG",
+    "Collect",
+    "Renamed",
+    "above_zero",
+    "add_exclude",
+    "add_files",
+    "add_format",
+    "add_jobs",
+    "add_library",
+    "defaults",
+    "names",
+    "number",
+    "request",
+    "share",
+    "whole",
+]
+
+R = TypeVar("R")
+
+FLAG = argparse.BooleanOptionalAction
+
+
+class Collect(argparse.Action):
+    """Values that add up, as of ``append``; those of the command line take the place of those of the settings file."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Add what stands behind one option."""
+        typed: set[str] = vars(namespace).setdefault("_typed", set())
+        before = getattr(namespace, self.dest) if self.dest in typed else ()
+        typed.add(self.dest)
+        setattr(namespace, self.dest, (*before, *(values if isinstance(values, list) else [values])))
+
+
+class Renamed(argparse.Action):
+    """An option that has another name now: using it is an error that says the new one.
+
+    Args:
+        option_strings: The old name.
+        dest: Not used.
+        now: The new name.
+    """
+
+    def __init__(self, option_strings: Sequence[str], dest: str, now: str) -> None:
+        super().__init__(
+            option_strings, argparse.SUPPRESS, nargs="*", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+        self.now = now
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Refuse it."""
+        parser.error(f"{self.option_strings[0]} is called {self.now} now")
+
+
+def defaults(parser: argparse.ArgumentParser, kind: type) -> None:
+    """Give every option that is called as a field of a request the default of that field."""
+    known = {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
+    parser.set_defaults(**{action.dest: known[action.dest] for action in parser._actions if action.dest in known})
+
+
+def request(args: argparse.Namespace, kind: type[R], **more: Any) -> R:
+    """The request that was typed: every field as the option of its name, unless ``more`` says otherwise."""
+    given = vars(args) | more
+    values = {f.name: given[f.name] for f in dataclasses.fields(kind) if f.name in given}  # type: ignore[arg-type]
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def add_files(parser: argparse.ArgumentParser, models: str = "a model folder or a name; A,B is an ensemble") -> None:
+    """Declare what to analyse, by which model, and how much of it."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="audio files, or folders of them")
+    parser.add_argument("-m", "--model", metavar="MODEL", help=f"{models} (default: %(default)s)")
+    add_jobs(parser)
+    text = "how much of a song is analysed (default: as the model plans)"
+    parser.add_argument("--excerpt", type=_excerpt, metavar="SECONDS|whole", help=text)
+    add_exclude(parser)
+
+
+def add_exclude(parser: argparse.ArgumentParser, option: str = "--exclude") -> None:
+    """Declare the option that leaves files out: ``--exclude-files`` where ``--exclude`` means a label."""
+    text = "leave out files and folders of this name (with *, ? and [...]); may be given again"
+    parser.add_argument(option, action=Collect, metavar="PATTERN", help=text)
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Declare ``-j``."""
+    text = "files that are analysed at a time (default: as many as there are cores)"
+    parser.add_argument("-j", "--jobs", type=above_zero, metavar="N", help=text)
+
+
+def add_library(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
+    """Declare ``--library``, and ``-m`` where a verb goes by the results of one model."""
+    parser.add_argument("--library", metavar="FILE", help="the library (default: library.db in your data folder)")
+    if model:
+        text = "use the results of this model (default: the one that analysed most songs)"
+        parser.add_argument("-m", "--model", metavar="MODEL", help=text)
+
+
+def add_format(parser: argparse.ArgumentParser, formats: Sequence[str] = ("table", "json")) -> None:
+    """Declare ``-f``."""
+    text = "default: a table on a terminal, a machine format in a pipe"
+    parser.add_argument("-f", "--format", choices=formats, help=text)
+
+
+def above_zero(text: str) -> int:
+    """A type of argument: a whole number above 0."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    """A type of argument: a whole number, 0 too."""
+    if not text.strip().isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def number(what: str, low: float, high: float = math.inf) -> Callable[[str], float]:
+    """A type of argument: a number above ``low``, at most ``high`` and finite; ``what`` names it in the error."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low < value <= high or value == math.inf:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return value
+
+    return parse
+
+
+def share(text: str) -> float:
+    """A type of argument: a number from 0 to 1."""
+    return number("a number from 0 to 1", -math.ulp(0.0), 1)(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """A type of argument: names with commas between, each once."""
+    found = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing")
+    return found
+
+
+def _excerpt(text: str) -> float | Literal["whole"]:
+    return "whole" if text == "whole" else number("a number of seconds above 0, or 'whole'", 0)(text)
