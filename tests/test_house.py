@@ -128,7 +128,7 @@ def test_imports_go_one_way() -> None:
 def test_listening_imports_nothing_of_training() -> None:
     """What a plain install has is enough to import everything below training, and every verb."""
     plain = {re.split(r"[<>=\[; ]", line)[0].lower() for line in _project()["dependencies"]}
-    assert plain == {"numpy", "soundfile", "soxr", "av", "onnxruntime", "safetensors", "tinytag"} | {
+    assert plain == {"numpy", "soundfile", "soxr", "av", "onnxruntime", "safetensors"} | {
         "platformdirs",
         "filelock",
         "jinja2",

@@ -29,7 +29,6 @@ EVERYTHING = [
     "sklearn.linear_model",
     "soundfile",
     "soxr",
-    "tinytag",
     "torch",
 ]
 

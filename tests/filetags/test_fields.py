@@ -9,7 +9,7 @@ import mutagen
 import pytest
 from mutagen.id3 import COMM, ID3, TCON, TIT2, TMOO, TXXX
 
-from earmark.datasets.tags import read_tags
+from earmark.tags.read import read_tags
 from earmark.filetags import fields as module
 from earmark.filetags.fields import SCORES, Fields, open_tags
 from earmark.filetags.outcomes import Refusal

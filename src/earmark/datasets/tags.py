@@ -1,4 +1,4 @@
-"""Tags in the files themselves: artist, album, genre and whatever else a file says of itself."""
+"""Labels from the files' own tags: columns named ``tag:NAME``."""
 
 from __future__ import annotations
 
@@ -6,32 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from earmark.errors import DatasetError, nearest
+from earmark.tags.read import read_tags
 
-__all__ = ["artist_and_album", "read_tags", "tag_cells"]
-
-
-def read_tags(path: Path) -> Mapping[str, tuple[str, ...]]:
-    """All values of each tag, names in lower case (``artist``, ``album``, ``albumartist``, ``genre``, ``mood``, ...).
-
-    A file without tags, or whose tags cannot be read, has none: a tag is never worth an error.
-    """
-    from tinytag import TinyTag
-
-    try:
-        found = TinyTag.get(path, duration=False).as_dict()
-    except Exception:  # a parser of strangers' files; whatever it stumbles on, the file has no tags for us
-        return {}
-    return {
-        name.casefold(): tuple(text for value in values if (text := str(value).strip()))
-        for name, values in found.items()
-        if isinstance(values, list)
-    }
-
-
-def artist_and_album(tags: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:
-    """Artist and album by a file's own tags; "" where it names none."""
-    artists = [*tags.get("artist", ()), *tags.get("albumartist", ())]
-    return (artists or [""])[0], (*tags.get("album", ()), "")[0]
+__all__ = ["tag_cells"]
 
 
 def tag_cells(paths: Sequence[Path]) -> Callable[[str, str, str], Sequence[str]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from earmark.datasets.tags import read_tags
+from earmark.tags.read import read_tags
 from earmark.errors import MissingExtra
 from earmark.filetags.outcomes import Refusal
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from earmark.datasets.tags import artist_and_album, read_tags
+from earmark.tags.read import artist_and_album, read_tags
 from earmark.engine.local import predict_files
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction

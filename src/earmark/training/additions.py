@@ -13,7 +13,7 @@ from earmark.audio.files import walk
 from earmark.datasets.core import Dataset, HeadSpec, Label, Track
 from earmark.datasets.groups import group_tracks
 from earmark.datasets.heads import check_label
-from earmark.datasets.tags import artist_and_album, read_tags
+from earmark.tags.read import artist_and_album, read_tags
 from earmark.errors import DatasetError, ModelError, UnknownName
 from earmark.models.card import Card, HeadCard
 

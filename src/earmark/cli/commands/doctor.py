@@ -44,7 +44,6 @@ _CODES = {
     "av": _PYAV,
     "onnxruntime": _ONNX,
     "safetensors": _VERSION.format("safetensors"),
-    "tinytag": _VERSION.format("tinytag"),
 }
 _EXTRAS = {
     "train": {name: _VERSION.format(name) for name in ("sklearn", "scipy", "onnx", "pescador")} | {"torch": _TORCH},
