@@ -9,11 +9,11 @@ import mutagen
 import pytest
 from mutagen.id3 import COMM, ID3, TCON, TIT2, TMOO, TXXX
 
-from earmark.tags.read import read_tags
 from earmark.filetags import fields as module
 from earmark.filetags.fields import SCORES, Fields, open_tags
 from earmark.filetags.outcomes import Refusal
 from earmark.filetags.policy import Wish
+from earmark.tags.read import read_tags
 from made_tagged import KINDS, make_song, written
 
 ITUNES = "----:com.apple.iTunes:"

@@ -138,7 +138,13 @@ def test_version_2_2_and_unsynchronisation(tmp_path: Path) -> None:
 
 def test_moods_comments_and_texts_by_their_description(tmp_path: Path) -> None:
     song = make_song(tmp_path / "a.mp3")
-    id3_of(song, TMOO(3, ["happy", "calm"]), COMM(3, "eng", "", ["good"]), COMM(3, "eng", "x", ["y"]), TXXX(3, "Set", ["9"]))
+    id3_of(
+        song,
+        TMOO(3, ["happy", "calm"]),
+        COMM(3, "eng", "", ["good"]),
+        COMM(3, "eng", "x", ["y"]),
+        TXXX(3, "Set", ["9"]),
+    )
     found = read_tags(song)
     assert (found["mood"], found["comment"], found["set"]) == (("happy", "calm"), ("good",), ("9",))
 
@@ -152,13 +158,20 @@ def test_id3_before_a_flac_gives_way_to_its_own_tags(tmp_path: Path) -> None:
 
 def test_ten_megabytes_and_control_characters(tmp_path: Path) -> None:
     song = make_song(tmp_path / "a.mp3")
-    id3_of(song, TIT2(3, ["x" * 10_000_000]), TALB(3, ["a\x1b[31m\nb\x07"]), APIC(3, "image/png", 3, "", b"\xff\xe0" * 99))
+    id3_of(
+        song, TIT2(3, ["x" * 10_000_000]), TALB(3, ["a\x1b[31m\nb\x07"]), APIC(3, "image/png", 3, "", b"\xff\xe0" * 99)
+    )
     found = read_tags(song)
     assert (len(found["title"][0]), found["album"]) == (LONGEST, ("a [31m b",))
 
 
 def test_what_is_no_song_has_no_tags(tmp_path: Path) -> None:
-    for name, content in {"a.mp3": b"", "b.flac": b"fLaC" + bytes(99), "c.wav": b"RIFF\0\0\0\0WAVE", "d": b"TAG"}.items():
+    for name, content in {
+        "a.mp3": b"",
+        "b.flac": b"fLaC" + bytes(99),
+        "c.wav": b"RIFF\0\0\0\0WAVE",
+        "d": b"TAG",
+    }.items():
         (tmp_path / name).write_bytes(content)
         assert read_tags(tmp_path / name) == {}
     assert read_tags(tmp_path / "missing.mp3") == {}

@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from earmark.tags.read import read_tags
 from earmark.errors import MissingExtra
 from earmark.filetags.outcomes import Refusal
+from earmark.tags.read import read_tags
 
 __all__ = ["SCORES", "Fields", "Tagged", "changes_between", "need_mutagen", "open_tags", "stated_elsewhere"]
 

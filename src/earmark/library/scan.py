@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from earmark.tags.read import artist_and_album, read_tags
 from earmark.engine.local import predict_files
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
@@ -20,6 +19,7 @@ from earmark.library.records import LibraryModel
 from earmark.library.store import Library, StoredFile
 from earmark.library.survey import PASSING, Survey, Todo, survey
 from earmark.storage import lock
+from earmark.tags.read import artist_and_album, read_tags
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-__all__ = ["GENRES", "HEADER", "ID3v2", "Frame", "new_frame", "parse", "read_v1", "tag_size", "with_v1"]
+__all__ = ["GENRES", "HEADER", "Frame", "ID3v2", "new_frame", "parse", "read_v1", "tag_size", "with_v1"]
 
 HEADER = 10
 """Bytes of a tag's header."""
@@ -292,6 +292,8 @@ GENRES = tuple(
         "Nu-Breakz; Post-Punk; Post-Rock; Psytrance; Shoegaze; Space Rock; Trop Rock; World Music; Neoclassical; "
         "Audiobook; Audio Theatre; Neue Deutsche Welle; Podcast; Indie Rock; G-Funk; Dubstep; Garage Rock; "
         "Psybient "
-    ).strip().split("; ")
+    )
+    .strip()
+    .split("; ")
 )
 """Names of the numbers of version 1, with Winamp's additions."""

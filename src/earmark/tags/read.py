@@ -1,8 +1,8 @@
 """One reader of tags for data sets, the library and the writer: it sees what players see.
 
-MPEG audio is read here; so are the ID3 and INFO tags of WAV and AIFF, and APE tags wherever they stand, since FFmpeg hands
-out only the first of several values, and no APE tag of an mp3. FFmpeg's demuxers (PyAV) read everything else; nothing
-is decoded.
+MPEG audio is read here; so are the ID3 and INFO tags of WAV and AIFF, and APE tags wherever they stand, since FFmpeg
+hands out only the first of several values, and no APE tag of an mp3. FFmpeg's demuxers (PyAV) read everything else;
+nothing is decoded.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _LARGEST_ID3 = 1 << 26  # bytes of a tag that are read: pictures stand before te
 _ID3 = {
     "title": "TIT2 TT2", "artist": "TPE1 TP1", "albumartist": "TPE2 TP2", "album": "TALB TAL", "genre": "TCON TCO",
     "date": "TDRC TYER TYE TDRL", "mood": "TMOO", "comment": "COMM: COM:", "track": "TRCK TRK", "disc": "TPOS TPA",
-    "composer": "TCOM TCM", "bpm": "TBPM TBP", "initialkey": "TKEY TKE", "publisher": "TPUB TPB", "language": "TLAN TLA",
-    "copyright": "TCOP TCR", "isrc": "TSRC TRC", "grouping": "TIT1 TT1",
+    "composer": "TCOM TCM", "bpm": "TBPM TBP", "initialkey": "TKEY TKE", "publisher": "TPUB TPB",
+    "language": "TLAN TLA", "copyright": "TCOP TCR", "isrc": "TSRC TRC", "grouping": "TIT1 TT1",
 }  # fmt: skip
 _BY_FRAME = {frame: name for name, frames in _ID3.items() for frame in frames.split()}
 _BY_INFO = {
@@ -38,7 +38,8 @@ _BY_INFO = {
 }  # fmt: skip
 _BY_KEY = {
     "album artist": "albumartist", "album_artist": "albumartist", "tracknumber": "track", "discnumber": "disc",
-    "year": "date", "author": "artist", "tmoo": "mood", "wm/mood": "mood", "tbpm": "bpm", "tkey": "initialkey", "initial key": "initialkey",
+    "year": "date", "author": "artist", "tmoo": "mood", "wm/mood": "mood",
+    "tbpm": "bpm", "tkey": "initialkey", "initial key": "initialkey",
 }  # fmt: skip
 _CONTAINERS = (b"fLaC", b"OggS", b"\x1a\x45\xdf\xa3", b"caff", b".snd", b"\x30\x26\xb2\x75", b"DSD ")
 _APE_FIRST = (b"wvpk", b"MAC ", b"MPCK", b"MP+", b"tBaK", b"OFR ")  # their own tags; ID3 beside them is a stranger

@@ -13,9 +13,9 @@ from earmark.audio.files import walk
 from earmark.datasets.core import Dataset, HeadSpec, Label, Track
 from earmark.datasets.groups import group_tracks
 from earmark.datasets.heads import check_label
-from earmark.tags.read import artist_and_album, read_tags
 from earmark.errors import DatasetError, ModelError, UnknownName
 from earmark.models.card import Card, HeadCard
+from earmark.tags.read import artist_and_album, read_tags
 
 __all__ = ["FEWEST", "Addition", "additions_of", "songs_of_class", "truth_of"]
 

@@ -12,8 +12,8 @@ from earmark.datasets.core import Dataset, HeadSpec, Label, Track
 from earmark.datasets.groups import group_tracks
 from earmark.datasets.heads import HeadPlan, check_label, check_names, head_plans, read_head
 from earmark.datasets.tags import tag_cells
-from earmark.tags.read import artist_and_album, read_tags
 from earmark.errors import DatasetError
+from earmark.tags.read import artist_and_album, read_tags
 
 LICENCE = ""
 CITATION = ""
