@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+
+from earmark.datasets.splits import stratified_group_folds
 
 __all__ = ["CHOICES", "ProbeTask", "folds", "out_of_fold", "probe", "resampled", "score"]
 
@@ -86,11 +87,11 @@ def score(targets: NDArray[Any], answers: NDArray[Any]) -> float:
     return float(np.mean([roc_auc_score(targets[:, i], answers[:, i]) for i in known]))
 
 
-def folds(targets: NDArray[Any], groups: NDArray[Any], count: int, seed: int = 0) -> list[tuple[Ints, Ints]]:
-    """Artist-grouped folds, stratified by class where there is one class a track."""
-    strata = targets if targets.ndim == 1 else np.zeros(len(targets), int)
-    cut = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    return [(train, test) for train, test in cut.split(np.zeros(len(targets)), strata, groups)]
+def folds(targets: NDArray[Any], groups: NDArray[Any], count: int) -> list[tuple[Ints, Ints]]:
+    """Rows to learn from and to answer on: artists stay together, classes or labels are spread evenly."""
+    labels = (targets[:, None] == np.unique(targets)) if targets.ndim == 1 else targets
+    tests = stratified_group_folds(groups, labels.astype(np.float64), count)
+    return [(np.setdiff1d(np.arange(len(targets)), test), test) for test in tests]
 
 
 def _best(kind: Kind, embeddings: Array, targets: NDArray[Any], groups: NDArray[Any]) -> float:

@@ -13,21 +13,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
-from earmark.audio.decode import load
 from earmark.datasets import Dataset, load_dataset
 from earmark.engine import predict_all
 from earmark.errors import EarmarkError
-from earmark.features.frontend import Frontend
-from earmark.features.spectrogram import spectrogram
+from earmark.features.statistics import track_statistics
 from earmark.inference.records import Prediction
 from earmark.inference.tagger import load_model
 from earmark.models.card import Card
 from scripts.bundled.probe import CHOICES, ProbeTask, out_of_fold, resampled, score
 
-__all__ = ["AIMS", "cepstral", "main", "report", "tasks"]
+__all__ = ["AIMS", "main", "report", "tasks"]
 
 Array = NDArray[np.float32]
 AIMS: Mapping[str, tuple[float, float, float]] = {
@@ -41,16 +38,6 @@ AIMS: Mapping[str, tuple[float, float, float]] = {
 }
 """By task: statistics of cepstral coefficients, the best single anchor, and the aim, on artists kept elsewhere."""
 EMOTIONS = ("solemnity", "nostalgia", "calmness", "power", "joyful_activation", "tension", "sadness")
-FRONTEND = Frontend(sample_rate=16000, bands=64)
-
-
-def cepstral(path: Path) -> Array:
-    """Mean and deviation of 20 cepstral coefficients and of their differences: (80,)."""
-    mel = spectrogram(load(path, FRONTEND.sample_rate, seconds=30.0), FRONTEND)
-    coefficients = scipy.fft.dct(mel, norm="ortho", axis=1)[:, :20]
-    change = np.diff(coefficients, axis=0)
-    parts = [coefficients.mean(0), coefficients.std(0), change.mean(0), change.std(0)]
-    return np.concatenate(parts).astype(np.float32)
 
 
 def tasks(moods900: Dataset, emotify400: Dataset) -> list[ProbeTask]:
@@ -89,7 +76,7 @@ def report(data: Path, model: str) -> str:
     paths = [track.path for dataset in datasets for track in dataset.tracks]
     results = list(predict_all(tagger, paths))
     embeddings = np.stack([_embedding(result) for result in results])
-    plain = np.stack([cepstral(path) for path in paths])
+    plain = np.stack([track_statistics(path) for path in paths])
     lines = [
         f"Model {tagger.card.id}: five folds by artist over {len(paths)} tracks of `../shared/data`, C chosen by four "
         "folds inside each; mean of SVM and logistic regression, [95 % interval, artists resampled].",

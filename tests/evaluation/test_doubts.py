@@ -7,7 +7,6 @@ import pytest
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
 from earmark.evaluation.label_issues import doubt_labels
-from earmark.evaluation.statistics import dct_statistics, mfcc_statistics
 
 LABELS = ("a", "b", "c")
 
@@ -67,13 +66,6 @@ def test_tracks_that_could_not_be_heard_and_heads_that_cannot_be_judged_are_pass
     assert all(doubt.row % 2 for doubt in doubt_labels(data, embeddings)[0])
     few, notices = doubt_labels(data.subset(range(4)), embeddings[:4] * 0 + 1)
     assert few == () and "were not judged" in notices[0]
-
-
-def test_statistics_have_one_length_and_no_nan(tone):
-    for shape in ((1, 4), (2, 128), (300, 64)):
-        found = dct_statistics(np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32))
-        assert found.shape == (96,) and np.isfinite(found).all()
-    assert mfcc_statistics(tone).shape == (96,)
 
 
 @pytest.mark.parametrize("labels", [("only",), ()])

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from earmark.datasets.core import Dataset, GroupBy, Part
 from earmark.datasets.tables import read_table
-from earmark.errors import DatasetError, StorageError, UnknownName
+from earmark.errors import DatasetError, UnknownName
 from earmark.recipe import SplitPlan
+from earmark.storage import write_file
 
-__all__ = ["Split", "apply_split", "folds", "load_split", "save_split", "split"]
+__all__ = ["Split", "apply_split", "folds", "load_split", "save_split", "split", "stratified_group_folds"]
 
 _Rows = NDArray[np.intp]
 _QUANTILES = 5
@@ -94,7 +95,11 @@ def folds(dataset: Dataset, k: int, seed: int = 0, head: str | None = None, vali
         raise DatasetError(f"{k} folds: at least 2 are needed")
     labels = _labels(dataset, head)
     everything = _rows([i for i, track in enumerate(dataset.tracks) if track.part or not dataset.has_split])
-    tests = _draw(dataset, everything, labels, [1 / k] * k, f"{seed}:folds")
+    names = [dataset.tracks[int(row)].group for row in everything]
+    _check_groups(dataset, len(set(names)), k)
+    numbers = sorted({label for row in labels for label in row})
+    marks = np.array([[label in labels[int(row)] for label in numbers] for row in everything], np.float64)
+    tests = [everything[fold] for fold in stratified_group_folds(names, marks.reshape(len(names), -1), k, seed)]
     found = []
     for i, test in enumerate(tests):
         rest = np.setdiff1d(everything, test)
@@ -104,6 +109,35 @@ def folds(dataset: Dataset, k: int, seed: int = 0, head: str | None = None, vali
             train, chosen = rest, rest[:0]
         found.append(Split(train, chosen, test, dataset.group_by, _notices(dataset)))
     return tuple(found)
+
+
+def stratified_group_folds(
+    groups: Sequence[object], labels: NDArray[np.floating], count: int = 5, seed: int = 0
+) -> list[_Rows]:
+    """Rows set aside in each fold, ascending: groups stay together, rows and labels are spread evenly.
+
+    Fewer groups than folds give fewer folds; a single group is cut by row, as nothing else is left.
+
+    Args:
+        groups: (rows,) the artist of each.
+        labels: (rows, labels) 1 where a row has the label, 0 or NaN where not; may have no columns.
+        count: Folds.
+        seed: Another seed, another draw.
+    """
+    names, place = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < 2:
+        names = place = np.arange(len(place))
+    content = np.zeros((len(names), labels.shape[1] + 1))
+    np.add.at(content, place, np.column_stack([np.nan_to_num(labels), np.ones(len(place))]))
+    content /= np.maximum(content.sum(0), 1.0)
+    shuffled = np.random.default_rng([seed, 7]).permutation(len(names))
+    order = shuffled[np.argsort(-content[shuffled].sum(1), kind="stable")]  # large groups while there is room for them
+    filled = np.zeros((min(count, len(names)), content.shape[1]))
+    fold = np.zeros(len(names), np.intp)
+    for name in order:
+        fold[name] = int((filled @ content[name] + 1e-9 * filled.sum(1)).argmin())
+        filled[fold[name]] += content[name]
+    return [np.flatnonzero(fold[place] == number) for number in range(len(filled))]
 
 
 def save_split(path: Path, split: Split, hashes: Sequence[str]) -> None:
@@ -118,10 +152,7 @@ def save_split(path: Path, split: Split, hashes: Sequence[str]) -> None:
         StorageError: It cannot be written.
     """
     lines = [f"{hashes[row]}\t{part}\n" for row, part in sorted(split.parts().items())]
-    try:
-        path.write_text("content_hash\tpart\n" + "".join(lines), "utf-8", newline="\n")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
+    write_file(path, "content_hash\tpart\n" + "".join(lines))
 
 
 def load_split(path: Path) -> dict[str, Part]:
@@ -185,9 +216,7 @@ def _draw(
     for row in rows:
         groups.setdefault(dataset.tracks[int(row)].group, []).append(int(row))
     wanted = [i for i, fraction in enumerate(fractions) if fraction > 0]
-    if len(groups) < len(wanted):
-        what = f"{len(groups)} {dataset.group_by}{'s' if len(groups) != 1 else ''}"
-        raise DatasetError(f"{dataset.name}: {what} cannot be divided into {len(wanted)} parts that share none")
+    _check_groups(dataset, len(groups), len(wanted))
     contents = {group: _count(members, labels) for group, members in groups.items()}
     totals: dict[int, int] = {}
     for content in contents.values():
@@ -209,6 +238,12 @@ def _draw(
     _repair(contents, assigned, filled, wanted)
     return [_rows([row for g, members in groups.items() if assigned[g] == part for row in members])
             for part in range(len(fractions))]  # fmt: skip
+
+
+def _check_groups(dataset: Dataset, groups: int, parts: int) -> None:
+    if groups < parts:
+        what = f"{groups} {dataset.group_by}{'s' if groups != 1 else ''}"
+        raise DatasetError(f"{dataset.name}: {what} cannot be divided into {parts} parts that share none")
 
 
 _TRACKS = -1

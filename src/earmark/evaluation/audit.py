@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.images import read_image
 from earmark.datasets.contents import content_hash
 from earmark.datasets.core import Dataset
 from earmark.errors import AudioError
 from earmark.evaluation.duplicates import Duplicate, find_duplicates, take_prints
 from earmark.evaluation.label_issues import Doubt, doubt_labels
 from earmark.evaluation.leaks import Leak, find_leaks
-from earmark.evaluation.statistics import dct_statistics, mfcc_statistics
+from earmark.features.statistics import track_statistics
 from earmark.inference.records import Failure, Prediction, path_fields
 
 __all__ = ["Audit", "Hear", "audit"]
@@ -128,13 +127,8 @@ def _embeddings(
     """(tracks, dimensions), NaN where a track could not be heard; further failures are added to ``failures``."""
     vectors: dict[int, NDArray[np.float64]] = {}
     paths = [dataset.tracks[row].path for row in rows]
-    results: Iterable[Prediction | Failure | NDArray[np.float64]]
-    if dataset.kind == "images":
-        results = (_statistics(path, _of_image) for path in paths)
-    elif hear is None:
-        results = (_statistics(path, mfcc_statistics) for path in paths)
-    else:
-        results = hear(paths)
+    plainly = map(_statistics, paths)
+    results = plainly if dataset.kind == "images" or hear is None else hear(paths)
     for row, result in zip(rows, results, strict=True):
         progress()
         if isinstance(result, Failure):
@@ -152,15 +146,11 @@ def _embeddings(
     return table
 
 
-def _statistics(path: Path, of: Callable[[Path], NDArray[np.float64]]) -> NDArray[np.float64] | Failure:
+def _statistics(path: Path) -> NDArray[np.float64] | Failure:
     try:
-        return of(path)
+        return track_statistics(path, seconds=60.0).astype(np.float64)
     except AudioError as error:
         return Failure(str(path), error.kind, error.message)
-
-
-def _of_image(path: Path) -> NDArray[np.float64]:
-    return dct_statistics(read_image(path))
 
 
 def _balance(dataset: Dataset) -> dict[str, dict[str, int]]:

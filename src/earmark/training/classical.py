@@ -1,8 +1,6 @@
 """The first row of every table: an SVM on hand-made statistics, without any network.
 
-Audio: 20 MFCC (orthonormal DCT of 40 mel bands in dB at 22.05 kHz, 23 ms hops: Davis and Mermelstein 1980) and their
-differences from frame to frame; mean, deviation, skewness and the 10 %, 50 % and 90 % quantiles of each over the whole
-track: 240 numbers. Pictures: the same of the first 20 coefficients of each column's DCT. The SVM has a Gaussian kernel
+The statistics are those of :mod:`earmark.features.statistics`, over the whole track. The SVM has a Gaussian kernel
 (Tzanetakis and Cook's task as Li et al. 2003 solve it); C and gamma are chosen on artists set aside inside the training
 part.
 """
@@ -15,19 +13,14 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct
 from scipy.special import softmax
-from scipy.stats import skew
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
-from earmark.audio.decode import load
-from earmark.audio.images import read_image
 from earmark.datasets import load_dataset
 from earmark.datasets.cache import open_store
 from earmark.datasets.contents import FileIndex, track_hashes
@@ -38,8 +31,7 @@ from earmark.evaluation import metrics
 from earmark.evaluation.answers import HeadAnswers
 from earmark.evaluation.metrics import Float
 from earmark.evaluation.scores import main_figure, score_head
-from earmark.features.frontend import Frontend
-from earmark.features.spectrogram import spectrogram
+from earmark.features.statistics import COEFFICIENTS, FRONTEND, track_statistics
 from earmark.models.folder import find_model
 from earmark.recipe import SplitPlan, Task
 from earmark.training.examples import Examples, group_folds
@@ -51,8 +43,6 @@ NOTES = (
     "It learns from the training and validation part; C and the kernel's width are chosen by folds inside them.",
 )
 """For a reader of a table in which this is the first row."""
-COEFFICIENTS = 20
-FRONTEND = Frontend(sample_rate=22050, n_fft=2048, win_length=2048, hop_length=512, bands=40, f_min=0, f_max=11025)
 _CS = (1.0, 10.0, 100.0)
 _GAMMAS: tuple[float | Literal["scale"], ...] = ("scale", 0.001, 0.0003)
 
@@ -197,24 +187,12 @@ def statistics_of(dataset: Dataset) -> list[NDArray[np.float32] | None]:
         if isinstance(digest, AudioError):
             return None
         try:
-            return np.asarray(store.get_or_put(digest, lambda: _statistics(dataset.tracks[row].path)))
+            return np.asarray(store.get_or_put(digest, lambda: track_statistics(dataset.tracks[row].path)))
         except AudioError:
             return None
 
     with ThreadPoolExecutor() as pool:
         return list(pool.map(one, range(len(hashes))))
-
-
-def _statistics(path: Path) -> NDArray[np.float32]:
-    if path.suffix.lower() == ".png":
-        frames = read_image(path)
-    else:
-        frames = spectrogram(load(path, FRONTEND.sample_rate), FRONTEND)
-    cepstrum = dct(frames.astype(np.float64), type=2, norm="ortho", axis=1)[:, :COEFFICIENTS]
-    both = np.concatenate([cepstrum, np.diff(cepstrum, axis=0, prepend=cepstrum[:1])], axis=1)
-    shape = np.nan_to_num(skew(both, axis=0))
-    quantiles = np.quantile(both, [0.1, 0.5, 0.9], axis=0)
-    return np.concatenate([both.mean(0), both.std(0), shape, *quantiles]).astype(np.float32)
 
 
 def _main(arguments: Sequence[str] | None = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.core import HeadSpec
+from earmark.datasets.splits import stratified_group_folds
 from earmark.inference.scores import pool, probabilities
 from earmark.models.card import HeadCard
 from earmark.recipe import Task
@@ -155,27 +156,10 @@ def log_loss(examples: Examples, raw: NDArray[np.floating]) -> float:
 
 
 def group_folds(examples: Examples, count: int, seed: int) -> list[NDArray[np.bool_]]:
-    """Tracks set aside in each fold: (tracks,) True. Groups stay together, labels are spread evenly.
-
-    Fewer groups than folds give fewer folds; a single group is cut by track, as nothing else is left.
-    """
-    group = examples.group
-    if len(np.unique(group)) < 2:
-        group = np.arange(len(group))
-    names, place = np.unique(group, return_inverse=True)
-    content = np.zeros((len(names), examples.labels + 1))
-    content[:, -1] = np.bincount(place)
+    """Tracks set aside in each fold: (tracks,) True; see :func:`~earmark.datasets.splits.stratified_group_folds`."""
+    truth = examples.truth
     if examples.task == "multiclass":
-        np.add.at(content, (place, examples.truth.astype(np.intp)), 1.0)
-    elif examples.task == "multilabel":
-        np.add.at(content[:, :-1], place, np.nan_to_num(examples.truth))
-    content /= np.maximum(content.sum(0), 1.0)
-    count = min(count, len(names))
-    shuffled = np.random.default_rng([seed, 7]).permutation(len(names))
-    order = shuffled[np.argsort(-content[shuffled].sum(1), kind="stable")]
-    filled = np.zeros((count, examples.labels + 1))
-    fold = np.zeros(len(names), np.intp)
-    for name in order:
-        fold[name] = int((filled @ content[name] + 1e-9 * filled.sum(1)).argmin())
-        filled[fold[name]] += content[name]
-    return [np.asarray(fold[place] == i) for i in range(count)]
+        truth = (truth[:, None] == np.arange(examples.labels)).astype(np.float64)
+    labels = truth if truth.ndim == 2 else np.zeros((len(truth), 0))
+    parts = stratified_group_folds(examples.group.tolist(), labels, count, seed)
+    return [np.isin(np.arange(len(truth)), part) for part in parts]
