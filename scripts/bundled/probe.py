@@ -90,7 +90,7 @@ def score(targets: NDArray[Any], answers: NDArray[Any]) -> float:
 def folds(targets: NDArray[Any], groups: NDArray[Any], count: int) -> list[tuple[Ints, Ints]]:
     """Rows to learn from and to answer on: artists stay together, classes or labels are spread evenly."""
     labels = (targets[:, None] == np.unique(targets)) if targets.ndim == 1 else targets
-    tests = stratified_group_folds(groups, labels.astype(np.float64), count)
+    tests = stratified_group_folds(groups.tolist(), labels.astype(np.float64), count)
     return [(np.setdiff1d(np.arange(len(targets)), test), test) for test in tests]
 
 
