@@ -27,10 +27,9 @@ from earmark.datasets import load_dataset
 from earmark.datasets.cache import bytes_per_hour
 from earmark.recipe import BackboneChoice, Recipe, load_recipe
 from earmark.training.job import Job
-from earmark.training.loop import Lesson, _State, _teach
+from earmark.training.loop import Lesson, _State, _teach, make_optimizer
 from earmark.training.losses import head_task
 from earmark.training.network import build_module
-from earmark.training.optimizers import make_optimizer
 from earmark.training.options import TrainOptions, silent
 from earmark.training.run import prepare
 from earmark.training.spectrograms import Songs, open_songs

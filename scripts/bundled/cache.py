@@ -28,7 +28,7 @@ from earmark.datasets.cache import check_space, storage_error
 from earmark.errors import AudioError, ModelError, StorageError
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
-from earmark.training.memory import keep_freed_memory
+from earmark.training.device import keep_freed_memory
 from scripts.bundled.copies import Chances, changed
 from scripts.bundled.teachers import Teacher, load_teacher
 

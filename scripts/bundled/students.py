@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from earmark.training.backbones import Backbone, build
-from earmark.training.memory import keep_freed_memory
+from earmark.training.device import keep_freed_memory
 from scripts.bundled.cache import Heard
 
 __all__ = [

@@ -10,8 +10,7 @@ import pytest
 
 from browser import Page, browser
 from earmark.evaluation.comparison import Comparison, Row
-from earmark.evaluation.history import Epoch
-from earmark.evaluation.jumps import find_jumps
+from earmark.evaluation.history import Epoch, find_jumps
 from earmark.evaluation.nodes import Node
 from earmark.inference.records import Failure
 from earmark.pages.comparison import comparison_page

@@ -11,8 +11,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from earmark.errors import StorageError
-from earmark.evaluation.history import Epoch
-from earmark.evaluation.jumps import find_jumps
+from earmark.evaluation.history import Epoch, find_jumps
 from earmark.inference.records import Failure
 from earmark.pages import svg
 from earmark.pages.render import asset, json_block, render

@@ -11,9 +11,9 @@ import lessons
 from earmark.datasets import load_dataset
 from earmark.training import loop
 from earmark.training.draws import Draws
+from earmark.training.loop import make_optimizer
 from earmark.training.losses import head_task
 from earmark.training.network import build_module
-from earmark.training.optimizers import make_optimizer
 from earmark.training.options import TrainOptions, silent
 from earmark.training.run import prepare
 from earmark.training.spectrograms import open_songs

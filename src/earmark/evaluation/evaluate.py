@@ -12,9 +12,8 @@ from earmark.datasets.core import Dataset, Part
 from earmark.datasets.splits import load_split
 from earmark.errors import AudioError, DatasetError
 from earmark.evaluation.answers import HeadAnswers, Heard, answers_of, shared_heads
-from earmark.evaluation.history import Epoch, read_history
+from earmark.evaluation.history import Epoch, Jump, find_jumps, read_history
 from earmark.evaluation.intervals import RESAMPLES
-from earmark.evaluation.jumps import Jump, find_jumps
 from earmark.evaluation.parts import choose
 from earmark.evaluation.scores import compare_answers, main_figure, rounded, score_head
 from earmark.inference.records import Failure, Prediction

@@ -15,6 +15,10 @@ worst_batch_loss    Largest training loss of one batch.
 moved               Validation tracks whose loss changed most since the epoch before: ``name:+1.25;name:-0.4``, largest
                     change first; ``;`` and ``%`` in a name are written ``%3B`` and ``%25``.
 ==================  ===============================================================================================
+
+The validation loss of many a network jumps for an epoch and comes back. Whether the cause is a step that was too large
+(the gradient, or the learning rate), a few songs that the network changed its mind about, or only a small validation
+part, can be read from these figures (:func:`find_jumps`).
 """
 
 from __future__ import annotations
@@ -25,9 +29,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from earmark.errors import ModelError
 
-__all__ = ["COLUMNS", "Epoch", "epoch_row", "read_history", "write_history"]
+__all__ = ["COLUMNS", "Epoch", "Jump", "epoch_row", "find_jumps", "read_history", "write_history"]
 
 COLUMNS = (
     "epoch",
@@ -42,6 +49,13 @@ COLUMNS = (
     "moved",
 )
 _NAN = math.nan
+_NOISE = 4.0
+"""A rise of so many standard deviations is a jump: of 100 epochs of mere noise, one in 300 runs shows a false one."""
+_PART = 0.05
+"""Nor is a rise below this part of the loss a jump, however smooth the curve."""
+_WINDOW = 5
+_LARGE = 2.0
+"""So many times the usual is unusual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,3 +126,140 @@ def _moved(cell: str) -> tuple[tuple[str, float], ...]:
 
 def _written(name: str) -> str:
     return name.replace("%", "%25").replace(";", "%3B")
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """One jump of the validation loss.
+
+    Attributes:
+        epoch: In which it rose.
+        epochs: How many epochs it stayed up (to the last one, where it never came back).
+        rise: Above the median of the five epochs before.
+        noise: Standard deviation of the curve from epoch to epoch (robust).
+        says: What the history tells of it, a line a finding; the first is the conclusion.
+        moved: Songs whose loss rose most in that epoch, as (name, change).
+    """
+
+    epoch: int
+    epochs: int
+    rise: float
+    noise: float
+    says: tuple[str, ...]
+    moved: tuple[tuple[str, float], ...] = ()
+
+
+def find_jumps(history: Sequence[Epoch]) -> tuple[Jump, ...]:
+    """The upward jumps of the validation loss, in order.
+
+    An epoch jumps where its loss stands above both the epoch before and the median of the five before by more than four
+    times the robust standard deviation of the epoch-to-epoch change (1.4826 times the median absolute deviation), and
+    by more than 5 % of the loss. Fewer than six measured epochs have no noise to compare with, and no jumps.
+    """
+    measured = [epoch for epoch in history if math.isfinite(epoch.valid_loss)]
+    if len(measured) < _WINDOW + 1:
+        return ()
+    loss = np.array([epoch.valid_loss for epoch in measured])
+    steps = np.diff(loss)
+    noise = float(1.4826 * np.median(np.abs(steps - np.median(steps))))
+    jumps = []
+    at = 1
+    while at < len(measured):
+        usual = float(np.median(loss[max(0, at - _WINDOW) : at]))
+        limit = max(_NOISE * noise, _PART * abs(usual))
+        if loss[at] - usual > limit and steps[at - 1] > limit:
+            length = _length(loss, at, usual + limit / 2)
+            jumps.append(_jump(measured, at, length, float(loss[at] - usual), noise))
+            at += length
+        else:
+            at += 1
+    return tuple(jumps)
+
+
+def _length(loss: NDArray[np.float64], at: int, limit: float) -> int:
+    back = np.flatnonzero(loss[at:] <= limit)
+    return int(back[0]) if len(back) else len(loss) - at
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """One line of what the history tells; ``strange`` where it is out of the ordinary."""
+
+    line: str
+    strange: bool = False
+
+
+_NOTHING = _Finding("")
+
+
+def _jump(measured: Sequence[Epoch], at: int, length: int, rise: float, noise: float) -> Jump:
+    now = measured[at]
+    moved = tuple(song for song in now.moved if song[1] > 0)[:5]
+    rate, gradient, training = _rate(measured, at), _gradient(measured, at), _training(measured, at)
+    found = [f.line for f in (rate, gradient, training, _batch(measured, at), _songs(moved)) if f.line]
+    if not found:
+        cause = "the history holds nothing that would tell why"
+    elif rate.strange:
+        cause = "the learning rate was raised"
+    elif gradient.strange:
+        cause = "one step was much larger than usual: clip the gradient (training.gradient_norm) or lower the rate"
+    elif training.strange:
+        cause = "the weights themselves got worse, on the training part too: lower the learning rate"
+    elif moved:
+        cause = "training went on well; a few validation songs changed sides"
+    else:
+        cause = "training went on as usual: the validation part is small, or over-fitted to"
+    if at + length >= len(measured):
+        cause += "; the loss did not come back"
+    return Jump(epoch=now.epoch, epochs=length, rise=rise, noise=noise, says=(cause, *found), moved=moved)
+
+
+def _rate(measured: Sequence[Epoch], at: int) -> _Finding:
+    old, new = measured[at - 1].learning_rate, measured[at].learning_rate
+    if not (math.isfinite(old) and math.isfinite(new)):
+        return _NOTHING
+    if new > old * 1.01:
+        return _Finding(f"the learning rate was raised from {old:.3g} to {new:.3g}", strange=True)
+    return _Finding(f"the learning rate was {new:.3g}" + (f", lowered from {old:.3g}" if new < old else ", as before"))
+
+
+def _gradient(measured: Sequence[Epoch], at: int) -> _Finding:
+    largest = measured[at].gradient_norm_max
+    usual = _usual([epoch.gradient_norm_max for epoch in measured], at)
+    if not (math.isfinite(largest) and usual > 0):
+        return _NOTHING
+    if largest > _LARGE * usual:
+        times = f"{largest / usual:.1f} times the usual {usual:.3g}"
+        return _Finding(f"its largest gradient was {largest:.3g}, {times}", strange=True)
+    return _Finding(f"its largest gradient, {largest:.3g}, is usual ({usual:.3g})")
+
+
+def _training(measured: Sequence[Epoch], at: int) -> _Finding:
+    losses = np.array([epoch.train_loss for epoch in measured])
+    if not np.isfinite(losses).all():
+        return _NOTHING
+    steps = np.diff(losses)
+    noise = 1.4826 * float(np.median(np.abs(steps - np.median(steps))))
+    old, new = float(losses[at - 1]), float(losses[at])
+    if new - old > max(_NOISE * noise, 0.02 * abs(old)):
+        return _Finding(f"the training loss rose too, from {old:.3g} to {new:.3g}", strange=True)
+    return _Finding(f"the training loss went on, from {old:.3g} to {new:.3g}")
+
+
+def _batch(measured: Sequence[Epoch], at: int) -> _Finding:
+    worst = measured[at].worst_batch_loss
+    usual = _usual([epoch.worst_batch_loss for epoch in measured], at)
+    if math.isfinite(worst) and usual > 0 and worst > _LARGE * usual:
+        return _Finding(f"its worst batch lost {worst:.3g}, {worst / usual:.1f} times the usual {usual:.3g}", True)
+    return _NOTHING
+
+
+def _songs(moved: Sequence[tuple[str, float]]) -> _Finding:
+    songs = ", ".join(f"{name} ({change:+.2f})" for name, change in moved)
+    return _Finding(f"songs whose loss rose most: {songs}") if songs else _NOTHING
+
+
+def _usual(values: Sequence[float], at: int) -> float:
+    """Median of the other epochs near by (ten on either side), NaN where none was measured."""
+    near = [v for i, v in enumerate(values) if i != at and abs(i - at) <= 2 * _WINDOW and math.isfinite(v)]
+    return float(np.median(near)) if near else math.nan

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark.evaluation.evaluate import Evaluation
-from earmark.evaluation.jumps import Jump
+from earmark.evaluation.history import Jump
 from earmark.pages import svg
 from earmark.pages.heads import head_section
 from earmark.pages.render import document_page, write_page

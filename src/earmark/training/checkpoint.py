@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from earmark.errors import StorageError
+from earmark.storage import write_file
 
-__all__ = ["load_checkpoint", "save_checkpoint", "write_whole"]
+__all__ = ["load_checkpoint", "save_checkpoint"]
 
 Tensors = dict[str, torch.Tensor]
 
@@ -26,7 +26,7 @@ def save_checkpoint(file: Path, tensors: Mapping[str, torch.Tensor], facts: Mapp
         StorageError: No space, or no permission.
     """
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_whole(file, save(plain, {"facts": json.dumps(facts)}))
+    write_file(file, save(plain, {"facts": json.dumps(facts)}))
 
 
 def load_checkpoint(file: Path) -> tuple[Tensors, dict[str, Any]] | None:
@@ -43,20 +43,3 @@ def load_checkpoint(file: Path) -> tuple[Tensors, dict[str, Any]] | None:
             return {name: stored.get_tensor(name) for name in stored.keys()}, facts  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise StorageError(f"{file}: the checkpoint is damaged: {error}; begin anew with --overwrite") from error
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file beside its place, force it to the disk, and rename it.
-
-    Raises:
-        StorageError: No space, or no permission.
-    """
-    part = file.with_name(file.name + ".tmp")
-    try:
-        with part.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-    except OSError as error:
-        raise StorageError(f"{file}: cannot be written: {error.strerror}; what was done before is kept") from error

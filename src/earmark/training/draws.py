@@ -1,11 +1,14 @@
 """Which clips an epoch learns from, in which order, and how they are changed: a function of seed and epoch alone.
 
 Nothing is carried from epoch to epoch, so that a run that was stopped goes on with the very clips it would have had.
+For data larger than memory, batches come from a few open tracks at a time: pescador's stochastic multiplexing (McFee et
+al. 2017; S4 trains so, with 20 active streams). A stream is a track whose spectrogram is mapped while the stream is
+active and let go with it, so that memory does not grow with the data set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -13,15 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.core import Dataset
+from earmark.errors import MissingExtra
 from earmark.features.spectrogram import spectrogram
 from earmark.recipe import Augmentation
 from earmark.training.augment import augment_spectrogram, augment_waveform, shrink, zoom_factor
 from earmark.training.spectrograms import Songs
-from earmark.training.streams import streamed
 
-__all__ = ["Draws", "chances"]
+__all__ = ["Draws", "chances", "streamed"]
 
 Array = NDArray[np.float32]
+
+_Cut = Callable[[int, np.random.Generator], Array]
 
 _ORDER, _CLIP = 1, 2  # the two uses of an epoch's random numbers
 
@@ -140,3 +145,39 @@ def chances(dataset: Dataset, rows: Sequence[int] | NDArray[np.intp]) -> NDArray
     least = wanted[wanted > 0].min(initial=1.0)
     wanted = np.where(wanted > 0, wanted, least)
     return np.asarray(wanted / wanted.sum())
+
+
+def streamed(
+    wanted: Mapping[int, int],
+    open_track: Callable[[], Callable[[int, np.random.Generator], Array]],
+    active: int,
+    seed: Sequence[int],
+) -> Iterator[tuple[int, Array]]:
+    """All clips of an epoch, each with its track, in the order in which the streams give them.
+
+    Args:
+        wanted: How many random clips of which track.
+        open_track: Gives what cuts a random clip (frames, bands) of a track; called anew for every stream, and let go
+            with it.
+        active: Streams at once.
+        seed: Of order and clips, epoch included.
+
+    Raises:
+        MissingExtra: pescador is not installed.
+    """
+    try:
+        import pescador
+    except ImportError as error:
+        raise MissingExtra("train", "streaming training") from error
+
+    def stream(row: int, clips: int) -> Iterator[tuple[int, Array]]:
+        cut, rng = open_track(), np.random.default_rng([*seed, row])
+        for _ in range(clips):
+            yield row, cut(row, rng)
+
+    streamers = [pescador.Streamer(stream, row, clips) for row, clips in wanted.items()]
+    order = int(np.random.default_rng(list(seed)).integers(2**31 - 1))
+    mux = pescador.StochasticMux(
+        streamers, min(active, len(streamers)), rate=None, mode="exhaustive", random_state=order
+    )
+    yield from mux.iterate()

@@ -19,16 +19,14 @@ from earmark.errors import RecipeError
 from earmark.evaluation.history import Epoch
 from earmark.recipe import Training
 from earmark.training.checkpoint import load_checkpoint, save_checkpoint
+from earmark.training.device import autocast, keep_freed_memory
 from earmark.training.draws import Draws
-from earmark.training.losses import HeadTask, head_loss
-from earmark.training.memory import keep_freed_memory
+from earmark.training.losses import HeadTask, Measured, head_loss, measure, outputs_of
 from earmark.training.module import TaggerModule
-from earmark.training.optimizers import autocast, make_optimizer, rate_at
 from earmark.training.options import Report
-from earmark.training.validation import Measured, hear, measure
 from earmark.training.watch import Watch
 
-__all__ = ["Fitted", "Lesson", "fit"]
+__all__ = ["Fitted", "Lesson", "fit", "make_optimizer"]
 
 _MOVED = 5
 """Songs named in the history, of those whose loss changed most."""
@@ -125,6 +123,32 @@ def fit(module: TaggerModule, lesson: Lesson, checkpoint: Path, report: Report) 
     return Fitted(tuple(state.history), state.kept, best.valid_loss, best.valid_score)
 
 
+def make_optimizer(module: TaggerModule, plan: Training, frozen: bool) -> torch.optim.Optimizer:
+    """The optimiser of a module; a frozen backbone has no part in it.
+
+    Weight decay is for matrices and kernels; AdamW decouples it, the others have it as L2.
+    """
+    if frozen:
+        module.backbone.requires_grad_(False)
+    learning = [p for p in module.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in learning if p.ndim > 1], "weight_decay": plan.weight_decay},
+        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if plan.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=plan.learning_rate, momentum=plan.momentum)
+    kind = torch.optim.AdamW if plan.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=plan.learning_rate)
+
+
+def rate_at(plan: Training, rate: float, epochs: float) -> float:
+    """The learning rate after so many epochs, from the ``rate`` that holds (a plateau may have halved it)."""
+    if plan.schedule != "cosine":
+        return rate
+    return rate * 0.5 * (1 + math.cos(math.pi * epochs / plan.epochs))
+
+
 @dataclass(frozen=True, slots=True)
 class _Taught:
     """One epoch's steps: their losses and gradient norms."""
@@ -213,7 +237,7 @@ def _settle(state: _State, lesson: Lesson, epoch: int) -> None:
 def _validate(state: _State, lesson: Lesson) -> Measured | None:
     if not len(lesson.valid):
         return None
-    outputs = list(hear(state.module, lesson.valid.tolist(), lesson.draws.songs.spread, lesson.device))
+    outputs = list(outputs_of(state.module, lesson.valid.tolist(), lesson.draws.songs.spread, lesson.device))
     return measure(lesson.tasks, lesson.valid, outputs, lesson.pooling)
 
 

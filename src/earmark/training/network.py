@@ -17,22 +17,21 @@ from earmark.datasets.splits import folds
 from earmark.errors import DatasetError, ModelError
 from earmark.models.card import Card, HeadCard, read_card
 from earmark.models.folder import find_model
+from earmark.storage import write_file
 from earmark.training.backbones import Backbone, build
-from earmark.training.checkpoint import write_whole
+from earmark.training.device import find_device
 from earmark.training.draws import Draws, chances
 from earmark.training.export import write_network
 from earmark.training.finish import Draft, finish_model
 from earmark.training.heads import build_head
 from earmark.training.job import Job
 from earmark.training.loop import Fitted, Lesson, fit
-from earmark.training.losses import HeadTask, fold_scale, head_task
+from earmark.training.losses import HeadTask, fold_scale, head_task, outputs_of
 from earmark.training.module import TaggerModule, load_matching
-from earmark.training.optimizers import find_device
 from earmark.training.options import Progress
 from earmark.training.outputs import Outputs
 from earmark.training.pretrained import load_pretrained
 from earmark.training.spectrograms import Songs, open_songs
-from earmark.training.validation import hear
 
 __all__ = ["build_module", "train_network"]
 
@@ -74,7 +73,7 @@ def train_network(job: Job) -> None:
     job.report(Progress(stage="export", done=0, total=1))
     write_network(module, job.folder, clips, names, getattr(module.backbone, "any_length", False))
     if len(chunks) > 1:
-        write_whole(job.folder / "chunks.csv", _table(chunks, best).encode())
+        write_file(job.folder / "chunks.csv", _table(chunks, best))
     finish_model(
         job.folder,
         Draft(
@@ -222,7 +221,7 @@ def _outputs(job: Job, songs: Songs, module: TaggerModule) -> list[Outputs | Non
     parts = ((job.split.train, songs.spread), (job.split.valid, songs.heard), (job.split.test, songs.heard))
     total, done = sum(len(rows) for rows, _ in parts), 0
     for rows, see in parts:
-        for row, output in zip(rows.tolist(), hear(module, rows.tolist(), see, cpu), strict=True):
+        for row, output in zip(rows.tolist(), outputs_of(module, rows.tolist(), see, cpu), strict=True):
             found[row], done = output, done + 1
             job.report(Progress(stage="scores", done=done, total=total))
     return found

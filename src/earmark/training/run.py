@@ -16,8 +16,8 @@ from earmark.datasets.splits import Split, split
 from earmark.errors import AudioError, DatasetError, UnknownName
 from earmark.recipe import Recipe
 from earmark.training.augment import check_augmentations
+from earmark.training.device import find_device
 from earmark.training.job import Job, begin, complete, is_finished, settings_of, work_folder
-from earmark.training.optimizers import find_device
 from earmark.training.options import Report, TrainOptions, silent
 from earmark.training.spectrograms import in_parallel, picture_recipe
 

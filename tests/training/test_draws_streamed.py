@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from earmark.training.streams import streamed
+from earmark.training.draws import streamed
 
 _CHILD = """
 import resource, sys

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from earmark.evaluation.history import Epoch
-from earmark.evaluation.jumps import find_jumps
+from earmark.evaluation.history import Epoch, find_jumps
 
 
 def curve(epochs=40, noise=0.01, seed=0, jump=0.0, at=20, **strange):

@@ -10,7 +10,7 @@ import pytest
 MEASURE = """
 import resource, sys
 import numpy as np
-from earmark.training.memory import keep_freed_memory
+from earmark.training.device import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 np.ones(20_000_000)
