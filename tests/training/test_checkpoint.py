@@ -25,5 +25,5 @@ def test_none_damaged_and_unwritable(tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(b"12345678 not a checkpoint")
     with pytest.raises(StorageError, match="damaged"):
         load_checkpoint(tmp_path / "bad")
-    with pytest.raises(StorageError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot write there"):
         save_checkpoint(tmp_path / "no" / "c", {"a": torch.zeros(1)}, {})
