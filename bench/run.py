@@ -142,7 +142,7 @@ def _length(song: Path) -> float:
 
 def _together(model: Path, songs: Sequence[Path], workers: int) -> float:
     """Songs a second of the command's own path, once every worker has started."""
-    from earmark.engine.local import predict_files
+    from earmark.engine.predict import predict_files
     from earmark.inference.options import HearingOptions
 
     warm, measured = 8 * workers, 40 * workers

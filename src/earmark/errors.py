@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 __all__ = [
     "FAILURE_KINDS",
@@ -43,6 +43,10 @@ FAILURE_KINDS: tuple[str, ...] = get_args(FailureKind)
 
 class EarmarkError(Exception):
     """Root of all errors that Earmark raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel from worker processes as they are, whatever arguments made them."""
+        return _remade, (type(self), self.args, self.__dict__)
 
 
 class AudioError(EarmarkError):
@@ -104,6 +108,13 @@ class MissingExtra(EarmarkError):
             f"{purpose} needs the extra {extra!r}: pip install 'earmark[{extra}]' "
             f"(in a checkout: pip install -c constraints.txt '.[{extra}]')"
         )
+
+
+def _remade(kind: type[EarmarkError], args: tuple[Any, ...], facts: dict[str, Any]) -> EarmarkError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -13,7 +13,8 @@ import pytest
 
 import earmark
 from earmark import Failure, HearingOptions, Prediction
-from earmark.engine.local import default_workers, predict_files
+from earmark.engine.local import default_workers
+from earmark.engine.predict import predict_files
 from earmark.errors import ModelError, UnknownName
 from made import make_model
 from sounds import melody, write

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from earmark.engine.local import predict_files
+from earmark.engine.predict import predict_files
 from earmark.errors import FAILURE_KINDS
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import earmark
 from earmark import HearingOptions, Prediction
-from earmark.engine.local import predict_files
+from earmark.engine.predict import predict_files
 from earmark.errors import ModelError
 from earmark.inference.ensemble import joint_card
 from earmark.models.card import HeadCard, read_card

@@ -122,7 +122,7 @@ def predict(
     models: Models, entries: Sequence[Entry], options: HearingOptions, jobs: int | None
 ) -> Generator[Prediction | Failure]:
     """One result an entry, in their order. Closing the iterator ends the workers."""
-    from earmark.engine.local import predict_files
+    from earmark.engine.predict import predict_files
 
     paths = (entry.path for entry in entries if entry.error is None)
     workers = min(jobs, len(entries)) if jobs else None

@@ -1,34 +1,36 @@
-"""Many files on all cores: worker processes, each with one file at a time, and their answers in the order asked.
+"""Worker processes on this machine, kept from map to map.
 
-Nothing heavy is imported here: the process that asks starts at once and only waits. A worker that crashes or hangs
-costs its own file (a Failure) and is replaced; a file never costs the run.
+Nothing heavy is imported here: the process that asks starts at once and only waits. A thread a worker hands it one
+piece of work after the other, from whichever map has the fewest at work, so that a request is served during a scan.
+A worker that crashes or hangs costs its own item and is replaced; an item never costs the run.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
-import subprocess
-import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from earmark import errors
-from earmark.errors import EarmarkError, ModelError
-from earmark.inference.options import HearingOptions
-from earmark.inference.records import Failure, Prediction
+from earmark.engine.base import Engine, Item, Result, Task, Value
+from earmark.engine.process import Lost, WorkerProcess
+from earmark.engine.started import outcome
+from earmark.errors import EarmarkError
+from earmark.inference.records import Failure
 
-__all__ = ["default_workers", "predict_files"]
+__all__ = ["LocalEngine", "default_workers"]
 
-_START_SECONDS = 60.0
-_AHEAD = 16  # files begun beyond the one waited for, a worker: bounds memory, yet a slow file holds nobody up
+Numbered = list[tuple[int, Any]]
+
+_AHEAD = 16  # items begun beyond the one waited for, a worker: bounds memory, yet a slow one holds nobody up
+_DEADLINE = 120.0
+_PAUSE = 10.0  # seconds before another worker is tried, where the machine had room for some and no more
+_AWAKE = 1.0  # seconds between two looks at Ctrl-C, which some systems do not let interrupt a wait
 
 
 def default_workers() -> int:
@@ -38,194 +40,267 @@ def default_workers() -> int:
     return os.cpu_count() or 1
 
 
-def predict_files(
-    models: Sequence[Path],
-    paths: Iterable[str],
-    *,
-    workers: int | None = None,
-    options: HearingOptions | None = None,
-    ordered: bool = True,
-) -> Iterator[Prediction | Failure]:
-    """Hear many files.
+@dataclass(eq=False, slots=True)
+class _Job:
+    """One map: what waits, what is at work, and what is done but not given out yet."""
+
+    task: Task[Any, Any]
+    key: int  # of equal tasks
+    pickled: bytes
+    ordered: bool
+    deadline: float
+    waiting: deque[Numbered] = field(default_factory=deque)
+    at_work: int = 0
+    served: int = 0  # when it was given a worker last
+    open: int = 0  # items taken in and not given out
+    done: dict[int, Any] = field(default_factory=dict)
+    next: int = 0
+    error: BaseException | None = None
+    closed: bool = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether an outcome can be given out."""
+        return self.next in self.done if self.ordered else bool(self.done)
+
+    def take(self) -> Any:
+        """The next outcome."""
+        index = self.next if self.ordered else next(iter(self.done))
+        self.next += 1
+        self.open -= 1
+        return self.done.pop(index)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Begin nothing more."""
+        self.closed, self.error = True, self.error or error
+        self.waiting.clear()
+
+
+class _Retired(Exception):
+    """A thread has no worker and goes."""
+
+
+@dataclass(eq=False, slots=True)
+class _Seat:
+    """A thread's worker process, if it has one yet, and the map that it works for."""
+
+    worker: WorkerProcess | None = None
+    job: _Job | None = None
+
+
+class LocalEngine(Engine):
+    """Items on all cores, in worker processes that are started when they are first needed.
 
     Args:
-        models: Model folders; several are an ensemble.
-        paths: Files. Read as work goes on, so that it may be a generator.
-        workers: Processes; as many as cores where None.
-        options: How to hear.
-        ordered: Wait with an answer for those before it; otherwise it comes as soon as it is there.
-
-    Yields:
-        One Prediction or Failure a path, in their order unless told otherwise. Closing the iterator ends the workers.
-
-    Raises:
-        EarmarkError: No worker could load the model, or do what ``options`` asks for.
+        workers: Processes at most; as many as cores where None.
     """
-    count = workers or default_workers()
-    crew = _Crew(list(models), options or HearingOptions())
-    remaining = iter(paths)
-    waiting: deque[Future[Prediction | Failure]] = deque()
-    executor = ThreadPoolExecutor(count, thread_name_prefix="earmark")
-    try:
-        while True:
-            waiting.extend(
-                executor.submit(crew.hear, path) for path in islice(remaining, count * _AHEAD - len(waiting))
-            )
-            if not waiting:
-                return
-            done = [waiting[0]] if ordered else wait(waiting, return_when=FIRST_COMPLETED).done
-            for future in done:
-                waiting.remove(future)
-                yield future.result()
-    finally:
-        crew.stop()
-        executor.shutdown(wait=True, cancel_futures=True)
-        crew.reap()
 
+    def __init__(self, workers: int | None = None) -> None:
+        self._workers = workers or default_workers()
+        self._changed = threading.Condition()
+        self._jobs: list[_Job] = []
+        self._seats: dict[_Seat, threading.Thread] = {}
+        self._idle = 0
+        self._turn = 0
+        self._deaths = 0  # of workers in a row, with nothing done in between
+        self._no_seat_before = 0.0
+        self._closed = False
 
-@dataclass(slots=True)
-class _Crew:
-    """The worker processes, one a thread; each is started by its first file."""
+    @property
+    def workers(self) -> int:
+        """Items that are worked on at a time."""
+        return self._workers
 
-    models: list[Path]
-    options: HearingOptions
-    _mine: threading.local = field(default_factory=threading.local)
-    _all: set[_Worker] = field(default_factory=set)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _closed: bool = False
-
-    def hear(self, path: str) -> Prediction | Failure:
-        worker: _Worker | None = getattr(self._mine, "worker", None)
-        if worker is None:
-            worker = self._mine.worker = self._start()
-        result = worker.ask(path)
-        if worker.ended:
-            self._mine.worker = None
-            with self._lock:
-                self._all.discard(worker)
-            worker.reap()
-        return result
-
-    def _start(self) -> _Worker:
-        with self._lock:
+    def map(
+        self,
+        task: Task[Item, Value],
+        items: Iterable[Item],
+        *,
+        ordered: bool = True,
+        deadline: float | None = None,
+    ) -> Generator[Result[Item, Value] | Failure]:
+        """As the engine's."""
+        pickled = pickle.dumps(task)
+        job = _Job(task, hash(pickled), pickled, ordered, deadline or _DEADLINE)
+        with self._changed:
             if self._closed:
-                raise ModelError("stopped")
-            worker = _Worker(self.options.timeout)
-            self._all.add(worker)
-        worker.set_up(self.models, self.options)
+                raise RuntimeError("the engine is closed")
+            self._jobs.append(job)
+        source: Iterator[tuple[int, Item]] = enumerate(items)
+        most = self.workers * _AHEAD * task.batch
+        more = True
+        try:
+            while True:
+                while more and job.open < most:
+                    piece = list(islice(source, task.batch))
+                    more = bool(piece)
+                    if more:
+                        self._submit(job, piece)
+                    if job.ready:
+                        break
+                with self._changed:
+                    while not job.ready:
+                        if job.error is not None:
+                            raise job.error
+                        if not job.open:
+                            return
+                        self._changed.wait(_AWAKE)
+                    given = job.take()
+                yield given
+        finally:
+            self._end(job)
+
+    def close(self) -> None:
+        """End all maps and all workers, and wait for their ends, so that none is left behind."""
+        with self._changed:
+            self._closed = True
+            threads = list(self._seats.values())
+        for job in list(self._jobs):
+            self._end(job, EarmarkError("The engine was closed while it was at work"))
+        with self._changed:
+            self._changed.notify_all()
+        for thread in threads:
+            thread.join()
+
+    def _submit(self, job: _Job, piece: Numbered) -> None:
+        with self._changed:
+            job.open += len(piece)
+            if job.closed:
+                return
+            job.waiting.append(piece)
+            if sum(len(one.waiting) for one in self._jobs) > self._idle:
+                self._add_seat()
+            self._changed.notify_all()
+
+    def _add_seat(self) -> None:
+        if len(self._seats) >= self._workers or (self._seats and time.monotonic() < self._no_seat_before):
+            return
+        seat = _Seat()
+        thread = threading.Thread(target=self._serve, args=(seat,), name="earmark-worker", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if not self._seats:
+                raise EarmarkError(f"The system gives Earmark no thread to work with: {error}") from error
+            return
+        self._seats[seat] = thread
+
+    def _end(self, job: _Job, error: BaseException | None = None) -> None:
+        """Begin nothing more of a map; workers that are busy with it are given up."""
+        with self._changed:
+            job.end(error)
+            if job in self._jobs:
+                self._jobs.remove(job)
+            for seat in self._seats:
+                if seat.job is job and seat.worker is not None:
+                    seat.worker.kill()
+            self._changed.notify_all()
+
+    def _serve(self, seat: _Seat) -> None:
+        """What a thread does: take a piece of work, have its worker do it, hand in what came of it."""
+        try:
+            while (taken := self._take(seat)) is not None:
+                job, piece = taken
+                try:
+                    self._do(seat, job, piece)
+                except _Retired:
+                    return
+                except Exception as error:  # an item that cannot be pickled
+                    self._fail(job, error)
+                finally:
+                    with self._changed:
+                        job.at_work -= 1
+                        seat.job = None
+                        ended = job.closed
+                    if ended:  # whoever ended the map has perhaps killed the worker
+                        self._dismiss(seat)
+        finally:
+            self._dismiss(seat)
+            with self._changed:
+                self._seats.pop(seat, None)
+
+    def _take(self, seat: _Seat) -> tuple[_Job, Numbered] | None:
+        """A piece of work of the map that has the fewest at work, or was served longest ago; None at the end."""
+        with self._changed:
+            self._idle += 1
+            try:
+                while not self._closed:
+                    jobs = [job for job in self._jobs if job.waiting]
+                    if jobs:
+                        job = seat.job = min(jobs, key=lambda one: (one.at_work, one.served))
+                        self._turn += 1
+                        job.served = self._turn
+                        job.at_work += 1
+                        return job, job.waiting.popleft()
+                    self._changed.wait()
+                return None
+            finally:
+                self._idle -= 1
+
+    def _do(self, seat: _Seat, job: _Job, piece: Numbered) -> None:
+        try:
+            worker = seat.worker or self._new_worker(seat)
+            if job.closed:
+                return
+            values = worker.ask(job.key, job.pickled, [item for _, item in piece], job.deadline)
+        except EarmarkError as error:
+            self._fail(job, error)
+        except Lost as lost:
+            self._dismiss(seat)
+            self._lost(seat, job, piece, lost)
+        else:
+            self._hand_in(job, piece, values)
+
+    def _new_worker(self, seat: _Seat) -> WorkerProcess:
+        try:
+            worker = WorkerProcess()
+        except (OSError, RuntimeError) as error:  # no process, or no thread to read from it
+            raise Lost(f"the system gives no worker process: {error}", started=False) from error
+        with self._changed:
+            seat.worker = worker
         return worker
 
-    def stop(self) -> None:
-        """End all workers; threads that wait for one get its end as an answer."""
-        with self._lock:
-            self._closed = True
-            for worker in self._all:
-                worker.kill()
-
-    def reap(self) -> None:
-        """Wait for the workers' ends, so that none is left behind as a zombie; no thread uses them any more."""
-        for worker in self._all:
-            worker.reap()
-
-
-class _Worker:
-    """One worker process and the pipes to it."""
-
-    def __init__(self, timeout: float) -> None:
-        package = str(Path(errors.__file__).parent.parent)
-        code = f"import sys; sys.path.insert(0, {package!r}); from earmark.engine.worker import main; main()"
-        self._timeout = timeout
-        self._timed_out = False
-        self.ended = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code],  # -P: modules in the user's current folder are not ours to import
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=None if os.environ.get("EARMARK_DEBUG") else subprocess.DEVNULL,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-            **_own_group(),
-        )
-
-    def set_up(self, models: list[Path], options: HearingOptions) -> None:
-        kind, _ = self._exchange((models, options), _START_SECONDS)
-        if kind != "ready":
-            self.kill()
-            raise ModelError("a worker process could not start; run again with EARMARK_DEBUG=1 to see why")
-
-    def ask(self, path: str) -> Prediction | Failure:
-        kind, said = self._exchange(path, self._timeout)
-        if kind == "done":
-            assert isinstance(said, (Prediction, Failure))
-            return said
-        self.kill()
-        if self._timed_out:
-            return Failure(path, "timeout", f"no progress for {self._timeout:g} s; the file was given up")
-        return Failure(path, "crash", f"the decoder crashed on this file ({_death(self._process.wait())})")
-
-    def kill(self) -> None:
-        self.ended = True
-        self._process.kill()
-
-    def reap(self) -> None:
-        """Wait for the end of the killed process and close its pipes."""
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):  # what was not sent has no reader any more
-                if pipe is not None:
-                    pipe.close()
-
-    def _exchange(self, message: object, timeout: float) -> tuple[str, Any]:
-        """Send a message and wait for what is not a sign of life; ``gone`` where the process ended.
+    def _lost(self, seat: _Seat, job: _Job, piece: Numbered, lost: Lost) -> None:
+        """A worker ended: its item is a Failure. But a worker that never began, or a batch, is tried again.
 
         Raises:
-            EarmarkError: The worker refused: the model cannot do what is asked, whatever the file.
+            _Retired: The machine has perhaps no room for this worker; there are others.
         """
-        assert self._process.stdin is not None and self._process.stdout is not None
-        try:
-            pickle.dump(message, self._process.stdin)
-            self._process.stdin.flush()
-            while True:
-                watch = threading.Timer(timeout, self._give_up)
-                watch.daemon = True
-                watch.start()
-                try:
-                    kind, said = pickle.load(self._process.stdout)
-                finally:
-                    watch.cancel()
-                if kind == "refused":
-                    self.kill()
-                    raise _as_raised(*said)
-                if kind != "alive":
-                    return kind, said
-        except (EOFError, OSError, pickle.UnpicklingError):
-            return "gone", None
+        with self._changed:
+            if job.closed:
+                return
+            self._changed.notify_all()
+            self._deaths = self._deaths + 1 if lost.by_machine else 0
+            if self._deaths > 2 * self._workers + 2:
+                self._deaths = 0
+                for one in self._jobs:
+                    one.end(EarmarkError(f"The worker processes end before they have done anything: {lost.message}"))
+            elif not lost.started:
+                job.waiting.appendleft(piece)
+                if len(self._seats) > 1:
+                    del self._seats[seat]
+                    self._no_seat_before = time.monotonic() + _PAUSE
+                    raise _Retired
+            elif len(piece) > 1:
+                job.waiting.extendleft([one] for one in reversed(piece))
+            else:
+                ((index, item),) = piece
+                job.done[index] = Failure(job.task.name(item), lost.kind, lost.message, index)
 
-    def _give_up(self) -> None:
-        self._timed_out = True
-        self._process.kill()
+    def _hand_in(self, job: _Job, piece: Numbered, values: list[Any]) -> None:
+        with self._changed:
+            self._deaths = 0
+            for (index, item), value in zip(piece, values, strict=True):
+                job.done[index] = outcome(value, index, item)
+            self._changed.notify_all()
 
+    def _fail(self, job: _Job, error: BaseException) -> None:
+        with self._changed:
+            job.end(error)
+            self._changed.notify_all()
 
-def _own_group() -> dict[str, Any]:
-    """Ctrl-C in a terminal goes to the asking process alone; it ends its workers itself."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"process_group": 0}
-
-
-def _death(code: int) -> str:
-    if code < 0:
-        import signal
-
-        try:
-            return signal.Signals(-code).name
-        except ValueError:
-            return f"signal {-code}"
-    return f"exit status {code}"
-
-
-def _as_raised(name: str, message: str) -> EarmarkError:
-    """The worker's error as one of ours, with its message as it was."""
-    kind: type[EarmarkError] = getattr(errors, name, EarmarkError)
-    error = EarmarkError.__new__(kind)
-    Exception.__init__(error, message)
-    return error
+    def _dismiss(self, seat: _Seat) -> None:
+        with self._changed:
+            worker, seat.worker = seat.worker, None
+        if worker is not None:
+            worker.close()

@@ -125,11 +125,24 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be heard: its kind is one of :data:`earmark.errors.FAILURE_KINDS`."""
+    """A track that could not be analysed.
+
+    Attributes:
+        path: The file, as given.
+        kind: One of :data:`earmark.errors.FAILURE_KINDS`.
+        message: One line for people.
+        index: Its place among the items of a map; None outside of one.
+    """
 
     path: str
     kind: FailureKind
     message: str
+    index: int | None = field(default=None, compare=False)
+
+    @property
+    def passing(self) -> bool:
+        """Whether the machine or the model failed and not the file: another try may go well."""
+        return self.kind in ("crash", "timeout", "io")
 
     @classmethod
     def of(cls, error: AudioError) -> Failure:

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
-from earmark.engine.local import predict_files
+from earmark.engine.predict import predict_files
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
 from earmark.library.records import LibraryModel
@@ -20,9 +19,6 @@ from earmark.library.store import Library, StoredFile
 from earmark.library.survey import PASSING, Survey, Todo, survey
 from earmark.storage import lock
 from earmark.tags.read import artist_and_album, read_tags
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 __all__ = ["Scan", "Scanned", "only_one", "tags_of"]
 
@@ -108,7 +104,7 @@ class Scan:
             results = predict_files(
                 [Path(self.model.folder)], paths, workers=count, options=options, ordered=False
             )  # a slow file must not keep those behind it out of the library
-            with closing(cast("Generator[Prediction | Failure]", results)):
+            with closing(results):
                 for result in results:
                     one = asked[result.path]
                     self._keep(one, result)

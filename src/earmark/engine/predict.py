@@ -1,0 +1,113 @@
+"""The task that most verbs ask for: files to predictions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from earmark.engine.base import Alive, Engine, Task
+from earmark.engine.local import LocalEngine
+from earmark.inference.options import HearingOptions
+from earmark.inference.records import Failure, Prediction
+
+if TYPE_CHECKING:
+    from earmark.inference.tagger import Tagger
+
+__all__ = ["Analyse", "analyse", "predict_all", "predict_files"]
+
+
+@dataclass(frozen=True, slots=True)
+class Analyse(Task[str, Prediction]):
+    """Decode a file and run a model on it.
+
+    Attributes:
+        models: Model folders; several are an ensemble.
+        options: What to analyse, and what predictions carry.
+        stamps: When each model was written: a folder that was written anew is another model.
+    """
+
+    models: tuple[Path, ...]
+    options: HearingOptions = field(default_factory=HearingOptions)
+    stamps: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, models: Sequence[Path], options: HearingOptions | None = None) -> Analyse:
+        """The task for models as they are on disk now."""
+        return cls(tuple(models), options or HearingOptions(), tuple(_stamp(model) for model in models))
+
+    def start(self, alive: Alive) -> Callable[[str], Prediction]:
+        """Load the models (ModelError, UnknownName)."""
+        from earmark.inference.ensemble import combine, joint_card
+        from earmark.inference.labels import relabel
+        from earmark.inference.tagger import load_model
+
+        taggers = [load_model(model) for model in self.models]
+        for tagger in taggers:
+            tagger.check_layer(self.options.layer)  # loads the network now, so that what is wrong is said now
+        if len(taggers) == 1:
+            return lambda path: taggers[0].predict(path, options=self.options, progress=alive)
+        card, plain = joint_card([tagger.card for tagger in taggers]), replace(self.options, labels={})
+
+        def together(path: str) -> Prediction:
+            each = [tagger.predict(path, options=plain, progress=alive) for tagger in taggers]
+            return relabel(combine(each, card), card, self.options.labels)
+
+        return together
+
+
+def analyse(
+    engine: Engine, task: Analyse, paths: Iterable[str], *, ordered: bool = True
+) -> Generator[Prediction | Failure]:
+    """The predictions alone, where a path in each is enough; raises as the engine does."""
+    results = engine.map(task, paths, ordered=ordered, deadline=task.options.timeout)
+    try:
+        for result in results:
+            yield result if isinstance(result, Failure) else result.value
+    finally:
+        results.close()
+
+
+def predict_all(
+    tagger: Tagger,
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    workers: int | None = None,
+    options: HearingOptions | None = None,
+) -> Generator[Prediction | Failure]:
+    """Analyse many files on all cores.
+
+    Args:
+        tagger: From :func:`earmark.load_model`.
+        paths: Files, not folders; may be a generator.
+        workers: Processes; as many as cores where None.
+        options: What to analyse; the tagger's own where None.
+
+    Yields:
+        One :class:`Prediction` or :class:`Failure` a path, in their order; a bad file is a value, never an exception.
+    """
+    with LocalEngine(workers) as engine:
+        task = Analyse.of([tagger.folder], options or tagger.options)
+        yield from analyse(engine, task, (os.fspath(path) for path in paths))
+
+
+def predict_files(
+    models: Sequence[Path],
+    paths: Iterable[str],
+    *,
+    workers: int | None = None,
+    options: HearingOptions | None = None,
+    ordered: bool = True,
+) -> Generator[Prediction | Failure]:
+    """Analyse many files with a model, or with several as one, in an engine of its own."""
+    with LocalEngine(workers) as engine:
+        yield from analyse(engine, Analyse.of(models, options), paths, ordered=ordered)
+
+
+def _stamp(model: Path) -> int:
+    try:
+        return (model / "card.json").stat().st_mtime_ns
+    except OSError:  # the workers will say so
+        return 0
