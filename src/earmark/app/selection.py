@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from earmark.audio.files import Entry, walk
 from earmark.errors import EarmarkError, ModelError
@@ -127,7 +127,7 @@ def predict(
     paths = (entry.path for entry in entries if entry.error is None)
     workers = min(jobs, len(entries)) if jobs else None
     predictions = predict_files(models.folders, paths, workers=workers, options=options)
-    with closing(cast("Generator[Prediction | Failure]", predictions)):
+    with closing(predictions):
         for entry in entries:
             if entry.error is not None:
                 yield Failure.of(entry.error)
