@@ -134,9 +134,9 @@ def speed(model: Path, songs: Sequence[Path], rounds: int) -> list[str]:
 
 
 def _length(song: Path) -> float:
-    from earmark.audio.decode import open_audio
+    from earmark.audio.decode import open_track
 
-    with open_audio(song) as source:
+    with open_track(song) as source:
         return source.seconds
 
 

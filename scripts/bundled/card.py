@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.excerpts import Hearing
 from earmark.datasets.contents import content_hash
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, save_split
 from earmark.features.frontend import Frontend
-from earmark.inference.clips import see_audio
+from earmark.features.spectrogram import open_input, views
 from earmark.models.card import Card, HeadCard, write_card
 from earmark.models.folder import sha256
 from earmark.recipe import ClipPlan
@@ -158,8 +157,8 @@ def _sample(draft: Draft) -> NDArray[np.float32]:
     tracks = draft.corpus.dataset.tracks
     clips = []
     for track in tracks[:: max(1, len(tracks) // 4)]:
-        views = see_audio(str(track.path), draft.frontend, draft.plan, 1, Hearing())
-        clips += [view.spectrogram for view in views]
+        with open_input(track.path, draft.frontend) as opened:
+            clips += [clip.data for clip in views(opened, draft.frontend, replace(draft.plan, count=1))]
     return np.stack(clips)
 
 

@@ -14,12 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from earmark.audio.excerpts import Hearing
 from earmark.datasets import Dataset, load_dataset
 from earmark.datasets.core import HeadSpec
 from earmark.errors import AudioError
 from earmark.features.frontend import Frontend
-from earmark.inference.clips import see_audio
+from earmark.features.spectrogram import open_input, views
 from earmark.recipe import ClipPlan
 from earmark.training.backbones import Backbone
 from earmark.training.examples import Examples, examples_of
@@ -127,11 +126,11 @@ def embed_tracks(
     found: list[Embedded | None] = []
     for path in paths:
         try:
-            views = list(see_audio(str(path), frontend, plan, plan.count, Hearing()))
+            with open_input(path, frontend) as opened:
+                seen = np.stack([clip.data for clip in views(opened, frontend, plan)])
         except AudioError:
             found.append(None)
             continue
-        seen = np.stack([view.spectrogram for view in views])
         with torch.inference_mode():
             found.append(Embedded(network(torch.from_numpy(seen)).numpy(), _shaken(network, seen, frontend)))
         report(len(found))

@@ -223,8 +223,8 @@ def _yamnet(file: Path, mixed_precision: bool) -> Teacher:
 
 def _earmark(file: Path, mixed_precision: bool) -> Teacher:
     """A model folder: its embedding and the scores of its first multi-label head, clip by clip."""
-    from earmark.audio.excerpts import Hearing
-    from earmark.inference.clips import see_waveform
+    from earmark.audio.track import Excerpts
+    from earmark.features.spectrogram import open_input, views
     from earmark.inference.tagger import load_model
 
     tagger = load_model(file)
@@ -232,10 +232,11 @@ def _earmark(file: Path, mixed_precision: bool) -> Teacher:
     head = next((head for head in card.heads if head.task == "multilabel"), None)
 
     def hear(waveform: Array) -> tuple[Array, Array]:
-        views = list(see_waveform(waveform, tagger.frontend, card.clip, None, Hearing()))
-        seen = np.stack([view.spectrogram for view in views])
+        plan = Excerpts(card.clip.seconds, None, card.clip.pad)
+        with open_input(waveform, tagger.frontend, rate) as opened:
+            seen = np.stack([clip.data for clip in views(opened, tagger.frontend, plan)])
         found = tagger.network.run(seen, ["embedding", *([head.name] if head else [])])
-        series = on_grid(found["embedding"], len(waveform) / rate / len(views), len(waveform) / rate)
+        series = on_grid(found["embedding"], len(waveform) / rate / len(seen), len(waveform) / rate)
         return series, found[head.name].mean(0) if head else _NO_TAGS
 
     labels = head.labels if head else ()

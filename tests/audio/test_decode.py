@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 from numpy.testing import assert_allclose
 
 from earmark.audio import decode
@@ -201,52 +200,20 @@ def test_a_playlist_opens_nothing_else(tmp_path: Path, tone: Path) -> None:
 def test_a_stream_has_no_seams(tmp_path: Path, rate: int) -> None:
     """Blocks resampled one after the other are the file resampled at once."""
     path = write(tmp_path / "a.wav", melody(25, rate), rate)
-    with decode.open_audio(path) as source:
-        streamed = np.concatenate(list(decode.stream(source, 16000)))
-        assert decode.measure(source) == 25
+    with decode.open_track(path) as track:
+        streamed = np.concatenate(list(track.stream(16000)))
+        assert track.measure() == 25
     once = decode.load(path, 16000)
     assert abs(len(streamed) - len(once)) <= 1
     assert_allclose(streamed[: len(once) - 1], once[: len(streamed)][: len(once) - 1], atol=1e-4)
 
 
-def test_the_hash_names_the_sound_and_not_the_file(tmp_path: Path, tone: Path) -> None:
-    """Tags and names may change; the music may not."""
-    wave, rate = soundfile.read(tone)
-    tagged = tmp_path / "other name.flac"
-    with soundfile.SoundFile(tagged, "w", rate, 1, "PCM_16") as file:
-        file.title = "A title"
-        file.write(wave)
-    assert decode.content_hash(tone) == decode.content_hash(tagged)
-    assert len(decode.content_hash(tone)) == 32
-    assert decode.content_hash(write(tmp_path / "c.wav", wave * 0.9, rate)) != decode.content_hash(tone)
-    long = melody(40, 8000)
-    first = decode.content_hash(write(tmp_path / "d.wav", long, 8000))
-    long[-8000:] *= 0.5
-    assert decode.content_hash(write(tmp_path / "e.wav", long, 8000)) != first
-
-
-def test_the_hash_does_not_know_the_size_of_a_tag(tmp_path: Path) -> None:
-    """An mp3 without a header of its own has a length guessed from the file's size: a cover picture would change it."""
-    song = encode(tmp_path / "a.mp3", melody(45, 44100), 44100, "libmp3lame").read_bytes()
-    frames = song[song.index(b"\xff\xfb", song.index(b"Info") + 4) :]  # without the frame that states the length
-    tag = b"ID3\x04\x00\x00\x00\x04\x00\x00" + b"\0" * (4 << 14)
-    plain, tagged = tmp_path / "plain.mp3", tmp_path / "tagged.mp3"
-    plain.write_bytes(frames)
-    tagged.write_bytes(tag + frames + b"TAG" + b"\0" * 125)
-    assert decode.content_hash(plain) == decode.content_hash(tagged)
-    with decode.open_audio(tagged) as source:
-        assert source.guessed
-        assert source.seconds == pytest.approx(45, abs=0.2)
-    with decode.open_audio(tmp_path / "a.mp3") as source:
-        assert not source.guessed
-
-
 def test_real_songs(shared: Path) -> None:
     """Whole songs as their makers published them: stretches by seeking are those of the whole."""
     for song in sorted((shared / "data" / "full-songs").glob("* - *")):
-        with decode.open_audio(song) as source:
-            assert source.seconds > 180
-            rate = source.rate
+        with decode.open_track(song) as track:
+            assert track.seconds > 180
+            rate = track.rate
         whole = decode.load(song, rate)
         part = decode.load(song, rate, start=100, seconds=5)
         assert likeness(whole[100 * rate :][: 5 * rate], part, 1200) > 0.99

@@ -80,7 +80,56 @@ def test_macos_extras_are_no_recordings(tmp_path: Path) -> None:
     touch(tmp_path / "._song.mp3", b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X")
     touch(tmp_path / "._real.mp3", b"ID3")
     touch(tmp_path / ".hidden" / ".song.mp3")
-    assert [Path(p).name for p in paths(tmp_path)] == ["._real.mp3", ".song.mp3"]
+    touch(tmp_path / ".song.mp3")
+    assert [Path(p).name for p in paths(tmp_path)] == [".song.mp3"]
+    assert paths(tmp_path / "._real.mp3") == [str(tmp_path / "._real.mp3")], "what is named counts"
+
+
+RUBBISH = [
+    ".Trash-1000/files/a.mp3", ".stversions/a~2024.mp3", "#recycle/a.mp3", "$RECYCLE.BIN/S-1-5/$R1.mp3", "@eaDir/a.mp3",
+    "__MACOSX/rock/a.mp3", "lost+found/a.mp3", "System Volume Information/a.mp3", ".hidden/a.mp3", "quiet/a.mp3",
+    "quiet/deeper/a.mp3", "a.mp3.part", "a.mp3.crdownload", "a.mp3.!ut", "a.mp3.bak", ".earmark-x1.tmp", "._a.mp3",
+]  # fmt: skip
+
+
+def test_rubbish_is_left_out_below_a_folder_and_taken_where_it_is_named(tmp_path: Path) -> None:
+    """Deleted songs, old versions and half downloads are in no library and no training set."""
+    song = touch(tmp_path / "a.mp3", wav())
+    rubbish = [touch(tmp_path / name, wav()) for name in RUBBISH]
+    touch(tmp_path / "quiet" / ".nomedia")
+    assert [entry.path for entry in walk([tmp_path])] == [str(song)]
+    assert paths(*rubbish) == [str(path) for path in rubbish]
+    for folder in (".hidden", "#recycle", "quiet"):
+        assert str(tmp_path / folder / "a.mp3") in paths(tmp_path / folder)
+
+
+def test_patterns_leave_out(tmp_path: Path) -> None:
+    names = ["a.mp3", "b/demo 1.mp3", "b/c/demo 2.mp3", "b/c/x.mp3", "demos/y.mp3", "live/keep.mp3", "live/z.mp3"]
+    for name in names:
+        touch(tmp_path / name)
+
+    def left(*patterns: str) -> list[str]:
+        found = {Path(entry.path).relative_to(tmp_path).as_posix() for entry in walk([tmp_path], patterns)}
+        return sorted(set(names) - found)
+
+    assert left() == []
+    assert left("demo *") == ["b/c/demo 2.mp3", "b/demo 1.mp3"]
+    assert left("demos/") == ["demos/y.mp3"]
+    assert left("b/*.mp3") == ["b/demo 1.mp3"], "one star stays within a folder"
+    assert left("b/**/*.mp3") == ["b/c/demo 2.mp3", "b/c/x.mp3", "b/demo 1.mp3"]
+    assert left("/b/c") == ["b/c/demo 2.mp3", "b/c/x.mp3"]
+    assert left("c/x.mp3") == [], "a pattern with a slash is of the whole path"
+    assert left("live/*", "!keep.mp3") == ["live/z.mp3"]
+    assert left("[a-b].mp3", "# demos", "", "!") == ["a.mp3"]
+    assert left("[", "a(.mp3", "\\") == []
+
+
+def test_a_file_of_patterns_holds_below_its_folder(tmp_path: Path) -> None:
+    touch(tmp_path / "b" / ".earmarkignore", b"# drafts\n*.wav\n/c/\n")
+    for name in ["a.wav", "b/a.wav", "b/a.mp3", "b/c/a.mp3", "b/d/c/a.mp3", "b/d/a.wav"]:
+        touch(tmp_path / name)
+    found = [Path(path).relative_to(tmp_path).as_posix() for path in paths(tmp_path)]
+    assert found == ["a.wav", "b/a.mp3", "b/d/c/a.mp3"]
 
 
 def test_missing_arguments_are_records(tmp_path: Path) -> None:

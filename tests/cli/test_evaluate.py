@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.audio.decode import content_hash
+from earmark.audio.identity import content_hash
 from earmark.models.card import HeadCard
 from made import HEADS, make_model
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from commands import Earmark, Terminal, in_process
-from earmark.audio.decode import content_hash
+from earmark.audio.identity import content_hash
 from earmark.cli import main
 from earmark.inference.records import HeadPrediction, Prediction
 from earmark.library.records import LibraryModel

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.audio.decode import content_hash
+from earmark.audio.identity import content_hash
 from earmark.datasets import load_dataset
 from earmark.datasets.splits import Split, save_split
 from earmark.engine import predict_all

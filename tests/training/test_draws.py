@@ -10,7 +10,7 @@ import pytest
 import lessons
 from earmark.datasets import load_dataset
 from earmark.datasets.contents import track_hashes
-from earmark.inference.clips import see_audio
+from earmark.features.spectrogram import open_input, views
 from earmark.training.draws import Draws
 from earmark.training.spectrograms import Songs, open_songs
 
@@ -51,8 +51,9 @@ def test_clips_are_what_inference_hears(songs: Songs) -> None:
     path = songs.dataset.tracks[0].path
     heard = songs.heard(0)
     assert heard.shape == songs.spread(0).shape
-    views = list(see_audio(str(path), songs.frontend, songs.plan, songs.plan.count, _about()))
-    assert np.array_equal(heard, np.stack([view.spectrogram for view in views]))
+    with open_input(path, songs.frontend) as opened:
+        clips = [clip.data for clip in views(opened, songs.frontend, songs.plan)]
+    assert np.array_equal(heard, np.stack(clips))
     inner = slice(2, -2)
     assert np.abs(heard[:, inner].mean((0, 1)) - songs.spread(0)[:, inner].mean((0, 1))).max() < 1.0
 
@@ -63,9 +64,3 @@ def test_short_songs_are_heard_exactly(tmp_path: Path) -> None:
     opened = open_songs(data, [str(digest) for digest in track_hashes(data)], lessons.recipe())
     assert np.abs(opened.heard(0) - opened.spread(0)).max() < 0.07
     assert opened.places(0) == 1
-
-
-def _about():
-    from earmark.audio.excerpts import Hearing
-
-    return Hearing()

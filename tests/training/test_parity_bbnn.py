@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from earmark.audio.decode import load
-from earmark.audio.excerpts import fit
+from earmark.audio.track import fit
 from earmark.features.spectrogram import spectrogram
 from earmark.recipe import load_recipe
 from earmark.training.backbones import build

@@ -1,58 +1,75 @@
-"""File to mono float32 waveform: libsndfile first, FFmpeg's libraries (PyAV) for what it cannot read.
+"""File or waveform to an opened track: libsndfile first, FFmpeg's libraries (PyAV) for what it cannot read.
 
-Channels are averaged here, never by a decoder: FFmpeg's own downmix is 3 dB louder than the mean. A file that yields
-some audio is heard as far as it goes; what was odd about it is kept as a warning.
+A file that yields some audio is read as far as it goes; what is odd about it is kept as a warning.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
-from earmark.audio.ffmpeg import FFmpeg
-from earmark.audio.libsndfile import Soundfile
-from earmark.audio.memory import WHOLE_SECONDS, Remembering
-from earmark.audio.source import Source
+from earmark.audio.chain import Chain
+from earmark.audio.containers import layout_of
+from earmark.audio.decoders import FFmpeg, Opener, Opening, Soundfile, Source, Waveform
+from earmark.audio.track import MIN_SECONDS, OpenTrack
+from earmark.audio.views import Layout
 from earmark.errors import AudioError, FailureKind
 
-__all__ = ["MIN_SECONDS", "Source", "content_hash", "load", "open_audio", "resample", "source_hash"]
+__all__ = ["failure_kind", "load", "open_track"]
 
 Array = NDArray[np.float32]
 
-MIN_SECONDS = 0.1
-"""A track shorter than this is a failure (``too-short``)."""
+_RATES = (1_000, 1_000_000)  # Hz; outside, the sample rate of a waveform is a mistake
 
 
 @contextmanager
-def open_audio(path: str | os.PathLike[str]) -> Iterator[Remembering]:
-    """Open a file with the first decoder that gets audio out of it.
+def open_track(
+    track: str | os.PathLike[str] | NDArray[np.floating],
+    sample_rate: int | None = None,
+    alive: Callable[[], None] = lambda: None,
+) -> Iterator[OpenTrack]:
+    """Open a file with the first decoder that gets audio out of it, or a waveform.
+
+    Args:
+        track: A file; or a waveform in -1..1: (samples,) mono, (samples, channels) or (channels, samples), of which
+            the longer axis is time.
+        sample_rate: Hz of the waveform; required with one, refused with a file.
+        alive: Called every second or so of long work, so that it is not taken for a hang.
 
     Raises:
         AudioError: ``missing``, ``permission``, ``empty``, ``not-audio``, ``decode`` or ``io``.
+        ValueError: A waveform without a plausible sample rate, of a wrong shape, or of integers.
     """
-    name = os.fspath(path)
+    alive = _every_second(alive)
+    if isinstance(track, np.ndarray):
+        yield OpenTrack("", Waveform(_checked(track, sample_rate), sample_rate or 0), [], alive)
+        return
+    if sample_rate is not None:
+        raise ValueError("sample_rate goes with a waveform; a file knows its own")
+    name = os.fspath(track)
     _must_be_file(name)
+    openings = _openings(name, alive)
     refusals: list[AudioError] = []
-    for opener in (Soundfile, FFmpeg):
+    while openings:
         try:
-            source = opener(name)
+            source = openings.pop(0)()
         except AudioError as error:
             refusals.append(error)
             continue
+        opened = OpenTrack(name, source, openings, alive)
         try:
             if _yields_audio(source, refusals):
-                yield Remembering(source)
+                yield opened
                 return
         finally:
-            source.close()
+            opened.close()
     raise _worst(name, refusals)
 
 
@@ -69,85 +86,66 @@ def load(path: str | os.PathLike[str], sample_rate: int, *, start: float = 0.0, 
         (samples,) float32, mean of the channels; shorter where the audio ends early. NaN and infinities are zeros.
 
     Raises:
-        AudioError: The file cannot be heard at all.
+        AudioError: The file cannot be read at all.
     """
-    with open_audio(path) as source:
-        return read(source, sample_rate, start, seconds)
+    with open_track(path) as track:
+        return track.load(sample_rate, start, seconds)
 
 
-def read(source: Source, sample_rate: int, start: float, seconds: float | None) -> Array:
-    """As :func:`load`, from an opened file."""
-    blocks = [clean(block) for block in source.blocks(start, seconds)]
-    return resample(np.concatenate(blocks) if blocks else np.zeros(0, np.float32), source.rate, sample_rate)
+def failure_kind(error: OSError) -> FailureKind:
+    """The kind of failure that an operating system's error stands for."""
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return "missing"
+    return "permission" if isinstance(error, PermissionError) else "io"
 
 
-def stream(source: Source, sample_rate: int) -> Iterator[Array]:
-    """The whole file in blocks at ``sample_rate``, resampled without seams, in bounded memory."""
-    resampler = soxr.ResampleStream(source.rate, sample_rate, 1, dtype="float32", quality="HQ")
-    for block in source.blocks(0.0, None):
-        yield resampler.resample_chunk(clean(block)) if source.rate != sample_rate else clean(block)
-    if source.rate != sample_rate:
-        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+def _openings(name: str, alive: Callable[[], None]) -> list[Opening]:
+    """How to open a file, the likeliest first; a header is believed where the stream itself bears it out."""
+    # Bytes, because a name need not be valid text; soundfile itself would refuse to encode it.
+    opener: Opener = (lambda: name) if os.name == "nt" else (lambda: os.fsencode(name))
+    plain: list[Opening] = [lambda: Soundfile(opener), lambda: FFmpeg(opener, alive)]
+    found = layout_of(name)
+    if found is None:
+        return plain
+    chain: list[Opening] = [lambda: Chain(name, found, alive)]
+    return [lambda: _measured(Soundfile(opener), found), *chain, *plain] if found.whole else [*chain, *plain]
 
 
-def measure(source: Source) -> float:
-    """Seconds of audio that really come out, found by decoding all of it in bounded memory."""
-    return sum(len(block) for block in source.blocks(0.0, None)) / source.rate
+def _measured(source: Source, layout: Layout) -> Source:
+    """The source with its real length; refused where it would end too early."""
+    if source.seconds < layout.seconds - 0.25:
+        source.close()
+        raise AudioError("", "decode", "it guesses a length that is too short")
+    if not layout.stated or source.seconds > layout.seconds + 0.25:
+        source.seconds = layout.seconds
+    source.stated = layout.stated or source.seconds
+    return source
 
 
-def resample(waveform: Array, rate: int, wanted: int) -> Array:
-    """The waveform (samples,) at another sample rate, by soxr HQ."""
-    if rate == wanted or not len(waveform):
-        return waveform
-    resampled: Array = soxr.resample(waveform, rate, wanted, quality="HQ")
-    return resampled
+def _every_second(alive: Callable[[], None]) -> Callable[[], None]:
+    last = time.monotonic()
+
+    def sign() -> None:
+        nonlocal last
+        if time.monotonic() - last > 1.0:
+            last = time.monotonic()
+            alive()
+
+    return sign
 
 
-def clean(block: Array) -> Array:
-    """The block with zeros for NaN and infinities."""
-    finite = np.isfinite(block)
-    return block if finite.all() else np.where(finite, block, np.float32(0))
-
-
-def content_hash(path: str | os.PathLike[str]) -> str:
-    """A name for the decoded audio, whatever its tags and file name: 32 hex digits; see :func:`source_hash`.
-
-    Raises:
-        AudioError: The file cannot be heard.
-    """
-    with open_audio(path) as source:
-        return source_hash(source)
-
-
-def source_hash(source: Remembering) -> str:
-    """The content hash of an opened file.
-
-    Some seconds of it are hashed as 16-bit mono at the file's own rate, with the rate and the length in tenths of a
-    second: all of a track up to 30 s, 10 s at the beginning, middle and end up to a minute, and of a longer one the
-    10 s in the middle, which is heard anyway. Where the length is a guess from the file's size, which another tag
-    would change, it is left out, and the stretches begin at fixed times.
-    """
-    seconds = source.seconds = source.seconds or measure(source)
-    stated = 0.0 if source.guessed else seconds
-    digest = hashlib.blake2b(f"{source.rate} {stated:.1f}".encode(), digest_size=16)
-    for start, length in _hashed(seconds, source.guessed):
-        for block in source.keep(start, length):
-            steps = np.multiply(clean(block), 32767)
-            np.clip(np.rint(steps, out=steps), -32767, 32767, out=steps)
-            digest.update(steps.astype("<i2").tobytes())
-    return digest.hexdigest()
-
-
-def _hashed(seconds: float, guessed: bool) -> list[tuple[float, float]]:
-    """Start and length of what is hashed."""
-    if guessed:
-        length = 10.0 if seconds <= WHOLE_SECONDS else 3.0
-        return [(0.0, length), (30.0, length)]
-    if seconds > 60:
-        return [(seconds / 2 - 5, 10.0)]
-    if seconds > 30:
-        return [(0.0, 10.0), (seconds / 2 - 5, 10.0), (seconds - 10, 10.0)]
-    return [(0.0, 30.0)]
+def _checked(waveform: NDArray[np.floating], sample_rate: int | None) -> Array:
+    """A waveform of the caller's as (samples, channels) float32."""
+    if sample_rate is None:
+        raise ValueError("a waveform needs its sample_rate: without it every answer would be a guess")
+    if not _RATES[0] <= sample_rate <= _RATES[1] or sample_rate != int(sample_rate):
+        raise ValueError(f"sample_rate = {sample_rate}: not a sample rate in Hz")
+    if waveform.ndim not in (1, 2):
+        raise ValueError(f"waveform: expected (samples,) or (samples, channels), got shape {waveform.shape}")
+    if not np.issubdtype(waveform.dtype, np.floating):
+        raise ValueError(f"waveform: expected floats in -1..1, got {waveform.dtype}")
+    two = waveform[:, None] if waveform.ndim == 1 else waveform
+    return np.asarray(two.T if two.shape[1] > two.shape[0] else two, np.float32)
 
 
 def _must_be_file(name: str) -> None:
@@ -167,23 +165,15 @@ def _must_be_file(name: str) -> None:
         raise AudioError(name, "empty", "the file has zero bytes")
 
 
-def failure_kind(error: OSError) -> FailureKind:
-    """The kind of failure that an operating system's error stands for."""
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return "missing"
-    return "permission" if isinstance(error, PermissionError) else "io"
-
-
 def _yields_audio(source: Source, refusals: list[AudioError]) -> bool:
     try:
-        if any(len(block) for block in source.blocks(0.0, MIN_SECONDS)):
+        if any(len(block) for block in source.frames(0, round(MIN_SECONDS * source.rate))):
             return True
     except AudioError as error:
         refusals.append(error)
         return False
-    damage = source.damaged
-    kind: FailureKind = "decode" if damage else "empty"
-    refusals.append(AudioError("", kind, damage or "the file has no audio samples"))
+    kind: FailureKind = "decode" if source.damaged else "empty"
+    refusals.append(AudioError("", kind, source.damaged or "the file has no audio samples"))
     return False
 
 

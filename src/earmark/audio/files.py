@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,17 +13,35 @@ from pathlib import Path
 from earmark.audio.containers import HEAD_BYTES, is_audio
 from earmark.errors import AudioError
 
-__all__ = ["AUDIO_SUFFIXES", "Entry", "has_audio_name", "walk"]
+__all__ = ["AUDIO_SUFFIXES", "IGNORE_FILE", "Entry", "has_audio_name", "left_out", "walk"]
 
 AUDIO_SUFFIXES = frozenset({
-    ".3ga", ".8svx", ".aa3", ".aac", ".ac3", ".adts", ".aif", ".aifc", ".aiff", ".alac", ".amr", ".ape", ".au", ".caf",
-    ".dff", ".dsf", ".dts", ".eac3", ".f4a", ".flac", ".gsm", ".m2a", ".m4a", ".m4b", ".m4p", ".m4r", ".mka", ".mp+",
-    ".mp1", ".mp2", ".mp3", ".mp4", ".mpa", ".mpc", ".mpga", ".mpp", ".oga", ".ogg", ".oma", ".opus", ".ra", ".rf64",
-    ".shn", ".snd", ".spx", ".tak", ".tta", ".voc", ".w64", ".wav", ".wave", ".weba", ".webm", ".wma", ".wv",
+    ".3ga", ".8svx", ".aa", ".aa3", ".aac", ".aax", ".ac3", ".ac4", ".adp", ".adts", ".adx", ".aea", ".afc", ".aif",
+    ".aifc", ".aiff", ".alac", ".amr", ".ape", ".apm", ".aptx", ".asf", ".at3", ".at9", ".au", ".avr", ".awb", ".bcstm",
+    ".bfstm", ".brstm", ".bw64", ".caf", ".dff", ".dsf", ".dss", ".dts", ".dtshd", ".eac3", ".ec3", ".evrc", ".f4a",
+    ".f4b", ".flac", ".fsb", ".g722", ".gsm", ".hca", ".htk", ".ircam", ".laf", ".loas", ".m2a", ".m4a", ".m4b", ".m4p",
+    ".m4r", ".mka", ".mlp", ".mmf", ".mogg", ".mp+", ".mp1", ".mp2", ".mp3", ".mp4", ".mpa", ".mpc", ".mpga", ".mpp",
+    ".mtaf", ".nist", ".oga", ".ogg", ".oma", ".omg", ".opus", ".paf", ".pvf", ".qcp", ".ra", ".rf64", ".rka", ".rso",
+    ".sbc", ".sd2", ".sds", ".shn", ".snd", ".sox", ".sph", ".spx", ".svx", ".tak", ".thd", ".truehd", ".tta", ".vag",
+    ".voc", ".vqf", ".w64", ".wav", ".wave", ".weba", ".webm", ".wma", ".wv", ".wve", ".xa", ".xi", ".xvag", ".xwma",
 })  # fmt: skip
-"""Endings, in lower case, that get a record without a look inside."""
+"""Endings, in lower case, of what FFmpeg and libsndfile read as audio: such a file gets a record unopened."""
 
-_APPLE_DOUBLE = b"\x00\x05\x16\x07"
+IGNORE_FILE = ".earmarkignore"
+"""A file of patterns, one a line, of what is left out below its folder; see :func:`walk`."""
+
+_SYSTEM_FOLDERS = re.compile(
+    r"\..*|#recycle|\$recycle\.bin|recycler|recycled|@eadir|@recycle|@recently-snapshot|#snapshot|__macosx|lost\+found"
+    r"|system volume information|network trash folder|temporary items",
+    re.IGNORECASE,
+)
+_NO_RECORDINGS = re.compile(
+    r"\._.*|\.earmark-.*\.tmp|.*\.(part|partial|crdownload|download|!ut|!qb|bc!|bak|aria2|filepart)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+_WILDCARDS = {"**/": "(?:.*/)?", "/**": "/.+", "*": "[^/]*", "?": "[^/]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +59,28 @@ class Entry:
     error: AudioError | None = None
 
 
-def walk(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Entry]:
+def walk(paths: Iterable[str | os.PathLike[str]], exclude: Iterable[str] = ()) -> Iterator[Entry]:
     """The files meant by the arguments, in the order given; folders in code-point order of the path's parts.
 
-    A file that is named always counts as audio: who names it wants to know. Below a folder a file counts by its
-    ending, or by its content. Each real folder is walked once in a call, so that loops of symbolic links end.
-    Pipes, sockets and devices are never opened. Nothing is raised: what cannot be read is an entry with an error.
+    What is named always counts, whatever it is called: who names it wants to know. Below a folder a file counts by its
+    ending, or by its content. Left out there, without an entry: hidden folders and those of systems (trash and recycle
+    bins, ``.stversions``, ``@eaDir``, ``__MACOSX``, ``lost+found``, ``System Volume Information``); folders with a file
+    ``.nomedia``; half-finished files and copies (``*.part``, ``*.crdownload``, ``*.!ut``, ``*.bak``, our own
+    ``.earmark-*.tmp``), macOS' extras (``._*``); and what matches a pattern of ``exclude`` or of :data:`IGNORE_FILE`
+    in a folder above it.
+
+    A pattern is one of Git's: ``*`` and ``?`` match within a name, ``**`` over several; without a slash (but at its
+    end) it matches a name at any depth, with one the path below the argument, or below the folder of the file with
+    patterns; a slash at the end means folders alone; ``!`` takes back what an earlier line left out; ``#`` begins a
+    comment.
+
+    Links are followed, and each real folder is walked once in a call, so that loops end. Pipes, sockets and devices are
+    never opened. Nothing is raised: what cannot be read is an entry with an error.
     """
     seen: set[object] = set()
+    patterns = _patterns(exclude)
     for path in paths:
-        yield from _argument(os.fspath(path), seen)
+        yield from _argument(os.fspath(path), seen, patterns)
 
 
 def has_audio_name(name: str) -> bool:
@@ -57,14 +88,86 @@ def has_audio_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122 - a name, maybe not decodable
 
 
-def _argument(path: str, seen: set[object]) -> Iterator[Entry]:
+def left_out(folder: Path) -> bool:
+    """Whether a walk through the folder above leaves this one out."""
+    above = str(folder.parent)
+    return _left_out(str(folder), True, (_Rules(above, _ignored(above)),)) or (folder / ".nomedia").exists()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """One line that leaves out, or takes back, what matches below a folder."""
+
+    expression: re.Pattern[str]
+    whole_path: bool
+    folders_only: bool
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """The patterns that hold below a folder."""
+
+    folder: str
+    patterns: tuple[_Pattern, ...]
+
+
+def _patterns(lines: Iterable[str]) -> tuple[_Pattern, ...]:
+    """Patterns of lines; what is no valid pattern matches nothing."""
+    found = []
+    for line in lines:
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        keep, text = text.startswith("!"), text.removeprefix("!").removeprefix("\\")
+        folders_only, text = text.endswith("/"), text.rstrip("/")
+        if text:
+            try:
+                expression = re.compile(_expression(text.removeprefix("/")), re.DOTALL)
+            except re.error:  # a range from z to a
+                continue
+            found.append(_Pattern(expression, "/" in text, folders_only, keep))
+    return tuple(found)
+
+
+def _expression(pattern: str) -> str:
+    """A regular expression of a pattern."""
+    built = ""
+    for token in re.split(r"(\*\*/|/\*\*$|\*|\?|\[!?[^\]]+\])", pattern):
+        if token in _WILDCARDS:
+            built += _WILDCARDS[token]
+        elif token.startswith("[") and token.endswith("]"):
+            inside = re.escape(token.strip("[]").removeprefix("!")).replace(r"\-", "-")
+            built += f"[^{inside}]" if token.startswith("[!") else f"[{inside}]"
+        else:
+            built += re.escape(token)
+    return built
+
+
+def _left_out(path: str, folder: bool, rules: tuple[_Rules, ...]) -> bool:
+    """Whether the system's or the user's rules leave a file or folder out; the last pattern that matches decides."""
+    name = os.path.basename(path)  # noqa: PTH119 - a name, maybe not decodable
+    if (_SYSTEM_FOLDERS if folder else _NO_RECORDINGS).fullmatch(name):
+        return True
+    out = False
+    for rule in rules:
+        below = Path(os.path.relpath(path, rule.folder)).as_posix() if rule.patterns else ""
+        for pattern in rule.patterns:
+            if (folder or not pattern.folders_only) and pattern.expression.fullmatch(
+                below if pattern.whole_path else name
+            ):
+                out = not pattern.keep
+    return out
+
+
+def _argument(path: str, seen: set[object], patterns: tuple[_Pattern, ...]) -> Iterator[Entry]:
     try:
         mode = Path(path).stat().st_mode if path else _no_name()
     except (OSError, ValueError) as error:
         yield Entry(path, error=_refusal(path, error))
         return
     if stat.S_ISDIR(mode):
-        yield from _below(path, seen)
+        yield from _below(path, seen, (_Rules(path, patterns),))
     elif stat.S_ISREG(mode):
         yield Entry(path)
     else:
@@ -75,21 +178,24 @@ def _no_name() -> int:
     raise FileNotFoundError(errno.ENOENT, "an empty name")
 
 
-def _below(folder: str, seen: set[object]) -> Iterator[Entry]:
+def _below(folder: str, seen: set[object], rules: tuple[_Rules, ...]) -> Iterator[Entry]:
     """Depth first with a stack of our own: folders may be nested deeper than Python's recursion."""
-    stack = [_children(folder, seen)]
+    stack = [_children(folder, seen, rules, named=True)]
     while stack:
         for item in stack[-1]:
-            if isinstance(item, str):
-                stack.append(_children(item, seen))
-                break
-            yield item
+            if isinstance(item, Entry):
+                yield item
+                continue
+            stack.append(_children(item[0], seen, item[1]))
+            break
         else:
             stack.pop()
 
 
-def _children(folder: str, seen: set[object]) -> Iterator[Entry | str]:
-    """Files as entries and subfolders as paths, by name."""
+def _children(
+    folder: str, seen: set[object], rules: tuple[_Rules, ...], named: bool = False
+) -> Iterator[Entry | tuple[str, tuple[_Rules, ...]]]:
+    """Files as entries, and subfolders as paths with the rules that hold in them, by name."""
     try:
         identity = _identity(folder)
         if identity in seen:
@@ -100,8 +206,24 @@ def _children(folder: str, seen: set[object]) -> Iterator[Entry | str]:
     except OSError as error:
         yield Entry(folder, error=_refusal(folder, error, "the folder"))
         return
+    names = {child.name for child in found}
+    if ".nomedia" in names and not named:
+        return
+    if IGNORE_FILE in names:
+        rules = (*rules, _Rules(folder, _ignored(folder)))
     for child in found:
-        yield _child(child)
+        entry = _child(child, rules)
+        if isinstance(entry, str):
+            yield entry, rules
+        elif entry is not None:
+            yield entry
+
+
+def _ignored(folder: str) -> tuple[_Pattern, ...]:
+    try:
+        return _patterns(Path(folder, IGNORE_FILE).read_text("utf-8-sig", "surrogateescape").splitlines())
+    except OSError:
+        return ()
 
 
 def _identity(folder: str) -> object:
@@ -111,13 +233,17 @@ def _identity(folder: str) -> object:
     return os.path.realpath(folder)  # some file systems on Windows number nothing
 
 
-def _child(child: os.DirEntry[str]) -> Entry | str:
+def _child(child: os.DirEntry[str], rules: tuple[_Rules, ...]) -> Entry | str | None:
+    """An entry, a subfolder's path, or None for what is left out."""
     named = has_audio_name(child.name)
     try:
-        if child.is_dir():
+        folder = child.is_dir()
+        if _left_out(child.path, folder, rules):
+            return None
+        if folder:
             return child.path
         if child.is_file():
-            return Entry(child.path, audio=_counts(child.path, child.name, named))
+            return _file(child, named)
         if not named:
             return Entry(child.path, audio=False)
         mode = Path(child.path).stat().st_mode
@@ -128,18 +254,14 @@ def _child(child: os.DirEntry[str]) -> Entry | str:
     return Entry(child.path, error=AudioError(child.path, "not-audio", f"{_kind_of(mode)}, not a file"))
 
 
-def _counts(path: str, name: str, named: bool) -> bool:
-    apple = name.startswith("._")  # macOS keeps a file's extras beside it under the same ending
-    if named and not apple:
-        return True
-    try:
-        with Path(path).open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError:
-        return named
+def _file(child: os.DirEntry[str], named: bool) -> Entry:
     if named:
-        return not head.startswith(_APPLE_DOUBLE)
-    return is_audio(head)
+        return Entry(child.path)
+    try:
+        with Path(child.path).open("rb") as file:
+            return Entry(child.path, audio=is_audio(file.read(HEAD_BYTES)))
+    except OSError:
+        return Entry(child.path, audio=False)
 
 
 def _refusal(path: str, error: OSError | ValueError, what: str = "it") -> AudioError:

@@ -6,17 +6,51 @@ import hashlib
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.audio.track import Clip, Facts, Plan, starts
 from earmark.errors import AudioError, StorageError
 
-__all__ = ["image_hash", "read_image", "write_image"]
+__all__ = ["OpenPicture", "image_hash", "read_image", "write_image"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LUMA = np.array([0.299, 0.587, 0.114])
+
+
+class OpenPicture:
+    """A picture of a spectrogram as an opened track: clips are cut along time.
+
+    Args:
+        path: A PNG.
+        bands: Rows that it must have.
+        rate: Columns a second.
+
+    Raises:
+        AudioError: As :func:`read_image`, or a picture of another height.
+    """
+
+    def __init__(self, path: str, bands: int, rate: float) -> None:
+        self._picture, self._rate = read_image(Path(path)), rate
+        if self._picture.shape[1] != bands:
+            rows = self._picture.shape[1]
+            raise AudioError(path, "decode", f"the picture has {rows} rows; the model takes {bands}")
+
+    @property
+    def facts(self) -> Facts:
+        """Its length."""
+        return Facts(len(self._picture) / self._rate)
+
+    def clips(self, plan: Plan, _sample_rate: int) -> Iterator[Clip]:
+        """Spectrograms (columns, bands), spread over the picture as over a track."""
+        length = round(plan.seconds * self._rate)
+        count = max(1, -(-len(self._picture) // length)) if plan.count is None else plan.count
+        for start in starts(len(self._picture), length, count):
+            piece = self._picture[round(start) : round(start) + length]
+            yield Clip(start / self._rate, (start + len(piece)) / self._rate, piece)
 
 
 def read_image(path: Path) -> NDArray[np.float32]:

@@ -103,7 +103,7 @@ class ArrayStore:
         return self._path(digest).is_file()
 
     def _path(self, digest: str) -> Path:
-        return self.folder / digest[:2] / f"{digest}.npy"
+        return self.folder / digest[-2:] / f"{digest}.npy"
 
 
 def open_store(kind: str, facts: Mapping[str, Any], dtype: str = "float16", folder: Path | None = None) -> ArrayStore:

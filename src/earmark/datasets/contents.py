@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from earmark.audio import decode
+from earmark.audio import identity
 from earmark.audio.images import image_hash
 from earmark.datasets.cache import cache_folder, storage_error
 from earmark.datasets.core import Dataset
@@ -19,12 +19,12 @@ __all__ = ["FileIndex", "content_hash", "track_hashes"]
 
 
 def content_hash(path: Path) -> str:
-    """Hash of a file's decoded audio, or of the pixels of a PNG: 32 hexadecimal digits.
+    """Key of a file's decoded audio (:mod:`earmark.audio.identity`), or hash of the pixels of a PNG.
 
     Raises:
         AudioError: The file cannot be heard or seen.
     """
-    return image_hash(path) if path.suffix.lower() == ".png" else decode.content_hash(path)
+    return image_hash(path) if path.suffix.lower() == ".png" else identity.content_hash(path)
 
 
 def track_hashes(dataset: Dataset, index: FileIndex | None = None) -> list[str | AudioError]:
@@ -61,8 +61,7 @@ class FileIndex:
             with index._connection() as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute(
-                    "CREATE TABLE IF NOT EXISTS files "
-                    "(path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, hash TEXT)"
+                    "CREATE TABLE IF NOT EXISTS keys (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, hash TEXT)"
                 )
         except OSError as error:
             raise storage_error(path.parent, error) from error
@@ -81,14 +80,14 @@ class FileIndex:
             return compute(path)  # which says what is wrong in its own words
         key = os.fsencode(path.absolute())
         with contextlib.suppress(sqlite3.Error), self._connection() as connection:
-            query = "SELECT hash FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
+            query = "SELECT hash FROM keys WHERE path = ? AND size = ? AND mtime_ns = ?"
             row = connection.execute(query, (key, status.st_size, status.st_mtime_ns)).fetchone()
             if row is not None:
                 return str(row[0])
         digest = compute(path)
         with contextlib.suppress(sqlite3.Error), self._connection() as connection:
             values = (key, status.st_size, status.st_mtime_ns, digest)
-            connection.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", values)
+            connection.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)", values)
         return digest
 
     @contextlib.contextmanager

@@ -6,21 +6,71 @@ SciPy's would save 2 ms a song and cost 0.15 s at every start (docs/adr/0003).
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from earmark.audio.decode import open_track
+from earmark.audio.track import Clip, OpenTrack, Plan, fit
 from earmark.features.frontend import Frontend
 from earmark.features.sox import sox_picture
 
-__all__ = ["mel_filterbank", "relate_to_peak", "spectrogram"]
+if TYPE_CHECKING:
+    from earmark.audio.images import OpenPicture
+
+__all__ = ["mel_filterbank", "open_input", "relate_to_peak", "spectrogram", "views"]
 
 Array = NDArray[np.float32]
 
 _BLOCK = 64  # frames a transform: the block and its spectrum stay in the second-level cache
 _GROUP = 8  # neighbouring mel bands that share one small dense product: most of the filterbank is zeros
+
+
+@contextmanager
+def open_input(
+    track: str | os.PathLike[str] | NDArray[np.floating],
+    frontend: Frontend,
+    sample_rate: int | None = None,
+    alive: Callable[[], None] = lambda: None,
+) -> Iterator[OpenTrack | OpenPicture]:
+    """Open what a frontend takes: a PNG where its kind is ``image``, else an audio file or a waveform.
+
+    Args:
+        track: The file; or a waveform, as :func:`earmark.audio.decode.open_track` takes it.
+        frontend: Whose input it is.
+        sample_rate: Hz of a waveform.
+        alive: Called every second or so of long decoding.
+
+    Raises:
+        AudioError: The file cannot be read.
+        ValueError: A waveform without a plausible sample rate, or of a wrong shape.
+    """
+    if frontend.kind == "image" and not isinstance(track, np.ndarray):
+        from earmark.audio.images import OpenPicture
+
+        yield OpenPicture(os.fspath(track), frontend.bands, frontend.frames_per_second)
+        return
+    with open_track(track, sample_rate, alive) as opened:
+        yield opened
+
+
+def views(opened: OpenTrack | OpenPicture, frontend: Frontend, plan: Plan) -> Iterator[Clip]:
+    """The clips of a track as a network takes them, as spectrograms (frames, bands) of one length.
+
+    Raises:
+        AudioError: The track is under 0.1 s.
+    """
+    picture = frontend.kind == "image"
+    length = round(plan.seconds * (frontend.frames_per_second if picture else frontend.sample_rate))
+    for clip in opened.clips(plan, frontend.sample_rate):
+        data = fit(clip.data, length, plan.pad)
+        yield Clip(clip.start, clip.end, data if picture else spectrogram(data, frontend))
 
 
 def spectrogram(waveform: Array, frontend: Frontend) -> Array:

@@ -55,11 +55,11 @@ def _packets(path: Path) -> str:
 
 def _samples(path: Path) -> str:
     """A hash of the decoded audio."""
-    from earmark.audio.decode import open_audio
+    from earmark.audio.decode import open_track
 
     digest = hashlib.sha256()
     try:
-        with open_audio(path) as source:
+        with open_track(path) as source:
             for block in source.blocks(0.0, None):
                 digest.update(block.tobytes())
             digest.update(f"{source.rate} {source.damaged}".encode())

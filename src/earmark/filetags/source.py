@@ -20,7 +20,7 @@ class Known:
 
     Attributes:
         prediction: Of its audio.
-        content: :func:`earmark.audio.decode.content_hash` of the audio that was heard; "" where it is not known.
+        content: :func:`earmark.audio.identity.content_hash` of the audio that was heard; "" where it is not known.
         size: Of the file when it was heard, in bytes.
         modified: The time of its modification then, in nanoseconds.
     """

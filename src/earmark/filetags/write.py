@@ -95,7 +95,7 @@ def _must_be_what_was_heard(known: Known, real: Path, facts: os.stat_result) -> 
     """Other tags do not matter, other audio does."""
     if not known.content or (known.size, known.modified) == (facts.st_size, facts.st_mtime_ns):
         return
-    from earmark.audio.decode import content_hash
+    from earmark.audio.identity import content_hash
 
     try:
         content = content_hash(real)

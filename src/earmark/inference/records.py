@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from earmark.errors import AudioError, FailureKind
@@ -62,6 +62,10 @@ class HeadPrediction:
     def best(self) -> str | None:
         """The label with the highest score, sure or not; None where there are no labels."""
         return max(self.scores, key=self.scores.__getitem__) if self.scores else None
+
+    def of_silence(self) -> HeadPrediction:
+        """The head's word on a silent track: scores, but no label."""
+        return replace(self, label=None, labels=())
 
     def to_dict(self) -> dict[str, Any]:
         """The head as it stands in a record."""

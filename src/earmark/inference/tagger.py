@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.excerpts import Hearing
+from earmark.audio.identity import track_key
+from earmark.audio.track import Clip, Excerpts, OpenTrack, Plan
 from earmark.errors import ModelError, UnknownName
-from earmark.inference.clips import View, checked, see_audio, see_image, see_waveform
+from earmark.features.spectrogram import open_input, views
 from earmark.inference.labels import relabel
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
@@ -25,6 +27,7 @@ from earmark.models.folder import check_files, find_model
 from earmark.models.network import Network
 
 if TYPE_CHECKING:
+    from earmark.audio.images import OpenPicture
     from earmark.features.frontend import Frontend
 
 __all__ = ["Tagger", "load_model"]
@@ -78,8 +81,8 @@ class Tagger:
         """Hear one track.
 
         Args:
-            track: An audio file (a PNG, for a model of pictures); or a waveform, (samples,) mono or
-                (samples, channels), in -1..1.
+            track: An audio file (a PNG, for a model of pictures); or a waveform in -1..1: (samples,) mono,
+                (samples, channels) or (channels, samples), of which the longer axis is time.
             sample_rate: Hz of the waveform; required with one, refused with a file.
             options: How to hear; the card's plan where not given.
             progress: Called after every few clips, so that a long track is not taken for a hang.
@@ -93,14 +96,18 @@ class Tagger:
             ValueError: A waveform without a plausible sample rate, or of a wrong shape.
         """
         options = options or self.options
-        about = Hearing(named=options.content_hash, known=options.known)
         name = "" if isinstance(track, np.ndarray) else os.fspath(track)
-        raw, times = self._run(self._views(track, sample_rate, options, about), options, progress)
-        content_hash = about.content_hash or None
-        if not times:
-            return Prediction(name, about.seconds, self.card.id, {}, content_hash=content_hash)
+        with self._open(track, sample_rate, progress) as opened:
+            key = track_key(opened) if options.content_hash and isinstance(opened, OpenTrack) else None
+            if key in options.known:
+                return Prediction(name, opened.facts.seconds, self.card.id, {}, content_hash=key)
+            raw, times = self._run(views(opened, self.frontend, self._plan(options)), options, progress)
+            facts = opened.facts
         prediction = self._said(name, raw, times, options)
-        return replace(prediction, seconds=about.seconds, warning=about.warning, content_hash=content_hash)
+        heads = (
+            {head: said.of_silence() for head, said in prediction.heads.items()} if facts.silent else prediction.heads
+        )
+        return replace(prediction, seconds=facts.seconds, warning=facts.warning, content_hash=key, heads=heads)
 
     def see(self, track: str | os.PathLike[str]) -> Array:
         """What the network gets of a file by the card's plan: (clips, frames, bands).
@@ -109,8 +116,8 @@ class Tagger:
             AudioError: The file cannot be heard.
             ModelError: A file of the other kind: audio for a model of pictures.
         """
-        views = self._views(track, None, self.options, Hearing())
-        return np.stack([view.spectrogram for view in views])
+        with self._open(track) as opened:
+            return np.stack([view.data for view in views(opened, self.frontend, self._plan(self.options))])
 
     def embed_clips(self, track: str | os.PathLike[str]) -> Array:
         """Embeddings of the clips of a file, (clips, dimensions), to train heads on; raises as :meth:`see`."""
@@ -129,32 +136,28 @@ class Tagger:
             raise ModelError(f"the model {self.card.id} has no frontend: it cannot hear")
         return self.card.frontend
 
-    def _views(
+    @contextmanager
+    def _open(
         self,
         track: str | os.PathLike[str] | NDArray[np.floating],
-        sample_rate: int | None,
-        options: HearingOptions,
-        about: Hearing,
-    ) -> Iterator[View]:
-        """What the network is to see of a track: the one place where audio and pictures part."""
-        frontend, plan, count = self.frontend, self.card.clip, self._count(options)
-        pictures = frontend.kind == "image"
-        if isinstance(track, np.ndarray):
-            if pictures:
-                raise ModelError(_NO_AUDIO.format(self.card.id))
-            return see_waveform(checked(track, sample_rate, frontend), frontend, plan, count, about)
-        if sample_rate is not None:
-            raise ValueError("sample_rate goes with a waveform; a file knows its own")
-        name = os.fspath(track)
-        if pictures and not name.lower().endswith(".png"):
+        sample_rate: int | None = None,
+        alive: Callable[[], None] = lambda: None,
+    ) -> Iterator[OpenTrack | OpenPicture]:
+        """Open a track, or refuse what is not of the model's kind."""
+        pictures = self.frontend.kind == "image"
+        if pictures and (isinstance(track, np.ndarray) or not os.fspath(track).lower().endswith(".png")):
             raise ModelError(_NO_AUDIO.format(self.card.id))
-        return (see_image if pictures else see_audio)(name, frontend, plan, count, about)
+        with open_input(track, self.frontend, sample_rate, alive) as opened:
+            yield opened
 
-    def _count(self, options: HearingOptions) -> int | None:
-        """Clips at most; None is the whole track."""
+    def _plan(self, options: HearingOptions) -> Plan:
+        """Which clips: a count of None is the whole track."""
+        plan = self.card.clip
         if options.excerpt is None:
-            return self.card.clip.count
-        return None if options.excerpt == "whole" else max(1, round(options.excerpt / self.card.clip.seconds))
+            return plan
+        whole = options.excerpt == "whole"
+        count = None if whole else max(1, round(float(options.excerpt) / plan.seconds))
+        return Excerpts(plan.seconds, count, plan.pad)
 
     def check_layer(self, layer: str | None) -> None:
         """Refuse a layer that the network does not give out (UnknownName)."""
@@ -163,16 +166,16 @@ class Tagger:
             raise UnknownName("layer", layer, layers)
 
     def _run(
-        self, views: Iterator[View], options: HearingOptions, progress: Callable[[], None]
+        self, clips: Iterable[Clip], options: HearingOptions, progress: Callable[[], None]
     ) -> tuple[dict[str, Array], list[tuple[float, float]]]:
         """Raw scores of all clips by output, (clips, dimensions), and the clips' times; in bounded memory."""
         self.check_layer(options.layer)
         outputs = [_vectors(options), *(head.name for head in self.card.heads)]
         parts: list[dict[str, Array]] = []
         times: list[tuple[float, float]] = []
-        for batch in _batches(views, _BATCH):
-            times += [(view.start, view.end) for view in batch]
-            parts.append(self.network.run(np.stack([view.spectrogram for view in batch]), outputs))
+        for batch in _batches(clips, _BATCH):
+            times += [(clip.start, clip.end) for clip in batch]
+            parts.append(self.network.run(np.stack([clip.data for clip in batch]), outputs))
             progress()
         return {name: np.concatenate([part[name] for part in parts]) for name in outputs if parts}, times
 
@@ -196,7 +199,7 @@ def _vectors(options: HearingOptions) -> str:
     return "embedding" if options.layer is None else f"layer:{options.layer}"
 
 
-def _batches(views: Iterable[View], size: int) -> Iterator[list[View]]:
-    iterator = iter(views)
+def _batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
+    iterator = iter(clips)
     while batch := list(itertools.islice(iterator, size)):
         yield batch

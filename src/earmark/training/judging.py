@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from earmark.audio.excerpts import starts
+from earmark.audio.track import starts
 from earmark.datasets.core import Dataset
 from earmark.errors import AudioError
 from earmark.evaluation.answers import Heard, answers_of

@@ -16,8 +16,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from earmark.audio.decode import load
-from earmark.audio.excerpts import starts
 from earmark.audio.images import read_image, write_image
+from earmark.audio.track import starts
 from earmark.datasets.core import Dataset, Track
 from earmark.datasets.splits import split
 from earmark.errors import AudioError, StorageError

@@ -17,15 +17,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.decode import load, open_audio
-from earmark.audio.excerpts import Hearing, fit, starts
+from earmark.audio.decode import load, open_track
 from earmark.audio.images import read_image
+from earmark.audio.track import fit, starts
 from earmark.datasets.cache import ArrayStore, bytes_per_hour, check_space, feature_store, open_store
 from earmark.datasets.core import Dataset
 from earmark.errors import AudioError, DatasetError
 from earmark.features.frontend import Frontend
-from earmark.features.spectrogram import relate_to_peak, spectrogram
-from earmark.inference.clips import see_audio, see_image
+from earmark.features.spectrogram import open_input, relate_to_peak, spectrogram, views
 from earmark.recipe import ClipPlan, Recipe
 from earmark.training.augment import needs_waveform
 from earmark.training.options import Progress, Report, silent
@@ -110,10 +109,8 @@ class Songs:
 
     def heard(self, row: int) -> Array:
         """Clips (clips, frames, bands) of a track exactly as inference hears them, from the file."""
-        see = see_image if self.frontend.kind == "image" else see_audio
-        path = os.fspath(self.dataset.tracks[row].path)
-        views = see(path, self.frontend, self.plan, self.plan.count, Hearing())
-        return np.stack([view.spectrogram for view in views])
+        with open_input(self.dataset.tracks[row].path, self.frontend) as opened:
+            return np.stack([clip.data for clip in views(opened, self.frontend, self.plan)])
 
 
 def open_songs(dataset: Dataset, hashes: Sequence[str], recipe: Recipe, report: Report = silent) -> Songs:
@@ -207,13 +204,7 @@ def _whole(path: Path, frontend: Frontend, plan: ClipPlan) -> Array:
     """A track before ``range_db`` and ``relative``; what is shorter than a clip is filled as inference fills it."""
     if frontend.kind == "image":
         picture = read_image(path)
-        columns = round(plan.seconds)
-        if len(picture) >= columns:
-            return np.rint(picture)
-        filled = np.take(picture, np.arange(columns) % len(picture), axis=0)
-        if plan.pad == "zero":
-            filled[len(picture) :] = 0
-        return np.rint(filled)
+        return np.rint(fit(picture, max(len(picture), round(plan.seconds)), plan.pad))
     plain = replace(frontend, relative=False, range_db=0.0) if frontend.kind == "mel" else frontend
     waveform = load(path, frontend.sample_rate, seconds=_LONGEST)
     samples = round(plan.seconds * frontend.sample_rate)
@@ -233,6 +224,6 @@ def _needed(songs: Songs, rows: Sequence[int]) -> int:
         return len(rows) * songs.frames * songs.frontend.bands
     seconds = 0.0
     for row in rows:
-        with open_audio(songs.dataset.tracks[row].path) as source:
+        with open_track(songs.dataset.tracks[row].path) as source:
             seconds += max(min(source.seconds, _LONGEST), songs.plan.seconds)
     return round(seconds / 3600 * bytes_per_hour(songs.frontend))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from earmark.audio.files import walk
+from earmark.audio.files import left_out, walk
 from earmark.datasets.core import Dataset, HeadSpec, Label, Track
 from earmark.datasets.groups import group_tracks
 from earmark.datasets.heads import HeadPlan, check_label, check_names, head_plans, read_head
@@ -17,6 +16,7 @@ from earmark.tags.read import artist_and_album, read_tags
 
 LICENCE = ""
 CITATION = ""
+_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".pdf")
 LAYOUT = "LABEL/ARTIST/song.mp3: folders of the first level(s) are labels, the next one the artist, if there is one"
 
 
@@ -38,10 +38,9 @@ def load(root: Path, *, levels: list[str] | None = None, heads: Mapping[str, Any
     if not levels and not plans:
         raise DatasetError(f"{where}: no levels and no [heads.NAME]: nothing to learn")
     files, kind = _files(root)
-    if levels:
-        _no_empty_folders(root, files)
+    pictures = _no_empty_folders(root, files) if levels else ()
     inside = [file for file in files if not levels or len(file.relative_to(root).parts) > 1]
-    notices = _outside(len(files) - len(inside))
+    notices = pictures + _outside(len(files) - len(inside))
     if not inside:
         raise DatasetError(f"{where}: no music in class folders here; expected LABEL/song.mp3 or LABEL/ARTIST/song.mp3")
     names = [file.relative_to(root).as_posix() for file in inside]
@@ -63,8 +62,7 @@ def load(root: Path, *, levels: list[str] | None = None, heads: Mapping[str, Any
 
 
 def _files(root: Path) -> tuple[list[Path], Any]:
-    hidden = re.compile(r"[\\/]\.")  # of systems and programs: .Trash, .git
-    entries = [entry for entry in walk([root]) if not hidden.search(entry.path[len(str(root)) :])]
+    entries = list(walk([root]))
     audio = [Path(entry.path) for entry in entries if entry.audio and entry.error is None]
     if audio:
         return audio, "audio"
@@ -74,11 +72,16 @@ def _files(root: Path) -> tuple[list[Path], Any]:
     raise DatasetError(f"{root}: no audio files and no PNG images below this folder")
 
 
-def _no_empty_folders(root: Path, files: Sequence[Path]) -> None:
-    used = {file.relative_to(root).parts[0] for file in files}
+def _no_empty_folders(root: Path, files: Sequence[Path]) -> tuple[str, ...]:
+    """Refuse a class that was forgotten; a folder of pictures (artwork) is none, and gets a notice."""
+    used, pictures = {file.relative_to(root).parts[0] for file in files}, []
     for folder in sorted(root.iterdir()):
-        if folder.is_dir() and folder.name not in used and not folder.name.startswith("."):
+        if not folder.is_dir() or folder.name in used or left_out(folder):
+            continue
+        if not any(file.suffix.lower() in _PICTURES for file in folder.rglob("*")):
             raise DatasetError(f"{folder}: the class folder is empty; put songs into it or remove it")
+        pictures.append(folder.name)
+    return (f"{', '.join(pictures)}: pictures, no songs: left out",) if pictures else ()
 
 
 def _outside(count: int) -> tuple[str, ...]:

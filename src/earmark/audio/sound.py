@@ -1,0 +1,60 @@
+"""How loud a track is, and whether it is noise: what a network could make no sense of."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Sound"]
+
+Array = NDArray[np.float32]
+
+_SILENT_PEAK = 1e-4  # -80 dB of full scale
+_QUIET_PEAK, _QUIET_LEVEL = 3e-3, 3e-4  # -50 dB and -70 dB: the noise of a line without a signal
+_WINDOW = 1024
+_WINDOWS = 12  # a clip, spread evenly over it
+_FEWEST = 24  # windows, below which a spectrum is too rough to call it flat
+_FLAT = 0.9  # geometric over arithmetic mean of the spectrum: white noise has .97 or more, music under .3
+_STEADY = 0.25  # deviation over mean of the windows' energy: white noise has .05
+
+
+class Sound:
+    """Loudness and spectrum of what was taken of a track, clip by clip; ``rate`` in Hz."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate, self._peak, self._squares, self._samples = rate, 0.0, 0.0, 0
+        self._spectrum: NDArray[np.float64] = np.zeros(_WINDOW // 2 + 1)
+        self._energies: list[float] = []
+
+    def add(self, waveform: Array) -> None:
+        """Count a clip (samples,) in."""
+        if not len(waveform):
+            return
+        self._peak = max(self._peak, float(waveform.max()), -float(waveform.min()))
+        self._squares += float(np.dot(waveform, waveform))
+        self._samples += len(waveform)
+        if len(waveform) < _WINDOW:
+            return
+        places = np.linspace(0, len(waveform) - _WINDOW, _WINDOWS).astype(int)
+        windows = np.stack([waveform[place : place + _WINDOW] for place in places]) * np.hanning(_WINDOW)
+        power = np.square(np.abs(np.fft.rfft(windows, axis=1)))
+        self._spectrum += power.sum(axis=0)
+        self._energies += power.sum(axis=1).tolist()
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing can be heard, or only the noise of a line without a signal."""
+        level = (self._squares / self._samples) ** 0.5 if self._samples else 0.0
+        return self._peak < _SILENT_PEAK or (self._peak < _QUIET_PEAK and level < _QUIET_LEVEL)
+
+    @property
+    def noise(self) -> bool:
+        """Whether it is white noise from beginning to end: a flat spectrum that never changes (Johnston 1988)."""
+        if self.silent or len(self._energies) < _FEWEST:
+            return False
+        energies = np.asarray(self._energies)
+        low, high = round(0.02 * _WINDOW), round(0.4 * _WINDOW)  # resamplers and codecs cut what is above
+        band = self._spectrum[low:high]
+        if energies.std() > _STEADY * energies.mean() or not band.min() > 0:
+            return False
+        return float(np.exp(np.log(band).mean()) / band.mean()) > _FLAT
