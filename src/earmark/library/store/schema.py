@@ -17,7 +17,7 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE roots (path TEXT PRIMARY KEY, scanned REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE audio (
     id INTEGER PRIMARY KEY,
-    hash TEXT NOT NULL UNIQUE,          -- earmark.audio.decode.content_hash: the same whatever the tags
+    hash TEXT NOT NULL UNIQUE,          -- earmark.audio.identity.content_hash: the same whatever the tags
     seconds REAL NOT NULL
 );
 CREATE TABLE tracks (
