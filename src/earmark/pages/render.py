@@ -68,6 +68,7 @@ def render(
     policy = f"default-src 'none'; style-src {_hashes(sheets)}; script-src {_hashes(programs)}; {_DATA}"
     frame = {
         "title": title,
+        "kind": Path(template).stem,
         "links": links,
         "sheets": sheets,
         "programs": programs,
