@@ -152,6 +152,7 @@ def playlist(file: Path) -> dict[str, str]:
 def map_(file: Path) -> dict[str, str]:
     """The layout by PCA, and the page."""
     from earmark.library import layout
+    from earmark.library.map import map_data
     from earmark.library.store import open_library
     from earmark.pages.map import map_page
 
@@ -162,7 +163,7 @@ def map_(file: Path) -> dict[str, str]:
         placed = layout.lay_out(library, model, anew=True)
         placing = time.perf_counter() - start
         start = time.perf_counter()
-        page = map_page(library, model, placed)
+        page = map_page(map_data(library, model, placed))
         drawing = time.perf_counter() - start
     file.with_suffix(".html").write_text(page, "utf-8", newline="\n")
     return {

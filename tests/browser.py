@@ -23,6 +23,29 @@ LAUNCH = "import os, sys; [os.dup2(int(sys.argv[i]), i + 2) for i in (1, 2)]; os
 KEYS = {"Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Tab": 9}
 
 
+# What a page should have none of: words broken in the middle, things that stick out, controls without a name.
+BROKEN = """(() => {
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; node = walker.nextNode();) {
+    if (!node.parentElement.checkVisibility() || node.parentElement.closest("script, style, svg")) continue;
+    for (const match of node.data.matchAll(/[\\p{L}\\p{N}.,%]{2,}/gu)) {
+      const range = document.createRange();
+      range.setStart(node, match.index); range.setEnd(node, match.index + match[0].length);
+      const tops = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+      if (tops.size > 1) found.push(match[0]);
+    }
+  }
+  return found;
+})()"""
+OUTSIDE = """[...document.querySelectorAll("body *")].filter(one => one.checkVisibility()
+  && !one.closest(".scroll, nav, svg, .quiet, .skip, thead") && one.getBoundingClientRect().right > innerWidth + 1)
+  .map(one => one.outerHTML.slice(0, 80))"""
+CONTROLS = "button, input, select, textarea, a[href], summary, canvas, [role=img], [tabindex='0']"
+NAMELESS = f"""[...document.querySelectorAll("{CONTROLS}")].filter(one => one.checkVisibility()
+  && !(one.getAttribute("aria-label") || one.textContent.trim() || (one.labels && one.labels.length)))
+  .map(one => one.outerHTML.slice(0, 80))"""
+
+
 class Page:
     """One open page."""
 

@@ -1,21 +1,15 @@
-"""The map: a place for every track, kept; and a page that needs nothing else."""
+"""The map: a place for every track, kept."""
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from earmark.library import layout
-from earmark.library.cluster import cluster_tracks
 from earmark.library.layout import has_tsne, lay_out, plane
 from earmark.library.records import direction
-from earmark.pages.map import map_page
 from made_library import made_library
 
 
@@ -69,27 +63,3 @@ def test_the_map_is_kept_and_new_songs_come_between(tmp_path: Path, monkeypatch:
         for place, group in zip(second.places[80:], groups[80:], strict=True):
             assert np.argmin(((middles - place) ** 2).sum(axis=1)) == group
         assert lay_out(library, model, anew=True).joined == 0
-
-
-def page_data(page: str) -> dict[str, Any]:
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    assert found is not None
-    return dict(json.loads(found[1]))
-
-
-def test_the_page(tmp_path: Path) -> None:
-    with made_library(tmp_path, 60) as (library, model):
-        with library.change():
-            library.db.execute("UPDATE tracks SET title = '</script><b>' WHERE id = 1")
-        cluster_tracks(library, model)
-        page = map_page(library, model, lay_out(library, model))
-    assert not re.search(r"https?://|src=|@import|@DATA@", page), "nothing from outside"
-    data = page_data(page)
-    assert ["Artist 0 - </script><b>", "/music/0000/0000001.mp3"] in data["songs"]
-    assert len(data["songs"]) == 60 and len(base64.b64decode(data["places"])) == 60 * 4
-    assert [view["name"] for view in data["views"]] == ["Genre", "Mood", "Cluster"]
-    genre = data["views"][0]
-    numbers = base64.b64decode(genre["of"])
-    for (_, path), number in zip(data["songs"], numbers, strict=True):
-        expected = ("Rock", "Jazz", "Pop", "Folk", "Metal")[(int(Path(path).stem) - 1) % 5]
-        assert genre["names"][number] == expected

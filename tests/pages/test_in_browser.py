@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from browser import Page, browser
+from browser import BROKEN, NAMELESS, OUTSIDE, Page
 from earmark.evaluation.comparison import Comparison, Row
 from earmark.evaluation.history import Epoch, find_jumps
 from earmark.evaluation.nodes import Node
@@ -20,33 +19,6 @@ from evaluation.fakes import genre_model, made_evaluation
 LONG = "Progressive psychedelic electroacoustic improvisation and contemporary instrumental experimental music"
 NAME = "/music/Some Artist/A rather long album name [remastered]/01_with_underscores_and_a_long_name_of_a_file.flac"
 FACES = [(1280, False, False), (390, False, True), (390, True, True), (320, False, True)]
-
-BROKEN = """(() => {
-  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  for (let node; node = walker.nextNode();) {
-    if (!node.parentElement.checkVisibility() || node.parentElement.closest("script, style, svg")) continue;
-    for (const match of node.data.matchAll(/[\\p{L}\\p{N}.,%]{2,}/gu)) {
-      const range = document.createRange();
-      range.setStart(node, match.index); range.setEnd(node, match.index + match[0].length);
-      const tops = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
-      if (tops.size > 1) found.push(match[0]);
-    }
-  }
-  return found;
-})()"""
-OUTSIDE = """[...document.querySelectorAll("body *")].filter(one => one.checkVisibility()
-  && !one.closest(".scroll, nav, svg, .quiet, .skip, thead") && one.getBoundingClientRect().right > innerWidth + 1)
-  .map(one => one.outerHTML.slice(0, 80))"""
-CONTROLS = "button, input, select, textarea, a[href], summary, canvas, [role=img], [tabindex='0']"
-NAMELESS = f"""[...document.querySelectorAll("{CONTROLS}")].filter(one => one.checkVisibility()
-  && !(one.getAttribute("aria-label") || one.textContent.trim() || (one.labels && one.labels.length)))
-  .map(one => one.outerHTML.slice(0, 80))"""
-
-
-@pytest.fixture(scope="module")
-def tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with browser(chromium, tmp_path_factory.mktemp("profile")) as page:
-        yield page
 
 
 def evaluation_page() -> str:

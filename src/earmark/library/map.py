@@ -133,11 +133,16 @@ def _clusters(library: Library, model: LibraryModel, audio: NDArray[np.int64]) -
 
 
 def _energy(library: Library, model: LibraryModel, audio: NDArray[np.int64]) -> MapView | None:
-    """By a number from 0 to 1, in five ranges."""
-    head = next((head for head in model.heads if head.task == "regression" and head.name == "energy"), None)
-    if head is None:
+    """By a head's number from 0 to 1, or else by the probability of the label "energetic", in five ranges."""
+    number = next((head for head in model.heads if head.task == "regression" and head.name == "energy"), None)
+    label = next((h for h in model.heads if h.task == "multiclass" and "energetic" in h.labels), None)
+    if number is not None:
+        keys, values = library.numbers(model, number)
+    elif label is not None:
+        keys, scores = library.scores(model, label)
+        values = scores[:, label.labels.index("energetic")]
+    else:
         return None
-    keys, values = library.numbers(model, head)
     steps = np.clip(np.nan_to_num(values[np.searchsorted(keys, audio)]) * len(_LEVELS), 0, len(_LEVELS) - 1)
     return MapView("Energy", _LEVELS, steps.astype(np.int64), np.ones(len(audio), bool), ordered=True)
 

@@ -186,7 +186,7 @@ def bars(rows: Sequence[Bar], low: float = 0.0, reference: float | None = None) 
         body.append(f'<line class="ideal" x1="{x(reference):.1f}" x2="{x(reference):.1f}" y1="2" y2="{height - 22}"/>')
     for i, row in enumerate(rows):
         y = 2 + tall * i
-        body.append(_text(left, y + 13, _cut(row.name, 44 - len(row.note)), "small"))
+        body.append(_text(left, y + 13, _cut(row.name, 54 - len(row.note)), "small"))
         body.append(_text(width - 2, y + 13, row.note if row.value is not None else "no figure", "small end dim"))
         if row.value is not None:
             body.append(_rect(left, y + 18, max(1.0, x(max(low, row.value)) - left), 12, "a bar"))

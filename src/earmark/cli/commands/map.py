@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Draw it."""
     from earmark.library.cluster import cluster_tracks
     from earmark.library.layout import has_tsne, lay_out
+    from earmark.library.map import map_data
     from earmark.pages.map import map_page
     from earmark.storage import write_file
 
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         layout = lay_out(library, model, anew=args.anew, report=lambda line: print(line, file=sys.stderr))
         cluster_tracks(library, model)  # for their colours
         target = Path(args.output)
-        write_file(target, map_page(library, model, layout))
+        write_file(target, map_page(map_data(library, model, layout)))
     if not has_tsne():
         print("the extra 'map' draws neighbourhoods better: pip install 'earmark[map]'", file=sys.stderr)
     if layout.joined:

@@ -138,6 +138,13 @@ class Results(Tracks, Groups):
         audio, steps = self._matrix(query, model, len(head.labels), "<u2")
         return audio, steps / np.float32(10_000)
 
+    def numbers(self, model: LibraryModel, head: HeadCard) -> tuple[Rows, Array]:
+        """All audio analysed: its rows (n,) ascending, and one regression head's number (n,) of each."""
+        names = [one.name for one in model.heads if one.task == "regression"]
+        part = f"substr(numbers, {8 * names.index(head.name) + 1}, 8)"
+        audio, values = self._matrix(f"SELECT audio, {part} FROM results WHERE model = ?", model.key, 1, "<f8")
+        return audio, values[:, 0]
+
     def sample_scores(self, model: LibraryModel, count: int) -> Array:
         """Scores of about ``count`` tracks spread over the library, (n, labels of all heads); see ``columns``."""
         total = self.value("SELECT COALESCE(MAX(id), 0) FROM audio")

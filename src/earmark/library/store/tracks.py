@@ -190,17 +190,6 @@ class Tracks(LibraryFile):
                 found[row[4]].append(LibraryTrack(*row))
         return found
 
-    def first_files(self) -> dict[int, tuple[str, str]]:
-        """Artist and title (or what there is of them), and the path of the first file of each audio that is there."""
-        query = (
-            "SELECT audio, artist, title, path FROM tracks WHERE vanished IS NULL AND audio IS NOT NULL"
-            f" ORDER BY {_ORDER} DESC"
-        )
-        return {
-            audio: (f"{artist} - {title}" if artist and title else title, path)
-            for audio, artist, title, path in self.rows(query)
-        }
-
     # Audio
 
     def add_audio(self, content_hash: str, seconds: float) -> int:
