@@ -20,9 +20,10 @@ import numpy as np
 from earmark.datasets import load_dataset
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split
+from earmark.events import Run
 from earmark.recipe import load_recipe
-from earmark.training.options import TrainOptions
-from earmark.training.run import train
+from earmark.training.job import TrainOptions
+from earmark.training.run import train_model
 
 
 def few(dataset: Dataset, head: str, count: int) -> Dataset:
@@ -38,7 +39,8 @@ def known(songs: Dataset, name: str, epochs: int, settings: list[str], folder: P
     nothing = everything[:0]
     plain = [f"training.epochs={epochs}", "training.patience=0", *settings]
     split = Split(everything, nothing, nothing, "track")
-    out = train(songs, load_recipe(name, plain), folder / f"{name}-{epochs}", TrainOptions(split=split))
+    options = TrainOptions(split=split)
+    out = Run(train_model(songs, load_recipe(name, plain), folder / f"{name}-{epochs}", options)).wait()
     scores = json.loads((out / "card.json").read_text("utf-8"))["scores"]
     return float(next(iter(scores.values()))["train_accuracy"])
 

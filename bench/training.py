@@ -25,15 +25,14 @@ from torch.utils.data import Dataset as TorchDataset
 
 from earmark.datasets import load_dataset
 from earmark.datasets.cache import bytes_per_hour
+from earmark.events import Run
 from earmark.recipe import BackboneChoice, Recipe, load_recipe
-from earmark.training.job import Job
-from earmark.training.loop import Lesson, _State, _teach, make_optimizer
+from earmark.training.job import Job, TrainOptions
+from earmark.training.loop import FitPlan, _Pace, _State, _train_epoch, make_optimizer
 from earmark.training.losses import head_task
 from earmark.training.network import build_module
-from earmark.training.options import TrainOptions, silent
 from earmark.training.run import prepare
 from earmark.training.spectrograms import Songs, open_songs
-from earmark.training.watch import Watch
 
 
 class OnTheFly(TorchDataset):
@@ -79,14 +78,14 @@ def our_epochs(job: Job, songs: Songs, rows: np.ndarray) -> Iterator[float]:
     from earmark.training.draws import Draws
 
     draws = Draws(songs, rows, plan.clips_per_track, plan.batch_size, 0)
-    lesson = Lesson(draws=draws, tasks=(head_task(job.dataset, spec, rows, False),), valid=rows[:0], plan=plan,
-                    device=torch.device("cpu"), pooling="mean")  # fmt: skip
+    fit = FitPlan(draws=draws, tasks=(head_task(job.dataset, spec, rows, False),), valid=rows[:0], training=plan,
+                  device=torch.device("cpu"), pooling="mean")  # fmt: skip
     state = _State(module, make_optimizer(module, plan, False), plan.learning_rate)
     epoch = 0
     while True:
         epoch += 1
         begun = time.perf_counter()
-        _teach(state, lesson, epoch, Watch(silent, plan.epochs, draws.steps, 0, 0))
+        Run(_train_epoch(state, fit, epoch, _Pace(fit, 0))).wait()
         yield draws.clips / (time.perf_counter() - begun)
 
 
@@ -95,13 +94,13 @@ def compare(name: str, recipe: Recipe, args: argparse.Namespace) -> None:
     data = load_dataset(args.dataset, heads=["genre"], training=True)
     recipe = replace(recipe, training=replace(recipe.training, clips_per_track=1))
     with tempfile.TemporaryDirectory() as folder:
-        job = prepare(data, recipe, Path(folder) / "m", TrainOptions())
+        job = Run(prepare(data, recipe, Path(folder) / "m", TrainOptions())).wait()
     rows = job.split.train[: args.tracks]
     part = job.dataset.subset(rows)
     job = replace(job, dataset=part, hashes=tuple(job.hashes[int(row)] for row in rows))
     rows = np.arange(len(rows))
     begun = time.perf_counter()
-    songs = open_songs(job.dataset, job.hashes, job.recipe)
+    songs = Run(open_songs(job.dataset, job.hashes, job.recipe)).wait()
     filled = time.perf_counter() - begun
     ours, fast, slow = our_epochs(job, songs, rows), [], []
     next(ours)

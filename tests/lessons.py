@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
 
 from earmark.audio.images import write_image
+from earmark.datasets.core import Dataset
+from earmark.events import Event, Run
 from earmark.recipe import Recipe, override, recipe_from
 
-__all__ = ["TABLE", "make_pictures", "make_songs", "recipe", "recipe_file"]
+if TYPE_CHECKING:
+    from earmark.training.job import TrainOptions
+
+__all__ = ["TABLE", "make_pictures", "make_songs", "recipe", "recipe_file", "train"]
 
 RATE = 8000
 
@@ -75,3 +81,19 @@ def make_pictures(folder: Path, tracks: int = 8, size: tuple[int, int] = (40, 24
             picture[:, (16 if number else 2) : (22 if number else 8)] += 150
             write_image(folder / name / f"{track:02}.png", picture)
     return folder
+
+
+def train(
+    dataset: Dataset,
+    recipe: Recipe,
+    out: Path,
+    options: TrainOptions,
+    look: Callable[[Event], None] = lambda event: None,
+) -> Path:
+    """Train to the end; ``look`` sees every event."""
+    from earmark.training.run import train_model
+
+    run = Run(train_model(dataset, recipe, out, options))
+    for event in run:
+        look(event)
+    return run.result

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 
 import pytest
 
 from commands import Terminal
 from earmark.cli.learning import Learning
-from earmark.training.options import Progress
+from earmark.events import Progress
 
-EPOCH = Progress(stage="epoch", done=3, total=6, epoch=2, epochs=9, loss=0.5, items_per_second=12.0, seconds_left=65.0)
-OVER = replace(EPOCH, stage="validation", valid_loss=0.7, valid_score=0.25)
+EPOCH = Progress(3, 6, "training", "steps",
+                 {"epoch": 2, "epochs": 9, "loss": 0.5, "clips_per_second": 12.0, "seconds_left": 65.0})  # fmt: skip
+OVER = Progress(2, 9, "epochs", "epochs",
+                {"loss": 0.5, "clips_per_second": 12.0, "valid_loss": 0.7, "valid_score": 0.25})  # fmt: skip
 
 
 def shown(stream: Terminal) -> str:
@@ -38,9 +39,13 @@ def test_an_epoch_is_drawn_over_and_leaves_its_line(terminal: Terminal):
 def test_what_is_not_known_yet_is_not_said(terminal: Terminal):
     """The first report of an epoch knows no time left."""
     line = Learning(stream=terminal)
-    line.show(Progress(stage="epoch", done=0, total=6, epoch=1, epochs=9, chunk=2, loss=0.5, items_per_second=12.0))
+    line.show(
+        Progress(
+            0, 6, "training", "steps", {"chunk": 2, "epoch": 1, "epochs": 9, "loss": 0.5, "clips_per_second": 12.0}
+        )
+    )
     assert "chunk 2, epoch 1 of 9, loss 0.500, 12 clips/s " in shown(terminal) and "nan" not in shown(terminal)
-    line.show(Progress(stage="heads", done=1, total=3))
+    line.show(Progress(1, 3, "training heads", "heads"))
     assert "training heads: 1 of 3" in shown(terminal)
 
 

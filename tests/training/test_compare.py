@@ -10,11 +10,18 @@ import pytest
 
 import lessons
 from earmark.datasets import load_dataset
+from earmark.datasets.core import Dataset
 from earmark.datasets.splits import load_split
 from earmark.errors import RecipeError, UnknownName
+from earmark.evaluation.comparison import Comparison
+from earmark.events import Notice, Run
 from earmark.pages.comparison import write_comparison
 from earmark.training.compare import ComparePlan, compare, variants
 from earmark.training.flops import count_flops
+
+
+def run_compare(dataset: Dataset, plan: ComparePlan, folder: Path) -> Comparison:
+    return Run(compare(dataset, plan, folder)).wait()
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +38,11 @@ def test_two_recipes_are_judged_by_the_same_songs_and_one_that_fails_is_a_row(so
     other = Path(toml).with_name("other.toml")
     other.write_text(Path(toml).read_text().replace('name = "time-axis"', 'name = "choi-fcn"'))
     plan = ComparePlan(recipes=(toml, str(other)), settings=("training.epochs=3",))
-    told = []
-    found = compare(load_dataset(songs), plan, tmp_path / "out", told=lambda title, i, n: told.append((title, i, n)))
+    run = Run(compare(load_dataset(songs), plan, tmp_path / "out"))
+    told = [event.message for event in run if isinstance(event, Notice)]
+    found = run.result
     good, bad = found.rows
-    assert told == [(f"{toml} training.epochs=3", 1, 2), (f"{other} training.epochs=3", 2, 2)]
+    assert told == [f"Training 1 of 2: {toml} training.epochs=3.", f"Training 2 of 2: {other} training.epochs=3."]
     assert bad.error and "choi-fcn" in bad.error and not bad.heads
     genre = good.heads["genre"]
     assert genre["accuracy"] is not None and genre["train_accuracy"] is not None and genre["valid_accuracy_ci95"]
@@ -44,7 +52,7 @@ def test_two_recipes_are_judged_by_the_same_songs_and_one_that_fails_is_a_row(so
     assert [(test["a"], test["b"]) for test in found.paired] == [(good.title, "MFCC statistics + SVM")]
     assert "MFCC statistics" in found.advice
     begun = time.monotonic()
-    again = compare(load_dataset(songs), plan, tmp_path / "out")
+    again = run_compare(load_dataset(songs), plan, tmp_path / "out")
     assert again.rows[0].train_seconds == good.train_seconds and again.rows[0].heads == good.heads
     assert time.monotonic() - begun < 60
 
@@ -52,19 +60,20 @@ def test_two_recipes_are_judged_by_the_same_songs_and_one_that_fails_is_a_row(so
 def test_the_leaking_score_stands_beside_and_is_made_once(toml: str, tmp_path: Path):
     songs = lessons.make_songs(tmp_path / "songs", seconds=3.0)
     plan = ComparePlan(recipes=(toml,), settings=("training.epochs=2", "training.clips_per_track=9"), naive=True)
-    told = []
-    found = compare(load_dataset(songs), plan, tmp_path / "out", told=lambda *words: told.append(words))
+    run = Run(compare(load_dataset(songs), plan, tmp_path / "out"))
+    told = [event.message for event in run if isinstance(event, Notice)]
+    found = run.result
     (row,) = found.rows
-    assert told[1:] == [(f"{row.title} on clips split at random", 1, 1)]
+    assert told[1:] == [f"Training 1 of 1 on clips split at random: {row.title}."]
     (file,) = (tmp_path / "out/models").glob("*.naive.json")
     written = file.stat().st_mtime_ns
     assert row.naive["genre"]["tracks"] == 6  # clips of the test part: a tenth of three of each of 20 songs
     assert row.to_dict()["naive"]["genre"]["accuracy_ci95"]
     assert "Naive: trained and tested on clips" in write_comparison(found, tmp_path / "out").read_text("utf-8")
-    assert compare(load_dataset(songs), plan, tmp_path / "out").rows[0].naive == row.naive
+    assert run_compare(load_dataset(songs), plan, tmp_path / "out").rows[0].naive == row.naive
     assert file.stat().st_mtime_ns == written
     file.write_text(file.read_text("utf-8").replace('"model": "', '"model": "another '), "utf-8")
-    compare(load_dataset(songs), plan, tmp_path / "out")
+    run_compare(load_dataset(songs), plan, tmp_path / "out")
     assert "another" not in file.read_text("utf-8")  # a model trained anew is scored anew
 
 
@@ -72,13 +81,13 @@ def test_a_leaking_score_that_fails_costs_a_row_nothing_else(songs: Path, toml: 
     """It is said why; the device that was asked for is that of the second training, too."""
     devices = []
 
-    def fails(dataset, recipe, out, options, report):
+    def fails(dataset, recipe, out, options):
         devices.append(options.device)
         raise RuntimeError("no room\nfor that")
 
-    monkeypatch.setattr("earmark.training.naive.train", fails)
+    monkeypatch.setattr("earmark.training.naive.train_model", fails)
     plan = ComparePlan(recipes=(toml,), settings=("training.epochs=2",), naive=True, device="cpu")
-    found = compare(load_dataset(songs), plan, tmp_path / "out")
+    found = run_compare(load_dataset(songs), plan, tmp_path / "out")
     (row,) = found.rows
     assert devices == ["cpu"] and not row.naive
     assert row.error is None and row.score is not None and row.title in found.advice
@@ -91,7 +100,7 @@ def test_a_sweep_is_chosen_by_validation_and_only_the_winner_meets_the_test_part
     plan = ComparePlan(
         recipes=(toml,), settings=("training.epochs=2",), sweep={"training.learning_rate": ("1e-2", "1e-9")}
     )
-    found = compare(load_dataset(songs), plan, tmp_path / "out")
+    found = run_compare(load_dataset(songs), plan, tmp_path / "out")
     assert [row.settings["training.learning_rate"] for row in found.rows] == ["1e-2", "1e-9"]
     assert [row.chosen for row in found.rows] == [True, False]
     assert "accuracy" in found.rows[0].heads["genre"] and "accuracy" not in found.rows[1].heads["genre"]
@@ -174,7 +183,7 @@ def test_nodes_of_a_small_layer_are_explained_and_can_be_embedded(songs: Path, t
     from earmark.inference.tagger import load_model
 
     plan = ComparePlan(recipes=(toml,), settings=("training.epochs=2", "heads.hidden=[15]"))
-    (row,) = compare(load_dataset(songs), plan, tmp_path / "out").rows
+    (row,) = run_compare(load_dataset(songs), plan, tmp_path / "out").rows
     assert list(row.nodes) == ["genre"] and len(row.nodes["genre"]) == 15
     assert any(node.labels and abs(node.labels[0][1]) > 0.5 for node in row.nodes["genre"])
     tagger = load_model(tmp_path / "out/models" / row.name)

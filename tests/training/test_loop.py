@@ -9,32 +9,34 @@ import torch
 
 import lessons
 from earmark.datasets import load_dataset
+from earmark.events import Run
 from earmark.training import loop
 from earmark.training.draws import Draws
+from earmark.training.job import TrainOptions
 from earmark.training.loop import make_optimizer
 from earmark.training.losses import head_task
 from earmark.training.network import build_module
-from earmark.training.options import TrainOptions, silent
 from earmark.training.run import prepare
 from earmark.training.spectrograms import open_songs
-from earmark.training.watch import Watch
 
 
 def test_batch_norm_is_measured_with_the_weights_as_they_are(tmp_path: Path) -> None:
     recipe = lessons.recipe("training.learning_rate=0.05")
-    job = prepare(load_dataset(lessons.make_songs(tmp_path / "songs")), recipe, tmp_path / "m", TrainOptions())
-    songs = open_songs(job.dataset, job.hashes, job.recipe)
+    job = Run(
+        prepare(load_dataset(lessons.make_songs(tmp_path / "songs")), recipe, tmp_path / "m", TrainOptions())
+    ).wait()
+    songs = Run(open_songs(job.dataset, job.hashes, job.recipe)).wait()
     rows = np.arange(20)
     draws = Draws(songs, rows, 4, 20, 0)
     task = head_task(job.dataset, job.dataset.heads[0], rows, False)
-    lesson = loop.Lesson(draws=draws, tasks=(task,), valid=rows, plan=recipe.training,
-                         device=torch.device("cpu"), pooling="mean")  # fmt: skip
+    plan = loop.FitPlan(draws=draws, tasks=(task,), valid=rows, training=recipe.training,
+                        device=torch.device("cpu"), pooling="mean")  # fmt: skip
     module = build_module(job, 0)
     state = loop._State(module, make_optimizer(module, recipe.training, False), 0.05)
-    loop._teach(state, lesson, 1, Watch(silent, 1, draws.steps, 0, 0))
+    Run(loop._train_epoch(state, plan, 1, loop._Pace(plan, 0))).wait()
     norm = module.backbone.norm
     lagging, momentum = norm.running_mean.clone(), norm.momentum
-    loop._settle(state, lesson, 1)
+    loop._settle(state, plan, 1)
     maps = []
     norm.register_forward_pre_hook(lambda _, inputs: maps.append(inputs[0].mean((0, 2, 3))))
     with torch.no_grad():

@@ -7,6 +7,7 @@ import soundfile
 from earmark.audio.images import write_image
 from earmark.datasets import load_dataset
 from earmark.engine import predict_all
+from earmark.events import Run
 from earmark.features.frontend import Frontend
 from earmark.inference.tagger import load_model
 from earmark.models.card import HeadCard
@@ -58,7 +59,7 @@ def test_pictures_are_cut_along_time(tmp_path):
 
 def test_the_same_recipe_is_trained_again_and_remembers_the_songs(music, tmp_path):
     tagger = load_model(make_model(tmp_path / "model", (HEAD,)))
-    figures = naive_figures(tagger, load_dataset(music), NaivePlan(("genre",)), hear)
+    figures = Run(naive_figures(tagger, load_dataset(music), NaivePlan(("genre",)), hear)).wait()
     assert figures["genre"]["tracks"] >= 3
     assert {"accuracy", "accuracy_ci95", "confusion"} <= set(figures["genre"])
 

@@ -15,8 +15,8 @@ from earmark.features.spectrogram import spectrogram
 from earmark.recipe import list_recipes, load_recipe
 from earmark.training.augment import check_augmentations
 from earmark.training.backbones import build
-from earmark.training.options import TrainOptions
-from earmark.training.run import train
+from earmark.training.job import TrainOptions
+from lessons import train
 
 NETWORKS = [name for name in list_recipes() if load_recipe(name).training.method == "network"]
 SYSTEMS = {

@@ -21,11 +21,12 @@ from earmark.datasets import load_dataset
 from earmark.datasets.splits import Split, load_split
 from earmark.errors import DatasetError, EarmarkError, ModelError, RecipeError, StorageError
 from earmark.evaluation.history import read_history
+from earmark.events import Progress
 from earmark.inference.records import Prediction
 from earmark.models.card import read_card
 from earmark.models.folder import check_files
-from earmark.training.options import TrainOptions
-from earmark.training.run import train
+from earmark.training.job import TrainOptions
+from lessons import train
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +47,8 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_folder_of_classes_becomes_a_whole_model(songs: Path, tmp_path: Path, one_thread: None) -> None:
-    told = []
-    out = train(load_dataset(songs), lessons.recipe("training.epochs=8"), tmp_path / "m", TrainOptions(), told.append)
+    events = []
+    out = train(load_dataset(songs), lessons.recipe("training.epochs=8"), tmp_path / "m", TrainOptions(), events.append)
     files = {"README.md", "card.json", "curves.svg", "exemplars.npz", "history.csv", "model.onnx", "run.json"}
     assert set(content(out)) == files | {"split.tsv", "weights.safetensors"}
     assert not (tmp_path / "m.part").exists()
@@ -59,8 +60,11 @@ def test_a_folder_of_classes_becomes_a_whole_model(songs: Path, tmp_path: Path, 
     assert {part: parts.count(part) for part in set(parts)} == {"train": 12, "valid": 4, "test": 4}
     history = read_history(out / "history.csv")
     assert len(history) == 8 and history[-1].train_loss < history[0].train_loss
-    assert {p.stage for p in told} == {"files", "features", "epoch", "validation", "export", "scores"}
-    assert any(p.items_per_second > 0 and p.seconds_left >= 0 for p in told if p.stage == "epoch")
+    stages = list(dict.fromkeys(event.stage for event in events if isinstance(event, Progress)))
+    assert stages[0] == "reading files" and stages[-4:] == ["training", "epochs", "writing the network", "scoring"]
+    steps = [event.facts for event in events if event.stage == "training"]
+    assert all(facts["clips_per_second"] > 0 and facts["seconds_left"] >= 0 for facts in steps)
+    assert [(e.done, e.total) for e in events if e.stage == "epochs"] == [(epoch, 8) for epoch in range(1, 9)]
     said = earmark.load_model(out).predict(songs / "tone" / "00.wav")
     assert isinstance(said, Prediction) and said.heads["genre"].scores["tone"] > 0.5
 
@@ -95,14 +99,14 @@ def test_killing_it_twice_changes_nothing(songs: Path, tmp_path: Path, one_threa
 
 def test_ctrl_c_keeps_what_is_done(songs: Path, tmp_path: Path, one_thread: None) -> None:
     def stop(progress) -> None:
-        if progress.stage == "epoch" and progress.epoch == 3 and progress.done == 1:
+        if progress.stage == "training" and progress.facts["epoch"] == 3 and progress.done == 1:
             raise KeyboardInterrupt
 
     data, recipe = load_dataset(songs), lessons.recipe("training.epochs=4")
     with pytest.raises(KeyboardInterrupt):
         train(data, recipe, tmp_path / "a", TrainOptions(), stop)
     epochs = []
-    train(data, recipe, tmp_path / "a", TrainOptions(), lambda p: epochs.append(p.epoch))
+    train(data, recipe, tmp_path / "a", TrainOptions(), lambda p: epochs.append(p.facts.get("epoch", 0)))
     train(data, recipe, tmp_path / "b", TrainOptions())
     assert min(e for e in epochs if e) == 3
     assert (tmp_path / "a" / "model.onnx").read_bytes() == (tmp_path / "b" / "model.onnx").read_bytes()
@@ -112,7 +116,7 @@ def test_other_settings_than_before_are_an_error_that_names_the_key(songs: Path,
     data, out = load_dataset(songs), tmp_path / "m"
 
     def stop(progress) -> None:
-        if progress.epoch == 2:
+        if progress.facts.get("epoch") == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

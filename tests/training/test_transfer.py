@@ -6,18 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import lessons
 from earmark.cli import main
 from earmark.datasets import load_dataset, without_label
 from earmark.errors import AudioError, DatasetError, ModelError, RecipeError, UnknownName
+from earmark.events import Run
 from earmark.inference.tagger import load_model
 from earmark.recipe import load_recipe
+from earmark.training import extend
 from earmark.training.additions import songs_of_class
 from earmark.training.exemplars import load_exemplars
-from earmark.training.extend import ExtendOptions, extend_model
-from earmark.training.options import TrainOptions
+from earmark.training.extend import ExtendOptions, Extension
+from earmark.training.job import TrainOptions
 from made_songs import PITCHES, write_collection, write_song
-
-run = pytest.importorskip("earmark.training.run")
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +31,13 @@ def collection(tmp_path_factory):
     return write_collection(tmp_path_factory.mktemp("music") / "songs", songs=14)
 
 
+def extend_model(*arguments) -> Extension:
+    return Run(extend.extend_model(*arguments)).wait()
+
+
 def _train(dataset, out, base, *settings, **options):
     recipe = load_recipe("transfer", settings)
-    return run.train(dataset, recipe, out, TrainOptions(init=base, **options))
+    return lessons.train(dataset, recipe, out, TrainOptions(init=base, **options))
 
 
 @pytest.fixture(scope="module")

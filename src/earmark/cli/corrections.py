@@ -13,9 +13,9 @@ from earmark.errors import AudioError, DatasetError, EarmarkError, UnknownName
 if TYPE_CHECKING:
     from earmark.datasets.core import Dataset, HeadSpec, Label, Part, Track
     from earmark.evaluation.answers import Heard
+    from earmark.events import Steps
     from earmark.models.card import Card
     from earmark.training.job import Job
-    from earmark.training.options import Report
 
 __all__ = ["Corrections", "add_from_library", "alone", "corrections_of", "join", "measure", "told", "unknown_to"]
 
@@ -74,7 +74,7 @@ def alone(said: Dataset, heads: Sequence[str] | None) -> Corrections:
     return Corrections(said, None, {}, {name: {"tracks": n, "changed": 0, "added": n} for name, n in numbers.items()})
 
 
-def join(dataset: Dataset, said: Dataset, report: Report) -> Corrections:
+def join(dataset: Dataset, said: Dataset) -> Steps[Corrections]:
     """A data set with corrected labels where its audio was corrected, and with the other corrected songs.
 
     Artists stay apart between the parts of a split: an artist of both sources is one group.
@@ -90,10 +90,11 @@ def join(dataset: Dataset, said: Dataset, report: Report) -> Corrections:
     said = replace(said, heads=tuple(said.head(name) for name in heads))
     spelling = {name: {label.casefold(): label for label in dataset.head(name).labels} for name in heads}
     words = [_words(track, spelling) for track in said.tracks]
-    by_hash = {digest: row for row, digest in enumerate(_hashes(said, report)) if digest and words[row]}
+    hashes, others_hashes = (yield from _hashes(dataset)), (yield from _hashes(said))
+    by_hash = {digest: row for row, digest in enumerate(others_hashes) if digest and words[row]}
     counts = {name: {"tracks": 0, "changed": 0, "added": 0} for name in heads}
     tracks, there, artists = [], set[str](), dict[str, str]()
-    for track, digest in zip(dataset.tracks, _hashes(dataset, report), strict=True):
+    for track, digest in zip(dataset.tracks, hashes, strict=True):
         row = by_hash.get(digest)
         if row is None:
             tracks.append(track)
@@ -152,7 +153,7 @@ def unknown_to(card: Card, said: Dataset, head: str | None) -> Dataset:
     return replace(said, heads=heads, tracks=tracks, notices=notices)
 
 
-def measure(found: Corrections, job: Job, model: Path) -> dict[str, dict[str, Any]]:
+def measure(found: Corrections, job: Job, model: Path) -> Steps[dict[str, dict[str, Any]]]:
     """By head, how many corrections there were and how much they helped.
 
     The same recipe is trained on the data set's own labels of the same training tracks, and both models are scored on
@@ -172,7 +173,7 @@ def measure(found: Corrections, job: Job, model: Path) -> dict[str, dict[str, An
         note = "how much they helped is not measured: there is no test part"
     else:
         try:
-            figures = _compared(found, job, model)
+            figures = yield from _compared(found, job, model)
         except EarmarkError as error:
             note = f"how much they helped cannot be measured: {error}"
     names = [spec.name for spec in job.dataset.heads if spec.name in found.counts]
@@ -195,12 +196,12 @@ def told(head: str, facts: Mapping[str, Any]) -> str:
     )
 
 
-def _compared(found: Corrections, job: Job, model: Path) -> dict[str, dict[str, Any]]:
+def _compared(found: Corrections, job: Job, model: Path) -> Steps[dict[str, dict[str, Any]]]:
     import tempfile
 
     from earmark.evaluation.answers import answers_of
     from earmark.evaluation.scores import compare_answers, main_figure, rounded, score_head
-    from earmark.training.run import train
+    from earmark.training.run import train_model
 
     plain, rows = _plain(found, job.dataset)
     place = {row: number for number, row in enumerate(rows)}
@@ -208,7 +209,7 @@ def _compared(found: Corrections, job: Job, model: Path) -> dict[str, dict[str, 
     test = job.dataset.subset(job.split.test)
     options = replace(job.options, split=split, overwrite=False, heads=None)
     with tempfile.TemporaryDirectory(prefix="earmark-", ignore_cleanup_errors=True) as folder:
-        other = train(plain, job.recipe, Path(folder) / "without", options, job.report)
+        other = yield from train_model(plain, job.recipe, Path(folder) / "without", options)
         ours, theirs = _hear(model, test), _hear(other, test)
     figures = {}
     for name in found.counts:
@@ -254,7 +255,7 @@ def _hear(model: Path, test: Dataset) -> Heard:
     return Heard(tagger.card, tuple(predict_all(tagger, paths, workers=1, options=HearingOptions())))
 
 
-def _hashes(dataset: Dataset, report: Report) -> list[str]:
+def _hashes(dataset: Dataset) -> Steps[list[str]]:
     """Content hash of each track, "" where it cannot be read: training says so."""
     from earmark.datasets.contents import FileIndex
     from earmark.training.spectrograms import in_parallel
@@ -267,7 +268,7 @@ def _hashes(dataset: Dataset, report: Report) -> list[str]:
         except AudioError:
             found[row] = ""
 
-    in_parallel(read, range(len(found)), report, "files")
+    yield from in_parallel(read, range(len(found)), "reading files")
     return found
 
 

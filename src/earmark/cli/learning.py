@@ -1,28 +1,22 @@
-"""How far a training is, on standard error."""
+"""How far a training is, on standard error: a run's line, and one that stays for every epoch."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
-from earmark.cli import console
-from earmark.cli.progress import Line, duration
+from earmark.cli.console import bar, plain
+from earmark.cli.drawing import Drawing, duration
+from earmark.events import Event, Progress, Run
 
 if TYPE_CHECKING:
-    from earmark.training.options import Progress
+    from earmark.events import Steps
 
 __all__ = ["Learning"]
 
-_STAGES = {
-    "files": "reading files",
-    "features": "computing features",
-    "heads": "training heads",
-    "export": "writing the network",
-    "scores": "scoring",
-}
+R = TypeVar("R")
 
 
-class Learning:
+class Learning(Drawing):
     """A line that is drawn over, and one that stays for every epoch.
 
     Args:
@@ -31,38 +25,50 @@ class Learning:
     """
 
     def __init__(self, *, epochs_stay: bool = True, stream: TextIO | None = None) -> None:
-        self._line, self._epochs_stay = Line(stream), epochs_stay
+        super().__init__(stream)
+        self._epochs_stay = epochs_stay
 
-    def show(self, progress: Progress) -> None:
-        """Draw what was told."""
-        if progress.stage != "validation":
-            if self._line.shown:
-                share = progress.done / max(progress.total, 1)
-                self._line.draw(f"{console.bar(share, 20, self._line.stream)} {_words(progress)}")
+    def follow(self, steps: Steps[R]) -> R:
+        """Draw the steps of a training, and return their result."""
+        run = Run(steps)
+        try:
+            for event in run:
+                self.show(event)
+        finally:
+            self.clear()
+        return run.result
+
+    def show(self, event: Event) -> None:
+        """Draw what happened."""
+        if not isinstance(event, Progress) or event.stage != "epochs":
+            super().show(event)
         elif self._epochs_stay:
             self.clear()
-            print(console.plain(_epoch(progress)), file=self._line.stream, flush=True)
+            print(plain(_epoch(event)), file=self._stream, flush=True)
 
-    def clear(self) -> None:
-        """Take the line away, so that something else can be printed there."""
-        self._line.clear()
-
-
-def _words(progress: Progress) -> str:
-    if progress.stage != "epoch":
-        return f"{_STAGES.get(progress.stage, progress.stage)}: {progress.done} of {progress.total}"
-    said = "" if math.isnan(progress.valid_score) else f", validation score {progress.valid_score:.3f}"
-    left = "" if math.isnan(progress.seconds_left) else f", {duration(progress.seconds_left)} left"
-    return f"{_place(progress)}, loss {progress.loss:.3f}{said}, {progress.items_per_second:.0f} clips/s{left}"
+    def _words(self, event: Progress) -> str:
+        if event.stage != "training":
+            return super()._words(event)
+        known = event.facts
+        score = f", validation score {known['valid_score']:.3f}" if "valid_score" in known else ""
+        left = f", {duration(known['seconds_left'])} left" if "seconds_left" in known else ""
+        place = f"{_chunk(event)}epoch {known['epoch']:.0f} of {known['epochs']:.0f}"
+        drawn = bar(event.done / (event.total or 1), 20, self._stream)
+        return f"{drawn} {place}, loss {_figure(event, 'loss')}{score}, {known['clips_per_second']:.0f} clips/s{left}"
 
 
-def _epoch(progress: Progress) -> str:
+def _epoch(event: Progress) -> str:
     """Of one that is over."""
-    known = not math.isnan(progress.valid_loss)
-    said = f", validation loss {progress.valid_loss:.3f}, score {progress.valid_score:.3f}" if known else ""
-    return f"{_place(progress)}: loss {progress.loss:.3f}{said}; {progress.items_per_second:.0f} clips/s"
+    measured = ""
+    if "valid_loss" in event.facts:
+        measured = f", validation loss {_figure(event, 'valid_loss')}, score {_figure(event, 'valid_score')}"
+    speed = f"{event.facts['clips_per_second']:.0f} clips/s"
+    return f"{_chunk(event)}epoch {event.done} of {event.total}: loss {_figure(event, 'loss')}{measured}; {speed}"
 
 
-def _place(progress: Progress) -> str:
-    chunk = f"chunk {progress.chunk}, " if progress.chunk else ""
-    return f"{chunk}epoch {progress.epoch} of {progress.epochs}"
+def _figure(event: Progress, name: str) -> str:
+    return f"{event.facts[name]:.3f}" if name in event.facts else "unknown"
+
+
+def _chunk(event: Progress) -> str:
+    return f"chunk {event.facts['chunk']:.0f}, " if "chunk" in event.facts else ""

@@ -22,15 +22,16 @@ from earmark.evaluation.answers import HeadAnswers, Heard
 from earmark.evaluation.comparison import Comparison, Row, advise, pair_up
 from earmark.evaluation.history import read_history
 from earmark.evaluation.scores import main_figure, score_head
+from earmark.events import Notice, Steps
 from earmark.inference.tagger import load_model
 from earmark.models.card import Card
 from earmark.recipe import SplitPlan, load_recipe
 from earmark.training.classical import NOTES as CLASSICAL_NOTES
 from earmark.training.classical import baseline
+from earmark.training.job import Device, TrainOptions
 from earmark.training.judging import judged_row, naive_row, parameters_of
 from earmark.training.naive import NaivePlan
-from earmark.training.options import Device, Report, TrainOptions, silent
-from earmark.training.run import train
+from earmark.training.run import train_model
 from earmark.training.speeds import songs_per_second
 
 __all__ = ["ComparePlan", "Variant", "compare", "variants"]
@@ -76,10 +77,6 @@ class Variant:
         return {key: value for key, _, value in (setting.partition("=") for setting in self.settings)}
 
 
-Told = Callable[[str, int, int], None]
-"""Called as each training begins: what is trained, its number from 1, and how many there are."""
-
-
 def variants(plan: ComparePlan) -> tuple[Variant, ...]:
     """All that is to be trained, in the order asked for.
 
@@ -123,9 +120,7 @@ def _own_settings(plan: ComparePlan) -> dict[str, tuple[str, ...]]:
     return {recipe: (*common, *alone[recipe]) for recipe in plan.recipes}
 
 
-def compare(
-    dataset: Dataset, plan: ComparePlan, folder: Path, report: Report = silent, told: Told | None = None
-) -> Comparison:
+def compare(dataset: Dataset, plan: ComparePlan, folder: Path) -> Steps[Comparison]:
     """Train every variant on the same tracks and judge it by the same ones.
 
     What was finished by an earlier call in the same folder is kept. A recipe that fails is a row that says why. With a
@@ -136,8 +131,6 @@ def compare(
         dataset: As :func:`earmark.datasets.load_dataset` reads it (with ``training=True``).
         plan: What.
         folder: Models go to ``models/NAME``.
-        report: Of training.
-        told: Of what is trained.
 
     Raises:
         UnknownName, RecipeError: A recipe or setting that does not exist.
@@ -152,19 +145,18 @@ def compare(
     taught = replace(parts, test=np.zeros(0, np.intp)) if plan.sweep else parts
     rows: list[Row] = []
     for number, variant in enumerate(every, 1):
-        if told is not None:
-            told(" ".join([variant.recipe, *variant.settings]), number, len(every))
-        rows.append(_trained(dataset, variant, plan, taught, models, report))
+        yield Notice(f"Training {number} of {len(every)}: {' '.join([variant.recipe, *variant.settings])}.")
+        rows.append((yield from _trained(dataset, variant, plan, taught, models)))
     part = dataset.subset(judging)
     rows, heard = _judged(rows, plan, models, part, _unseen(dataset, parts))
     without: list[str] = []
     if plan.naive:
 
-        def again(row: Row) -> Row:
+        def again(row: Row) -> Steps[Row]:
             wanted = NaivePlan(tuple(row.heads), plan.split, plan.seed, plan.device)
-            return naive_row(row, models, dataset, wanted, report)
+            return naive_row(row, models, dataset, wanted)
 
-        rows, without = _with_naive(rows, heard, again, told)
+        rows, without = yield from _with_naive(rows, heard, again)
     base, answers = _statistics(dataset, parts, plan.seed) if len(parts.test) else (None, {})
     paired = pair_up(heard, part, {base.title: answers} if base is not None else None, plan.seed)
     return Comparison(
@@ -179,7 +171,7 @@ def compare(
     )
 
 
-def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split, models: Path, report: Report) -> Row:
+def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split, models: Path) -> Steps[Row]:
     """A row with a trained model and its figures on the training and validation parts, or with an error."""
     recipe = load_recipe(variant.recipe, variant.settings)
     common = {setting.partition("=")[0] for setting in plan.settings}
@@ -189,7 +181,7 @@ def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split
     out, clock = models / variant.name, models / f"{variant.name}.seconds"
     finished, begun = (out / "card.json").is_file(), time.monotonic()
     try:
-        train(dataset, recipe, out, options, report)
+        yield from train_model(dataset, recipe, out, options)
     except _FAILURES as error:
         return replace(plain, error=_said(error))
     finally:
@@ -225,17 +217,16 @@ def _judged(
 
 
 def _with_naive(
-    rows: Sequence[Row], heard: Mapping[str, Heard], again: Callable[[Row], Row], told: Told | None
-) -> tuple[list[Row], list[str]]:
+    rows: Sequence[Row], heard: Mapping[str, Heard], again: Callable[[Row], Steps[Row]]
+) -> Steps[tuple[list[Row], list[str]]]:
     """Judged rows with their leaking scores, and why some have none: their honest scores stand all the same."""
     found, without = list(rows), []
     judged = [place for place, row in enumerate(rows) if row.title in heard]
     for number, place in enumerate(judged, 1):
         title = rows[place].title
-        if told is not None:
-            told(f"{title} on clips split at random", number, len(judged))
+        yield Notice(f"Training {number} of {len(judged)} on clips split at random: {title}.")
         try:
-            found[place] = again(rows[place])
+            found[place] = yield from again(rows[place])
         except _FAILURES as error:
             without.append(f"{title}: no naive score: {_said(error)}")
     return found, without

@@ -10,7 +10,7 @@ import torch
 
 from earmark.errors import RecipeError
 from earmark.recipe import Training
-from earmark.training.options import Device
+from earmark.training.job import Device
 
 __all__ = ["autocast", "find_device", "keep_freed_memory"]
 

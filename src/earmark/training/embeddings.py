@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from earmark.datasets.cache import ArrayStore, check_space, open_store
 from earmark.datasets.contents import FileIndex
 from earmark.errors import AudioError
+from earmark.events import Progress, Steps
 from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger
 from earmark.models.folder import sha256
 
-__all__ = ["Embedded", "embed_files"]
+__all__ = ["TrackEmbeddings", "embed_files"]
 
 Array = NDArray[np.float32]
 
@@ -31,22 +32,19 @@ _CLIPS_BEFORE = 8  # a guess of the clips of a track, for the space that the cac
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Embedded:
+class TrackEmbeddings:
     """One track: its content hash, and the embeddings of its clips (clips, dimensions) float32."""
 
     hash: str
     clips: Array
 
 
-def embed_files(
-    tagger: Tagger, paths: Sequence[Path], progress: Callable[[int, int], None] = lambda done, total: None
-) -> list[Embedded | Failure]:
-    """Hear files on all cores, each once and for all.
+def embed_files(tagger: Tagger, paths: Sequence[Path]) -> Steps[list[TrackEmbeddings | Failure]]:
+    """Analyse files on all cores, each once and for all.
 
     Args:
         tagger: Whose embeddings.
         paths: The files.
-        progress: Called with the number of tracks done and in all.
 
     Returns:
         (files,) in their order; a file that cannot be heard is a :class:`Failure`.
@@ -59,19 +57,19 @@ def embed_files(
     check_space(len(paths) * tagger.card.embedding * 4 * _CLIPS_BEFORE)
     tagger.network  # noqa: B018  loaded here, not by all threads at once
 
-    def embed(path: Path) -> Embedded | Failure:
+    def embed(path: Path) -> TrackEmbeddings | Failure:
         try:
             digest = index.content_hash(path)
-            return Embedded(digest, np.asarray(store.get_or_put(digest, lambda: tagger.embed_clips(path))))
+            return TrackEmbeddings(digest, np.asarray(store.get_or_put(digest, lambda: tagger.embed_clips(path))))
         except AudioError as error:
             return Failure.of(error)
 
-    found: list[Embedded | Failure] = []
+    found: list[TrackEmbeddings | Failure] = []
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         try:
             for result in pool.map(embed, paths):
                 found.append(result)
-                progress(len(found), len(paths))
+                yield Progress(len(found), len(paths), "computing features")
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

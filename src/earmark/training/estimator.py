@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
 from earmark.errors import AudioError, DatasetError, RecipeError
+from earmark.events import Run
 from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger
 from earmark.models.card import HeadCard
@@ -130,7 +131,7 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):
         self.n_features_in_ = 1
 
     def _embed(self, paths: list[Path]) -> list[NDArray[np.float32]]:
-        found = embed_files(self._tagger(), paths)
+        found = Run(embed_files(self._tagger(), paths)).wait()
         for one in found:
             if isinstance(one, Failure):
                 raise AudioError(one.path, one.kind, f"{one.message}; remove it from the list")

@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import load_split
 from earmark.errors import DatasetError, ModelError, UnknownName
+from earmark.events import Steps
 from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import Card, HeadCard
 from earmark.training.additions import Addition, additions_of, still_enough, truth_of
 from earmark.training.calibrate import calibrate
-from earmark.training.embeddings import Embedded, embed_files
+from earmark.training.embeddings import TrackEmbeddings, embed_files
 from earmark.training.examples import Examples, group_folds
 from earmark.training.exemplars import PER_CLASS, Exemplars, load_exemplars
 from earmark.training.extend_write import GainedHead, write_extended
 from earmark.training.forgetting import Drift, Judged, measure
 from earmark.training.graft import HeadRunner
 from earmark.training.linear import Linear, fit_linear
-from earmark.training.options import Progress, Report, silent
 
 __all__ = ["ExtendOptions", "Extension", "extend_model"]
 
@@ -79,16 +79,14 @@ class ExtendOptions:
         head: Which head gains classes; all that can where None.
         test: Measured before and after, too.
         seed: Of what is set aside.
-        report: Told how far it is.
     """
 
     head: str | None = None
     test: Dataset | None = None
     seed: int = 0
-    report: Report = silent
 
 
-def extend_model(model: Path, dataset: Dataset, out: Path, options: ExtendOptions | None = None) -> Extension:
+def extend_model(model: Path, dataset: Dataset, out: Path, options: ExtendOptions | None = None) -> Steps[Extension]:
     """Write a model that knows further classes.
 
     Args:
@@ -113,12 +111,12 @@ def extend_model(model: Path, dataset: Dataset, out: Path, options: ExtendOption
     if exemplars.embedding.shape[1] != tagger.card.embedding:
         raise ModelError(f"{tagger.folder}: exemplars.npz is of another network: train the model anew")
     additions = additions_of(dataset, tagger.card, options.head)
-    new, notices = _hear(tagger, dataset, additions, options)
+    new, notices = yield from _embed_songs(tagger, dataset, additions, options)
     runner = HeadRunner(tagger.folder, [addition.old.name for addition in additions])
     songs = [_songs(addition, exemplars, new, runner) for addition in additions]
     gained = [_gain(addition, mine, tagger.card, options.seed) for addition, mine in zip(additions, songs, strict=True)]
     stored = measure([_judge(head, mine, tagger.card) for head, mine in zip(gained, songs, strict=True)])
-    test = _test(tagger, gained, runner, new, options) if options.test is not None else None
+    test = (yield from _test(tagger, gained, runner, new, options)) if options.test is not None else None
     extension = Extension(tuple(label for a in additions for label in a.new), stored, test, notices)
     card = _card(tagger.card, gained, dataset, extension)
     write_extended(tagger.folder, card, gained, _remember(exemplars, new, additions), out)
@@ -130,7 +128,7 @@ class _New:
     """The new songs that could be heard; ``valid`` (songs,) are those of the artists that are set aside."""
 
     dataset: Dataset
-    heard: list[Embedded]
+    heard: list[TrackEmbeddings]
     valid: NDArray[np.bool_]
 
 
@@ -162,14 +160,14 @@ def _same_kind(tagger: Tagger, dataset: Dataset) -> None:
         raise ModelError(f"{tagger.card.id} was trained on another frontend: it takes {takes} ({dataset.name})")
 
 
-def _hear(
+def _embed_songs(
     tagger: Tagger, dataset: Dataset, additions: tuple[Addition, ...], options: ExtendOptions
-) -> tuple[_New, tuple[str, ...]]:
-    """Hear the new songs, each recording once, and set a fifth of their artists aside."""
-    said = _embed(tagger, dataset, options.report)
+) -> Steps[tuple[_New, tuple[str, ...]]]:
+    """Embed the new songs, each recording once, and set a fifth of their artists aside."""
+    said = yield from embed_files(tagger, [track.path for track in dataset.tracks])
     rows: dict[str, int] = {}
     for row, one in enumerate(said):
-        if isinstance(one, Embedded):
+        if isinstance(one, TrackEmbeddings):
             rows.setdefault(one.hash, row)
     failures = [one for one in said if isinstance(one, Failure)]
     if not rows:
@@ -184,13 +182,8 @@ def _hear(
     notices = [f"{one.path}: {one.message}: left out" for one in failures]
     twice = len(said) - len(failures) - len(kept)
     notices += [f"{twice} songs are copies of others: left out"] if twice else []
-    heard = [one for one in (said[row] for row in kept) if isinstance(one, Embedded)]
+    heard = [one for one in (said[row] for row in kept) if isinstance(one, TrackEmbeddings)]
     return _New(part, heard, group_folds(blank, 5, options.seed)[0]), tuple(notices)
-
-
-def _embed(tagger: Tagger, dataset: Dataset, report: Report) -> list[Embedded | Failure]:
-    paths = [track.path for track in dataset.tracks]
-    return embed_files(tagger, paths, lambda done, total: report(Progress(stage="features", done=done, total=total)))
 
 
 def _numbers(groups: list[str]) -> NDArray[np.intp]:
@@ -281,18 +274,20 @@ def _judge(head: GainedHead, songs: _Songs, card: Card) -> Judged:
     )
 
 
-def _test(tagger: Tagger, gained: list[GainedHead], runner: HeadRunner, new: _New, options: ExtendOptions) -> Drift:
+def _test(
+    tagger: Tagger, gained: list[GainedHead], runner: HeadRunner, new: _New, options: ExtendOptions
+) -> Steps[Drift]:
     """The same on a data set, without the tracks that either model learnt from."""
     assert options.test is not None
     _same_kind(tagger, options.test)
     learnt = tagger.folder / "split.tsv"
     parts = load_split(learnt) if learnt.is_file() else {}
     seen = {digest for digest, part in parts.items() if part != "test"} | {one.hash for one in new.heard}
-    heard = _embed(tagger, options.test, options.report)
-    rows = [row for row, one in enumerate(heard) if isinstance(one, Embedded) and one.hash not in seen]
+    heard = yield from embed_files(tagger, [track.path for track in options.test.tracks])
+    rows = [row for row, one in enumerate(heard) if isinstance(one, TrackEmbeddings) and one.hash not in seen]
     if not rows:
         raise DatasetError(f"{options.test.name}: --test: the models were trained on all tracks that can be heard")
-    part, clips = options.test.subset(rows), [one.clips for one in heard if isinstance(one, Embedded)
+    part, clips = options.test.subset(rows), [one.clips for one in heard if isinstance(one, TrackEmbeddings)
                                               and one.hash not in seen]  # fmt: skip
     judged = []
     for head in gained:

@@ -1,4 +1,4 @@
-"""One training run as facts, and the folder it works in. Needs no PyTorch."""
+"""One training run as facts: what it is asked for beside its recipe, and the folder it works in. Needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -9,22 +9,44 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split
 from earmark.errors import ModelError, RecipeError, StorageError
 from earmark.models.folder import sha256
 from earmark.recipe import Recipe
-from earmark.training.options import Report, TrainOptions
 
-__all__ = ["FACTS", "Job", "begin", "complete", "is_finished", "settings_of"]
+__all__ = ["FACTS", "Device", "Job", "TrainOptions", "begin", "complete", "is_finished", "settings_of"]
+
+Device = Literal["auto", "cpu", "cuda"]
 
 FACTS = "run.json"
 """What a run was asked for: in its working folder, and in the finished model."""
 
 CHECKPOINTS = "*.safetensors"
 """Files in the working folder that a run goes on from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """What a run is asked for.
+
+    Attributes:
+        seed: Of the split, the weights, the order and the changes of the data.
+        device: ``auto`` takes a GPU where there is one; ``cuda`` without one is an error.
+        init: Model folder to start from; its frontend must be the recipe's.
+        heads: Of the data set; None for all.
+        overwrite: Begin anew where there is a finished or a begun model.
+        split: Parts of the tracks; None draws them as the recipe plans.
+    """
+
+    seed: int = 0
+    device: Device = "auto"
+    init: Path | None = None
+    heads: tuple[str, ...] | None = None
+    overwrite: bool = False
+    split: Split | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -40,7 +62,6 @@ class Job:
         options: What else was asked for.
         work: Folder for checkpoints (``OUT.part``).
         folder: The model folder to be filled and finished, inside it.
-        report: Is told how far the run is.
         notices: Lines for people about data and split.
     """
 
@@ -52,7 +73,6 @@ class Job:
     options: TrainOptions
     work: Path
     folder: Path
-    report: Report
     notices: tuple[str, ...] = ()
 
 

@@ -20,13 +20,13 @@ from earmark.evaluation.answers import Heard, answers_of
 from earmark.evaluation.comparison import Row
 from earmark.evaluation.nodes import Node, explain_nodes
 from earmark.evaluation.scores import score_head
+from earmark.events import Steps
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.folder import sha256
 from earmark.training.flops import count_flops
 from earmark.training.naive import NaivePlan, naive_figures
-from earmark.training.options import Report
 
 __all__ = ["judged_row", "naive_row", "parameters_of"]
 
@@ -59,7 +59,7 @@ def judged_row(row: Row, models: Path, part: Dataset, unseen: Dataset) -> tuple[
     return judged, mine
 
 
-def naive_row(row: Row, models: Path, dataset: Dataset, wanted: NaivePlan, report: Report) -> Row:
+def naive_row(row: Row, models: Path, dataset: Dataset, wanted: NaivePlan) -> Steps[Row]:
     """The row with its leaking score, which is kept beside the model and found there the next time.
 
     Args:
@@ -67,7 +67,6 @@ def naive_row(row: Row, models: Path, dataset: Dataset, wanted: NaivePlan, repor
         models: Folder of the model folders.
         dataset: All of it.
         wanted: Of the leaking score.
-        report: Of its training.
 
     Raises:
         EarmarkError: As :func:`earmark.training.naive.naive_figures`.
@@ -81,7 +80,7 @@ def naive_row(row: Row, models: Path, dataset: Dataset, wanted: NaivePlan, repor
         known = {}
     if known.get("plan") == asked:
         return replace(row, naive=known["heads"])
-    found = naive_figures(load_model(models / row.name), dataset, wanted, _hear_plainly, report)
+    found = yield from naive_figures(load_model(models / row.name), dataset, wanted, _hear_plainly)
     file.write_text(json.dumps({"plan": asked, "heads": found}, allow_nan=False) + "\n", "utf-8")
     return replace(row, naive=found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,16 +18,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from earmark.errors import RecipeError
 from earmark.evaluation.history import Epoch
+from earmark.events import Progress, Steps
 from earmark.recipe import Training
 from earmark.training.checkpoint import load_checkpoint, save_checkpoint
 from earmark.training.device import autocast, keep_freed_memory
 from earmark.training.draws import Draws
 from earmark.training.losses import HeadTask, Measured, head_loss, measure, outputs_of
 from earmark.training.module import TaggerModule
-from earmark.training.options import Report
-from earmark.training.watch import Watch
 
-__all__ = ["Fitted", "Lesson", "fit", "make_optimizer"]
+__all__ = ["FitPlan", "FitResult", "fit", "make_optimizer"]
 
 _MOVED = 5
 """Songs named in the history, of those whose loss changed most."""
@@ -39,24 +39,24 @@ _COST = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Lesson:
-    """What a network is taught.
+class FitPlan:
+    """What a network learns, and how.
 
     Attributes:
         draws: Clips of the training part.
         tasks: The heads' targets.
         valid: Indices of the validation part; empty where there is none: then the last epoch is kept.
-        plan: How.
+        training: How.
         device: Where.
         pooling: Of clips, as inference pools them.
         frozen: Whether the backbone stays as it is.
-        chunk: From 1 where there are several; for the report.
+        chunk: From 1 where there are several.
     """
 
     draws: Draws
     tasks: tuple[HeadTask, ...]
     valid: NDArray[np.intp]
-    plan: Training
+    training: Training
     device: torch.device
     pooling: str
     frozen: bool = False
@@ -64,7 +64,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
+class FitResult:
     """What came of it: learning curves, the epoch that was kept, and its figures on the validation part."""
 
     history: tuple[Epoch, ...]
@@ -90,37 +90,79 @@ class _State:
     costs: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def fit(module: TaggerModule, lesson: Lesson, checkpoint: Path, report: Report) -> Fitted:
+def fit(module: TaggerModule, plan: FitPlan, checkpoint: Path) -> Steps[FitResult]:
     """Train a module; at the end it has the weights of the best epoch and is in evaluation mode.
 
     Args:
         module: With random weights, or those to start from.
-        lesson: What, and how.
+        plan: What, and how.
         checkpoint: File that is replaced after every epoch; where it exists, training goes on from it.
-        report: Called after every step.
+
+    Yields:
+        Progress after every step (stage ``training``) and every epoch (stage ``epochs``); the checkpoint of an epoch is
+        written before it is told.
 
     Raises:
         RecipeError: The loss is not a number any more; the message names epoch and step.
         StorageError: The checkpoint cannot be written, or is damaged.
     """
     keep_freed_memory()
-    module.to(lesson.device)
+    module.to(plan.device)
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = _State(module, make_optimizer(module, lesson.plan, lesson.frozen), lesson.plan.learning_rate)
-    _resume(state, checkpoint, lesson.device)
-    watch = Watch(report, lesson.plan.epochs, lesson.draws.steps, lesson.chunk, len(state.history))
-    while len(state.history) < lesson.plan.epochs and not _stopped(state, lesson.plan):
+    training = plan.training
+    state = _State(module, make_optimizer(module, training, plan.frozen), training.learning_rate)
+    _resume(state, checkpoint, plan.device)
+    pace = _Pace(plan, len(state.history))
+    while len(state.history) < training.epochs and not _stopped(state, training):
         epoch = len(state.history) + 1
-        taught = _teach(state, lesson, epoch, watch)
-        _settle(state, lesson, epoch)
-        said = _validate(state, lesson)
-        _note(state, lesson, epoch, taught, said)
+        steps = yield from _train_epoch(state, plan, epoch, pace)
+        _settle(state, plan, epoch)
+        measured = _validate(state, plan)
+        _note(state, plan, epoch, steps, measured)
         _save(state, checkpoint)
-        watch.epoch_ended(state.history[-1])
+        yield pace.epoch_ended(state.history[-1])
     module.load_state_dict(state.weights)
     module.eval()
     best = state.history[state.kept - 1]
-    return Fitted(tuple(state.history), state.kept, best.valid_loss, best.valid_score)
+    return FitResult(tuple(state.history), state.kept, best.valid_loss, best.valid_score)
+
+
+class _Pace:
+    """Speed of a training and the time that is left.
+
+    Args:
+        plan: Of the training.
+        before: Epochs of an earlier run.
+    """
+
+    def __init__(self, plan: FitPlan, before: int) -> None:
+        self._epochs, self._steps = plan.training.epochs, plan.draws.steps
+        self._before, self._clips, self._speed = before, 0, math.nan
+        self._begun = self._since = time.monotonic()
+        self._known: dict[str, float] = {"chunk": float(plan.chunk)} if plan.chunk else {}
+
+    def epoch_begins(self) -> None:
+        """The clips of another epoch come."""
+        self._since, self._clips = time.monotonic(), 0
+
+    def step(self, epoch: int, step: int, clips: int, loss: float) -> Progress:
+        """Another batch is learnt."""
+        self._clips += clips
+        now = time.monotonic()
+        self._speed = self._clips / max(now - self._since, 1e-9)
+        done = (epoch - 1 - self._before) * self._steps + step
+        left = (now - self._begun) / done * ((self._epochs - self._before) * self._steps - done)
+        facts = {"epoch": float(epoch), "epochs": float(self._epochs), "loss": loss, "seconds_left": left}
+        return self._progress(step, self._steps, "training", "steps", facts)
+
+    def epoch_ended(self, epoch: Epoch) -> Progress:
+        """Its figures are known."""
+        self._known |= {"valid_loss": epoch.valid_loss, "valid_score": epoch.valid_score}
+        return self._progress(epoch.epoch, self._epochs, "epochs", "epochs", {"loss": epoch.train_loss})
+
+    def _progress(self, done: int, total: int, stage: str, unit: str, facts: dict[str, float]) -> Progress:
+        every = self._known | facts | {"clips_per_second": self._speed}
+        return Progress(done, total, stage, unit, {name: value for name, value in every.items() if value == value})
 
 
 def make_optimizer(module: TaggerModule, plan: Training, frozen: bool) -> torch.optim.Optimizer:
@@ -150,51 +192,52 @@ def rate_at(plan: Training, rate: float, epochs: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taught:
+class _EpochSteps:
     """One epoch's steps: their losses and gradient norms."""
 
     losses: list[float]
     norms: list[float]
 
 
-def _teach(state: _State, lesson: Lesson, epoch: int, watch: Watch) -> _Taught:
+def _train_epoch(state: _State, plan: FitPlan, epoch: int, pace: _Pace) -> Steps[_EpochSteps]:
     """One epoch. Its random numbers (dropout) begin anew with it, so that nothing of the last one is needed."""
-    torch.manual_seed(lesson.draws.seed * 100_003 + epoch)
+    torch.manual_seed(plan.draws.seed * 100_003 + epoch)
     state.module.train()
-    if lesson.frozen:
+    if plan.frozen:
         state.module.backbone.eval()
     losses, norms = [], []
-    watch.epoch_begins(epoch)
-    for step, (rows, clips) in enumerate(lesson.draws.epoch(epoch)):
-        rate = rate_at(lesson.plan, state.rate, (epoch - 1) + step / lesson.draws.steps)
+    pace.epoch_begins()
+    for step, (rows, clips) in enumerate(plan.draws.epoch(epoch)):
+        rate = rate_at(plan.training, state.rate, (epoch - 1) + step / plan.draws.steps)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        loss = _loss(state, lesson, rows, clips)
-        norm = _step(state, loss, lesson.plan.gradient_norm) if loss is not None else 0.0
+        loss = _loss(state, plan, rows, clips)
+        norm = _step(state, loss, plan.training.gradient_norm) if loss is not None else 0.0
         losses.append(float(loss.detach()) if loss is not None else math.nan)
         norms.append(norm)
         if loss is not None and not (math.isfinite(losses[-1]) and math.isfinite(norm)):
             raise RecipeError(
                 f"training: the loss is not a number any more (epoch {epoch}, step {step + 1}); "
-                f"lower training.learning_rate ({lesson.plan.learning_rate:g}), or set training.gradient_norm = 1"
+                f"lower training.learning_rate ({plan.training.learning_rate:g}), or set training.gradient_norm = 1"
             )
-        watch.step(step + 1, len(clips), float(np.nanmean(losses)) if not math.isnan(losses[-1]) else math.nan)
-    return _Taught(losses, norms)
+        so_far = float(np.nanmean(losses)) if not math.isnan(losses[-1]) else math.nan
+        yield pace.step(epoch, step + 1, len(clips), so_far)
+    return _EpochSteps(losses, norms)
 
 
-def _loss(state: _State, lesson: Lesson, rows: NDArray[np.intp], clips: NDArray[np.float32]) -> torch.Tensor | None:
+def _loss(state: _State, plan: FitPlan, rows: NDArray[np.intp], clips: NDArray[np.float32]) -> torch.Tensor | None:
     """Mean over heads of the mean loss of a batch's labelled clips; None where no clip is labelled."""
     chosen = torch.from_numpy(rows)
-    with autocast(lesson.plan, lesson.device):
-        embedding = state.module.backbone(torch.from_numpy(clips).to(lesson.device, non_blocking=True))
+    with autocast(plan.training, plan.device):
+        embedding = state.module.backbone(torch.from_numpy(clips).to(plan.device, non_blocking=True))
     losses = []
-    for task in lesson.tasks:
-        target = task.targets[chosen].to(lesson.device)
+    for task in plan.tasks:
+        target = task.targets[chosen].to(plan.device)
         head = state.module.heads[task.spec.name]
         costs = state.costs.get(task.spec.name)
         # Members of an ensemble learn each for itself; taught as one they would lean on each other.
         for member in getattr(head, "members", [head]):
-            each = head_loss(task, member(embedding.float()), target, lesson.plan.label_smoothing, costs)
+            each = head_loss(task, member(embedding.float()), target, plan.training.label_smoothing, costs)
             known = ~(target if target.ndim == 1 else target[:, 0]).isnan()
             if known.any():
                 losses.append(each[known].mean())
@@ -211,13 +254,13 @@ def _step(state: _State, loss: torch.Tensor, limit: float) -> float:
     return norm
 
 
-def _settle(state: _State, lesson: Lesson, epoch: int) -> None:
+def _settle(state: _State, plan: FitPlan, epoch: int) -> None:
     """Measure batch norm's means and variances anew with the weights as they are now (Wu and Johnson 2021).
 
     The running ones lag behind by some ten steps, in which young weights move far: validation would see another
     network than the one that was trained. Training itself never uses them.
     """
-    learning = [state.module.heads] if lesson.frozen else [state.module]
+    learning = [state.module.heads] if plan.frozen else [state.module]
     norms = [layer for part in learning for layer in part.modules() if isinstance(layer, _BatchNorm)]
     if not norms:
         return
@@ -228,33 +271,33 @@ def _settle(state: _State, lesson: Lesson, epoch: int) -> None:
         norm.momentum = None  # a plain mean over the batches
         norm.train()
     with torch.no_grad():
-        for _, clips in itertools.islice(lesson.draws.epoch(epoch), _SETTLING):
-            state.module(torch.from_numpy(clips).to(lesson.device))
+        for _, clips in itertools.islice(plan.draws.epoch(epoch), _SETTLING):
+            state.module(torch.from_numpy(clips).to(plan.device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 
 
-def _validate(state: _State, lesson: Lesson) -> Measured | None:
-    if not len(lesson.valid):
+def _validate(state: _State, plan: FitPlan) -> Measured | None:
+    if not len(plan.valid):
         return None
-    outputs = list(outputs_of(state.module, lesson.valid.tolist(), lesson.draws.songs.spread, lesson.device))
-    return measure(lesson.tasks, lesson.valid, outputs, lesson.pooling)
+    outputs = list(outputs_of(state.module, plan.valid.tolist(), plan.draws.songs.spread, plan.device))
+    return measure(plan.tasks, plan.valid, outputs, plan.pooling)
 
 
-def _note(state: _State, lesson: Lesson, epoch: int, taught: _Taught, said: Measured | None) -> None:
+def _note(state: _State, plan: FitPlan, epoch: int, steps: _EpochSteps, measured: Measured | None) -> None:
     """Write down an epoch, keep its weights where it is the best so far, and see to the learning rate."""
     row = Epoch(
         epoch=epoch,
-        train_loss=float(np.nanmean(taught.losses)),
+        train_loss=float(np.nanmean(steps.losses)),
         learning_rate=state.optimizer.param_groups[0]["lr"],
-        gradient_norm=float(np.median(taught.norms)),
-        gradient_norm_max=float(np.max(taught.norms)),
-        worst_batch_loss=float(np.nanmax(taught.losses)),
+        gradient_norm=float(np.median(steps.norms)),
+        gradient_norm_max=float(np.max(steps.norms)),
+        worst_batch_loss=float(np.nanmax(steps.losses)),
     )
-    if said is not None:
-        row = replace(row, valid_loss=said.loss, valid_score=said.score, moved=_moved(state, lesson, said))
+    if measured is not None:
+        row = replace(row, valid_loss=measured.loss, valid_score=measured.score, moved=_moved(state, plan, measured))
     state.history.append(row)
-    value = _value(lesson.plan, said)
+    value = _value(plan.training, measured)
     if not value > state.best:  # ties go to the later epoch; without a validation part every epoch is a tie
         state.best, state.kept = value, epoch
         state.weights = {name: v.detach().cpu().clone() for name, v in state.module.state_dict().items()}
@@ -262,19 +305,19 @@ def _note(state: _State, lesson: Lesson, epoch: int, taught: _Taught, said: Meas
         state.least, state.stale = row.train_loss, 0
     else:
         state.stale += 1
-        if lesson.plan.schedule == "plateau" and state.stale >= lesson.plan.plateau_epochs:
+        if plan.training.schedule == "plateau" and state.stale >= plan.training.plateau_epochs:
             state.rate, state.stale = state.rate / 2, 0
-    if said is not None:
-        state.tracks = said.tracks
-        if lesson.plan.loss == "confusion-weighted":
-            state.costs = {name: _costs(table).to(lesson.device) for name, table in said.confusion.items()}
+    if measured is not None:
+        state.tracks = measured.tracks
+        if plan.training.loss == "confusion-weighted":
+            state.costs = {name: _costs(table).to(plan.device) for name, table in measured.confusion.items()}
 
 
-def _value(plan: Training, said: Measured | None) -> float:
+def _value(plan: Training, measured: Measured | None) -> float:
     """What the best epoch has least of."""
-    if said is None:
+    if measured is None:
         return 0.0
-    value = -said.pr_auc if plan.select == "pr-auc" else said.loss
+    value = -measured.pr_auc if plan.select == "pr-auc" else measured.loss
     return 0.0 if math.isnan(value) else value
 
 
@@ -282,14 +325,14 @@ def _stopped(state: _State, plan: Training) -> bool:
     return bool(plan.patience and len(state.history) - state.kept >= plan.patience)
 
 
-def _moved(state: _State, lesson: Lesson, said: Measured) -> tuple[tuple[str, float], ...]:
+def _moved(state: _State, plan: FitPlan, measured: Measured) -> tuple[tuple[str, float], ...]:
     """Validation songs whose loss changed most since the epoch before."""
-    if len(state.tracks) != len(said.tracks):
+    if len(state.tracks) != len(measured.tracks):
         return ()
-    change = np.nan_to_num(said.tracks - state.tracks)
-    tracks = lesson.draws.songs.dataset.tracks
+    change = np.nan_to_num(measured.tracks - state.tracks)
+    tracks = plan.draws.songs.dataset.tracks
     order = np.argsort(-np.abs(change), kind="stable")[:_MOVED]
-    return tuple((tracks[int(lesson.valid[i])].name, float(change[i])) for i in order if change[i])
+    return tuple((tracks[int(plan.valid[i])].name, float(change[i])) for i in order if change[i])
 
 
 def _costs(table: NDArray[np.int64]) -> torch.Tensor:

@@ -22,10 +22,11 @@ from earmark.datasets.core import Dataset, Track
 from earmark.datasets.splits import split
 from earmark.errors import AudioError, StorageError
 from earmark.evaluation.evaluate import Hear, Plan, evaluate
+from earmark.events import Steps
 from earmark.inference.tagger import Tagger, load_model
 from earmark.recipe import Recipe, SplitPlan, load_recipe, recipe_from
-from earmark.training.options import Device, Report, TrainOptions, silent
-from earmark.training.run import train
+from earmark.training.job import Device, TrainOptions
+from earmark.training.run import train_model
 
 __all__ = ["NaivePlan", "naive_figures", "write_clips"]
 
@@ -52,9 +53,7 @@ class NaivePlan:
     device: Device = "auto"
 
 
-def naive_figures(
-    tagger: Tagger, dataset: Dataset, plan: NaivePlan, hear: Hear, report: Report = silent
-) -> dict[str, Any]:
+def naive_figures(tagger: Tagger, dataset: Dataset, plan: NaivePlan, hear: Hear) -> Steps[dict[str, Any]]:
     """Train the tagger's recipe again on clips split at random, and score the test clips.
 
     The training draws as many clips as the recipe's own does, now from the clips of each track.
@@ -64,7 +63,6 @@ def naive_figures(
         dataset: Whose tracks are cut into clips; its own split and its artists are disregarded.
         plan: What to score.
         hear: How clips are heard.
-        report: Is told how far the training is.
 
     Returns:
         By head, figures as ``evaluate`` gives them.
@@ -81,7 +79,7 @@ def naive_figures(
         recipe = _sparing(recipe, len(clips.tracks) / max(len(dataset.tracks), 1))
         parts = None if plan.shares is None else split(clips, plan.shares, plan.seed)
         options = TrainOptions(seed=plan.seed, device=plan.device, init=init, split=parts)
-        out = train(clips, recipe, folder / "model", options, report)
+        out = yield from train_model(clips, recipe, folder / "model", options)
         found = evaluate([load_model(out)], clips, Plan(heads=plan.heads), hear=hear)
         return dict(found.figures)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from earmark.datasets.splits import folds
 from earmark.errors import DatasetError, ModelError
+from earmark.events import Progress, Steps
 from earmark.models.card import Card, HeadCard, read_card
 from earmark.models.folder import find_model
 from earmark.storage import write_file
@@ -25,10 +26,9 @@ from earmark.training.export import write_network
 from earmark.training.finish import Draft, finish_model
 from earmark.training.heads import build_head
 from earmark.training.job import Job
-from earmark.training.loop import Fitted, Lesson, fit
+from earmark.training.loop import FitPlan, FitResult, fit
 from earmark.training.losses import HeadTask, fold_scale, head_task, outputs_of
 from earmark.training.module import TaggerModule, load_matching
-from earmark.training.options import Progress
 from earmark.training.outputs import Outputs
 from earmark.training.pretrained import load_pretrained
 from earmark.training.spectrograms import Songs, open_songs
@@ -47,10 +47,10 @@ class _Chunk:
     rows: NDArray[np.intp]
     module: TaggerModule
     tasks: tuple[HeadTask, ...]
-    fitted: Fitted
+    fitted: FitResult
 
 
-def train_network(job: Job) -> None:
+def train_network(job: Job) -> Steps[None]:
     """Fill ``job.folder`` with a whole model.
 
     Raises:
@@ -60,17 +60,19 @@ def train_network(job: Job) -> None:
     """
     device = find_device(job.options.device)
     build_module(job, job.options.seed)  # what does not fit together is said before anything is decoded
-    songs = open_songs(job.dataset, job.hashes, job.recipe, job.report)
+    songs = yield from open_songs(job.dataset, job.hashes, job.recipe)
     songs = replace(songs, keep=job.recipe.training.streams == 0)
     parts = _chunks(job)
-    chunks = [_train_chunk(job, songs, rows, number, device) for number, rows in enumerate(parts, 1)]
+    chunks: list[_Chunk] = []
+    for number, rows in enumerate(parts, 1):
+        chunks.append((yield from _train_chunk(job, songs, rows, number, device)))
     best = min(chunks, key=lambda chunk: (_rank(chunk), chunk.number))
     module = best.module
     for task in best.tasks:
         fold_scale(module.heads[task.spec.name], task)
     clips = np.concatenate([songs.spread(int(row)) for row in job.split.train[:_CHECKED]])
     names = [head.name for head in job.dataset.heads]
-    job.report(Progress(stage="export", done=0, total=1))
+    yield Progress(0, 1, "writing the network", "networks")
     write_network(module, job.folder, clips, names, getattr(module.backbone, "any_length", False))
     if len(chunks) > 1:
         write_file(job.folder / "chunks.csv", _table(chunks, best))
@@ -81,7 +83,7 @@ def train_network(job: Job) -> None:
             dataset=job.dataset,
             split=job.split,
             hashes=job.hashes,
-            outputs=_outputs(job, songs, module),
+            outputs=(yield from _outputs(job, songs, module)),
             history=best.fitted.history,
             kept=best.fitted.kept,
             seed=job.options.seed,
@@ -155,36 +157,36 @@ def _chunks(job: Job) -> list[NDArray[np.intp]]:
     return [train[fold.test] for fold in folds(part, count, job.options.seed, valid=0)]
 
 
-def _train_chunk(job: Job, songs: Songs, rows: NDArray[np.intp], number: int, device: torch.device) -> _Chunk:
-    plan, seed = job.recipe.training, job.options.seed + number - 1
+def _train_chunk(job: Job, songs: Songs, rows: NDArray[np.intp], number: int, device: torch.device) -> Steps[_Chunk]:
+    training, seed = job.recipe.training, job.options.seed + number - 1
     tasks = tuple(_task(job, spec.name, rows) for spec in job.dataset.heads)
     for task in tasks:
         if bool(torch.isnan(task.targets[torch.from_numpy(rows)]).all()):
-            where = f" chunk {number}" if plan.chunks > 1 else ""
+            where = f" chunk {number}" if training.chunks > 1 else ""
             raise DatasetError(f"{job.dataset.name}: no track of the training part{where} has a label of "
                                f"head {task.spec.name!r}")  # fmt: skip
     draws = Draws(
         songs=songs,
         rows=rows,
-        clips_per_track=plan.clips_per_track,
-        batch_size=plan.batch_size,
+        clips_per_track=training.clips_per_track,
+        batch_size=training.batch_size,
         seed=seed,
         augment=job.recipe.augment,
-        chances=chances(job.dataset, rows) if plan.balance == "sample" else None,
-        streams=plan.streams,
+        chances=chances(job.dataset, rows) if training.balance == "sample" else None,
+        streams=training.streams,
     )
-    lesson = Lesson(
+    plan = FitPlan(
         draws=draws,
         tasks=tasks,
         valid=job.split.valid,
-        plan=plan,
+        training=training,
         device=device,
         pooling=job.recipe.clip.pooling,
         frozen=job.recipe.backbone.frozen,
-        chunk=number if plan.chunks > 1 else 0,
+        chunk=number if training.chunks > 1 else 0,
     )
     module = build_module(job, seed)
-    fitted = fit(module, lesson, job.work / f"chunk-{number}.safetensors", job.report)
+    fitted = yield from fit(module, plan, job.work / f"chunk-{number}.safetensors")
     return _Chunk(number, rows, module.cpu(), tasks, fitted)
 
 
@@ -214,7 +216,7 @@ def _table(chunks: Sequence[_Chunk], best: _Chunk) -> str:
     return text.getvalue()
 
 
-def _outputs(job: Job, songs: Songs, module: TaggerModule) -> list[Outputs | None]:
+def _outputs(job: Job, songs: Songs, module: TaggerModule) -> Steps[list[Outputs | None]]:
     """What the finished network says of every track: of training tracks from the cache, of others from the file."""
     found: list[Outputs | None] = [None] * len(job.dataset.tracks)
     cpu = torch.device("cpu")
@@ -223,7 +225,7 @@ def _outputs(job: Job, songs: Songs, module: TaggerModule) -> list[Outputs | Non
     for rows, see in parts:
         for row, output in zip(rows.tolist(), outputs_of(module, rows.tolist(), see, cpu), strict=True):
             found[row], done = output, done + 1
-            job.report(Progress(stage="scores", done=done, total=total))
+            yield Progress(done, total, "scoring")
     return found
 
 

@@ -14,17 +14,17 @@ from earmark.datasets.contents import FileIndex
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
 from earmark.errors import AudioError, DatasetError, UnknownName
+from earmark.events import Steps
 from earmark.recipe import Recipe
 from earmark.training.augment import check_augmentations
 from earmark.training.device import find_device
-from earmark.training.job import Job, begin, complete, is_finished, settings_of, work_folder
-from earmark.training.options import Report, TrainOptions, silent
+from earmark.training.job import Job, TrainOptions, begin, complete, is_finished, settings_of, work_folder
 from earmark.training.spectrograms import in_parallel, picture_recipe
 
-__all__ = ["Job", "prepare", "run", "train"]
+__all__ = ["Job", "prepare", "train_job", "train_model"]
 
 
-def train(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, report: Report = silent) -> Path:
+def train_model(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions) -> Steps[Path]:
     """Train a model folder; an interrupted run goes on where it was, a finished one is left as it is.
 
     Args:
@@ -32,7 +32,6 @@ def train(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, re
         recipe: How.
         out: The model folder to be; work is done in ``OUT.part/``, which is renamed at the end.
         options: Seed, device, heads, model to start from.
-        report: Is told how far the run is.
 
     Returns:
         The model folder.
@@ -43,11 +42,12 @@ def train(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, re
         ModelError: The model to start from does not fit, or ``out`` is something else.
         StorageError: No space, or no permission.
     """
-    return run(prepare(dataset, recipe, out, options, report), out)
+    job = yield from prepare(dataset, recipe, out, options)
+    return (yield from train_job(job, out))
 
 
-def run(job: Job, out: Path) -> Path:
-    """Do a run that is prepared; as :func:`train`."""
+def train_job(job: Job, out: Path) -> Steps[Path]:
+    """Do a run that is prepared; as :func:`train_model`."""
     recipe, options, settings = job.recipe, job.options, settings_of(job)
     if is_finished(out, settings, options.overwrite):
         return out
@@ -55,19 +55,19 @@ def run(job: Job, out: Path) -> Path:
     if recipe.training.method == "transfer":
         from earmark.training.transfer import train_transfer
 
-        train_transfer(job)
+        yield from train_transfer(job)
     else:
         from earmark.training.network import train_network
 
-        train_network(job)
+        yield from train_network(job)
     return complete(out, options.overwrite)
 
 
-def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, report: Report = silent) -> Job:
+def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions) -> Steps[Job]:
     """Read every file once, refuse what cannot be learnt, and divide the tracks.
 
     Raises:
-        As :func:`train`.
+        As :func:`train_model`.
     """
     find_device(options.device)
     given = dataset
@@ -84,10 +84,9 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
         options=options,
         work=work_folder(out),
         folder=work_folder(out) / "model",
-        report=report,
     )
     _check_network(draft)
-    known, hashes, notices = _readable(dataset, report)
+    known, hashes, notices = yield from _readable(dataset)
     dataset = dataset.subset(known)
     notices = (*dataset.notices, *notices, *check_trainable(dataset, one_artist=recipe.split.test == 0))
     if dataset.kind == "images" and recipe.training.method == "network":
@@ -133,7 +132,7 @@ def _labelled(dataset: Dataset) -> list[int]:
     return rows
 
 
-def _readable(dataset: Dataset, report: Report) -> tuple[list[int], tuple[str, ...], tuple[str, ...]]:
+def _readable(dataset: Dataset) -> Steps[tuple[list[int], tuple[str, ...], tuple[str, ...]]]:
     """Tracks that can be read, each recording once; their content hashes; what was left out, in words."""
     index = FileIndex.open()
     found: list[str | AudioError] = [""] * len(dataset.tracks)
@@ -144,7 +143,7 @@ def _readable(dataset: Dataset, report: Report) -> tuple[list[int], tuple[str, .
         except AudioError as error:
             found[row] = error
 
-    in_parallel(read, range(len(found)), report, "files")
+    yield from in_parallel(read, range(len(found)), "reading files")
     failures = [entry for entry in found if isinstance(entry, AudioError)]
     if len(failures) == len(found):
         raise DatasetError(f"{dataset.name}: not one track can be read, as {failures[0]}")

@@ -23,11 +23,11 @@ from earmark.audio.track import fit, starts
 from earmark.datasets.cache import ArrayStore, bytes_per_hour, check_space, feature_store, open_store
 from earmark.datasets.core import Dataset
 from earmark.errors import AudioError, DatasetError
+from earmark.events import Progress, Steps
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import open_input, relate_to_peak, spectrogram, views
 from earmark.recipe import ClipPlan, Recipe
 from earmark.training.augment import needs_waveform
-from earmark.training.options import Progress, Report, silent
 
 __all__ = ["Songs", "open_songs", "picture_recipe"]
 
@@ -113,14 +113,13 @@ class Songs:
             return np.stack([clip.data for clip in views(opened, self.frontend, self.plan)])
 
 
-def open_songs(dataset: Dataset, hashes: Sequence[str], recipe: Recipe, report: Report = silent) -> Songs:
+def open_songs(dataset: Dataset, hashes: Sequence[str], recipe: Recipe) -> Steps[Songs]:
     """Decode what the cache does not hold yet, on all cores.
 
     Args:
         dataset: Tracks that can be read.
         hashes: (tracks,) content hashes.
         recipe: Its frontend and clips; of pictures as :func:`picture_recipe` gives it.
-        report: Called after every track, stage ``features``.
 
     Raises:
         StorageError: No space for the cache, said before the work begins; or it cannot be written.
@@ -141,11 +140,11 @@ def open_songs(dataset: Dataset, hashes: Sequence[str], recipe: Recipe, report: 
     def make(row: int) -> None:
         store.put(hashes[row], _whole(dataset.tracks[row].path, frontend, plan))
 
-    in_parallel(make, missing, report, "features")
+    yield from in_parallel(make, missing, "computing features")
     return songs
 
 
-def in_parallel(work: Callable[[int], None], rows: Sequence[int], report: Report, stage: str) -> None:
+def in_parallel(work: Callable[[int], None], rows: Sequence[int], stage: str) -> Steps[None]:
     """Call ``work`` of each row on all cores (decoding and NumPy leave Python's lock alone); the first error is raised.
 
     Ctrl-C, or an error, lets what is begun end and begins nothing new.
@@ -157,7 +156,7 @@ def in_parallel(work: Callable[[int], None], rows: Sequence[int], report: Report
         futures = [pool.submit(work, row) for row in rows]
         for done, future in enumerate(as_completed(futures), 1):
             future.result()
-            report(Progress(stage=stage, done=done, total=len(rows)))
+            yield Progress(done, len(rows), stage)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

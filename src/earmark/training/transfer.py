@@ -15,17 +15,17 @@ from torch import nn
 
 from earmark.datasets.core import Dataset
 from earmark.errors import DatasetError, RecipeError
+from earmark.events import Progress, Steps
 from earmark.features.frontend import Frontend
 from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan, Recipe
-from earmark.training.embeddings import Embedded, embed_files
+from earmark.training.embeddings import TrackEmbeddings, embed_files
 from earmark.training.examples import examples_of
 from earmark.training.finish import Draft, finish_model
 from earmark.training.fitting import fit_head
 from earmark.training.graft import check_heads, read_graph, replace_heads, write_graph
-from earmark.training.options import Progress
 from earmark.training.outputs import Outputs
 from earmark.training.weights import WEIGHTS, read_weights, write_weights
 
@@ -37,7 +37,7 @@ __all__ = ["base_model", "graft_weights", "raw_scores", "train_transfer"]
 Array = NDArray[np.float32]
 
 
-def train_transfer(job: Job) -> None:
+def train_transfer(job: Job) -> Steps[None]:
     """Fill ``job.folder`` with a whole model: the base model's network with heads of the job's data set.
 
     Raises:
@@ -46,13 +46,9 @@ def train_transfer(job: Job) -> None:
         ModelError: The base model is damaged.
     """
     base = base_model(job.recipe, job.options.init, job.dataset)
-    heard = embed_files(
-        base,
-        [track.path for track in job.dataset.tracks],
-        lambda done, total: job.report(Progress(stage="features", done=done, total=total)),
-    )
+    heard = yield from embed_files(base, [track.path for track in job.dataset.tracks])
     embeddings = [None if isinstance(one, Failure) else one.clips for one in heard]
-    heads = _fit(job, embeddings)
+    heads = yield from _fit(job, embeddings)
     graph = replace_heads(read_graph(base.folder), heads)
     check_heads(graph, heads, _some_clips(base, job.dataset, heard))
     write_graph(graph, job.folder)
@@ -128,11 +124,11 @@ def graft_weights(base: Path, folder: Path, heads: Mapping[str, nn.Module]) -> N
     write_weights(state, folder)
 
 
-def _fit(job: Job, embeddings: Sequence[Array | None]) -> dict[str, nn.Module]:
-    heads = {}
+def _fit(job: Job, embeddings: Sequence[Array | None]) -> Steps[dict[str, nn.Module]]:
+    heads: dict[str, nn.Module] = {}
     specs = job.dataset.heads
     for number, spec in enumerate(specs):
-        job.report(Progress(stage="heads", done=number, total=len(specs)))
+        yield Progress(number, len(specs), "training heads", "heads")
         rows = [row for row in map(int, job.split.train) if embeddings[row] is not None]
         examples = examples_of(
             spec,
@@ -144,11 +140,11 @@ def _fit(job: Job, embeddings: Sequence[Array | None]) -> dict[str, nn.Module]:
         if not len(examples.truth):
             raise DatasetError(f"{job.dataset.name}: no track of the training part has a label of head {spec.name!r}")
         heads[spec.name] = fit_head(job.recipe.heads, spec, examples, job.recipe.training, job.options.seed)
-    job.report(Progress(stage="heads", done=len(specs), total=len(specs)))
+    yield Progress(len(specs), len(specs), "training heads", "heads")
     return heads
 
 
-def _some_clips(base: Tagger, dataset: Dataset, heard: Sequence[Embedded | Failure]) -> Array:
+def _some_clips(base: Tagger, dataset: Dataset, heard: Sequence[TrackEmbeddings | Failure]) -> Array:
     """What the network sees of the first track that can be heard: the check is made on real music."""
     for track, one in zip(dataset.tracks, heard, strict=True):
         if not isinstance(one, Failure):

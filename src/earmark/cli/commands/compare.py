@@ -60,16 +60,8 @@ def run(args: argparse.Namespace) -> int:
     variants(plan)  # names and settings are checked before anything is read
     heads = _names(args.heads) if args.heads else None
     dataset = load_dataset(args.dataset, heads=heads, training=True)
-    folder, line = Path(args.report), Learning(epochs_stay=False)
-
-    def told(title: str, number: int, total: int) -> None:
-        line.clear()
-        print(console.plain(f"{number} of {total}: {title}"), file=sys.stderr, flush=True)
-
-    try:
-        found = compare(dataset, plan, folder, line.show, told)
-    finally:
-        line.clear()
+    folder = Path(args.report)
+    found = Learning(epochs_stay=False).follow(compare(dataset, plan, folder))
     page = write_comparison(found, folder)
     for notice in found.notices:
         print(console.plain(notice), file=sys.stderr)

@@ -126,8 +126,5 @@ def _with_naive(found: Evaluation, models: Sequence[Tagger], dataset: Dataset, e
         line.clear()  # the training is over
         return ear.hear(tagger, paths)
 
-    try:
-        figures = naive_figures(models[0], dataset, NaivePlan(tuple(found.figures)), hear, line.show)
-    finally:
-        line.clear()
+    figures = line.follow(naive_figures(models[0], dataset, NaivePlan(tuple(found.figures)), hear))
     return replace(found, naive=figures)

@@ -44,12 +44,8 @@ def run(args: argparse.Namespace) -> int:
     model = find_model(args.model)
     songs = _songs(args, model)
     test = load_dataset(args.test) if args.test else None
-    line = Learning()
-    options = ExtendOptions(head=args.head, test=test, seed=args.seed, report=line.show)
-    try:
-        found = extend_model(model, songs, Path(args.output), options)
-    finally:
-        line.clear()
+    options = ExtendOptions(head=args.head, test=test, seed=args.seed)
+    found = Learning().follow(extend_model(model, songs, Path(args.output), options))
     for notice in (*songs.notices, *found.notices):
         print(f"earmark: {notice}", file=sys.stderr)
     if found.degraded:
@@ -72,15 +68,15 @@ def _need_extra() -> None:
 
 def _songs(args: argparse.Namespace, model: Path) -> Dataset:
     from earmark.cli.corrections import corrections_of, join, unknown_to
+    from earmark.cli.learning import Learning
     from earmark.errors import DatasetError
     from earmark.models.card import read_card
-    from earmark.training.options import silent
 
     if args.library and not args.from_library:
         raise DatasetError("--library: is for --from-library")
     if args.songs is not None:
         songs = _given(args, model)
-        return join(songs, corrections_of(args), silent).dataset if args.from_library else songs
+        return Learning().follow(join(songs, corrections_of(args))).dataset if args.from_library else songs
     if args.label is not None:
         raise DatasetError(f"--label {args.label}: give the folder of its songs, too")
     if not args.from_library:

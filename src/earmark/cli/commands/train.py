@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from earmark.cli.corrections import Corrections
     from earmark.datasets.core import Dataset
     from earmark.models.card import Card
-    from earmark.training.options import TrainOptions
+    from earmark.training.job import TrainOptions
 
 HELP = "train a model on your own labels"
 
@@ -46,25 +46,20 @@ def run(args: argparse.Namespace) -> int:
     from earmark.models.card import read_card
     from earmark.recipe import load_recipe
     from earmark.training.job import is_finished, settings_of
-    from earmark.training.run import prepare
-    from earmark.training.run import run as train
+    from earmark.training.run import prepare, train_job
 
     epochs = [] if args.epochs is None else [f"training.epochs={args.epochs}"]
     recipe = load_recipe(args.recipe, [*args.set, *epochs])
     out, line = Path(args.output).absolute(), Learning()
-    try:
-        dataset, said = _dataset(args, line)
-        job = prepare(dataset, recipe, out, _options(args), line.show)
-        line.clear()
-        for notice in job.notices:
-            _say(notice)
-        if is_finished(out, settings_of(job), args.overwrite):
-            _say(f"{args.output} is finished already; --overwrite begins anew")
-        else:
-            train(job, out)
-        helped = corrections.measure(said, job, out) if said else None
-    finally:
-        line.clear()
+    dataset, said = _dataset(args, line)
+    job = line.follow(prepare(dataset, recipe, out, _options(args)))
+    for notice in job.notices:
+        _say(notice)
+    if is_finished(out, settings_of(job), args.overwrite):
+        _say(f"{args.output} is finished already; --overwrite begins anew")
+    else:
+        line.follow(train_job(job, out))
+    helped = line.follow(corrections.measure(said, job, out)) if said else None
     _print(args, read_card(out), helped)
     return 0
 
@@ -82,7 +77,7 @@ def _dataset(args: argparse.Namespace, line: Learning) -> tuple[Dataset, Correct
             raise DatasetError("--library: is for --from-library")
         return _without(dataset, args.exclude), None  # type: ignore[arg-type]
     said = corrections.corrections_of(args)
-    found = corrections.alone(said, heads) if dataset is None else corrections.join(dataset, said, line.show)
+    found = corrections.alone(said, heads) if dataset is None else line.follow(corrections.join(dataset, said))
     return _without(found.dataset, args.exclude), found
 
 
@@ -99,7 +94,7 @@ def _without(dataset: Dataset, excluded: list[str]) -> Dataset:
 
 def _options(args: argparse.Namespace) -> TrainOptions:
     from earmark.models.folder import find_model
-    from earmark.training.options import TrainOptions
+    from earmark.training.job import TrainOptions
 
     init = find_model(args.init) if args.init else None
     return TrainOptions(seed=args.seed, device=args.device, init=init, overwrite=args.overwrite)
