@@ -69,7 +69,9 @@ def test_the_leaking_score_stands_beside_and_is_made_once(toml: str, tmp_path: P
     written = file.stat().st_mtime_ns
     assert row.naive["genre"]["tracks"] == 6  # clips of the test part: a tenth of three of each of 20 songs
     assert row.to_dict()["naive"]["genre"]["accuracy_ci95"]
-    assert "): trained and tested on clips split at random" in write_comparison(found, tmp_path / "out").read_text("utf-8")
+    assert "): trained and tested on clips split at random" in write_comparison(found, tmp_path / "out").read_text(
+        "utf-8"
+    )
     assert run_compare(load_dataset(songs), plan, tmp_path / "out").rows[0].naive == row.naive
     assert file.stat().st_mtime_ns == written
     file.write_text(file.read_text("utf-8").replace('"model": "', '"model": "another '), "utf-8")
