@@ -11,9 +11,10 @@ import av
 import numpy as np
 import soundfile
 
+from earmark.events import Event, Record
 from earmark.filetags.journal import Journal
 from earmark.filetags.outcomes import Outcome
-from earmark.filetags.policy import Wish
+from earmark.filetags.policy import WriteOptions
 from earmark.filetags.source import Known
 from earmark.filetags.write import write_tags
 from earmark.inference.records import HeadPrediction, Prediction
@@ -57,12 +58,16 @@ def known(paths: Iterable[Path], **more: Any) -> list[Known]:
     return [Known(Prediction(str(path), 1.0, "made@1", HEADS), **more) for path in paths]
 
 
-def written(folder: Path, paths: Sequence[Path], wish: Wish | None = None) -> tuple[Journal, list[Outcome]]:
+def written(folder: Path, paths: Sequence[Path], options: WriteOptions | None = None) -> tuple[Journal, list[Outcome]]:
     """Write into files with a journal in ``folder``."""
     journal = Journal.new(folder, policy="test")
-    outcomes = list(write_tags(known(paths), wish or Wish(), journal))
+    outcomes = outcomes_of(write_tags(known(paths), options or WriteOptions(), journal))
     journal.close()
     return journal, outcomes
+
+
+def outcomes_of(steps: Iterable[Event]) -> list[Outcome]:
+    return [event.value for event in steps if isinstance(event, Record)]
 
 
 def sha256(path: Path) -> str:

@@ -103,6 +103,58 @@ def test_one_run_of_two(music: Path, write: Earmark, earmark: Earmark) -> None:
     assert wrong.code == 1 and wrong.err.startswith("earmark: error: unknown run '2026'")
 
 
+def test_undo_takes_the_last_run_and_a_skipped_file_spoils_nothing(
+    music: Path, write: Earmark, earmark: Earmark
+) -> None:
+    before = hashes(music)
+    first = write("--heads", "genre").json["run"]
+    between = hashes(music)
+    second = write("--heads", "mood", music / "a.mp3", music / "b.flac").json["run"]
+    third = write("--policy", "overwrite", "--comment", music / "deep").json["run"]
+    with (music / "deep" / "c.m4a").open("ab") as song:
+        song.write(b"changed since")
+    skipped = earmark("undo")
+    assert (skipped.code, skipped.json["runs"], skipped.json["skipped"]) == (3, [third], 1)
+    assert f"`earmark undo {third}` tries again" in skipped.err
+    assert earmark("undo").json["runs"] == [second]
+    assert {name: digest for name, digest in hashes(music).items() if name != "c.m4a"} == {
+        name: digest for name, digest in between.items() if name != "c.m4a"
+    }
+    last = earmark("undo")
+    assert (last.json["runs"], last.json["restored"], last.json["skipped"]) == ([first], 2, 1)
+    assert {name for name, digest in hashes(music).items() if digest != before[name]} == {"c.m4a"}
+    assert earmark("undo").err.strip() == "nothing to undo"
+
+
+def test_comment_and_times(music: Path, write: Earmark, earmark: Earmark) -> None:
+    songs = [music / "a.mp3", music / "b.flac"]
+    for song in songs:
+        os.utime(song, ns=(10**18, 10**18))
+    said = write("--comment", songs[0])
+    assert said.json["files"][0]["changes"]["comment"] == {"before": [], "after": ["Rock / happy / energy 5"]}
+    assert str(mutagen.File(songs[0]).tags["COMM::eng"]) == "Rock / happy / energy 5"
+    assert songs[0].stat().st_mtime_ns > 10**18 + 10**17
+    write("--keep-mtime", "--min-confidence", "0", songs[1])
+    assert mutagen.File(songs[1]).tags["GENRE"] == ["Jazz"] and songs[1].stat().st_mtime_ns == 10**18
+    assert earmark("undo", "--all").json["restored"] == 2
+    assert [song.stat().st_mtime_ns for song in songs] == [10**18] * 2
+
+
+def test_a_link_out_of_the_scanned_folder_is_left_alone(music: Path, write: Earmark, tmp_path: Path) -> None:
+    outside = (music / "a.mp3").rename(tmp_path / "outside.mp3")
+    (music / "a.mp3").symlink_to(outside)
+    (music / "again.flac").symlink_to(music / "b.flac")
+    before = sha256(outside)
+    said = write(music)
+    found = {
+        Path(file["path"]).name: (file["status"], file.get("error", {}).get("kind")) for file in said.json["files"]
+    }
+    assert found["a.mp3"] == ("skipped", "links") and sha256(outside) == before
+    assert sorted((found["b.flac"][0], found["again.flac"][0])) in (["changed", "skipped"], ["changed", "unchanged"])
+    assert write("--follow-links", music).json["changed"] == 1 and sha256(outside) != before
+    assert (music / "a.mp3").is_symlink()
+
+
 def test_undo_of_one_library(music: Path, write: Earmark, earmark: Earmark, tmp_path: Path) -> None:
     write()
     assert earmark("undo", "--library", tmp_path / "other.db").err.strip() == "nothing to undo"

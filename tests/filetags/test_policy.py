@@ -7,46 +7,78 @@ import json
 import pytest
 
 from earmark.errors import EarmarkError
-from earmark.filetags.fields import Fields
-from earmark.filetags.policy import Wish, field_of, wanted
+from earmark.filetags.policy import Policy, WriteOptions, field_of, new_values
 from earmark.inference.records import HeadPrediction, Prediction
 from made_tagged import HEADS
 
-SAID = Prediction("a.mp3", 1.0, "made@1", HEADS)
+MADE = Prediction("a.mp3", 1.0, "made@1", HEADS)
+
+
+def made(present: dict[str, tuple[str, ...]], options: WriteOptions | None = None) -> dict[str, tuple[str, ...]]:
+    return new_values(MADE, present, options or WriteOptions())
 
 
 def test_empty_fills_only_what_is_empty() -> None:
-    found = wanted(SAID, Fields(genre=("Polka",)), Wish())
-    assert (found.genre, found.mood) == (("Polka",), ("happy",))
-    full = Fields(("Polka",), ("grim",))
-    assert wanted(SAID, full, Wish()) == full  # and adds no scores where it writes nothing
+    found = made({"genre": ("Polka",)})
+    assert (found["genre"], found["mood"]) == (("Polka",), ("happy",))
+    full = {"genre": ("Polka",), "mood": ("grim",)}
+    assert made(full) == full  # and adds no scores where it writes nothing
 
 
 def test_merge_adds_what_is_not_there_in_whatever_case() -> None:
-    wish = Wish("merge", ("genre", "genres", "mood"))
-    assert wanted(SAID, Fields(("Polka; röck",), ("HAPPY",)), wish).genre == ("Polka; röck", "Rock", "Indie")
-    there = Fields(("Röck", "rock/indie"), ("happy",))
-    assert wanted(SAID, there, wish) == there
+    options = WriteOptions("merge", ("genre", "genres", "mood"))
+    assert made({"genre": ("Polka; röck",), "mood": ("HAPPY",)}, options)["genre"] == ("Polka; röck", "Rock", "Indie")
+    there = {"genre": ("Röck", "rock/indie"), "mood": ("happy",)}
+    assert made(there, options) == there
 
 
-def test_overwrite_replaces_and_says_nothing_where_the_model_does_not() -> None:
-    found = wanted(SAID, Fields(("Polka",), ("grim",), ("{}",)), Wish("overwrite"))
-    assert (found.genre, found.mood) == (("Röck",), ("happy",))
-    assert wanted(SAID, found, Wish("overwrite")) == found
+def test_overwrite_replaces_and_writes_nothing_where_the_model_is_not_sure() -> None:
+    found = made({"genre": ("Polka",), "mood": ("grim",), "scores": ("{}",)}, WriteOptions("overwrite"))
+    assert (found["genre"], found["mood"]) == (("Röck",), ("happy",))
+    assert made(found, WriteOptions("overwrite")) == found
     unsure = Prediction("a", 1.0, "m", {"genre": HeadPrediction("multiclass", None, 0.3, scores={"Rock": 0.3})})
-    kept = Fields(("Polka",), ("grim",))
-    assert wanted(unsure, kept, Wish("overwrite")) == kept
+    kept = {"genre": ("Polka",), "mood": ("grim",)}
+    assert new_values(unsure, kept, WriteOptions("overwrite")) == kept
 
 
 def test_confidence_and_heads() -> None:
-    assert wanted(SAID, Fields(), Wish(min_confidence=0.7)).mood == ()
-    assert wanted(SAID, Fields(), Wish(min_confidence=0.7)).genre == ("Röck",)
-    assert wanted(SAID, Fields(), Wish(heads=("genres",), min_confidence=0.6)).genre == ("Rock",)
-    assert wanted(SAID, Fields(), Wish(min_confidence=0.9)) == Fields()
+    assert made({}, WriteOptions(min_confidence=0.7)).get("mood") is None
+    assert made({}, WriteOptions(min_confidence=0.7))["genre"] == ("Röck",)
+    assert made({}, WriteOptions(heads=("genres",), min_confidence=0.6))["genre"] == ("Rock",)
+    assert made({}, WriteOptions(min_confidence=0.9)) == {}
+
+
+def test_a_confidence_of_the_user_replaces_the_threshold_of_the_card() -> None:
+    many = {f"label {i}": 0.4 - i / 100 for i in range(9)}
+    heads = {
+        "genre": HeadPrediction("multiclass", None, 0.3, scores={"Rock": 0.3, "Pop": 0.2}),
+        "moods": HeadPrediction("multilabel", scores=many),
+    }
+    unsure = Prediction("a", 1.0, "m", heads)
+    found = new_values(unsure, {}, WriteOptions(heads=("genre", "moods"), min_confidence=0))
+    assert found["genre"] == ("Rock",) and found["mood"] == tuple(f"label {i}" for i in range(5))
+    assert new_values(unsure, {}, WriteOptions(heads=("genre", "moods"))) == {}
+    silent = Prediction("a", 1.0, "m", heads, warning="silence")
+    assert new_values(silent, {}, WriteOptions(heads=("genre", "moods"), min_confidence=0, comment=True)) == {}
+    corrected = Prediction("a", 1.0, "m", {"genre": HeadPrediction("multiclass", "Skiffle", 1.0, scores={"Rock": 0.3})})
+    assert new_values(corrected, {}, WriteOptions(min_confidence=0.95))["genre"] == ("Skiffle",)
+
+
+def test_a_comment_sums_up_under_the_same_policies() -> None:
+    def comment(*present: str, policy: Policy = "empty", heads: tuple[str, ...] = ("genre", "mood")) -> tuple[str, ...]:
+        return made({"comment": present} if present else {}, WriteOptions(policy, heads, comment=True))["comment"]
+
+    assert comment() == ("Röck / happy / energy 5",)
+    assert comment(heads=("genres",)) == ("Rock, Indie / energy 5",)
+    assert comment("mine") == ("mine",)
+    assert comment("mine", policy="overwrite") == ("Röck / happy / energy 5",)
+    assert comment("mine", policy="merge") == ("mine; Röck / happy / energy 5",)
+    assert comment("mine; Röck / happy / energy 5", policy="merge") == ("mine; Röck / happy / energy 5",)
+    assert "comment" not in made({})
 
 
 def test_scores_are_compact_json_best_first() -> None:
-    (text,) = wanted(SAID, Fields(), Wish(heads=("genre", "genres"))).scores
+    (text,) = made({}, WriteOptions(heads=("genre", "genres")))["scores"]
     assert text == '{"model":"made@1","genre":{"Röck":0.83,"Jazz":0.17},"genres":{"Rock":0.9,"Indie":0.5}}'
     assert json.loads(text)["model"] == "made@1"
 

@@ -21,9 +21,9 @@ from commands import environment
 from earmark.errors import StorageError, UnknownName
 from earmark.filetags.journal import Journal, Run, locked, read_run, run_names
 from earmark.filetags.outcomes import Outcome
-from earmark.filetags.policy import Wish
+from earmark.filetags.policy import WriteOptions
 from earmark.filetags.undo import undo
-from made_tagged import make_song, sha256, written
+from made_tagged import make_song, outcomes_of, sha256, written
 
 
 def runs_of(folder: Path) -> list[Run]:
@@ -31,7 +31,7 @@ def runs_of(folder: Path) -> list[Run]:
 
 
 def undone(folder: Path) -> list[Outcome]:
-    return list(undo(runs_of(folder)))
+    return outcomes_of(undo(runs_of(folder)))
 
 
 @pytest.fixture
@@ -47,18 +47,18 @@ def folder(tmp_path: Path) -> Path:
 
 def test_two_runs_back_in_reverse(songs: list[Path], folder: Path) -> None:
     states = [[sha256(song) for song in songs]]
-    for wish in (Wish(), Wish("merge", ("genres",))):
-        _, outcomes = written(folder, songs, wish)
+    for options in (WriteOptions(), WriteOptions("merge", ("genres",))):
+        _, outcomes = written(folder, songs, options)
         assert {outcome.status for outcome in outcomes} == {"changed"}
         states.append([sha256(song) for song in songs])
     first, second = run_names(folder)
     assert first < second  # also within one second
-    early = list(undo([read_run(folder, first)], [read_run(folder, second)]))
+    early = outcomes_of(undo([read_run(folder, first)], [read_run(folder, second)]))
     assert {(o.kind, o.message) for o in early} == {
         ("changed", f"the file was changed by the later run {second}; undo that first")
     }
     assert [sha256(song) for song in songs] == states[2]
-    assert {o.status for o in undo([read_run(folder, second)])} == {"restored"}
+    assert {o.status for o in outcomes_of(undo([read_run(folder, second)]))} == {"restored"}
     assert [sha256(song) for song in songs] == states[1]
     assert {o.status for o in undone(folder)} == {"restored"}
     assert [sha256(song) for song in songs] == states[0]
@@ -68,7 +68,7 @@ def test_two_runs_back_in_reverse(songs: list[Path], folder: Path) -> None:
 def test_all_at_once(songs: list[Path], folder: Path) -> None:
     before = [sha256(song) for song in songs]
     written(folder, songs)
-    written(folder, songs, Wish("merge", ("genres",)))
+    written(folder, songs, WriteOptions("merge", ("genres",)))
     assert [o.path for o in undone(folder)] == [str(song) for song in songs[::-1]] * 2
     assert [sha256(song) for song in songs] == before
 
@@ -137,7 +137,7 @@ def test_a_damaged_line_costs_its_file_only(songs: list[Path], folder: Path) -> 
 
 def test_a_newer_journal_and_an_unknown_run(folder: Path) -> None:
     folder.mkdir()
-    (folder / "20260101-000000.jsonl").write_text('{"event": "run", "format": 2}\n')
+    (folder / "20260101-000000.jsonl").write_text('{"event": "run", "format": 9}\n')
     with pytest.raises(StorageError, match="a newer Earmark wrote this journal; update Earmark"):
         read_run(folder, "20260101-000000")
     with pytest.raises(UnknownName, match="did you mean '20260101-000000'"):
@@ -184,7 +184,7 @@ STEPS = [
     (Journal, "_begin"),
     (Journal, "copying"),
     (writing, "copy_and_hash"),
-    (writing.Tagged, "write"),
+    (writing.TaggedFile, "write"),
     (writing, "way_back"),
     (Journal, "changing"),
     (os, "utime"),
@@ -232,11 +232,11 @@ def test_killed_while_undoing(tmp_path: Path, folder: Path, where: object, name:
 PROGRAM = """
 import sys
 from pathlib import Path
-from earmark.filetags.policy import Wish
+from earmark.filetags.policy import WriteOptions
 from made_tagged import written
 print("ready", flush=True)
 for heads in [("genre",), ("genres",), ("genre", "mood"), ("mood", "genres")] * 50:
-    written(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]], Wish("overwrite", heads))
+    written(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]], WriteOptions("overwrite", heads))
 """
 
 
@@ -252,8 +252,8 @@ def test_killed_at_random_again_and_again(songs: list[Path], folder: Path) -> No
             time.sleep(moments.uniform(0.3, 0.9))
             writer.kill()
     runs = runs_of(folder)
-    assert sum(len(run.changes) for run in runs) > 10
-    told = list(undo(runs))
+    assert sum(len(run.places) for run in runs) > 10
+    told = outcomes_of(undo(runs))
     assert {o.status for o in told if o.kind != "journal"} <= {"restored", "untouched"}
     assert [sha256(song) for song in songs] == before
     assert sorted(songs[0].parent.iterdir()) == songs

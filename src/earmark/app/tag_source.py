@@ -24,6 +24,7 @@ class LibrarySource:
         file: The library's.
         heads: Of the model, with the labels as the user has them.
         total: Files that are there and could be heard.
+        roots: The folders that were scanned.
     """
 
     def __init__(self, library: Library, model: LibraryModel) -> None:
@@ -32,6 +33,7 @@ class LibrarySource:
         self._tracks = [track for track in library.tracks(vanished=False) if track.audio is not None]
         self.heads: Sequence[HeadCard] = tuple(_named(head, self._model) for head in self._model.heads)
         self.total = len(self._tracks)
+        self.roots: Sequence[str] = library.roots()
 
     def predictions(self, paths: Iterable[str] | None) -> Iterator[Known | Outcome]:
         """One for each path, in their order, or for all; an Outcome where nothing is known of a file."""

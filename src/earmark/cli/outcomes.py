@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 from earmark.app.part import encode
 from earmark.cli import console
 from earmark.cli.progress import Progress
+from earmark.events import Record
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from earmark.events import Event
     from earmark.filetags.outcomes import Outcome
 
 __all__ = ["Row", "Teller", "files"]
@@ -52,14 +54,15 @@ class Teller:
         self._header, self._widths = tuple(header), tuple(header.values())
         self._name = max(_NAME, console.columns() - sum(self._widths) - _GAP * len(header))
 
-    def all(self, outcomes: Iterable[Outcome], facts: Callable[[], Mapping[str, Any]]) -> None:
+    def all(self, events: Iterable[Event], facts: Callable[[], Mapping[str, Any]]) -> None:
         """Print all, then ``facts`` with the counts over them; Ctrl-C ends the list properly (``stopped``)."""
         if self._json:
             sys.stdout.write('{"files": [')
         try:
-            with closing(cast("Generator[Outcome]", outcomes)) as found:
-                for outcome in found:
-                    self._one(outcome)
+            with closing(cast("Generator[Event]", events)) as found:
+                for event in found:
+                    if isinstance(event, Record):
+                        self._one(event.value)
         except KeyboardInterrupt:
             self.stopped = True
         finally:

@@ -1,8 +1,8 @@
 """The journal: a file a run, a record a line (JSON), written through to the disk before each change.
 
 ``run`` heads it; ``copy`` says which file is being prepared; ``change`` holds everything to make the old file of the
-new one; ``undone`` says that a change was taken back. Every line stands for itself, so that a journal that was cut
-off or damaged in the middle still serves with all its other lines.
+new one; ``undone`` says that a change was taken back, ``closed`` that all was that can be. Every line stands for
+itself, so that a journal that was cut off or damaged in the middle still serves with all its other lines.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import base64
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,13 +20,13 @@ from typing import IO, Any
 
 from earmark.errors import StorageError, UnknownName
 from earmark.filetags.ranges import Step
-from earmark.filetags.swap import sync_folder
 from earmark.inference.records import path_fields
 from earmark.paths import data_folder
+from earmark.storage import lock, plain_reason, sync_folder
 
-__all__ = ["FORMAT", "Change", "Journal", "Run", "journal_folder", "locked", "read_run", "run_names", "steps_of"]
+__all__ = ["FORMAT", "Change", "Journal", "Run", "journal_folder", "locked", "read_run", "run_names"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the journal's lines. A reader refuses a greater one."""
 
 _STAMP = "%Y%m%d-%H%M%S"
@@ -64,30 +63,49 @@ class Change:
 
 @dataclass(slots=True)
 class Run:
-    """One run as its journal tells it.
+    """One run as its journal tells it; of a change only its place is kept, so that 50,000 of them need little memory.
 
     Attributes:
         name: Its time (UTC), as in ``20260131-185900``.
         file: The journal.
         facts: Its head: library, policy and the like; empty where that line is lost.
-        changes: In the order in which they were made.
-        copying: Files that were being prepared, changed or not.
+        places: Number and first byte of each change's line, in the order in which they were made.
+        last_copy: The last file that was being prepared, changed or not.
         undone: Numbers of the changes that were taken back.
+        closed: Whether it was taken back as far as that goes.
         damage: What cannot be read and was not told yet: a line for people, by the number of the journal's line.
     """
 
     name: str
     file: Path
     facts: dict[str, Any] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
-    copying: list[str] = field(default_factory=list)
+    places: list[tuple[int, int]] = field(default_factory=list)
+    last_copy: str = ""
     undone: set[int] = field(default_factory=set)
+    closed: bool = False
     damage: dict[int, str] = field(default_factory=dict)
 
     @property
-    def left(self) -> list[Change]:
-        """The changes that were not taken back, in the order in which they were made."""
-        return [change for change in self.changes if change.number not in self.undone]
+    def left(self) -> int:
+        """How many changes were not taken back."""
+        return sum(number not in self.undone for number, _ in self.places)
+
+    def changes(self) -> Iterator[Change]:
+        """Those that were not taken back, the last first."""
+        for number, offset in reversed(self.places):
+            if number not in self.undone:
+                yield _change_of(number, offset, self._record(offset))
+
+    def steps(self, change: Change) -> list[Step]:
+        """The way back of one change."""
+        steps: list[Step] = self._record(change.offset)["back"]
+        return steps
+
+    def _record(self, offset: int) -> dict[str, Any]:
+        with self.file.open("rb") as lines:
+            lines.seek(offset)
+            record: dict[str, Any] = json.loads(lines.readline())
+            return record
 
 
 class Journal:
@@ -127,6 +145,10 @@ class Journal:
     def undone(self, number: int) -> None:
         """Note that a change was taken back, or a lost line told."""
         self._write({"event": "undone", "change": number})
+
+    def closing(self) -> None:
+        """Note that the run was taken back as far as that goes: the next undo takes the one before."""
+        self._write({"event": "closed"})
 
     def close(self) -> None:
         """End it."""
@@ -187,14 +209,6 @@ def read_run(folder: Path, name: str) -> Run:
     return run
 
 
-def steps_of(run: Run, change: Change) -> list[Step]:
-    """The way back of one change."""
-    with run.file.open("rb") as lines:
-        lines.seek(change.offset)
-        steps: list[Step] = json.loads(lines.readline())["back"]
-        return steps
-
-
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Nobody else writes or undoes tags meanwhile.
@@ -204,33 +218,12 @@ def locked(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("a+b")
     except OSError as error:
         raise StorageError(
-            f"{folder}: the journals cannot be written, so no file is changed: {error.strerror}"
+            f"{folder}: the journals cannot be written, so no file is changed: {plain_reason(error)}"
         ) from error
-    with file:
-        if not _lock(file):
-            raise StorageError("another `write-tags` or `undo` is at work; try again when it is done")
+    with lock(folder / "journal", "another `write-tags` or `undo` is at work; try again when it is done"):
         yield
-
-
-def _lock(file: IO[bytes]) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        return True  # a network disk that knows no locks
-    return True
 
 
 def _line(record: dict[str, Any]) -> bytes:
@@ -264,18 +257,24 @@ def _record(run: Run, number: int, record: dict[str, Any], offset: int) -> None:
             raise StorageError(f"{run.file}: a newer Earmark wrote this journal; update Earmark")
         run.facts = record
     elif event == "copy":
-        run.copying.append(_path(record))
+        run.last_copy = _path(record)
     elif event == "undone":
         run.undone.add(int(record["change"]))
+    elif event == "closed":
+        run.closed = True
     elif event == "change":
-        steps = record["back"]
-        if not isinstance(steps, list):
-            raise TypeError
-        before, after = record["before"], record["after"]
-        facts = (str(before["sha256"]), str(after["sha256"]), int(before["size"]), int(before["modified"]))
-        run.changes.append(Change(number, _path(record), *facts, offset))
+        _change_of(number, offset, record)
+        run.places.append((number, offset))
     else:
         raise ValueError
+
+
+def _change_of(number: int, offset: int, record: dict[str, Any]) -> Change:
+    if not isinstance(record["back"], list):
+        raise TypeError
+    before, after = record["before"], record["after"]
+    facts = (str(before["sha256"]), str(after["sha256"]), int(before["size"]), int(before["modified"]))
+    return Change(number, _path(record), *facts, offset)
 
 
 def _path(record: dict[str, Any]) -> str:

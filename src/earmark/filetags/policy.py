@@ -1,40 +1,50 @@
-"""What shall stand in a file: the prediction, what the file says already, and the user's wish."""
+"""What a file will say: the prediction, what the file says already, and the policy."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from earmark.errors import EarmarkError
-from earmark.filetags.fields import Fields
+from earmark.filetags.fields import FIELDS, Values
 from earmark.inference.records import HeadPrediction, Prediction
 
-__all__ = ["POLICIES", "Policy", "Wish", "field_of", "wanted"]
+__all__ = ["POLICIES", "Policy", "WriteOptions", "field_of", "new_values"]
 
 Policy = Literal["empty", "merge", "overwrite"]
 POLICIES: tuple[str, ...] = get_args(Policy)
 
 _FIELDS = {"genre": "genre", "subgenre": "genre", "style": "genre", "mood": "mood", "emotion": "mood"}
 _LEAST = 0.01  # scores below are left out of the file
+_MOST = 5  # labels of a multi-label head, where the user sets the threshold
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What the user wants written.
+class WriteOptions:
+    """What is written, and how.
 
     Attributes:
-        policy: ``empty`` writes only into fields that are empty; ``merge`` adds to what is there; ``overwrite`` puts
-            the prediction in its place.
+        policy: ``empty`` writes only into fields that are empty in every kind of tags of the file; ``merge`` adds to
+            what is there; ``overwrite`` puts the prediction in its place.
         heads: Whose labels; each must have a field (:func:`field_of`).
-        min_confidence: A label below this probability is not written.
+        min_confidence: Replaces the card's thresholds: the best label of a multiclass head, and at most five of a
+            multi-label one, are written where their probability is not below. None keeps the card's.
+        comment: Whether "genre / mood / energy" goes into the comment.
+        keep_mtime: Whether the file keeps its time of modification; players and backups then see no change.
+        follow_links: Whether a file is changed that a link out of ``roots`` leads to.
+        roots: The folders that were scanned; empty where nobody knows.
     """
 
     policy: Policy = "empty"
     heads: tuple[str, ...] = ("genre", "mood")
-    min_confidence: float = 0.0
+    min_confidence: float | None = None
+    comment: bool = False
+    keep_mtime: bool = False
+    follow_links: bool = False
+    roots: tuple[str, ...] = ()
 
 
 def field_of(head: str) -> Literal["genre", "mood"]:
@@ -52,40 +62,60 @@ def field_of(head: str) -> Literal["genre", "mood"]:
     return "genre" if field == "genre" else "mood"
 
 
-def wanted(said: Prediction, present: Fields, wish: Wish) -> Fields:
-    """What shall stand in the file.
+def new_values(prediction: Prediction, present: Values, options: WriteOptions) -> dict[str, tuple[str, ...]]:
+    """What stands in the file's fields afterwards.
 
-    Scores are written where a label is; by themselves only in place of older ones (``overwrite``).
+    Scores are written where a label is; by themselves only in place of older ones (``overwrite``). A silent track has
+    no labels.
     """
     labels: dict[str, list[str]] = {"genre": [], "mood": []}
-    for name in wish.heads:
-        if name in said.heads:
-            labels[field_of(name)] += _labels(said.heads[name], wish.min_confidence)
-    found = Fields(
-        genre=_value(present.genre, labels["genre"], wish.policy),
-        mood=_value(present.mood, labels["mood"], wish.policy),
-        scores=present.scores,
-    )
-    if found != present or (wish.policy == "overwrite" and any(labels.values())):
-        found = replace(found, scores=(_scores(said, wish.heads),))
+    for name in options.heads:
+        if name in prediction.heads and prediction.warning != "silence":
+            labels[field_of(name)] += _labels(prediction.heads[name], options.min_confidence)
+    found = dict(present)
+    for name, fresh in labels.items():
+        found[name] = _value(present.get(name, ()), _without_repeats(fresh), options.policy)
+    if options.comment:
+        found["comment"] = _comment(present.get("comment", ()), _summary(labels, prediction), options.policy)
+    found = {name: found[name] for name in FIELDS if found.get(name)}
+    if found != present or (options.policy == "overwrite" and any(labels.values())):
+        found["scores"] = (_scores(prediction, options.heads),)
     return found
 
 
-def _labels(head: HeadPrediction, least: float) -> list[str]:
+def _labels(head: HeadPrediction, least: float | None) -> list[str]:
+    if least is None:
+        return [head.label] if head.label else list(head.labels)
     if head.task == "multiclass":
-        sure = head.label is not None and (head.confidence or 0.0) >= least
-        return [head.label] if sure and head.label else []
-    return [label for label in head.labels if head.scores.get(label, 0.0) >= least]
+        best, score = (head.label, head.confidence) if head.label else (head.best, max(head.scores.values(), default=0))
+        return [best] if best and (score or 0.0) >= least else []
+    chosen = [label for label, score in _best_first(head) if score >= least]
+    return [*dict.fromkeys((*(label for label in head.labels if label not in head.scores), *chosen))][:_MOST]
 
 
-def _value(present: tuple[str, ...], labels: Sequence[str], policy: Policy) -> tuple[str, ...]:
-    fresh = _without_repeats(labels)
+def _value(present: tuple[str, ...], fresh: tuple[str, ...], policy: Policy) -> tuple[str, ...]:
     if not fresh or (present and policy == "empty"):
         return present
     if not present or policy == "overwrite":
         return fresh
     known = {part.strip().casefold() for value in present for part in (value, *re.split(r"[;,/|]", value))}
     return present + tuple(label for label in fresh if label.casefold() not in known)
+
+
+def _summary(labels: dict[str, list[str]], prediction: Prediction) -> str:
+    """As in "Rock / happy / energy 7"; the energy from 1 to 10, as DJ programs count it."""
+    parts = [", ".join(_without_repeats(labels[name])) for name in ("genre", "mood") if labels[name]]
+    energy = prediction.heads.get("energy")
+    if parts and energy is not None and energy.value is not None:
+        parts.append(f"energy {min(10, max(1, round(energy.value * 10)))}")
+    return " / ".join(parts)
+
+
+def _comment(present: tuple[str, ...], text: str, policy: Policy) -> tuple[str, ...]:
+    """A comment is one text: what is added stands behind what is there."""
+    if policy == "merge" and present and text:
+        return present if any(text in old for old in present) else ("; ".join((*present, text)),)
+    return _value(present, (text,) if text else (), policy)
 
 
 def _without_repeats(labels: Iterable[str]) -> tuple[str, ...]:
@@ -95,13 +125,13 @@ def _without_repeats(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(by_fold.values())
 
 
-def _scores(said: Prediction, heads: Sequence[str]) -> str:
+def _scores(prediction: Prediction, heads: Sequence[str]) -> str:
     held = {
-        name: {label: score for label, score in _best_first(said.heads[name]) if score >= _LEAST}
+        name: {label: score for label, score in _best_first(prediction.heads[name]) if score >= _LEAST}
         for name in heads
-        if name in said.heads
+        if name in prediction.heads
     }
-    return json.dumps({"model": said.model, **held}, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps({"model": prediction.model, **held}, ensure_ascii=False, separators=(",", ":"))
 
 
 def _best_first(head: HeadPrediction) -> list[tuple[str, float]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from pathlib import Path
 
 from earmark.errors import AudioError
 from earmark.filetags.outcomes import Refusal
+from earmark.tags.read import Reader
 
 __all__ = ["must_sound_the_same"]
 
@@ -38,7 +38,7 @@ def _packets(path: Path) -> str:
     try:
         # A file object and no protocols: a file's name or content never makes FFmpeg open anything else.
         options = {"protocol_whitelist": ""}
-        with _Reader(path) as handle, av.open(handle, "r", options=options, metadata_errors="ignore") as container:
+        with Reader(path) as handle, av.open(handle, "r", options=options, metadata_errors="ignore") as container:
             for stream in container.streams:
                 context = stream.codec_context
                 told = (context.name, bytes(context.extradata or b"")) if context else ()
@@ -66,13 +66,3 @@ def _samples(path: Path) -> str:
     except AudioError as error:
         raise Refusal("audio", f"its audio cannot be read, so it could not be checked: {error.message}") from error
     return digest.hexdigest()
-
-
-class _Reader(io.FileIO):
-    """A file that answers a seek to nowhere as FFmpeg expects; PyAV would print an exception."""
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        try:
-            return super().seek(offset, whence)
-        except OSError:
-            return -1

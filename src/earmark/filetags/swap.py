@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from earmark.filetags.outcomes import Refusal
+from earmark.storage import replace_file
 
-__all__ = ["copy_beside", "facts_of", "hold", "new_copy", "put_in_place", "real_file", "refusal_of", "sync_folder"]
+__all__ = ["copy_beside", "facts_of", "hold", "must_be_inside", "new_copy", "put_in_place", "real_file", "refusal_of"]
 
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _LOCKED = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.ETXTBSY)
@@ -39,6 +40,18 @@ def real_file(path: str) -> Path:
         names = f"{facts.st_nlink} names"
         raise Refusal("links", f"the file has {names} (hard links), and a change would part them; make it a copy first")
     return real
+
+
+def must_be_inside(path: str, real: Path, roots: Sequence[str]) -> None:
+    """A link may lead to another place of the scanned folders, but not out of them.
+
+    Raises:
+        Refusal: ``links``, where it does.
+    """
+    if not roots or Path(os.path.abspath(path)) == real:  # noqa: PTH100 - follows no link
+        return
+    if not any(real.is_relative_to(os.path.realpath(root)) for root in roots):
+        raise Refusal("links", f"a link out of the scanned folders, to {real}; --follow-links changes that file")
 
 
 def facts_of(file: Path) -> os.stat_result:
@@ -98,7 +111,7 @@ def new_copy(copy: Path) -> BinaryIO:
     return copy.open("wb")
 
 
-def put_in_place(copy: Path, handle: BinaryIO, file: Path, facts: os.stat_result, modified: int) -> None:
+def put_in_place(copy: Path, handle: BinaryIO, file: Path, facts: os.stat_result, modified: int | None) -> None:
     """Replace ``file``, which is held, by ``copy``: same owner, rights and extended attributes.
 
     Args:
@@ -106,7 +119,7 @@ def put_in_place(copy: Path, handle: BinaryIO, file: Path, facts: os.stat_result
         handle: Of the file.
         file: Is replaced.
         facts: The file's, before anything was read of it.
-        modified: The time of modification that it gets, in nanoseconds.
+        modified: The time of modification that it gets, in nanoseconds; now, where None.
 
     Raises:
         Refusal: The file was changed meanwhile, or the system refuses.
@@ -117,13 +130,12 @@ def put_in_place(copy: Path, handle: BinaryIO, file: Path, facts: os.stat_result
             raise Refusal("changed", "the file was changed by another program just now")
         if os.name == "nt":
             handle.close()
-        copy.replace(file)
-        sync_folder(file.parent)
+        replace_file(copy, file)
     except OSError as error:
         raise refusal_of(error, replacing=True) from error
 
 
-def _same_outside(file: Path, copy: Path, facts: os.stat_result, modified: int) -> None:
+def _same_outside(file: Path, copy: Path, facts: os.stat_result, modified: int | None) -> None:
     made = copy.stat()
     if hasattr(os, "chown") and (made.st_uid, made.st_gid) != (facts.st_uid, facts.st_gid):
         try:
@@ -133,17 +145,7 @@ def _same_outside(file: Path, copy: Path, facts: os.stat_result, modified: int) 
     with copy.open("r+b") as handle:
         os.fsync(handle.fileno())
     shutil.copystat(file, copy)
-    os.utime(copy, ns=(facts.st_atime_ns, modified))
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a folder's new entries safe; systems that cannot do not need it."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    os.utime(copy, ns=(facts.st_atime_ns, time.time_ns() if modified is None else modified))
 
 
 def _identity(facts: os.stat_result) -> tuple[int, ...]:

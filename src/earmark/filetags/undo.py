@@ -2,58 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
-from earmark.filetags.journal import Change, Journal, Run, steps_of
+from earmark.events import Progress, Record, Steps
+from earmark.filetags.journal import Change, Journal, Run
 from earmark.filetags.outcomes import Outcome, Refusal
-from earmark.filetags.ranges import BLOCK, Step, rebuild, sha256_of
+from earmark.filetags.ranges import BLOCK, rebuild, sha256_of
 from earmark.filetags.swap import copy_beside, facts_of, hold, new_copy, put_in_place, real_file, refusal_of
 
 __all__ = ["clear_copies", "undo"]
 
+_ChangedBy = Callable[[], Mapping[str, str]]  # the later run that changed a file; read from the journals when needed
 
-def undo(runs: Sequence[Run], later: Sequence[Run] = ()) -> Iterator[Outcome]:
+
+def undo(runs: Sequence[Run], later: Sequence[Run] = ()) -> Steps[Counter[str]]:
     """Take runs back, the last change first.
 
     A file is restored only where it is what the run made of it, and put in place only where it then is what it was
-    before, both by SHA-256.
+    before, both by SHA-256, with its old time of modification. A file that is left as it is spoils nothing: the others
+    are restored, and the run counts as taken back.
 
     Args:
         runs: In the order in which they were made.
         later: Runs after them that stay; they explain why a file is another than expected.
 
     Yields:
-        One Outcome a change that was not taken back before; and one for each lost line of a journal.
+        A Record with an Outcome for each change that was not taken back before, and for each lost line of a journal.
+
+    Returns:
+        How many there were of each status.
 
     Raises:
         StorageError: A journal cannot be written.
     """
-    blocking = {change.path: run.name for run in later for change in run.left}
+    counts = Counter[str]()
+    changed_by = cache(lambda: {change.path: run.name for run in later for change in run.changes()})
+    total = sum(run.left + len(run.damage) for run in runs)
     for run in reversed(runs):
         clear_copies(run)
         journal = Journal(run.file.parent, run.name)
         try:
-            for number, told in run.damage.items():
-                yield Outcome.skipped(str(run.file), Refusal("journal", told), run.name)
+            for number, lost in run.damage.items():
                 journal.undone(number)
-            for change in reversed(run.left):
-                yield _undo_one(run, change, journal, blocking.get(change.path, ""))
+                counts["skipped"] += 1
+                yield Record(Outcome.skipped(str(run.file), Refusal("journal", lost), run.name))
+            for change in run.changes():
+                outcome = _undo_one(run, change, journal, changed_by)
+                counts[outcome.status] += 1
+                yield Record(outcome)
+                yield Progress(counts.total(), total, unit="files")
+            if run.places or run.damage:
+                journal.closing()
         finally:
             journal.close()
+    return counts
 
 
 def clear_copies(run: Run) -> None:
     """Remove what a killed run left beside files; the caller holds the journals' lock."""
-    for path in {*run.copying[-1:], *(change.path for change in run.left[-1:])}:
+    last = next((change.path for change in run.changes()), "")
+    for path in {run.last_copy, last} - {""}:
         with suppress(OSError, ValueError):
             copy_beside(Path(path)).unlink(missing_ok=True)
 
 
-def _undo_one(run: Run, change: Change, journal: Journal, later: str) -> Outcome:
+def _undo_one(run: Run, change: Change, journal: Journal, changed_by: _ChangedBy) -> Outcome:
     try:
-        restored = _restore(run, change, later)
+        restored = _restore(run, change, changed_by)
     except Refusal as refusal:
         return Outcome.skipped(change.path, refusal, run.name)
     except OSError as error:
@@ -62,7 +82,7 @@ def _undo_one(run: Run, change: Change, journal: Journal, later: str) -> Outcome
     return Outcome(change.path, "restored" if restored else "untouched", run=run.name)
 
 
-def _restore(run: Run, change: Change, later: str) -> bool:
+def _restore(run: Run, change: Change, changed_by: _ChangedBy) -> bool:
     """Whether there was anything to do: a run may have been stopped between its record and its change."""
     real = real_file(change.path)
     facts = facts_of(real)
@@ -71,17 +91,13 @@ def _restore(run: Run, change: Change, later: str) -> bool:
     if now == change.before:
         return False
     if now != change.after:
-        by = f"by the later run {later}; undo that first" if later else "since, by another program"
-        raise Refusal("changed", f"the file was changed {by}")
+        by = changed_by().get(change.path)
+        why = f"by the later run {by}; undo that first" if by else "since, by another program"
+        raise Refusal("changed", f"the file was changed {why}")
     copy = copy_beside(real)
     with hold(real) as handle:
         try:
-            with new_copy(copy) as target:
-                for block in rebuild(handle, _steps(run, change)):
-                    target.write(block)
-            with copy.open("rb") as made:
-                if sha256_of(iter(lambda: made.read(BLOCK), b"")) != change.before:
-                    raise Refusal("journal", "the journal's record is damaged: it does not give the old file")
+            _rebuilt(run, change, handle, copy)
             put_in_place(copy, handle, real, facts, change.modified)
         finally:
             with suppress(OSError):
@@ -89,8 +105,13 @@ def _restore(run: Run, change: Change, later: str) -> bool:
     return True
 
 
-def _steps(run: Run, change: Change) -> list[Step]:
+def _rebuilt(run: Run, change: Change, handle: BinaryIO, copy: Path) -> None:
     try:
-        return steps_of(run, change)
-    except (ValueError, KeyError) as error:
+        with new_copy(copy) as target:
+            for block in rebuild(handle, run.steps(change)):
+                target.write(block)
+    except (ValueError, KeyError, TypeError) as error:
         raise Refusal("journal", "the journal's record is damaged") from error
+    with copy.open("rb") as made:
+        if sha256_of(iter(lambda: made.read(BLOCK), b"")) != change.before:
+            raise Refusal("journal", "the journal's record is damaged: it does not give the old file")

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from earmark.errors import AudioError
-from earmark.filetags.fields import Tagged, changes_between, need_mutagen, open_tags, stated_elsewhere
+from earmark.events import Progress, Record, Steps
+from earmark.filetags.fields import Values, differences
 from earmark.filetags.journal import Journal
 from earmark.filetags.outcomes import Outcome, Refusal
-from earmark.filetags.policy import Wish, wanted
+from earmark.filetags.policy import WriteOptions, new_values
 from earmark.filetags.ranges import copy_and_hash, rebuild, sha256_of, way_back
 from earmark.filetags.sound import must_sound_the_same
 from earmark.filetags.source import Known
-from earmark.filetags.swap import copy_beside, facts_of, hold, new_copy, put_in_place, real_file, refusal_of
+from earmark.filetags.swap import (
+    copy_beside,
+    facts_of,
+    hold,
+    must_be_inside,
+    new_copy,
+    put_in_place,
+    real_file,
+    refusal_of,
+)
+from earmark.filetags.systems import TaggedFile, need_mutagen, open_tags
 from earmark.inference.records import Prediction
 
 __all__ = ["write_tags"]
@@ -26,72 +39,78 @@ Relabel = Callable[[Prediction], Prediction]
 
 def write_tags(
     known: Iterable[Known | Outcome],
-    wish: Wish,
+    options: WriteOptions,
     journal: Journal | None,
-    relabel: Relabel = lambda said: said,
-) -> Iterator[Outcome]:
+    relabel: Relabel = lambda prediction: prediction,
+    total: int | None = None,
+) -> Steps[Counter[str]]:
     """Write what is known of files into them.
 
     Every file is the old one or the new one at every moment, and the journal can make the old one of the new one
-    before the new one is there. A file that stands in the way of that is left as it is, and is told.
+    before the new one is there. A file that stands in the way of that is left as it is, and its Outcome says why.
 
     Args:
         known: Predictions; Outcomes are handed through.
-        wish: What shall be written.
-        journal: None only tells what would change.
+        options: What is written.
+        journal: None does everything but the last step, to show what would change.
         relabel: From the model's labels to the user's.
+        total: How many there are, for the progress.
 
     Yields:
-        One Outcome for each; a file that is met again under another name is written once and then unchanged.
+        A Record with an Outcome for each; a file that is met again under another name is written once and then
+        unchanged.
+
+    Returns:
+        How many there were of each status.
 
     Raises:
         MissingExtra: mutagen is not installed.
         StorageError: The journal cannot be written.
     """
     need_mutagen()
-    seen: set[Path] = set()
+    counts, seen = Counter[str](), set[Path]()
     for one in known:
         if isinstance(one, Outcome):
-            yield one
-            continue
-        path = one.prediction.path
-        try:
-            real = real_file(path)
-            if real in seen:
-                yield Outcome(path, "unchanged")
-                continue
-            seen.add(real)
-            yield _write_one(one, real, lambda said: relabel(said), wish, journal)
-        except Refusal as refusal:
-            yield Outcome.skipped(path, refusal)
-
-
-def _write_one(known: Known, real: Path, relabel: Relabel, wish: Wish, journal: Journal | None) -> Outcome:
-    path, facts = known.prediction.path, facts_of(real)
-    try:
-        tagged = open_tags(real)
-    except OSError as error:
-        raise refusal_of(error) from error
-    present = stated_elsewhere(real, tagged.fields)
-    changes = changes_between(present, wanted(relabel(known.prediction), present, wish))
-    if not changes:
-        return Outcome(path, "unchanged")
-    _must_be_what_was_heard(known, real, facts)
-    with hold(real) as handle:
-        if journal is not None:
-            journal.copying(real)
-            copy = copy_beside(real)
+            outcome = one
+        else:
+            path = one.prediction.path
             try:
-                _change(handle, tagged, {name: after for name, (_, after) in changes.items()}, facts, journal)
+                outcome = _write_one(one, relabel, options, journal, seen)
+            except Refusal as refusal:
+                outcome = Outcome.skipped(path, refusal)
             except OSError as error:
-                raise refusal_of(error, replacing=True) from error
-            finally:
-                with suppress(OSError):
-                    copy.unlink(missing_ok=True)
+                outcome = Outcome.skipped(path, refusal_of(error))
+        counts[outcome.status] += 1
+        yield Record(outcome)
+        yield Progress(counts.total(), total, unit="files")
+    return counts
+
+
+def _write_one(
+    known: Known, relabel: Relabel, options: WriteOptions, journal: Journal | None, seen: set[Path]
+) -> Outcome:
+    path = known.prediction.path
+    real = real_file(path)
+    if not options.follow_links:
+        must_be_inside(path, real, options.roots)
+    if real in seen:
+        return Outcome(path, "unchanged")
+    seen.add(real)
+    facts = facts_of(real)
+    tagged = open_tags(real)
+    present = tagged.values
+    values = new_values(relabel(known.prediction), present, options)
+    changes = differences(present, values)
+    written = {name: after for name, (_, after) in changes.items()}
+    if not any(tagged.changes(written)):
+        return Outcome(path, "unchanged")
+    _must_be_the_audio(known, real, facts)
+    with hold(real) as handle:
+        _change(_Change(handle, tagged, written, facts, options.keep_mtime), journal)
     return Outcome(path, "changed", changes)
 
 
-def _must_be_what_was_heard(known: Known, real: Path, facts: os.stat_result) -> None:
+def _must_be_the_audio(known: Known, real: Path, facts: os.stat_result) -> None:
     """Other tags do not matter, other audio does."""
     if not known.content or (known.size, known.modified) == (facts.st_size, facts.st_mtime_ns):
         return
@@ -105,32 +124,42 @@ def _must_be_what_was_heard(known: Known, real: Path, facts: os.stat_result) -> 
         raise Refusal("changed", "its audio was changed since it was scanned; scan it again")
 
 
-def _change(
-    handle: BinaryIO, tagged: Tagged, values: dict[str, tuple[str, ...]], facts: os.stat_result, journal: Journal
-) -> None:
-    real, copy = tagged.path, copy_beside(tagged.path)
-    with new_copy(copy) as target:
-        before = copy_and_hash(handle, target)
-    tagged.write(values, copy)
-    _check(real, copy, tagged, values)
-    steps = way_back(real, copy)
-    with copy.open("rb") as new:
-        after = sha256_of(iter(lambda: new.read(1 << 20), b""))
-        if sha256_of(rebuild(new, steps)) != before:
-            raise Refusal("changed", "the file was changed by another program just now")
-    record = {
-        "before": {"sha256": before, "size": facts.st_size, "modified": facts.st_mtime_ns},
-        "after": {"sha256": after, "size": copy.stat().st_size},
-    }
-    journal.changing(real, record, steps)
-    put_in_place(copy, handle, real, facts, facts.st_mtime_ns)
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One file, held open, and what becomes of it."""
+
+    handle: BinaryIO
+    tagged: TaggedFile
+    values: Values
+    facts: os.stat_result
+    keep_mtime: bool
 
 
-def _check(real: Path, copy: Path, tagged: Tagged, values: dict[str, tuple[str, ...]]) -> None:
-    """The copy says what it shall, has lost nothing else, and sounds the same."""
-    now = open_tags(copy, tagged)
-    if any(getattr(now.fields, name) != texts for name, texts in values.items()):
-        raise Refusal("format", "its tags do not keep what is written into them")
-    if now.others != tagged.others:
-        raise Refusal("format", "its other tags would not stay as they are")
-    must_sound_the_same(real, copy)
+def _change(change: _Change, journal: Journal | None) -> None:
+    real, facts = change.tagged.path, change.facts
+    copy = copy_beside(real)
+    if journal is not None:
+        journal.copying(real)
+    try:
+        with new_copy(copy) as target:
+            before = copy_and_hash(change.handle, target)
+        change.tagged.write(change.values, copy)
+        must_sound_the_same(real, copy)
+        steps = way_back(real, copy)
+        with copy.open("rb") as new:
+            after = sha256_of(iter(lambda: new.read(1 << 20), b""))
+            if sha256_of(rebuild(new, steps)) != before:
+                raise Refusal("changed", "the file was changed by another program just now")
+        if journal is None:
+            return
+        record = {
+            "before": {"sha256": before, "size": facts.st_size, "modified": facts.st_mtime_ns},
+            "after": {"sha256": after, "size": copy.stat().st_size},
+        }
+        journal.changing(real, record, steps)
+        put_in_place(copy, change.handle, real, facts, facts.st_mtime_ns if change.keep_mtime else None)
+    except OSError as error:
+        raise refusal_of(error, replacing=True) from error
+    finally:
+        with suppress(OSError):
+            copy.unlink(missing_ok=True)

@@ -45,6 +45,11 @@ class Frame:
         return self.name
 
     @property
+    def description(self) -> str:
+        """Of a text or comment that has one."""
+        return self._parts()[0]
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """Its values, where it is a text or a comment."""
         if self.name[0] != "T" and self.name[:3] != "COM":

@@ -13,15 +13,17 @@ from earmark.cli.drawing import Stopped
 from earmark.cli.outcomes import Teller, files
 
 if TYPE_CHECKING:
+    from earmark.events import Event
     from earmark.filetags.journal import Run
     from earmark.filetags.outcomes import Outcome
 
-HELP = "take back what write-tags changed: all of it, or one run"
+HELP = "take back what write-tags changed: the last run, or another one"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run", nargs="?", metavar="RUN", help="the run to take back (default: all)")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="the run to take back (default: the last one)")
+    parser.add_argument("--all", action=argparse.BooleanOptionalAction, default=False, help="take back all runs")
     parser.add_argument(
         "--list", action=argparse.BooleanOptionalAction, default=False, help="only show the runs that there are"
     )
@@ -78,8 +80,8 @@ def _list(args: argparse.Namespace, runs: Sequence[Run]) -> int:
 def _facts(run: Run) -> dict[str, Any]:
     return {
         "run": run.name,
-        "changes": len(run.changes),
-        "undone": len(run.changes) - len(run.left),
+        "changes": len(run.places),
+        "undone": len(run.places) - run.left,
         "policy": run.facts.get("policy"),
         "library": run.facts.get("library"),
         "damage": list(run.damage.values()),
@@ -89,16 +91,16 @@ def _facts(run: Run) -> dict[str, Any]:
 def _undo(args: argparse.Namespace, runs: Sequence[Run], unread: Sequence[Outcome]) -> int:
     from earmark.errors import UnknownName
 
-    chosen, later = list(runs), []
+    chosen = list(runs) if args.all else [run for run in runs if not run.closed and (run.left or run.damage)][-1:]
     if args.run is not None:
         chosen = [run for run in runs if run.name == args.run]
-        later = [run for run in runs if run.name > args.run]
         if not chosen:
             raise UnknownName("run", args.run, [run.name for run in runs])
-    total = len(unread) + sum(len(run.left) + len(run.damage) for run in chosen)
+    later = [run for run in runs if chosen and run.name > chosen[-1].name]
+    total = len(unread) + sum(run.left + len(run.damage) for run in chosen)
     told = Teller(args, {"run": 15, "is": 24}, _rows, total)
-    told.all(_outcomes(unread, chosen, later), lambda: _counted(chosen))
-    _tell(told)
+    told.all(_events(unread, chosen, later), lambda: _counted(chosen))
+    _tell(told, chosen)
     if told.stopped:
         raise Stopped if told.count["restored"] else KeyboardInterrupt
     return 3 if told.count["skipped"] else 0
@@ -108,10 +110,11 @@ def _counted(runs: Sequence[Run]) -> dict[str, Any]:
     return {"runs": [run.name for run in runs], "restored": 0, "untouched": 0, "skipped": 0}
 
 
-def _outcomes(unread: Sequence[Outcome], chosen: Sequence[Run], later: Sequence[Run]) -> Iterator[Outcome]:
+def _events(unread: Sequence[Outcome], chosen: Sequence[Run], later: Sequence[Run]) -> Iterator[Event]:
+    from earmark.events import Record
     from earmark.filetags.undo import undo
 
-    yield from unread
+    yield from map(Record, unread)
     yield from undo(chosen, later)
 
 
@@ -120,7 +123,7 @@ def _rows(outcome: Outcome) -> list[tuple[str, str]]:
     return [(outcome.run, says)]
 
 
-def _tell(told: Teller) -> None:
+def _tell(told: Teller, runs: Sequence[Run]) -> None:
     count = told.count
     if not count.total():
         print("nothing to undo", file=sys.stderr)
@@ -130,3 +133,5 @@ def _tell(told: Teller) -> None:
         text += f"; {count['untouched']} were as before"
     print(text, file=sys.stderr)
     told.tell_skipped()
+    if count["skipped"] and len(runs) == 1:
+        print(f"`earmark undo {runs[0].name}` tries again what was skipped", file=sys.stderr)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from earmark.app.tag_source import LibrarySource
     from earmark.filetags.journal import Journal
     from earmark.filetags.outcomes import Outcome
-    from earmark.filetags.policy import Wish
+    from earmark.filetags.policy import WriteOptions
     from earmark.filetags.source import Known
     from earmark.filetags.write import Relabel
 
@@ -38,11 +38,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--heads", default="genre,mood", metavar="A,B", help="whose labels are written (default: %(default)s)"
     )
     parser.add_argument(
-        "--min-confidence", type=_share, default=0.0, metavar="P", help="0 to 1; labels below are not written"
+        "--min-confidence",
+        type=_share,
+        metavar="P",
+        help="0 to 1; in place of the model's own threshold: 0 writes the best label of every song",
     )
+    for name, text in (
+        ("--comment", 'also write "genre / mood / energy" into the comment, where DJ programs show it'),
+        ("--keep-mtime", "keep the files' times of modification; players and backups then see no change"),
+        ("--follow-links", "also change files that links out of the scanned folders lead to"),
+    ):
+        parser.add_argument(name, action=argparse.BooleanOptionalAction, default=False, help=text)
     parser.add_argument("--labels", metavar="FILE", help="your names of labels (TOML, a table a head)")
     parser.add_argument(
-        "--dry-run", action=argparse.BooleanOptionalAction, default=False, help="show the difference, write nothing"
+        "--dry-run",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="do everything but the last step, and show what would change",
     )
     shelf.add_library(parser)
     console.add_format(parser)
@@ -61,33 +73,33 @@ def _share(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Write them."""
     from earmark.app.tag_source import LibrarySource
-    from earmark.filetags.fields import need_mutagen
+    from earmark.filetags.systems import need_mutagen
 
     need_mutagen()
     with shelf.opened(args, write=False) as library:
         source = LibrarySource(library, shelf.model_of(args, library))
-        wish, relabel = _wish(args, source), _relabel(args.labels, source)
+        options, relabel = _options(args, source), _relabel(args.labels, source)
         if args.dry_run:
-            return _write(args, source, wish, relabel, None)
-        return _with_journal(args, source, wish, relabel)
+            return _write(args, source, options, relabel, None)
+        return _with_journal(args, source, options, relabel)
 
 
-def _with_journal(args: argparse.Namespace, source: LibrarySource, wish: Wish, relabel: Relabel) -> int:
+def _with_journal(args: argparse.Namespace, source: LibrarySource, options: WriteOptions, relabel: Relabel) -> int:
     from earmark.filetags.journal import Journal, journal_folder, locked
 
     folder = journal_folder()
     with locked(folder):
         _clear_after_a_kill(folder)
-        journal = Journal.new(folder, policy=wish.policy, heads=list(wish.heads), library=str(source.file))
+        journal = Journal.new(folder, policy=options.policy, heads=list(options.heads), library=str(source.file))
         try:
-            return _write(args, source, wish, relabel, journal)
+            return _write(args, source, options, relabel, journal)
         finally:
             journal.close()
 
 
-def _wish(args: argparse.Namespace, source: LibrarySource) -> Wish:
+def _options(args: argparse.Namespace, source: LibrarySource) -> WriteOptions:
     from earmark.errors import EarmarkError, UnknownName
-    from earmark.filetags.policy import Wish, field_of
+    from earmark.filetags.policy import WriteOptions, field_of
 
     heads = tuple(dict.fromkeys(name.strip() for name in args.heads.split(",") if name.strip()))
     if not heads:
@@ -99,18 +111,26 @@ def _wish(args: argparse.Namespace, source: LibrarySource) -> Wish:
     asked = args.heads != "genre,mood"
     if known and missing and (asked or len(missing) == len(heads)):
         raise UnknownName("head", missing[0], known)
-    return Wish(args.policy, heads, args.min_confidence)
+    return WriteOptions(
+        policy=args.policy,
+        heads=heads,
+        min_confidence=args.min_confidence,
+        comment=args.comment,
+        keep_mtime=args.keep_mtime,
+        follow_links=args.follow_links,
+        roots=(*source.roots, *(path for path in args.paths if Path(path).is_dir())),
+    )
 
 
 def _relabel(file: str | None, source: LibrarySource) -> Relabel:
     if file is None:
-        return lambda said: said
+        return lambda prediction: prediction
     from earmark.filetags.source import card_of
     from earmark.inference.labels import read_labels, relabel
 
     card = card_of(source.heads)
     table = read_labels(Path(file), card)
-    return lambda said: relabel(said, card, table)
+    return lambda prediction: relabel(prediction, card, table)
 
 
 def _clear_after_a_kill(folder: Path) -> None:
@@ -124,7 +144,7 @@ def _clear_after_a_kill(folder: Path) -> None:
 
 
 def _write(
-    args: argparse.Namespace, source: LibrarySource, wish: Wish, relabel: Relabel, journal: Journal | None
+    args: argparse.Namespace, source: LibrarySource, options: WriteOptions, relabel: Relabel, journal: Journal | None
 ) -> int:
     from earmark.errors import EarmarkError
     from earmark.filetags.write import write_tags
@@ -135,8 +155,8 @@ def _write(
         where = f"no audio file in {', '.join(args.paths[:3])}" if args.paths else "the library holds no songs"
         raise EarmarkError(f"{where}; `earmark scan FOLDER` hears them first")
     told = Teller(args, {"field": 6, "before": 18, "after": 24}, _rows, total)
-    outcomes = write_tags(_known(source, entries), wish, journal, relabel)
-    told.all(outcomes, lambda: _facts(journal))
+    events = write_tags(_known(source, entries), options, journal, relabel, total)
+    told.all(events, lambda: _facts(journal))
     _tell(told, journal)
     if told.stopped:
         raise Stopped if told.count["changed"] else KeyboardInterrupt
