@@ -55,7 +55,10 @@ def _add(
     energy = rng.random((len(numbers), 1)).round(4).astype("<f8")
     keys = (numbers + 1).tolist()
     db = library.db
-    db.executemany("INSERT INTO audio VALUES (?, ?, ?)", ((key, f"{key:032x}", 180.0 + key % 120) for key in keys))
+    db.executemany(
+        "INSERT INTO audio (id, hash, seconds) VALUES (?, ?, ?)",
+        ((key, f"{key:032x}", 180.0 + key % 120) for key in keys),
+    )
     db.executemany(
         "INSERT INTO tracks (id, path, device, inode, size, modified, audio, artist, title, album, year, genre)"
         " VALUES (?, ?, '1', ?, ?, ?, ?, ?, ?, '', '2001', '')",
@@ -77,7 +80,7 @@ def _add(
     results, embeddings = [], []
     for key, row, number, vector in rows:
         results.append((model.key, key, row.tobytes(), number.tobytes(), None, 0.0))
-        embeddings.append((model.key, key, vector.tobytes()))
+        embeddings.append((model.backbone_key, key, vector.tobytes()))
     db.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?, ?)", results)
     db.executemany("INSERT INTO embeddings VALUES (?, ?, ?)", embeddings)
 

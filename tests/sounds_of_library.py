@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,36 @@ def make_songs(folder: Path, count: int, seconds: float = 5.0) -> Path:
     return folder
 
 
+def songs_of_format_1(folder: Path) -> Path:
+    """What the library in ``library/format_1.sql`` was scanned from, with the same sizes and times of change.
+
+    Two chords; a copy of the first; two tracks over a minute that differ but in their middle, and shared a hash then;
+    silence; and what is no audio.
+    """
+    folder.mkdir(parents=True)
+    rate = 8000
+    t = np.arange(5 * rate) / rate
+    long = np.arange(61 * rate) / rate
+    middle = np.sin(2 * np.pi * 330 * long) * (np.abs(long - 30.5) < 8)
+    sounds = {
+        "a.wav": sum(np.sin(2 * np.pi * pitch * t) for pitch in (220, 277, 330)),
+        "b.wav": sum(np.sin(2 * np.pi * pitch * t) for pitch in (196, 233, 294)) * (t % 0.5),
+        "copy.wav": sum(np.sin(2 * np.pi * pitch * t) for pitch in (220, 277, 330)),
+        "show 1.wav": middle + np.sin(2 * np.pi * 440 * long) * (middle == 0),
+        "show 2.wav": middle + np.sin(2 * np.pi * 550 * long) * (long % 0.25) * (middle == 0),
+        "silence.wav": np.zeros(5 * rate),
+    }
+    for name, wave in sounds.items():
+        soundfile.write(folder / name, 0.2 * wave, rate, "PCM_16")
+    (folder / "bad.mp3").write_text("no sound")
+    for file in folder.iterdir():
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+    return folder
+
+
 def scanned(library: Library, folder: Path, music: Path, count: int) -> LibraryModel:
     """Makes songs and scans them with the model in ``folder``."""
-    card = load_model(folder).card
-    model = LibraryModel(0, card.id, "x", "", str(folder), card.embedding, card.heads)
+    model = LibraryModel.of(folder, load_model(folder).card)
     scan = Scan(library, [real_root(str(make_songs(music, count)))], model)
     for _ in scan.run(1):
         pass

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from earmark.errors import StorageError, UnknownName
 from earmark.inference.options import HearingOptions
 from earmark.inference.tagger import load_model
 from earmark.library.records import LibraryModel, direction
-from earmark.library.store import LibraryFacts, default_file, encode_path, open_library
+from earmark.library.store import LibraryFacts, Stamp, default_file, open_library
 from earmark.library.store import file as library_file
 from made_library import MODEL, fill, made_library
 
@@ -34,10 +35,7 @@ def test_what_a_model_said_comes_back_exactly(tmp_path: Path, tiny_model: Path, 
         with library.change():
             model = library.add_model(model)
             audio = library.add_result(model, heard)
-            library.db.execute(
-                "INSERT INTO tracks (path, device, inode, size, modified, audio) VALUES (?, '', '', 1, 1, ?)",
-                (str(tone), audio),
-            )
+            library.put_track(None, str(tone), Stamp("", "", 1, 1), audio, {})
         ((track, said),) = library.predictions(model)
         assert said.to_dict() == heard.to_dict()
         assert (track.path, track.content_hash, track.seconds) == (str(tone), heard.content_hash, heard.seconds)
@@ -47,17 +45,14 @@ def test_what_a_model_said_comes_back_exactly(tmp_path: Path, tiny_model: Path, 
         assert vectors[0] @ direction(heard.embedding) > 0.9999
         clips = library.clips(model, rows)[audio]
         assert np.allclose(clips.times, heard.clips.times)
-        assert (clips.vectors * direction(heard.clips.vectors)).sum(axis=1).min() > 0.999
+        assert np.allclose(clips.vectors, heard.clips.vectors, rtol=1e-3, atol=1e-6), "good enough for other heads"
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     path = os.fsdecode(b"/music/caf\xe9.mp3")
     with open_library(tmp_path / "a.db", make=True) as library:
         with library.change():
-            library.db.execute(
-                "INSERT INTO tracks (path, device, inode, size, modified) VALUES (CAST(? AS TEXT), '', '', 0, 0)",
-                (encode_path(path),),
-            )
+            library.put_track(None, path, Stamp("", "", 0, 0), None, {})
         assert [track.path for track in library.tracks()] == [path]
         found = library.track(path)
         assert found is not None and found.path == path
@@ -113,8 +108,9 @@ def test_facts_are_counted(tmp_path: Path) -> None:
             library.db.execute("UPDATE tracks SET vanished = 1 WHERE id = 1")
             library.db.execute("UPDATE tracks SET audio = NULL, error = 'decode' WHERE id = 2")
             library.db.execute("UPDATE tracks SET audio = 4 WHERE id = 3")
+            library.db.execute("UPDATE audio SET song = 0 WHERE id = 5")
         seconds = sum(track.seconds for track in library.tracks(vanished=False))
-        assert library.facts() == LibraryFacts(tracks=8, seconds=seconds, vanished=1, copies=1, failures=1)
+        assert library.facts() == LibraryFacts(tracks=8, seconds=seconds, vanished=1, copies=1, failures=1, silent=1)
         assert [track.id for track in library.failures()] == [2]
 
 
@@ -125,6 +121,24 @@ def test_facts_of_a_large_library_are_quick(tmp_path: Path) -> None:
         assert [count for _, count in library.models()] == [50_000]
         assert library.failures() == [] and library.roots() == ["/music"]
         assert time.perf_counter() - start < 0.5, "0.05 s on a quiet machine"
+
+
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+def test_a_name_in_the_other_form_of_unicode(tmp_path: Path, stored: str) -> None:
+    """A Mac writes e and an accent, others one letter for both; a path may mix them, and may have bytes of neither."""
+    name, other = (
+        unicodedata.normalize(form, "/Café/Ärger \udce9.mp3") for form in (stored, "NFCNFD".replace(stored, ""))
+    )
+    with open_library(tmp_path / "a.db", make=True) as library:
+        with library.change():
+            library.put_track(None, name, Stamp("", "", 1, 1), None, {})
+        for asked in (name, other, unicodedata.normalize("NFC", "/Café/") + unicodedata.normalize("NFD", name[6:])):
+            found = library.track(asked)
+            assert found is not None and found.path == name
+        assert library.track("/Cafe/Arger \udce9.mp3") is None
+        with library.change():
+            library.put_track(None, other, Stamp("", "", 2, 2), None, {})
+        assert [one.path for one in map(library.track, (name, other)) if one] == [name, other], "each by its own name"
 
 
 def test_pages_of_tracks(tmp_path: Path) -> None:
@@ -160,7 +174,7 @@ def test_a_newer_one(tmp_path: Path) -> None:
     file = tmp_path / "a.db"
     with open_library(file, make=True) as library:
         library.db.execute("PRAGMA user_version=99")
-    refused(file, r"format 99 is newer than this Earmark reads \(1\); update")
+    refused(file, r"format 99 is newer than this Earmark reads \(2\); update")
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 500, b"\0" * 5000])

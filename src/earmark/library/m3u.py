@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from earmark.library.records import LibraryTrack
-from earmark.library.store import encode_path
+from earmark.library.text import encode_path
 
 __all__ = ["m3u_text"]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +19,13 @@ from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan
 
 __all__ = [
+    "UNVERIFIED",
     "Correction",
     "LibraryModel",
     "LibraryTrack",
     "corrected",
     "direction",
+    "is_song",
     "pack_scores",
     "unpack_scores",
 ]
@@ -30,7 +34,11 @@ Array = NDArray[np.float32]
 Correction = str | tuple[str, ...]
 """What the user says of one head: a label, or all labels of a multi-label head."""
 
+UNVERIFIED = "format-1:"
+"""Begins the digest of a model that a library of format 1 knew by its card's bytes alone."""
+
 _STEPS = 10_000  # scores have four decimals
+_MOST = 65_504.0  # of float16
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +54,10 @@ class LibraryTrack:
         content_hash: Of the decoded audio; "" where it could not be heard.
         seconds: Length; 0 where it could not be heard.
         artist: By the file's own tags, as are title, album, year and genre (several joined by ``;``).
-        error: Kind of failure, or None.
+        error: Kind of failure, or None; beside ``audio``, why it could not be analysed again.
         message: Of the failure.
         vanished: Seconds since 1970 when it was first missed, or None while it is there.
+        song: False for silence and noise, which have no labels and stand in no list of songs.
     """
 
     id: int
@@ -66,6 +75,7 @@ class LibraryTrack:
     error: str | None = None
     message: str = ""
     vanished: float | None = None
+    song: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +85,14 @@ class LibraryModel:
     Attributes:
         key: Its row.
         name: ``name@version``.
-        digest: Of its card.
+        digest: Of the whole model.
         layer: Whose output the embeddings are; "" is the network's own embedding.
-        folder: Where it was.
+        folder: Where it was seen last.
         dimensions: Of an embedding.
         heads: Its vocabularies.
         aliases: The user's own names of labels.
+        backbone: Digest of what makes its embeddings; "" where it shares them with no other model.
+        backbone_key: The backbone's row.
     """
 
     key: int
@@ -91,6 +103,22 @@ class LibraryModel:
     dimensions: int
     heads: tuple[HeadCard, ...]
     aliases: LabelTable = field(default_factory=dict)
+    backbone: str = ""
+    backbone_key: int = 0
+
+    @classmethod
+    def of(cls, folder: Path, card: Card, layer: str = "", aliases: LabelTable | None = None) -> LibraryModel:
+        """The model in a folder, with a row yet to get."""
+        where, digests = str(folder.resolve()), (card_digest(folder, card), backbone_digest(folder, card))
+        return cls(0, card.id, digests[0], layer, where, card.embedding, card.heads, aliases or {}, digests[1])
+
+    def is_of(self, folder: Path, card: Card) -> bool:
+        """Whether a folder holds this model. Format 1 kept no digest to compare; name and vocabularies must do."""
+        if card.id != self.name:
+            return False
+        if self.digest.startswith(UNVERIFIED):
+            return vocabularies(card.heads) == vocabularies(self.heads)
+        return card_digest(folder, card) == self.digest
 
     @property
     def shown(self) -> str:
@@ -115,6 +143,26 @@ class LibraryModel:
                 found[head.name] = slice(start, start + len(head.labels))
                 start += len(head.labels)
         return found
+
+
+def card_digest(folder: Path, card: Card) -> str:
+    """The digest of a whole model."""
+    return str(getattr(card, "digest", "")) or hashlib.sha256((folder / "card.json").read_bytes()).hexdigest()[:16]
+
+
+def backbone_digest(folder: Path, card: Card) -> str:
+    """The digest of what makes a model's embeddings: network, frontend and clips."""
+    return str(getattr(card, "backbone_digest", "")) or card.files.get("model.onnx", card_digest(folder, card))
+
+
+def vocabularies(heads: Sequence[HeadCard]) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Name, task and labels of each head: what packed scores depend on."""
+    return [(head.name, head.task, head.labels) for head in heads]
+
+
+def is_song(warning: str | None) -> bool:
+    """Whether the audio is music, as far as its warning tells: silence and noise are none."""
+    return not {"silence", "noise"} & set((warning or "").split("; "))
 
 
 def heads_to_json(heads: Sequence[HeadCard]) -> str:
@@ -200,14 +248,13 @@ def direction(vectors: NDArray[np.floating]) -> Array:
 
 
 def pack_clips(clips: ClipEmbeddings) -> tuple[bytes, bytes]:
-    """Times as float32, and each clip's direction as int8 with its largest part at 127."""
-    largest = np.abs(clips.vectors).max(axis=1, keepdims=True, initial=0)
-    steps = np.rint(clips.vectors / np.where(largest > 0, largest, 1) * 127).astype(np.int8)
-    return clips.times.astype("<f4").tobytes(), steps.tobytes()
+    """Times as float32, and the clips' embeddings as float16."""
+    vectors = np.clip(np.nan_to_num(clips.vectors), -_MOST, _MOST).astype("<f2")
+    return clips.times.astype("<f4").tobytes(), vectors.tobytes()
 
 
-def unpack_clips(times: bytes, vectors: bytes) -> ClipEmbeddings:
-    """The other way round, to within a hundredth."""
+def unpack_clips(times: bytes, vectors: bytes, kind: str) -> ClipEmbeddings:
+    """The other way round: embeddings to within a thousandth; of the kind ``int8``, only their directions."""
     bounds = np.frombuffer(times, "<f4").reshape(-1, 2)
-    rows = np.frombuffer(vectors, np.int8).reshape(len(bounds), -1)
-    return ClipEmbeddings(np.asarray(bounds, np.float32), direction(rows.astype(np.float32)))
+    rows = np.frombuffer(vectors, np.int8 if kind == "int8" else "<f2").reshape(len(bounds), -1)
+    return ClipEmbeddings(np.asarray(bounds, np.float32), rows.astype(np.float32))

@@ -70,9 +70,8 @@ def questions(library: Library, model: LibraryModel, heads: Iterable[HeadCard], 
     """
     answered = library.labels()
     found: list[tuple[float, str, Question]] = []
-    tracks: dict[int | None, LibraryTrack] = {
-        track.audio: track for track in reversed(library.tracks(vanished=False)) if track.audio is not None
-    }
+    there = [track for track in library.tracks(vanished=False) if track.audio is not None and track.song]
+    tracks: dict[int | None, LibraryTrack] = {track.audio: track for track in reversed(there)}
     for head in heads:
         for value, question in _of_head(library, model, head, tracks):
             if head.name not in answered.get(question.track.audio or 0, {}):

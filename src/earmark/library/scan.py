@@ -17,6 +17,7 @@ from earmark.inference.records import Failure, Prediction
 from earmark.library.records import LibraryModel
 from earmark.library.store import Library, StoredFile
 from earmark.library.survey import PASSING, Survey, Todo, survey
+from earmark.library.text import plain_text
 from earmark.storage import lock
 from earmark.tags.read import artist_and_album, read_tags
 
@@ -128,7 +129,11 @@ class Scan:
                 self.done.heard += 1
             else:
                 audio = self._library.add_audio(result.content_hash or "", result.seconds)
-                self.done.known += 1
+                same = todo.known is not None and todo.known.audio == audio
+                if same and todo.known and not self._library.put_tags(todo.known.id, todo.stamp, tags):
+                    self.done.unchanged += 1  # a link was made, or rights were changed
+                else:
+                    self.done.known += 1
             self._write(todo, audio, tags)
 
     def _write(self, todo: Todo, audio: int | None, facts: Mapping[str, str]) -> None:
@@ -206,4 +211,4 @@ def tags_of(path: str) -> dict[str, str]:
         "year": found[0] if found else year,
         "genre": ";".join(tags.get("genre", ())),
     }
-    return {name: text.replace("\0", " ").encode("utf-8", "replace").decode() for name, text in said.items()}
+    return {name: plain_text(text) for name, text in said.items()}

@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.errors import EarmarkError, StorageError
+from earmark.errors import EarmarkError, ModelError
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import ClipEmbeddings, Prediction
-from earmark.library.records import LibraryModel, LibraryTrack, corrected, direction
+from earmark.library.records import LibraryModel, LibraryTrack, corrected, direction, is_song
 from earmark.library.store import Library
 from earmark.library.vectors import Vectors, read_vectors
 from earmark.library.words import common_labels, shared
 
-__all__ = ["Seed", "Similar", "Wish", "find_seed", "similar_to"]
+if TYPE_CHECKING:
+    from earmark.inference.tagger import Tagger
+
+__all__ = ["Seed", "Similar", "Wish", "find_seed", "similar_to", "tagger_of"]
 
 Array = NDArray[np.float32]
 
@@ -98,10 +102,13 @@ def find_seed(library: Library, model: LibraryModel, path: str) -> Seed:
     """A track of the library, or any audio file, which is heard now.
 
     Raises:
-        AudioError: The file cannot be heard.
+        AudioError: The file cannot be read.
+        EarmarkError: It is silence or noise, or neither a track nor a file.
         ModelError: It is not in the library, and the model that heard the library is not there any more.
     """
     track = library.track(path)
+    if track is not None and not track.song:
+        raise EarmarkError(f"{path}: is silence or noise: no song sounds like it")
     if track is not None and track.audio is not None:
         said = library.prediction(model, track, library.labels_of([track.audio]).get(track.audio))
         vector = library.embedding(model, track.audio)
@@ -112,19 +119,38 @@ def find_seed(library: Library, model: LibraryModel, path: str) -> Seed:
 
 
 def _heard(library: Library, model: LibraryModel, path: str) -> Seed:
-    from earmark.inference.tagger import load_model
-
     if not Path(path).exists() and not os.path.lexists(path):
         raise EarmarkError(f"{path}: neither a track of the library nor a file")
-    tagger = load_model(model.folder)
-    if tagger.card.id != model.name:
-        raise StorageError(f"{model.folder}: now holds {tagger.card.id}, and the library was heard by {model.name}")
+    tagger = tagger_of(model)
     options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=model.layer or None)
     said = tagger.predict(path, options=options)
+    if not is_song(said.warning):
+        raise EarmarkError(f"{path}: is silence or noise: no song sounds like it")
     assert said.embedding is not None
-    clips = said.clips and replace(said.clips, vectors=direction(said.clips.vectors))
     audio = library.audio_of(said.content_hash)
-    return Seed(path, audio, None, direction(said.embedding), corrected(said, model, {}), clips, said.seconds)
+    return Seed(path, audio, None, direction(said.embedding), corrected(said, model, {}), said.clips, said.seconds)
+
+
+def tagger_of(model: LibraryModel) -> Tagger:
+    """The model that analysed the library, wherever it is now: among the installed ones, or where it was last.
+
+    Raises:
+        ModelError: It is not there any more.
+    """
+    from earmark.inference.tagger import load_model
+    from earmark.models.card import read_card
+    from earmark.models.folder import list_models
+
+    for folder in (*list_models().values(), Path(model.folder)):
+        try:
+            if model.is_of(folder, read_card(folder)):
+                return load_model(folder)
+        except ModelError:
+            continue  # a damaged folder of another name is no reason to stop
+    raise ModelError(
+        f"the model {model.shown} that analysed the library is neither installed nor at {model.folder}; "
+        "`earmark scan --force` analyses the library with another"
+    )
 
 
 def similar_to(
@@ -237,7 +263,8 @@ def _best_seconds(
     """The pair of clips, one of each track, that are most alike: start and end of each."""
     if one is None or other is None:
         return None, None
-    i, j = np.unravel_index(np.argmax(one.vectors @ other.vectors.T), (len(one.vectors), len(other.vectors)))
+    closeness = direction(one.vectors) @ direction(other.vectors).T
+    i, j = np.unravel_index(np.argmax(closeness), (len(one.vectors), len(other.vectors)))
     return _seconds(one.times[i]), _seconds(other.times[j])
 
 

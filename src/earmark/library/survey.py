@@ -158,7 +158,7 @@ def _moved(library: Library, found: Survey, path: str, stamp: Stamp, before: _Be
         return None
     if track.path in before.met or (track.path not in found.gone and os.path.lexists(track.path)):
         row = library.copy_track(track.id, path, stamp)
-        return StoredFile(row, path, stamp, track.audio, None, None, track.analysed)
+        return replace(track, id=row, path=path, stamp=stamp, error=None, vanished=None)
     library.move_track(track.id, path, stamp)
     found.gone.pop(track.path, None)
     found.moved += 1
@@ -176,4 +176,4 @@ def _hashes(library: Library, found: Survey) -> frozenset[str]:
     """Of the changed files themselves, of those that are gone, and of those of the same size as a new one."""
     audio = {todo.known.audio for todo in found.todo if todo.known} | {track.audio for track in found.gone.values()}
     sizes = {todo.stamp.size for todo in found.todo}
-    return library.hashes_of_files(audio, sizes) if sizes else frozenset()
+    return frozenset(library.holders(audio, sizes)) if sizes else frozenset()

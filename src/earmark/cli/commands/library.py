@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         console.print_json(facts)
         return 0
     there = f"{facts['tracks']} songs, {duration(facts['seconds'])} of music"
-    gone = f", {facts['vanished']} vanished" if facts["vanished"] else ""
+    gone = "".join(f", {facts[what]} {what}" for what in ("vanished", "silent") if facts[what])
     print(f"{console.plain(str(file))}: {there}{gone}")
     for name, heard in facts["models"].items():
         print(f"heard by {console.plain(name)}: {heard}")
@@ -54,6 +54,7 @@ def _facts(library: Library) -> dict[str, Any]:
         "seconds": round(held.seconds, 3),
         "vanished": held.vanished,
         "copies": held.copies,
+        "silent": held.silent,
         "models": models,
         "folders": library.roots(),
         "failures": [

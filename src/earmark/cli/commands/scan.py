@@ -58,8 +58,7 @@ def _model(args: argparse.Namespace) -> LibraryModel:
         raise EarmarkError(f"-m {args.model}: embeddings of several models do not mix; give one")
     card = models.card
     labels = read_labels(Path(args.labels), card) if args.labels else {}
-    folder = str(models.folders[0].resolve())
-    return LibraryModel(0, card.id, models.digest, args.layer or "", folder, card.embedding, card.heads, labels)
+    return LibraryModel.of(models.folders[0], card, args.layer or "", labels)
 
 
 def _scan(args: argparse.Namespace, library: Library, model: LibraryModel) -> tuple[Scanned, Progress]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from earmark.library.store.file import absolute, default_file, encode_path
+from earmark.library.store.file import absolute, default_file
 from earmark.library.store.groups import StoredCluster
 from earmark.library.store.results import Results
 from earmark.library.store.schema import FORMAT
@@ -26,7 +26,6 @@ __all__ = [
     "StoredFile",
     "absolute",
     "default_file",
-    "encode_path",
     "open_library",
 ]
 

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from earmark.errors import StorageError
+from earmark.library.store.migrations import migrate
 from earmark.library.store.schema import APPLICATION, FORMAT, create, tables
+from earmark.library.text import decode_path
 from earmark.paths import data_folder
 
-__all__ = ["LibraryFile", "absolute", "default_file", "encode_path"]
+__all__ = ["LibraryFile", "absolute", "default_file"]
 
 _WAIT_SECONDS = 10.0  # for another process that is just writing
-_UNDECODABLE = "surrogatepass" if os.name == "nt" else "surrogateescape"
 
 _WHY = {
     sqlite3.SQLITE_NOTADB: "not an Earmark library",
@@ -37,11 +38,6 @@ _WHY = {
 def default_file() -> Path:
     """The library in the user's data folder."""
     return data_folder() / "library.db"
-
-
-def encode_path(path: str) -> bytes:
-    """A path as its bytes (UTF-8 but for undecodable names), to be bound as ``CAST(? AS TEXT)``."""
-    return path.encode("utf-8", _UNDECODABLE)
 
 
 def absolute(path: str) -> str:
@@ -158,10 +154,15 @@ def _open(file: Path, write: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, check_same_thread=False)
     try:
         connection.isolation_level = None  # transactions are begun where they are meant
-        connection.text_factory = lambda raw: raw.decode("utf-8", _UNDECODABLE)
+        connection.text_factory = decode_path
         if write and file.stat().st_size == 0:
             create(connection)
-        _check(connection, file)
+        if _format(connection, file) < FORMAT:
+            if not writable:
+                raise StorageError(
+                    f"{file}: of an older format, and read-only: it can be updated where it can be written"
+                )
+            migrate(connection)
         connection.execute("PRAGMA mmap_size=4294967296")
         connection.execute("PRAGMA foreign_keys=ON")
         if writable:
@@ -173,7 +174,8 @@ def _open(file: Path, write: bool) -> sqlite3.Connection:
     return connection
 
 
-def _check(connection: sqlite3.Connection, file: Path) -> None:
+def _format(connection: sqlite3.Connection, file: Path) -> int:
+    """The format of a library, as it is."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION:
@@ -182,3 +184,4 @@ def _check(connection: sqlite3.Connection, file: Path) -> None:
         raise StorageError(f"{file}: format {version} is newer than this Earmark reads ({FORMAT}); update Earmark")
     if not {"tracks", "audio", "models", "results"} <= tables(connection):
         raise StorageError(f"{file}: {_WHY[sqlite3.SQLITE_CORRUPT]}")
+    return int(version)

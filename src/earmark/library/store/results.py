@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from earmark.errors import StorageError, UnknownName
 from earmark.inference.records import ClipEmbeddings, Failure, Prediction
 from earmark.library.records import (
+    UNVERIFIED,
     Correction,
     LibraryModel,
     LibraryTrack,
@@ -20,10 +22,12 @@ from earmark.library.records import (
     direction,
     heads_from_json,
     heads_to_json,
+    is_song,
     pack_clips,
     pack_scores,
     unpack_clips,
     unpack_scores,
+    vocabularies,
 )
 from earmark.library.store.groups import Groups
 from earmark.library.store.tracks import Tracks
@@ -34,7 +38,10 @@ __all__ = ["Results"]
 Array = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-_MODEL = "SELECT id, name, digest, layer, folder, dimensions, heads, aliases FROM models"
+_MODEL = (
+    "SELECT models.id, name, models.digest, layer, folder, dimensions, heads, aliases, backbones.digest, backbone"
+    " FROM models JOIN backbones ON backbones.id = backbone"
+)
 _CHUNK = 16_384  # rows read at a time
 
 
@@ -46,12 +53,14 @@ class Results(Tracks, Groups):
 
         That is the one that analysed most of them, and among equals the one that was used last.
         """
-        query = (
-            "SELECT known.*, (SELECT COUNT(*) FROM tracks JOIN results ON results.audio = tracks.audio"
-            " AND results.model = known.id WHERE vanished IS NULL) AS analysed, used"
-            f" FROM ({_MODEL}) AS known JOIN models USING (id) ORDER BY analysed DESC, used DESC"
+        analysed = (
+            "SELECT COUNT(*) FROM results JOIN tracks ON tracks.audio = results.audio"
+            " WHERE results.model = models.id AND vanished IS NULL"
         )
-        return [(_model(row), row[8]) for row in self.rows(query) if row[8]]
+        rows = self.rows(
+            _MODEL.replace("FROM", f", ({analysed}) AS analysed FROM", 1) + " ORDER BY analysed DESC, used DESC"
+        )
+        return [(_model(row), row[10]) for row in rows if row[10]]
 
     def model(self, name: str | None = None) -> LibraryModel:
         """The model in use, or the one of that name (with or without its version).
@@ -73,33 +82,76 @@ class Results(Tracks, Groups):
         raise UnknownName("model of the library", name, [model.shown for model in known])
 
     def add_model(self, model: LibraryModel) -> LibraryModel:
-        """The model with the row that it has, or gets; its folder and aliases are kept up to date. In a change."""
-        fresh = (model.folder, json.dumps({head: dict(names) for head, names in model.aliases.items()}), time.time())
-        self.rows(
-            "INSERT INTO models (name, digest, layer, dimensions, heads, folder, aliases, used)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name, digest, layer) DO UPDATE"
-            " SET folder = excluded.folder, aliases = excluded.aliases, used = excluded.used",
-            (model.name, model.digest, model.layer, model.dimensions, heads_to_json(model.heads), *fresh),
-        )
-        query = f"{_MODEL} WHERE name = ? AND digest = ? AND layer = ?"
-        return _model(self.row(query, (model.name, model.digest, model.layer)))
+        """The model with the row that it has, or gets; its folder, heads and aliases are kept up to date. In a change.
 
-    def add_result(self, model: LibraryModel, prediction: Prediction) -> int:
-        """Keep what a model said of one audio, in place of what it said before, and return the audio's row.
-
-        The prediction must carry ``content_hash`` and ``embedding``. In a change.
+        A model of the same name and vocabularies that format 1 left without a digest is taken to be this one.
         """
-        audio = self.add_audio(prediction.content_hash or "", prediction.seconds)
-        key = (model.key, audio)
+        backbone = self._add_backbone(model)
+        key = self.value(
+            "SELECT id FROM models WHERE name = ? AND digest = ? AND backbone = ?", (model.name, model.digest, backbone)
+        )
+        if key is None:
+            key = self._adopted(model, backbone)
+        aliases = json.dumps({head: dict(names) for head, names in model.aliases.items()})
+        values = (model.name, model.digest, backbone, model.folder, heads_to_json(model.heads), aliases, time.time())
+        columns = ("name", "digest", "backbone", "folder", "heads", "aliases", "used")
+        if key is None:
+            query = f"INSERT INTO models ({', '.join(columns)}) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"
+            key = self.value(query, values)
+        else:
+            self.rows(f"UPDATE models SET {', '.join(f'{one} = ?' for one in columns)} WHERE id = ?", (*values, key))
+        return _model(self.row(f"{_MODEL} WHERE models.id = ?", (key,)))
+
+    def _add_backbone(self, model: LibraryModel) -> int:
+        values = (model.backbone or f"of {model.digest}", model.layer)
+        self.rows(
+            "INSERT OR IGNORE INTO backbones (digest, layer, dimensions) VALUES (?, ?, ?)", (*values, model.dimensions)
+        )
+        return int(self.value("SELECT id FROM backbones WHERE digest = ? AND layer = ?", values))
+
+    def _adopted(self, model: LibraryModel, backbone: int) -> int | None:
+        """The row of a model of format 1 that is this one, with its embeddings given to the backbone."""
+        for row in self.rows(f"{_MODEL} WHERE name = ? ORDER BY used DESC", (model.name,)):
+            old = _model(row)
+            same = (old.layer, old.dimensions) == (model.layer, model.dimensions)
+            if old.digest.startswith(UNVERIFIED) and same and vocabularies(old.heads) == vocabularies(model.heads):
+                self.rows("UPDATE models SET backbone = ? WHERE id = ?", (backbone, old.key))
+                for table in ("embeddings", "clips"):
+                    values = (backbone, old.backbone_key)
+                    self.rows(f"UPDATE OR IGNORE {table} SET backbone = ? WHERE backbone = ?", values)
+                    self.rows(f"DELETE FROM {table} WHERE backbone = ?", (old.backbone_key,))
+                self.rows("DELETE FROM backbones WHERE id = ?", (old.backbone_key,))
+                return old.key
+        return None
+
+    def add_result(self, model: LibraryModel, prediction: Prediction, audio: int | None = None) -> int:
+        """Keep what a model says of one audio, in place of what it said before, and return the audio's row.
+
+        The prediction must carry ``content_hash``, unless the row is given. In a change.
+        """
+        if audio is None:
+            song = is_song(prediction.warning)
+            audio = self.add_audio(prediction.content_hash or "", prediction.seconds, song=song)
         packed = pack_scores(prediction.heads, model.heads)
-        values = (*key, *packed, prediction.warning, time.time())
+        values = (model.key, audio, *packed, prediction.warning, time.time())
         self.rows("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", values)
+        key = (model.backbone_key, audio)
         if prediction.embedding is not None:
             vector = direction(prediction.embedding).astype("<f2").tobytes()
             self.rows("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", (*key, vector))
         if prediction.clips is not None:
-            self.rows("INSERT OR REPLACE INTO clips VALUES (?, ?, ?, ?)", (*key, *pack_clips(prediction.clips)))
+            query = "INSERT OR REPLACE INTO clips (backbone, audio, times, vectors) VALUES (?, ?, ?, ?)"
+            self.rows(query, (*key, *pack_clips(prediction.clips)))
         return audio
+
+    def unscored(self, model: LibraryModel) -> list[tuple[int, str | None]]:
+        """Audio (rows, with its warning) of which the model's backbone has clips and the model no scores yet."""
+        query = (
+            "SELECT audio, (SELECT warning FROM results WHERE results.audio = clips.audio LIMIT 1) FROM clips"
+            " WHERE backbone = ? AND kind = 'float16'"
+            " AND audio NOT IN (SELECT audio FROM results WHERE model = ?) ORDER BY audio"
+        )
+        return self.rows(query, (model.backbone_key, model.key))
 
     def predictions(
         self, model: LibraryModel, tracks: Sequence[LibraryTrack] | None = None
@@ -127,6 +179,8 @@ class Results(Tracks, Groups):
         if row is None:
             return None
         heads = unpack_scores(row[0], row[1], model.heads)
+        if not is_song(row[2]):
+            heads = {name: replace(head, label=None, labels=()) for name, head in heads.items()}
         plain = Prediction(track.path, track.seconds, model.name, heads, warning=row[2])
         return corrected(plain, model, corrections or {})
 
@@ -135,7 +189,7 @@ class Results(Tracks, Groups):
         columns = model.columns()[head.name]
         part = f"substr(scores, {2 * columns.start + 1}, {2 * len(head.labels)})"
         query = f"SELECT audio, {part} FROM results WHERE model = ?"
-        audio, steps = self._matrix(query, model, len(head.labels), "<u2")
+        audio, steps = self._matrix(query, model.key, len(head.labels), "<u2")
         return audio, steps / np.float32(10_000)
 
     def numbers(self, model: LibraryModel, head: HeadCard) -> tuple[Rows, Array]:
@@ -157,29 +211,37 @@ class Results(Tracks, Groups):
         return np.asarray(steps / np.float32(10_000), np.float32)
 
     def embeddings(self, model: LibraryModel) -> tuple[Rows, Array]:
-        """All audio that is still there: its rows (n,) ascending, and embeddings (n, dimensions) of length 1."""
-        there = ""
-        if self.row("SELECT 1 FROM tracks WHERE vanished IS NOT NULL LIMIT 1") is not None:
-            there = " AND audio IN (SELECT audio FROM tracks WHERE vanished IS NULL)"
-        query = f"SELECT audio, vector FROM embeddings WHERE model = ?{there}"
-        return self._matrix(query, model, model.dimensions, "<f2")
+        """All songs that are still there: audio (n,) ascending, and embeddings (n, dimensions) of length 1.
+
+        Silence and noise are no songs; neither is what only another model of the same backbone has analysed.
+        """
+        where = "backbone = ?"
+        if self.row("SELECT 1 FROM tracks WHERE vanished IS NOT NULL LIMIT 1"):
+            where += " AND audio IN (SELECT audio FROM tracks WHERE vanished IS NULL)"
+        if self.row("SELECT 1 FROM audio WHERE song = 0 LIMIT 1"):
+            where += " AND audio NOT IN (SELECT id FROM audio WHERE song = 0)"
+        if self.row("SELECT 1 FROM models WHERE backbone = ? AND id <> ?", (model.backbone_key, model.key)):
+            where += f" AND audio IN (SELECT audio FROM results WHERE model = {int(model.key)})"
+        query = f"SELECT audio, vector FROM embeddings WHERE {where}"
+        return self._matrix(query, model.backbone_key, model.dimensions, "<f2")
 
     def embedding(self, model: LibraryModel, audio: int) -> Array | None:
-        """The embedding of one audio, (dimensions,) of length 1; None where the model has not analysed it."""
-        packed = self.value("SELECT vector FROM embeddings WHERE model = ? AND audio = ?", (model.key, audio))
+        """The embedding of one audio, (dimensions,) of length 1; None where the backbone has not met it."""
+        query = "SELECT vector FROM embeddings WHERE backbone = ? AND audio = ?"
+        packed = self.value(query, (model.backbone_key, audio))
         return None if packed is None else direction(np.frombuffer(packed, "<f2").astype(np.float32))
 
     def clips(self, model: LibraryModel, audio: Iterable[int]) -> dict[int, ClipEmbeddings]:
-        """The clips that were analysed of some audio."""
-        query = "SELECT times, vectors FROM clips WHERE model = ? AND audio = ?"
-        rows = ((one, self.row(query, (model.key, one))) for one in map(int, audio))
+        """The clips that were analysed of some audio; those of format 1 are directions only."""
+        query = "SELECT times, vectors, kind FROM clips WHERE backbone = ? AND audio = ?"
+        rows = ((one, self.row(query, (model.backbone_key, one))) for one in map(int, audio))
         return {one: unpack_clips(*row) for one, row in rows if row is not None}
 
-    def _matrix(self, query: str, model: LibraryModel, width: int, kind: str) -> tuple[Rows, Array]:
+    def _matrix(self, query: str, key: int, width: int, kind: str) -> tuple[Rows, Array]:
         count = self.value("SELECT COALESCE(MAX(id), 0) FROM audio")  # at most; costs nothing to ask
         keys, rows, done = np.empty(count, np.int64), np.empty((count, width), np.float32), 0
         with self.guarded():
-            cursor = self.db.execute(f"{query} ORDER BY audio", (model.key,))
+            cursor = self.db.execute(f"{query} ORDER BY audio", (key,))
             while chunk := cursor.fetchmany(_CHUNK):
                 end = done + len(chunk)
                 keys[done:end] = [row[0] for row in chunk]
@@ -189,5 +251,6 @@ class Results(Tracks, Groups):
 
 
 def _model(row: Sequence[Any]) -> LibraryModel:
-    key, name, digest, layer, folder, dimensions, heads, aliases = row[:8]
-    return LibraryModel(key, name, digest, layer, folder, dimensions, heads_from_json(heads), json.loads(aliases))
+    key, name, digest, layer, folder, dimensions, heads, aliases, backbone, backbone_key = row[:10]
+    found = (key, name, digest, layer, folder, dimensions, heads_from_json(heads), json.loads(aliases))
+    return LibraryModel(*found, backbone, backbone_key)

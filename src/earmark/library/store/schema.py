@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-__all__ = ["APPLICATION", "FORMAT", "create", "tables"]
+__all__ = ["APPLICATION", "FORMAT", "create", "statements", "table", "tables"]
 
-FORMAT = 1
-"""The version of the file's tables (``user_version``). A reader refuses a greater one."""
+FORMAT = 2
+"""The version of the file's tables (``user_version``). A reader refuses a greater one and migrates a smaller one."""
 
 APPLICATION = 0x4561726D
 """``Earm``: tells the file from any other SQLite file."""
@@ -17,32 +17,47 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE roots (path TEXT PRIMARY KEY, scanned REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE audio (
     id INTEGER PRIMARY KEY,
-    hash TEXT NOT NULL UNIQUE,          -- earmark.audio.identity.content_hash: the same whatever the tags
-    seconds REAL NOT NULL
+    hash TEXT NOT NULL,                 -- its key (earmark.audio.identity): the same whatever the tags
+    number INTEGER NOT NULL DEFAULT 1,  -- tells apart recordings that share a key
+    seconds REAL NOT NULL,
+    song INTEGER NOT NULL DEFAULT 1,    -- 0: silence, or noise
+    UNIQUE (hash, number)
 );
+CREATE INDEX audio_no_song ON audio(id) WHERE song = 0;
 CREATE TABLE tracks (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL UNIQUE,          -- absolute; bytes that are not UTF-8 as they are
+    nfc TEXT,                           -- the path in Unicode's composed form, where that differs
     device TEXT NOT NULL, inode TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL,  -- nanoseconds
-    audio INTEGER REFERENCES audio(id), -- NULL where the file could not be heard
+    changed INTEGER NOT NULL DEFAULT 0, -- when the file's facts changed (ctime), nanoseconds; 0 where nobody knows
+    audio INTEGER REFERENCES audio(id), -- NULL where the file could not be analysed
     artist TEXT NOT NULL DEFAULT '', title TEXT NOT NULL DEFAULT '', album TEXT NOT NULL DEFAULT '',
     year TEXT NOT NULL DEFAULT '', genre TEXT NOT NULL DEFAULT '',  -- as the file's own tags say; genres joined by ;
-    error TEXT, message TEXT,           -- why it could not be heard
+    error TEXT, message TEXT,           -- why it could not be analysed; beside audio: why not again
+    failed_by INTEGER,                  -- the model that failed, where the machine or the model did; NULL: the file
+    state TEXT NOT NULL DEFAULT '',     -- what the next scan owes it: identify, analyse, compare
     vanished REAL                       -- since when it is not there any more (seconds since 1970)
 );
 CREATE INDEX tracks_audio ON tracks(audio);
 CREATE INDEX tracks_file ON tracks(inode, size);
+CREATE INDEX tracks_nfc ON tracks(nfc) WHERE nfc IS NOT NULL;
+CREATE TABLE backbones (                -- what embeddings belong to: models may share one
+    id INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL,
+    layer TEXT NOT NULL DEFAULT '',     -- whose output the embeddings are; '' is the network's own embedding
+    dimensions INTEGER NOT NULL,
+    UNIQUE (digest, layer)
+);
 CREATE TABLE models (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL,                 -- name@version
-    digest TEXT NOT NULL,               -- of its card: tells apart models of one name
-    layer TEXT NOT NULL DEFAULT '',     -- whose output the embeddings are; '' is the network's own embedding
-    folder TEXT NOT NULL,
-    dimensions INTEGER NOT NULL,
+    digest TEXT NOT NULL,               -- of the whole model: tells apart models of one name
+    backbone INTEGER NOT NULL REFERENCES backbones(id),
+    folder TEXT NOT NULL,               -- where it was seen last: a place to look, no identity
     heads TEXT NOT NULL,                -- JSON: name, task, labels, threshold, thresholds
     aliases TEXT NOT NULL DEFAULT '{}', -- the user's own names of labels (scan --labels)
     used REAL NOT NULL,
-    UNIQUE (name, digest, layer)
+    UNIQUE (name, digest, backbone)
 );
 CREATE TABLE results (
     model INTEGER NOT NULL REFERENCES models(id),
@@ -54,17 +69,18 @@ CREATE TABLE results (
     PRIMARY KEY (model, audio)
 ) WITHOUT ROWID;
 CREATE TABLE embeddings (
-    model INTEGER NOT NULL REFERENCES models(id),
+    backbone INTEGER NOT NULL REFERENCES backbones(id),
     audio INTEGER NOT NULL REFERENCES audio(id),
     vector BLOB NOT NULL,               -- float16: its direction, length 1
-    PRIMARY KEY (model, audio)
+    PRIMARY KEY (backbone, audio)
 ) WITHOUT ROWID;
 CREATE TABLE clips (
-    model INTEGER NOT NULL REFERENCES models(id),
+    backbone INTEGER NOT NULL REFERENCES backbones(id),
     audio INTEGER NOT NULL REFERENCES audio(id),
     times BLOB NOT NULL,                -- float32: start and end of each clip, seconds
-    vectors BLOB NOT NULL,              -- int8: directions of the clips' embeddings, each scaled to 127
-    PRIMARY KEY (model, audio)
+    vectors BLOB NOT NULL,
+    kind TEXT NOT NULL DEFAULT 'float16',  -- int8: format 1's directions, too coarse for heads
+    PRIMARY KEY (backbone, audio)
 ) WITHOUT ROWID;
 CREATE TABLE labels (                   -- what the user says
     audio INTEGER NOT NULL REFERENCES audio(id),
@@ -99,7 +115,7 @@ def create(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0 and not tables(connection):
-            for statement in _statements(_TABLES):
+            for statement in statements(_TABLES):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id={APPLICATION}")
             connection.execute(f"PRAGMA user_version={FORMAT}")
@@ -114,6 +130,13 @@ def tables(connection: sqlite3.Connection) -> set[str]:
     return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
-def _statements(text: str) -> list[str]:
+def statements(text: str) -> list[str]:
+    """The statements of a script, without its comments."""
     plain = "\n".join(line.split("--")[0] for line in text.splitlines())
     return [statement for statement in plain.split(";") if statement.strip()]
+
+
+def table(name: str) -> str:
+    """The statement that makes one table."""
+    found = (one for one in statements(_TABLES) if one.split("(")[0].split() == ["CREATE", "TABLE", name])
+    return next(found)

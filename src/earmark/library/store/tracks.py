@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from earmark.errors import StorageError
 from earmark.inference.records import Failure
 from earmark.library.records import LibraryTrack
-from earmark.library.store.file import LibraryFile, absolute, encode_path
+from earmark.library.store.file import LibraryFile, absolute
+from earmark.library.text import composed_path, encode_path
 
 __all__ = ["LibraryFacts", "Page", "Stamp", "StoredFile", "Tracks"]
 
+_KEY = "iif(number = 1, hash, hash || '.' || number)"  # recordings that share a key are told apart
 _TRACK = (
-    "SELECT tracks.id, path, size, modified, audio, COALESCE(hash, ''), COALESCE(seconds, 0.0), artist, title, album,"
-    " year, genre, error, COALESCE(message, ''), vanished FROM tracks LEFT JOIN audio ON audio.id = tracks.audio"
+    f"SELECT tracks.id, path, size, modified, audio, COALESCE({_KEY}, ''), COALESCE(seconds, 0.0), artist, title,"
+    " album, year, genre, error, COALESCE(message, ''), vanished, COALESCE(song, 1)"
+    " FROM tracks LEFT JOIN audio ON audio.id = tracks.audio"
 )
 _ORDER = f"replace(path, '{os.sep}', char(1))"  # by the parts of the path, as folders are walked
 _MANY = 500  # values in one statement, below SQLite's limit
@@ -41,6 +43,7 @@ class LibraryFacts:
         vanished: Files that are not there any more.
         copies: Files beyond the first of each recording.
         failures: Files that are there and could not be analysed.
+        silent: Of the tracks, those that are silence or noise.
     """
 
     tracks: int
@@ -48,6 +51,7 @@ class LibraryFacts:
     vanished: int
     copies: int
     failures: int
+    silent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +77,25 @@ class Stamp:
     inode: str
     size: int
     modified: int
+    changed: int = 0  # ctime in nanoseconds; 0 where the system has none (on Windows it is something else)
 
     @classmethod
     def of(cls, status: os.stat_result) -> Stamp:
         """The stamp of a file's status."""
-        return cls(str(status.st_dev), str(status.st_ino), status.st_size, status.st_mtime_ns)
+        changed = 0 if os.name == "nt" else status.st_ctime_ns
+        return cls(str(status.st_dev), str(status.st_ino), status.st_size, status.st_mtime_ns, changed)
 
     def same_content(self, other: Stamp) -> bool:
-        """Whether the file has not been written since."""
-        return (self.size, self.modified) == (other.size, other.modified)
+        """Whether the file has not been written since.
+
+        A tagger may keep size and time of modification; it cannot keep the time of change, or where there is none, the
+        number of a file that it has replaced.
+        """
+        if (self.size, self.modified) != (other.size, other.modified):
+            return False
+        if self.changed and other.changed:
+            return self.changed == other.changed
+        return bool(self.changed or other.changed) or self.inode == other.inode or "0" in (self.inode, other.inode)
 
     @property
     def file(self) -> tuple[str, int, int] | None:
@@ -100,6 +114,9 @@ class StoredFile:
         audio: Row of its audio; None where it could not be analysed.
         error: Kind of failure, or None.
         vanished: Since when it is not there, or None.
+        state: What a scan owes it: ``identify`` (its audio has a key of format 1), ``analyse`` (it shared such a key
+            with another file), ``compare`` (its audio shares a key), or "".
+        seconds: Length; 0 where it could not be analysed.
         analysed: When the model asked for analysed it last, or None.
     """
 
@@ -109,6 +126,8 @@ class StoredFile:
     audio: int | None
     error: str | None
     vanished: float | None
+    state: str
+    seconds: float
     analysed: float | None
 
 
@@ -121,10 +140,10 @@ class Tracks(LibraryFile):
         return [LibraryTrack(*row) for row in self.rows(f"{_TRACK}{where} ORDER BY {_ORDER}")]
 
     def failures(self) -> list[LibraryTrack]:
-        """The tracks that are there and could not be analysed, in the order of their paths."""
+        """The tracks that are there and could not be analysed, or not again, in the order of their paths."""
         return [
             LibraryTrack(*row)
-            for row in self.rows(f"{_TRACK} WHERE audio IS NULL AND vanished IS NULL ORDER BY {_ORDER}")
+            for row in self.rows(f"{_TRACK} WHERE error IS NOT NULL AND vanished IS NULL ORDER BY {_ORDER}")
         ]
 
     def page(
@@ -163,17 +182,21 @@ class Tracks(LibraryFile):
     def facts(self) -> LibraryFacts:
         """What the library holds, in numbers."""
         query = (
-            "SELECT COUNT(audio), COALESCE(SUM(seconds), 0.0), COUNT(audio) - COUNT(DISTINCT audio),"
-            " COUNT(*) - COUNT(audio) FROM tracks LEFT JOIN audio ON audio.id = audio WHERE vanished IS NULL"
+            "SELECT COUNT(audio), COALESCE(SUM(seconds), 0.0), COUNT(audio) - COUNT(DISTINCT audio), COUNT(error),"
+            " COALESCE(SUM(song = 0), 0) FROM tracks LEFT JOIN audio ON audio.id = audio WHERE vanished IS NULL"
         )
-        tracks, seconds, copies, failures = self.row(query)
+        tracks, seconds, copies, failures, silent = self.row(query)
         vanished = self.value("SELECT COUNT(*) FROM tracks WHERE vanished IS NOT NULL")
-        return LibraryFacts(tracks, seconds, vanished, copies, failures)
+        return LibraryFacts(tracks, seconds, vanished, copies, failures, silent)
 
     def track(self, path: str) -> LibraryTrack | None:
-        """The track of a path, or None; the path may lead through links, and be relative."""
+        """The track of a path, or None; it may be relative, lead through links, or be in another form of Unicode."""
+        query = (
+            f"{_TRACK} WHERE path IN (CAST(?1 AS TEXT), CAST(?2 AS TEXT)) OR nfc = CAST(?2 AS TEXT)"
+            " ORDER BY path = CAST(?1 AS TEXT) DESC LIMIT 1"
+        )
         for name in dict.fromkeys((str(Path(path).absolute()), absolute(path))):
-            row = self.row(f"{_TRACK} WHERE path = CAST(? AS TEXT)", (encode_path(name),))
+            row = self.row(query, (encode_path(name), composed_path(name) or encode_path(name)))
             if row is not None:
                 return LibraryTrack(*row)
         return None
@@ -192,38 +215,95 @@ class Tracks(LibraryFile):
 
     # Audio
 
-    def add_audio(self, content_hash: str, seconds: float) -> int:
-        """The row of an audio. In a change."""
-        self.rows("INSERT OR IGNORE INTO audio (hash, seconds) VALUES (?, ?)", (content_hash, seconds))
-        row = self.audio_of(content_hash)
+    def add_audio(self, content_hash: str, seconds: float, *, song: bool = True, apart: bool = False) -> int:
+        """The row of the audio with a key, or of a new one; ``apart`` makes another of the same key. In a change."""
+        row = None if apart else self.audio_of(content_hash)
         if row is None:
-            raise StorageError(f"{self.file}: the library is damaged: an audio cannot be kept")
+            query = (
+                "INSERT INTO audio (hash, number, seconds, song) VALUES"
+                " (?1, (SELECT COALESCE(MAX(number), 0) + 1 FROM audio WHERE hash = ?1), ?2, ?3) RETURNING id"
+            )
+            return int(self.value(query, (content_hash, seconds, song)))
         return row
+
+    def describe_audio(self, audio: int, seconds: float, *, song: bool) -> None:
+        """Length of an audio, and whether it is a song. In a change."""
+        self.rows("UPDATE audio SET seconds = ?, song = ? WHERE id = ?", (seconds, song, audio))
 
     def audio_of(self, content_hash: str | None) -> int | None:
-        """The row of the audio with this hash, or None."""
-        row: int | None = self.value("SELECT id FROM audio WHERE hash = ?", (content_hash,))
+        """The row of the first audio with this key, or None."""
+        row: int | None = self.value("SELECT id FROM audio WHERE hash = ? ORDER BY number LIMIT 1", (content_hash,))
         return row
 
-    def content_hashes(self) -> dict[int, str]:
-        """The content hash of each audio, by its row."""
-        return dict(self.rows("SELECT id, hash FROM audio"))
+    def set_key(self, audio: int, content_hash: str) -> bool:
+        """Give an audio its key; returns whether another has the same: they have to be compared. In a change."""
+        query = (
+            "UPDATE audio SET hash = ?1, number = (SELECT COALESCE(MAX(number), 0) + 1 FROM audio"
+            " WHERE hash = ?1 AND id <> ?2) WHERE id = ?2 RETURNING number"
+        )
+        return int(self.value(query, (content_hash, audio))) > 1
 
-    def hashes_of_files(self, audio: Iterable[int | None], sizes: Iterable[int]) -> frozenset[str]:
-        """Content hashes of some audio, and of all files of some sizes."""
+    def content_hashes(self) -> dict[int, str]:
+        """The key of each audio, by its row; where audio shares a key, with a number."""
+        return dict(self.rows(f"SELECT id, {_KEY} FROM audio"))
+
+    def holders(self, audio: Iterable[int | None], sizes: Iterable[int]) -> dict[str, list[tuple[int, str]]]:
+        """By key, the audio (row) and the path of each file there is of some audio, and of all files of some sizes."""
         rows, lengths = set(audio), set(sizes)
-        query = "SELECT size, audio, hash FROM tracks JOIN audio ON audio.id = tracks.audio"
-        return frozenset(row[2] for row in self.rows(query) if row[1] in rows or row[0] in lengths)
+        query = (
+            "SELECT size, audio, hash, path FROM tracks JOIN audio ON audio.id = tracks.audio"
+            " WHERE state IN ('', 'compare')"
+        )
+        found: dict[str, list[tuple[int, str]]] = {}
+        for size, one, key, path in self.rows(query):
+            if one in rows or size in lengths:
+                found.setdefault(key, []).append((one, path))
+        return found
+
+    def to_compare(self) -> list[tuple[int, str, int, list[tuple[int, str]]]]:
+        """Files whose audio shares a key with other audio, or is shared unproven.
+
+        Returns:
+            Of each: its row, its path, its audio, and the audio and path of files that it may be a copy of.
+        """
+        query = (
+            "SELECT tracks.id, path, audio, hash, number FROM tracks JOIN audio ON audio.id = tracks.audio"
+            " WHERE state = 'compare' AND vanished IS NULL ORDER BY number, tracks.id"
+        )
+        others = (
+            "SELECT audio, path FROM tracks JOIN audio ON audio.id = tracks.audio WHERE hash = ? AND vanished IS NULL"
+            " AND tracks.id <> ? AND (number < ? OR audio = ?) AND state IN ('', 'compare') ORDER BY number, tracks.id"
+        )
+        return [
+            (track, path, audio, self.rows(others, (key, track, number, audio)))
+            for track, path, audio, key, number in self.rows(query)
+        ]
+
+    def set_state(self, track: int, state: str) -> None:
+        """What a scan owes a track; see :class:`StoredFile`. In a change."""
+        self.rows("UPDATE tracks SET state = ? WHERE id = ?", (state, track))
+
+    def merge_audio(self, one: int, other: int) -> None:
+        """Two rows of audio are one recording: the older keeps its results and gets what it lacks. In a change."""
+        keep, drop = min(one, other), max(one, other)
+        self.rows("UPDATE tracks SET audio = ? WHERE audio = ?", (keep, drop))
+        for table in ("results", "embeddings", "clips", "labels", "members", "places"):
+            self.rows(f"UPDATE OR IGNORE {table} SET audio = ? WHERE audio = ?", (keep, drop))
+            self.rows(f"DELETE FROM {table} WHERE audio = ?", (drop,))
+        key, number = self.row("SELECT hash, number FROM audio WHERE id = ?", (drop,))
+        self.rows("DELETE FROM audio WHERE id = ?", (drop,))
+        self.rows("UPDATE audio SET number = ? WHERE id = ? AND hash = ? AND number > ?", (number, keep, key, number))
 
     # What a scan compares and writes
 
     def stored_files(self, model: int) -> list[StoredFile]:
         """All tracks as a scan compares them, with when the model (its row) analysed each."""
         query = (
-            "SELECT id, path, device, inode, size, modified, tracks.audio, error, vanished, heard FROM tracks"
+            "SELECT tracks.id, path, device, inode, size, modified, changed, tracks.audio, error, vanished, state,"
+            " COALESCE(seconds, 0.0), heard FROM tracks LEFT JOIN audio ON audio.id = tracks.audio"
             " LEFT JOIN results ON results.audio = tracks.audio AND results.model = ?"
         )
-        return [StoredFile(row[0], row[1], Stamp(*row[2:6]), *row[6:]) for row in self.rows(query, (model,))]
+        return [StoredFile(row[0], row[1], Stamp(*row[2:7]), *row[7:]) for row in self.rows(query, (model,))]
 
     def put_track(
         self, track: int | None, path: str, stamp: Stamp, audio: int | None, facts: Mapping[str, str | None]
@@ -237,39 +317,57 @@ class Tracks(LibraryFile):
             "inode": stamp.inode,
             "size": stamp.size,
             "modified": stamp.modified,
+            "changed": stamp.changed,
             "audio": audio,
-            **{"error": None, "message": None, "vanished": None, **facts},
+            **{"error": None, "message": None, "failed_by": None, "state": "", "vanished": None, **facts},
         }
+        names = (encode_path(path), composed_path(path))
         if track is None:
-            names, marks = ", ".join(values), ", ".join("?" * len(values))
-            query = f"INSERT INTO tracks (path, {names}) VALUES (CAST(? AS TEXT), {marks})"
-            self.rows(query, (encode_path(path), *values.values()))
+            columns, marks = ", ".join(values), ", ".join("?" * len(values))
+            query = f"INSERT INTO tracks (path, nfc, {columns}) VALUES (CAST(? AS TEXT), CAST(? AS TEXT), {marks})"
+            self.rows(query, (*names, *values.values()))
         else:
-            names = ", ".join(f"{name} = ?" for name in values)
-            query = f"UPDATE tracks SET path = CAST(? AS TEXT), {names} WHERE id = ?"
-            self.rows(query, (encode_path(path), *values.values(), track))
+            columns = ", ".join(f"{name} = ?" for name in values)
+            query = f"UPDATE tracks SET path = CAST(? AS TEXT), nfc = CAST(? AS TEXT), {columns} WHERE id = ?"
+            self.rows(query, (*names, *values.values(), track))
+
+    def put_failure(self, track: int, failure: Failure, model: int) -> None:
+        """Why a model could not analyse a track again, whose results stand. In a change."""
+        query = "UPDATE tracks SET error = ?, message = ?, failed_by = ? WHERE id = ?"
+        self.rows(query, (failure.kind, failure.message, model, track))
+
+    def put_tags(self, track: int, stamp: Stamp, tags: Mapping[str, str]) -> bool:
+        """New tags of an unchanged recording; returns whether they are other than before. In a change."""
+        names = ("artist", "title", "album", "year", "genre")
+        before = self.row(f"SELECT {', '.join(names)} FROM tracks WHERE id = ?", (track,))
+        columns = ", ".join(f"{name} = ?" for name in names)
+        values = tuple(tags[name] for name in names)
+        self.rows(f"UPDATE tracks SET changed = ?, {columns} WHERE id = ?", (stamp.changed, *values, track))
+        return bool(before != values)
 
     def put_unopened(self, failure: Failure) -> None:
         """A row for a file that could not even be looked at. In a change."""
-        query = (
-            "INSERT INTO tracks (path, device, inode, size, modified, error, message)"
-            " VALUES (CAST(? AS TEXT), '', '', 0, 0, ?, ?)"
-        )
-        self.rows(query, (encode_path(failure.path), failure.kind, failure.message))
+        facts = {"error": failure.kind, "message": failure.message}
+        self.put_track(None, failure.path, Stamp("", "", 0, 0), None, facts)
 
     def move_track(self, track: int, path: str, stamp: Stamp) -> None:
         """The file has another name, or another number, and is there. In a change."""
-        query = "UPDATE tracks SET path = CAST(? AS TEXT), device = ?, inode = ?, vanished = NULL WHERE id = ?"
-        self.rows(query, (encode_path(path), stamp.device, stamp.inode, track))
+        query = (
+            "UPDATE tracks SET path = CAST(? AS TEXT), nfc = CAST(? AS TEXT), device = ?, inode = ?, changed = ?,"
+            " vanished = NULL WHERE id = ?"
+        )
+        values = (encode_path(path), composed_path(path), stamp.device, stamp.inode, stamp.changed, track)
+        self.rows(query, values)
 
     def copy_track(self, track: int, path: str, stamp: Stamp) -> int:
         """A second name of the same file; returns its row. In a change."""
-        same = "artist, title, album, year, genre, audio, size, modified"
+        same = "artist, title, album, year, genre, audio, size, modified, state"
         query = (
-            f"INSERT INTO tracks (path, device, inode, {same})"
-            f" SELECT CAST(? AS TEXT), ?, ?, {same} FROM tracks WHERE id = ? RETURNING id"
+            f"INSERT INTO tracks (path, nfc, device, inode, changed, {same})"
+            f" SELECT CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, {same} FROM tracks WHERE id = ? RETURNING id"
         )
-        return int(self.value(query, (encode_path(path), stamp.device, stamp.inode, track)))
+        values = (encode_path(path), composed_path(path), stamp.device, stamp.inode, stamp.changed, track)
+        return int(self.value(query, values))
 
     def mark_vanished(self, track: int) -> None:
         """The file is not there any more. In a change."""

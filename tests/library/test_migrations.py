@@ -1,0 +1,109 @@
+"""A library of an older format goes on: nothing that was analysed or said is lost, and what was confused is parted."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earmark.errors import StorageError
+from earmark.inference.records import Prediction
+from earmark.inference.tagger import load_model
+from earmark.library.cluster import cluster_tracks
+from earmark.library.records import LibraryModel
+from earmark.library.similar import Wish, find_seed, similar_to
+from earmark.library.store import FORMAT, migrations, open_library
+from earmark.library.store.schema import tables
+from sounds_of_library import songs_of_format_1
+
+OLD = Path(__file__).parent / "format_1.sql"
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A library that format 1's code made of the songs in ``music``."""
+    songs_of_format_1(tmp_path / "music")
+    file = tmp_path / "lib.db"
+    connection = sqlite3.connect(file)
+    connection.executescript(OLD.read_text().replace("@FOLDER@", str(tmp_path)).replace("@LONG@", "t" * 3000))
+    connection.close()
+    return file
+
+
+def test_everything_stays(old: Path) -> None:
+    with open_library(old, write=False) as library:
+        model = library.model()
+        assert (model.name, library.models()[0][1]) == ("tiny@1", 6)
+        assert library.facts().tracks == 6 and library.facts().copies == 2 and library.facts().silent == 1
+        assert [Path(one.path).name for one in library.failures()] == ["bad.mp3"]
+        tracks = {Path(one.path).name: one for one in library.tracks()}
+        predictions = {Path(track.path).name: said for track, said in library.predictions(model)}
+        said = predictions["a.wav"]
+        assert isinstance(said, Prediction) and said.heads["genre"].label == "Polka", "the user's correction"
+        assert library.clips(model, [1])[1].vectors.shape[0] == 3, "matching seconds are still found"
+        assert library.unscored(replace(model, key=99)) == [], "but heads need float16"
+        assert len(cluster_tracks(library, model).clusters) == 2 and not cluster_tracks(library, model).made
+        assert len(library.places(model)[0]) == 4
+        assert len(tracks["a.wav"].title) == 1000 and tracks["a.wav"].title.endswith("…"), "hostile titles are cut"
+        found = similar_to(library, model, find_seed(library, model, tracks["b.wav"].path), Wish(9))
+        assert "silence.wav" not in {Path(one.track.path).name for one in found}
+    connection = sqlite3.connect(old)
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == FORMAT
+    assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    connection.close()
+
+
+def test_the_tables_are_those_of_a_new_library(old: Path, tmp_path: Path) -> None:
+    with open_library(tmp_path / "new.db", make=True) as new, open_library(old) as library:
+        assert tables(library.db) == tables(new.db)
+        for name in tables(new.db):
+            columns = [{row[1:4] for row in one.rows(f"PRAGMA table_info({name})")} for one in (new, library)]
+            assert columns[0] == columns[1], name
+        indexes = [set(one.rows("SELECT name FROM sqlite_master WHERE type = 'index'")) for one in (new, library)]
+        assert indexes[0] == indexes[1]
+
+
+def test_a_model_is_known_by_name_and_vocabulary(old: Path, tiny_model: Path) -> None:
+    """Format 1 knew models by their card's bytes; the first of that name and vocabulary goes on with its results."""
+    card = load_model(tiny_model).card
+    with open_library(old) as library:
+        before = library.embeddings(library.model())
+        with library.change():
+            model = library.add_model(LibraryModel.of(tiny_model, card))
+        assert [(one.digest, count) for one, count in library.models()] == [(model.digest, 6)]
+        after = library.embeddings(model)
+        assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+        assert library.add_model(LibraryModel.of(tiny_model, card)).key == model.key, "from then on by its digest"
+        other = LibraryModel.of(tiny_model, replace(card, heads=card.heads[:1]))
+        assert library.add_model(replace(other, digest="another")).key != model.key
+
+
+def test_an_update_that_fails_leaves_the_library_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("power cut")
+
+    before = old.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "_tracks", fail)
+        with pytest.raises(StorageError, match="power cut"), open_library(old):
+            pass
+    assert old.read_bytes() == before
+    with open_library(old) as library:
+        assert library.facts().tracks == 6
+
+
+@pytest.mark.parametrize(
+    "statement", ["DROP TABLE embeddings", "DROP TABLE facts", "ALTER TABLE tracks DROP COLUMN title"]
+)
+def test_a_damaged_old_library_is_one_line(old: Path, statement: str) -> None:
+    connection = sqlite3.connect(old)
+    connection.execute(statement)
+    connection.close()
+    with pytest.raises(StorageError, match=r"lib\.db") as caught, open_library(old) as library:
+        library.tracks()
+        library.fact("x")
+    assert "\n" not in str(caught.value)
