@@ -196,7 +196,7 @@ class Results(Tracks, Groups):
         """All audio analysed: its rows (n,) ascending, and one regression head's number (n,) of each."""
         names = [one.name for one in model.heads if one.task == "regression"]
         part = f"substr(numbers, {8 * names.index(head.name) + 1}, 8)"
-        audio, values = self._matrix(f"SELECT audio, {part} FROM results WHERE model = ?", model, 1, "<f8")
+        audio, values = self._matrix(f"SELECT audio, {part} FROM results WHERE model = ?", model.key, 1, "<f8")
         return audio, values[:, 0]
 
     def sample_scores(self, model: LibraryModel, count: int) -> Array:
