@@ -127,6 +127,18 @@ class Page:
             )
         self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
+    def pinch(self, x: float, y: float, near: float, far: float) -> None:
+        """Two fingers around a place, from so far apart to so far."""
+        for number, gap in enumerate(near + (far - near) * k / 8 for k in range(9)):
+            fingers = [{"x": x - gap / 2, "y": y, "id": 0}, {"x": x + gap / 2, "y": y, "id": 1}]
+            kind = "touchMove" if number else "touchStart"
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    def hover(self, x: float, y: float) -> None:
+        """The mouse, without a button."""
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
     def click(self, x: float, y: float) -> None:
         """The left button of the mouse."""
         self.drag([(x, y)])

@@ -88,6 +88,27 @@ def test_no_dot_is_under_the_panel_and_any_can_be_named(file: Path, tab: Page, w
     assert tab.run("document.getElementById('song').checkVisibility()") is False
 
 
+def test_a_mouse_over_a_dot_tells_its_name(file: Path, tab: Page) -> None:
+    tab.open(file)
+    tab.hover(*client(tab, 9))
+    tab.wait("document.getElementById('tip').checkVisibility()")
+    assert text(tab, "tip").startswith("Whites – Tune 9") and state(tab)["chosen"] == -1
+    tab.hover(*(value + 60 for value in client(tab, 35)))
+    tab.wait("!document.getElementById('tip').checkVisibility()")
+
+
+def test_a_finger_moves_the_map_and_two_zoom(file: Path, tab: Page) -> None:
+    tab.open(file, 390, 844, touch=True)
+    before, (x, y) = state(tab)["scale"], client(tab, 21)
+    tab.touch([(x, y), (x + 20, y + 15), (x + 40, y + 30)])
+    assert client(tab, 21) == pytest.approx((x + 40, y + 30), abs=12) and state(tab)["chosen"] == -1
+    x, y = client(tab, 21)
+    tab.pinch(x, y, 60, 180)
+    assert state(tab)["scale"] > 2 * before and client(tab, 21) == pytest.approx((x, y), abs=12)
+    tab.tap(*client(tab, 21))
+    assert state(tab)["chosen"] == 21
+
+
 def test_a_guess_is_paler_and_said_to_be_one(file: Path, tab: Page) -> None:
     tab.open(file)
 

@@ -14,7 +14,7 @@ from earmark.errors import StorageError
 from earmark.evaluation.history import Epoch, find_jumps
 from earmark.inference.records import Failure
 from earmark.pages import svg
-from earmark.pages.render import asset, json_block, render
+from earmark.pages.render import Link, Site, asset, json_block, render
 from earmark.pages.report import page, write_report
 from earmark.pages.text import breakable, escaped
 from evaluation.fakes import genre_model, made_evaluation
@@ -85,7 +85,9 @@ def test_it_needs_nothing_from_elsewhere(evaluation):
 
 
 def test_a_server_gives_its_nonce_and_sends_its_own_policy(evaluation):
-    html = page(evaluation, nonce='r"1')
+    site = Site('r"1', (Link("Map", "/map"), Link("Reports", "/reports", current=True)))
+    html = page(evaluation, site)
+    assert '<a href="/map">Map</a>' in html and 'href="/reports" aria-current="page"' in html
     assert html.count('<script nonce="r&#34;1">') == 1 and html.count('<style nonce="r&#34;1">') == 1
     assert "Content-Security-Policy" not in html
     read(html)

@@ -11,7 +11,7 @@ from earmark.evaluation.nodes import Node
 from earmark.evaluation.scores import main_figure
 from earmark.pages import svg
 from earmark.pages.heads import confusion
-from earmark.pages.render import document_page, write_page
+from earmark.pages.render import Site, document_page, write_page
 from earmark.pages.text import interval, number
 from earmark.pages.view import Document, Panel, Section, Table
 
@@ -30,8 +30,8 @@ def write_comparison(found: Comparison, folder: Path) -> Path:
     return write_page(folder, comparison_page(found), found.to_dict(), "comparison.json")
 
 
-def comparison_page(found: Comparison, nonce: str = "") -> str:
-    """The whole page as HTML; ``nonce`` as in :func:`earmark.pages.render.render`."""
+def comparison_page(found: Comparison, site: Site | None = None) -> str:
+    """The whole page as HTML; ``site`` as in :func:`earmark.pages.render.render`."""
     heads = dict.fromkeys(head for row in found.table for head in row.heads)
     curves = [Panel(f"Loss: {row.title}", svg.losses(row.history)) for row in found.rows if row.history]
     notes = {row.recipe: row.notes for row in found.table if row.notes}
@@ -45,10 +45,10 @@ def comparison_page(found: Comparison, nonce: str = "") -> str:
         *([Section("What was chosen where a source is silent", panels=silent)] if silent else []),
     ]
     about = (
-        f"scored on the {found.part} part · no {found.group_by} on two sides · 95 % intervals drawn by {found.group_by}"
+        f"scored on the {found.part} part · no {found.group_by} in two parts · 95 % intervals drawn by {found.group_by}"
     )
     title = f"{len(found.rows)} recipes on {found.dataset}"
-    return document_page(Document(title, about, sections, found.advice, found.notices), nonce)
+    return document_page(Document(title, about, sections, found.advice, found.notices), site)
 
 
 def _head(head: str, found: Comparison) -> Section:

@@ -17,7 +17,7 @@ __all__ = ["confusion", "head_section"]
 
 _SONGS = 20
 _WIDE = 7
-"""Labels of a confusion table that fits into half of a page."""
+"""Labels of a confusion table, and of a table of labels, that fit into half of a page."""
 _LABELS = 60
 """So many bars are drawn; the table holds all labels."""
 
@@ -68,7 +68,7 @@ def _multiclass(head: HeadAnswers, figures: Mapping[str, Any]) -> tuple[list[Car
         confusion("Confusion", figures),
         _reliability(right, head.scores.max(1)),
         Panel("Recall of each label, with 95 % intervals", svg.bars(rows[:_LABELS])),
-        Panel("Labels", table=Table(header, classes, range(1, 6)), full=True),
+        Panel("Labels", table=Table(header, classes, range(1, 6)), full=len(head.labels) > _WIDE),
         _most_wrong(head),
     ]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from earmark.inference.records import path_fields
 from earmark.library.map import MapData, MapSong, MapView
-from earmark.pages.render import json_block, render
+from earmark.pages.render import Site, json_block, render
 from earmark.pages.text import readable
 
 __all__ = ["map_page"]
@@ -20,12 +20,12 @@ _NONE = 65_535
 """The name of a song that has none in a view."""
 
 
-def map_page(data: MapData, nonce: str = "") -> str:
+def map_page(data: MapData, site: Site | None = None) -> str:
     """The page as HTML.
 
     Args:
         data: From :func:`earmark.library.map.map_data`.
-        nonce: As in :func:`earmark.pages.render.render`.
+        site: As in :func:`earmark.pages.render.render`.
     """
     steps = np.round((data.places * [1, -1] + 1) / 2 * 65_535)
     facts = {
@@ -39,7 +39,7 @@ def map_page(data: MapData, nonce: str = "") -> str:
     return render(
         "map.html",
         title="Map of a music library",
-        nonce=nonce,
+        site=site,
         styles=("map.css",),
         scripts=("map.js",),
         heading="1 song" if count == 1 else f"{count:,} songs",

@@ -1,7 +1,7 @@
 """Pages from templates: everything that a template prints is escaped, and each page is one file that needs no other.
 
 A page as a file carries its own content security policy, which names its styles and scripts by their hashes. A server
-sends a policy of its own and gives its ``nonce`` instead.
+sends a policy of its own instead, and gives the :class:`Site` that its pages belong to.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from earmark.pages.text import breakable, readable
 from earmark.pages.view import Document
 from earmark.storage import plain_reason, write_file
 
-__all__ = ["Link", "asset", "document_page", "json_block", "render", "write_page"]
+__all__ = ["Link", "Site", "asset", "document_page", "json_block", "render", "write_page"]
 
 _DATA = "img-src data:; media-src data:"
 
@@ -34,19 +34,28 @@ class Link:
 
     name: str
     address: str
+    current: bool = False
 
 
-def document_page(document: Document, nonce: str = "") -> str:
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a server lays around a page: the nonce of the policy that it sends, and links to its other pages."""
+
+    nonce: str
+    links: Sequence[Link] = ()
+
+
+def document_page(document: Document, site: Site | None = None) -> str:
     """A report as HTML, with a link to each of its sections."""
     links = [Link(section.title, f"#section-{number}") for number, section in enumerate(document.sections)]
-    return render("document.html", nonce=nonce, links=links, title=document.title, document=document)
+    return render("document.html", site=site, links=links, title=document.title, document=document)
 
 
 def render(
     template: str,
     *,
     title: str,
-    nonce: str = "",
+    site: Site | None = None,
     links: Sequence[Link] = (),
     styles: Sequence[str] = (),
     scripts: Sequence[str] = (),
@@ -57,8 +66,8 @@ def render(
     Args:
         template: Its name; it extends ``base.html``.
         title: Of the page.
-        nonce: Of the server's content security policy; a page without one carries a policy of hashes.
-        links: The navigation.
+        site: That it belongs to; a page of none is a file, which carries a policy of hashes.
+        links: To the page's own sections.
         styles: Style sheets of the package, beside the common one.
         scripts: Scripts of the package, beside the common one; they run once the page is read.
         facts: What the template prints.
@@ -69,11 +78,12 @@ def render(
     frame = {
         "title": title,
         "kind": Path(template).stem,
+        "pages": site.links if site else (),
         "links": links,
         "sheets": sheets,
         "programs": programs,
-        "policy": "" if nonce else Markup(policy),
-        "mark": Markup(' nonce="{}"').format(nonce) if nonce else "",
+        "policy": "" if site else Markup(policy),
+        "mark": Markup(' nonce="{}"').format(site.nonce) if site else "",
     }
     return _environment().get_template(template).render(**frame, **facts)
 

@@ -10,7 +10,7 @@ from earmark.evaluation.evaluate import Evaluation
 from earmark.evaluation.history import Jump
 from earmark.pages import svg
 from earmark.pages.heads import head_section
-from earmark.pages.render import document_page, write_page
+from earmark.pages.render import Site, document_page, write_page
 from earmark.pages.text import interval, number, percent, percent_interval
 from earmark.pages.view import Card, Document, Panel, Section, Table
 
@@ -29,8 +29,8 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
     return write_page(folder, page(evaluation), evaluation.to_dict(), "evaluation.json")
 
 
-def page(evaluation: Evaluation, nonce: str = "") -> str:
-    """The whole page as HTML; ``nonce`` as in :func:`earmark.pages.render.render`."""
+def page(evaluation: Evaluation, site: Site | None = None) -> str:
+    """The whole page as HTML; ``site`` as in :func:`earmark.pages.render.render`."""
     sections = [
         *([_against(evaluation.against)] if evaluation.against else []),
         *_random_split(evaluation),
@@ -39,7 +39,7 @@ def page(evaluation: Evaluation, nonce: str = "") -> str:
         *([_failures(evaluation)] if evaluation.failures else []),
     ]
     title = f"{evaluation.model} on {evaluation.dataset}"
-    return document_page(Document(title, _scored(evaluation), sections, notices=evaluation.notices), nonce)
+    return document_page(Document(title, _scored(evaluation), sections, notices=evaluation.notices), site)
 
 
 def _scored(evaluation: Evaluation) -> str:
