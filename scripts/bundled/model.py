@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from earmark.datasets import load_dataset
-from earmark.datasets.cache import cache_folder as user_cache
 from earmark.errors import DatasetError, EarmarkError
 from earmark.features.frontend import Frontend
+from earmark.paths import cache_folder as user_cache
 from earmark.recipe import ClipPlan
 from earmark.training.backbones import Backbone, build
 from earmark.training.linear import Linear

@@ -16,18 +16,20 @@ import numpy as np
 import pytest
 
 from earmark.audio.decode import load
-from earmark.datasets import cache, load_dataset
 from earmark.datasets.cache import (
     bytes_per_hour,
     check_space,
     feature_store,
-    load_features,
+    keep_arrays,
     open_store,
 )
-from earmark.datasets.contents import FileIndex, content_hash, track_hashes
-from earmark.errors import AudioError, StorageError
+from earmark.datasets.contents import FileIndex, content_hash, content_hashes
+from earmark.engine import Each, InlineEngine
+from earmark.errors import StorageError
+from earmark.events import Notice, Run
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
+from earmark.inference.records import Failure
 from earmark.recipe import ClipPlan
 from made_corpora import write_tone
 
@@ -42,7 +44,8 @@ def test_arrays_come_back_memory_mapped(tmp_path):
     found = store.get(KEY)
     assert isinstance(found, np.memmap) and not found.flags.writeable and KEY in store
     np.testing.assert_array_equal(found, made)
-    assert store.get_or_put(KEY, lambda: pytest.fail("computed again")).shape == (5, 3)
+    with InlineEngine() as engine:
+        assert not Run(keep_arrays(Each(pytest.fail), store, {KEY: tmp_path}, engine)).wait(), "computed again"
 
 
 def test_what_makes_the_arrays_keeps_them_apart(tmp_path):
@@ -64,8 +67,8 @@ def test_spectrograms_in_decibels_are_halved_on_disk(tmp_path):
     frontend = Frontend()
     store = feature_store(frontend, None, tmp_path)
     file = write_tone(tmp_path / "a.wav", seconds=2.0)
-    stored = load_features(file, KEY, frontend, store)
-    exact = spectrogram(load(file, frontend.sample_rate), frontend)
+    exact = _spectrogram(file)
+    stored = store.put(KEY, exact)
     assert stored.dtype == np.float16 and np.abs(stored.astype(np.float32) - exact).max() < 0.05
     assert feature_store(replace(frontend, log="ln"), None, tmp_path).dtype == np.float32
     assert feature_store(replace(frontend, kind="image"), None, tmp_path).dtype == np.uint8
@@ -74,45 +77,58 @@ def test_spectrograms_in_decibels_are_halved_on_disk(tmp_path):
     assert 0.98 < per_hour / bytes_per_hour(frontend) < 1.05
 
 
+def _spectrogram(file):
+    return spectrogram(load(file, Frontend().sample_rate), Frontend())
+
+
 def test_a_second_run_decodes_nothing(tmp_path, monkeypatch):
-    """Hashes come from the index and features from the store; a changed file is heard again."""
-    for i in range(3):
-        write_tone(tmp_path / f"music/{'ab'[i % 2]}/{i}.wav", 200.0 + i)
-    dataset, index, frontend = load_dataset(tmp_path / "music"), FileIndex.open(tmp_path / "cache"), Frontend()
-    store = feature_store(frontend, None, tmp_path / "cache")
+    """Hashes come from the index and features from the store; a changed file is read again."""
+    monkeypatch.setenv("EARMARK_CACHE", str(tmp_path / "cache"))
+    files = [write_tone(tmp_path / f"music/{i}.wav", 200.0 + i) for i in range(3)]
+    store, engine = feature_store(Frontend()), InlineEngine()
 
     def run():
-        hashes = track_hashes(dataset, index)
-        return [
-            np.asarray(load_features(t.path, h, frontend, store)) for t, h in zip(dataset.tracks, hashes, strict=True)
-        ]
+        hashes = Run(content_hashes(files, engine)).wait()
+        assert Run(keep_arrays(Each(_spectrogram), store, dict(zip(hashes, files, strict=True)), engine)).wait() == {}
+        return hashes, [np.asarray(store.get(digest)) for digest in hashes]
 
-    first = run()
-    assert len(set(track_hashes(dataset))) == 3
+    hashes, first = run()
+    assert len(set(hashes)) == 3 and hashes == [content_hash(file) for file in files]
     with monkeypatch.context() as patch:
-        for name in ("earmark.datasets.cache.load", "earmark.audio.identity.content_hash"):
-            patch.setattr(name, lambda *_: pytest.fail("decoded again"))
-        for a, b in zip(first, run(), strict=True):
+        patch.setattr("earmark.datasets.contents.identity.content_hash", lambda *_: pytest.fail("decoded again"))
+        patch.setattr(f"{__name__}.load", lambda *_: pytest.fail("decoded again"))
+        for a, b in zip(first, run()[1], strict=True):
             np.testing.assert_array_equal(a, b)
-    before = index.content_hash(dataset.tracks[0].path)
-    write_tone(dataset.tracks[0].path, 999.0, seconds=0.7)
-    assert index.content_hash(dataset.tracks[0].path) != before
+    write_tone(files[0], 999.0, seconds=0.7)
+    assert run()[0][0] not in hashes
 
 
-def test_a_file_that_cannot_be_heard_is_a_value(tmp_path):
-    write_tone(tmp_path / "a/1.wav")
-    (tmp_path / "a/2.wav").write_bytes(b"RIFF, but nothing more")
-    good, bad = track_hashes(load_dataset(tmp_path), FileIndex.open(tmp_path / "cache"))
-    assert isinstance(good, str) and isinstance(bad, AudioError)
+def test_a_file_that_cannot_be_read_is_a_value(tmp_path):
+    good, bad = write_tone(tmp_path / "1.wav"), tmp_path / "2.wav"
+    bad.write_bytes(b"RIFF, but nothing more")
+    found, failure = Run(content_hashes([good, bad], InlineEngine())).wait()
+    assert isinstance(found, str) and isinstance(failure, Failure) and failure.path == str(bad)
+    store = open_store("features", {}, "float32", tmp_path)
+    files = {KEY: good, "cd" * 16: bad}
+    failures = Run(keep_arrays(Each(_spectrogram), store, files, InlineEngine())).wait()
+    assert list(failures) == ["cd" * 16] and failures["cd" * 16].path == str(bad) and KEY in store
 
 
-def test_an_index_that_breaks_costs_time_only(tmp_path):
+def test_an_index_that_breaks_costs_time_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("EARMARK_CACHE", str(tmp_path))
     file = write_tone(tmp_path / "a.wav")
     index = FileIndex.open(tmp_path)
+    stamp = (b"a", 1, 2)
+    index.put(stamp, "known")
+    assert index.get(stamp) == "known"
     index.path.write_bytes(b"no database" * 100)
-    assert index.content_hash(file) == content_hash(file)
+    index.put(stamp, "other")
+    assert index.get(stamp) is None
     with pytest.raises(StorageError, match="remove the file"):
         FileIndex.open(tmp_path)
+    run = Run(content_hashes([file], InlineEngine()))
+    told = [event.message for event in run if isinstance(event, Notice)]
+    assert run.result == [content_hash(file)] and "remove the file" in told[0]
 
 
 def test_damaged_arrays_are_made_again(tmp_path):
@@ -134,7 +150,7 @@ def test_no_space_is_one_error_before_the_work(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cache.np, "save", full)
+    monkeypatch.setattr("earmark.storage.os.fsync", full)
     with pytest.raises(StorageError, match="no space left for the cache"):
         store.put(KEY, np.ones(3))
     assert not list(tmp_path.rglob("*.tmp")) and store.get(KEY) is None
@@ -184,19 +200,17 @@ def test_killed_writers_leave_whole_arrays_or_none(tmp_path):
 def _remember(folder, names):
     index = FileIndex.open(Path(folder))
     for name in names:
-        index.content_hash(Path(name), lambda path: path.name)
+        index.put((name.encode(), 1, 2), name)
 
 
 def test_two_processes_share_the_index(tmp_path):
-    files = [tmp_path / f"{i}.wav" for i in range(40)]
-    for file in files:
-        file.write_bytes(b"x")
+    names = [f"{i}.wav" for i in range(40)]
     spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=_remember, args=(str(tmp_path), [str(file) for file in files])) for _ in range(2)]
+    workers = [spawn.Process(target=_remember, args=(str(tmp_path), names)) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0
     index = FileIndex.open(tmp_path)
-    assert all(index.content_hash(file, lambda _: "computed again") == file.name for file in files)
+    assert all(index.get((name.encode(), 1, 2)) == name for name in names)

@@ -3,12 +3,15 @@
 import csv
 
 from earmark.datasets import load_dataset
+from earmark.engine import LocalEngine
 from earmark.evaluation.audit import audit
+from earmark.events import Run
 
 
 def test_every_marked_repeat_of_gtzan_is_found(shared):
     root = shared / "data" / "gtzan-spectrograms"
-    found = audit(load_dataset(root), workers=2)
+    with LocalEngine(2) as engine:
+        found = Run(audit(load_dataset(root), None, engine)).wait()
     pairs = {frozenset(found.path(row).rsplit("/", 1)[1][:-4] for row in (d.first, d.second)) for d in found.duplicates}
     with (root / "tracks.tsv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))

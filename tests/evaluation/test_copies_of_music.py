@@ -9,7 +9,9 @@ import soxr
 
 from earmark.audio.decode import load
 from earmark.datasets.core import Dataset, Track
+from earmark.engine import LocalEngine
 from earmark.evaluation.duplicates import find_duplicates, take_prints
+from earmark.events import Run
 
 RATE = 48000
 WAYS = ("mp3", "opus", "vorbis", "mp3-quiet", "trimmed", "louder", "all")
@@ -48,7 +50,8 @@ def collection(paths):
 def search(songs, copies):
     """Pairs found, as sets of stems of the songs that their files are of, and how many copies were not found."""
     data = collection([*songs, *copies])
-    prints = take_prints(data, workers=2)
+    with LocalEngine(2) as engine:
+        prints = Run(take_prints(data, engine)).wait()
     found = {(d.first, d.second) for d in find_duplicates(prints)}
     of = [p.stem.split("--")[0] for p in (track.path for track in data.tracks)]
     place = {path.stem: i for i, path in enumerate(songs)}

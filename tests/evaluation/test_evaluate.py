@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -11,14 +10,15 @@ import soundfile
 from earmark.audio.identity import content_hash
 from earmark.datasets import load_dataset
 from earmark.datasets.splits import Split, save_split
-from earmark.engine import predict_all
+from earmark.engine import InlineEngine
 from earmark.errors import DatasetError
 from earmark.evaluation.evaluate import Plan, evaluate
 from earmark.evaluation.history import Epoch, write_history
+from earmark.events import Run
 from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import HeadCard, write_card
-from evaluation.fakes import genre_model
+from evaluation.fakes import Canned, genre_model
 from made import make_model
 
 QUICK = Plan(resamples=50)
@@ -44,12 +44,14 @@ def model(tmp_path):
     return load_model(make_model(tmp_path / "model", (HeadCard("genre", "multiclass", ("Rock", "Jazz", "Pop")),)))
 
 
-hear = partial(predict_all, workers=1)
+def evaluated(models, data, plan, engine=None, **more):
+    with engine or InlineEngine() as engine:
+        return Run(evaluate(models, data, plan, engine=engine, **more)).wait()
 
 
 def test_a_real_model_on_real_files(songs, model):
     data = load_dataset(songs)
-    found = evaluate([model], data, QUICK, hear=hear, hash_of=content_hash)
+    found = evaluated([model], data, QUICK)
     facts = found.to_dict()
     assert list(facts)[:9] == [
         "model", "dataset", "split", "group", "left_out", "heads", "naive", "against", "failures",
@@ -67,12 +69,12 @@ def test_what_the_model_was_trained_on_is_left_out(songs, model):
     hashes = [content_hash(t.path) if i in readable else "" for i, t in enumerate(data.tracks)]
     rows = np.array(readable)
     save_split(model.folder / "split.tsv", Split(rows[:6], rows[6:8], rows[8:]), hashes)
-    found = evaluate([model], data, QUICK, hear=hear, hash_of=content_hash)
+    found = evaluated([model], data, QUICK)
     assert (found.part, found.left_out, found.figures["genre"]["tracks"]) == ("test", 8, 4)
     everything = replace(QUICK, allow_training_tracks=True)
-    assert evaluate([model], data, everything, hear=hear, hash_of=content_hash).figures["genre"]["tracks"] == 12
+    assert evaluated([model], data, everything).figures["genre"]["tracks"] == 12
     with pytest.raises(DatasetError, match="--allow-training-tracks"):
-        evaluate([model], data.subset(rows[:8]), QUICK, hear=hear, hash_of=content_hash)
+        evaluated([model], data.subset(rows[:8]), QUICK)
 
 
 def made_tagger(folder, facts):
@@ -88,22 +90,15 @@ def test_an_ensemble_and_a_paired_test(tmp_path):
         genre_model(skill=0.5, seed=6, name="poor"),
     )
     taggers = [made_tagger(tmp_path / c.name, c) for c in (first, second, third)]
-    said = {"good": good, "fair": fair, "poor": poor}
-    calls = []
-
-    def listen(tagger, paths):
-        calls.append(tagger.card.name)
-        return said[tagger.card.name]
-
-    options = {"hear": listen, "hash_of": str}
-    both = evaluate(taggers[:2], data, QUICK, against=[taggers[2]], **options)
-    assert both.model == "good@1+fair@1" and calls == ["good", "fair", "poor"]
+    engine = Canned(good=good, fair=fair, poor=poor)
+    both = evaluated(taggers[:2], data, QUICK, engine, against=[taggers[2]])
+    assert both.model == "good@1+fair@1" and engine.calls == ["good", "fair", "poor"]
     result = both.against["heads"]["genre"]
-    alone = evaluate([taggers[2]], data, QUICK, **options)
+    alone = evaluated([taggers[2]], data, QUICK, engine)
     gap = both.figures["genre"]["accuracy"] - alone.figures["genre"]["accuracy"]
     assert result["difference"] == pytest.approx(gap, abs=2e-4)
     assert result["p"] < 0.05 and both.against["model"] == "poor@1"
-    same = evaluate([taggers[0]], data, QUICK, against=[taggers[0]], **options)
+    same = evaluated([taggers[0]], data, QUICK, engine, against=[taggers[0]])
     assert same.against["heads"]["genre"]["p"] == 1
     json.dumps(both.to_dict(), allow_nan=False)
 
@@ -113,7 +108,7 @@ def test_jumps_of_the_models_own_curve_are_reported(tmp_path):
     tagger = made_tagger(tmp_path / "made", facts)
     loss = [1.0 + 0.001 * (i % 3) + (i == 15) for i in range(20)]
     write_history(tagger.folder / "history.csv", [Epoch(epoch=i, valid_loss=v) for i, v in enumerate(loss)])
-    found = evaluate([tagger], data, QUICK, hear=lambda *_: results, hash_of=str)
+    found = evaluated([tagger], data, QUICK, Canned(made=results))
     assert [jump.epoch for jump in found.jumps] == [15]
     assert found.to_dict()["jumps"][0]["epoch"] == 15
 
@@ -123,11 +118,11 @@ def test_not_one_track_that_can_be_heard_is_an_error(tmp_path):
     tagger = made_tagger(tmp_path / "made", facts)
     broken = [Failure(str(t.path), "missing", "no such file") for t in data.tracks]
     with pytest.raises(DatasetError, match=r"not one track could be heard, as .*000.wav: no such file"):
-        evaluate([tagger], data, QUICK, hear=lambda *_: broken, hash_of=str)
+        evaluated([tagger], data, QUICK, Canned(made=broken))
 
 
 def test_a_model_that_hears_is_not_shown_pictures(tmp_path):
     facts, data, results = genre_model(tracks=3)
     tagger = made_tagger(tmp_path / "made", facts)
     with pytest.raises(DatasetError, match="made-up is a data set of images, but the model made@1 takes audio"):
-        evaluate([tagger], replace(data, kind="images"), QUICK, hear=lambda *_: results, hash_of=str)
+        evaluated([tagger], replace(data, kind="images"), QUICK, Canned(made=results))

@@ -6,7 +6,7 @@ import soundfile
 
 from earmark.audio.images import write_image
 from earmark.datasets import load_dataset
-from earmark.engine import predict_all
+from earmark.engine import LocalEngine
 from earmark.events import Run
 from earmark.features.frontend import Frontend
 from earmark.inference.tagger import load_model
@@ -28,10 +28,6 @@ def music(tmp_path):
         colour = rng.normal(0, 0.3, 12)
         soundfile.write(folder / "song.wav", np.convolve(rng.normal(0, 0.1, 16000 * 8), colour, "same"), 16000)
     return root
-
-
-def hear(tagger, paths):
-    return predict_all(tagger, paths, workers=1)
 
 
 def test_clips_are_tracks_of_their_own_with_the_songs_labels(music, tmp_path):
@@ -59,7 +55,8 @@ def test_pictures_are_cut_along_time(tmp_path):
 
 def test_the_same_recipe_is_trained_again_and_remembers_the_songs(music, tmp_path):
     tagger = load_model(make_model(tmp_path / "model", (HEAD,)))
-    figures = Run(naive_figures(tagger, load_dataset(music), NaivePlan(("genre",)), hear)).wait()
+    with LocalEngine(1) as engine:
+        figures = Run(naive_figures(tagger, load_dataset(music), NaivePlan(("genre",)), engine)).wait()
     assert figures["genre"]["tracks"] >= 3
     assert {"accuracy", "accuracy_ci95", "confusion"} <= set(figures["genre"])
 

@@ -1,21 +1,20 @@
 """What was computed once: arrays on disk by content and by what made them.
 
-One ``.npy`` file an array, memory-mapped. It is written beside its place, forced to the disk and then renamed, so that
-a reader meets a whole array or none, whatever was killed, and two processes may write at once.
+One ``.npy`` file an array, memory-mapped; a reader meets a whole array or none, whatever was killed, and two processes
+may write at once.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
 import hashlib
+import io
 import json
-import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,24 +22,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.decode import load
-from earmark.audio.images import read_image
+from earmark.engine.base import Alive, Engine, Task
 from earmark.errors import StorageError
+from earmark.events import Progress, Steps
 from earmark.features.frontend import Frontend
-from earmark.features.spectrogram import spectrogram
+from earmark.inference.records import Failure
 from earmark.paths import cache_folder
 from earmark.recipe import ClipPlan
+from earmark.storage import TEMPORARY, write_file
 
 __all__ = [
     "ArrayStore",
     "bytes_per_hour",
-    "cache_folder",
     "check_space",
     "feature_store",
-    "load_features",
+    "keep_arrays",
     "open_store",
     "storage_error",
 ]
+
+Array = NDArray[Any]
 
 _FORMAT = 1
 _STALE_SECONDS = 24 * 3600.0
@@ -58,7 +59,7 @@ class ArrayStore:
     folder: Path
     dtype: np.dtype[Any]
 
-    def get(self, digest: str) -> NDArray[Any] | None:
+    def get(self, digest: str) -> Array | None:
         """The array of a content hash, memory-mapped and read-only; None where there is none, or a damaged one."""
         path = self._path(digest)
         try:
@@ -66,11 +67,11 @@ class ArrayStore:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, EOFError):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 path.unlink()
             return None
 
-    def put(self, digest: str, array: NDArray[Any]) -> NDArray[Any]:
+    def put(self, digest: str, array: Array) -> Array:
         """Store an array and give it back as it was stored (converted to ``dtype``).
 
         Raises:
@@ -78,23 +79,20 @@ class ArrayStore:
         """
         path = self._path(digest)
         stored = np.ascontiguousarray(array, self.dtype)
-        temporary = path.with_name(f".{digest}.{secrets.token_hex(4)}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                np.save(file, stored, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            write_file(path, _npy(stored))
         except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            if path.is_file() and error.errno != errno.ENOSPC:
-                return stored  # another process has it open under Windows: it has stored the same
             raise storage_error(self.folder, error) from error
+        except StorageError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            if isinstance(error.__cause__, PermissionError) and path.is_file():
+                return stored  # another process has it open under Windows: it has stored the same
+            raise storage_error(self.folder, error.__cause__) from error
         return stored
 
-    def get_or_put(self, digest: str, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    def get_or_put(self, digest: str, compute: Callable[[], Array]) -> Array:
         """The stored array, or else what ``compute`` gives, stored."""
         found = self.get(digest)
         return self.put(digest, compute()) if found is None else found
@@ -104,6 +102,61 @@ class ArrayStore:
 
     def _path(self, digest: str) -> Path:
         return self.folder / digest[-2:] / f"{digest}.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class KeepArray(Task[tuple[str, Path], None]):
+    """Compute an array of a file, given with its content hash, and store it.
+
+    Attributes:
+        make: File to array.
+        store: Where it goes.
+    """
+
+    make: Task[Path, Array]
+    store: ArrayStore
+
+    def start(self, alive: Alive) -> Callable[[tuple[str, Path]], None]:
+        """Start what computes."""
+        make = self.make.start(alive)
+
+        def keep(item: tuple[str, Path]) -> None:
+            digest, path = item
+            self.store.put(digest, make(path))
+
+        return keep
+
+    def name(self, item: Any) -> str:
+        """The file."""
+        return str(item[1])
+
+
+def keep_arrays(
+    make: Task[Path, Array], store: ArrayStore, files: Mapping[str, Path], engine: Engine
+) -> Steps[dict[str, Failure]]:
+    """Compute the arrays that a store does not hold yet.
+
+    Args:
+        make: File to array.
+        store: Of such arrays.
+        files: By content hash.
+        engine: That computes.
+
+    Returns:
+        By content hash, the files that have no array.
+
+    Raises:
+        StorageError: The cache cannot be written.
+    """
+    missing = [(digest, path) for digest, path in files.items() if store.get(digest) is None]
+    failures: dict[str, Failure] = {}
+    known = len(files) - len(missing)
+    with closing(engine.map(KeepArray(make, store), missing)) as results:
+        for done, ((digest, _), result) in enumerate(zip(missing, results, strict=True), known + 1):
+            if isinstance(result, Failure):
+                failures[digest] = result
+            yield Progress(done, len(files), "computing features")
+    return failures
 
 
 def open_store(kind: str, facts: Mapping[str, Any], dtype: str = "float16", folder: Path | None = None) -> ArrayStore:
@@ -142,27 +195,6 @@ def feature_store(frontend: Frontend, plan: ClipPlan | None = None, folder: Path
     return open_store("features", facts, _dtype(frontend), folder)
 
 
-def load_features(path: Path, digest: str, frontend: Frontend, store: ArrayStore) -> NDArray[Any]:
-    """The spectrogram of a whole track (or image), from the store or else made and stored.
-
-    Args:
-        path: The file.
-        digest: Its content hash.
-        frontend: What makes the spectrogram; ``kind = "image"`` reads it from a PNG.
-        store: :func:`feature_store` of that front end.
-
-    Returns:
-        (frames, bands) in the store's dtype.
-
-    Raises:
-        AudioError: The file cannot be read.
-        StorageError: The cache cannot be written.
-    """
-    if frontend.kind == "image":
-        return store.get_or_put(digest, lambda: np.rint(read_image(path)))
-    return store.get_or_put(digest, lambda: spectrogram(load(path, frontend.sample_rate), frontend))
-
-
 def bytes_per_hour(frontend: Frontend) -> int:
     """Bytes that an hour of music takes in :func:`feature_store`."""
     return round(frontend.frames_per_second * 3600) * frontend.bands * np.dtype(_dtype(frontend)).itemsize
@@ -184,6 +216,13 @@ def check_space(needed: int, folder: Path | None = None) -> None:
         )
 
 
+def _npy(array: Array) -> list[bytes]:
+    """The content of an ``.npy`` file, without a copy of the numbers."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(array))
+    return [head.getvalue(), array.reshape(-1).view(np.uint8).data]  # type: ignore[list-item]
+
+
 def _dtype(frontend: Frontend) -> str:
     if frontend.kind == "image":
         return "uint8"
@@ -192,8 +231,8 @@ def _dtype(frontend: Frontend) -> str:
 
 def _sweep(folder: Path) -> None:
     """Remove what processes left that were killed while they wrote."""
-    for file in folder.glob("*/.*.tmp"):
-        with contextlib.suppress(OSError):
+    for file in folder.glob(f"*/{TEMPORARY}"):
+        with suppress(OSError):
             if time.time() - file.stat().st_mtime > _STALE_SECONDS:
                 file.unlink()
 

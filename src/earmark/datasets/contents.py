@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.audio import identity
 from earmark.audio.images import image_hash
-from earmark.datasets.cache import cache_folder, storage_error
+from earmark.datasets.cache import storage_error
 from earmark.datasets.core import Dataset
+from earmark.engine.base import Each, Engine
 from earmark.errors import AudioError, StorageError
+from earmark.events import Notice, Progress, Steps
+from earmark.inference.records import Failure
+from earmark.paths import cache_folder
 
-__all__ = ["FileIndex", "content_hash", "track_hashes"]
+__all__ = ["FileIndex", "content_hash", "content_hashes", "track_hashes"]
+
+Stamp = tuple[bytes, int, int]
+"""A file as it is now: path, size and time of change."""
 
 
 def content_hash(path: Path) -> str:
     """Key of a file's decoded audio (:mod:`earmark.audio.identity`), or hash of the pixels of a PNG.
 
     Raises:
-        AudioError: The file cannot be heard or seen.
+        AudioError: The file cannot be read.
     """
     return image_hash(path) if path.suffix.lower() == ".png" else identity.content_hash(path)
 
@@ -32,10 +39,36 @@ def track_hashes(dataset: Dataset, index: FileIndex | None = None) -> list[str |
     found: list[str | AudioError] = []
     for track in dataset.tracks:
         try:
-            found.append(content_hash(track.path) if index is None else index.content_hash(track.path, content_hash))
+            found.append(content_hash(track.path) if index is None else index.content_hash(track.path))
         except AudioError as error:
             found.append(error)
     return found
+
+
+def content_hashes(paths: Sequence[Path], engine: Engine) -> Steps[list[str | Failure]]:
+    """Content hash of each file, or why it has none; files that did not change since the last time are not decoded.
+
+    A cache that cannot be read or written is no reason to stop.
+    """
+    try:
+        index = FileIndex.open()
+    except StorageError as error:
+        index = None
+        yield Notice(f"{error}; every file is decoded.")
+    stamps = [_stamp(path) for path in paths]
+    found: dict[int, str | Failure] = {}
+    for row, stamp in enumerate(stamps):
+        if index and stamp and (known := index.get(stamp)):
+            found[row] = known
+    rows = [row for row in range(len(paths)) if row not in found]
+    with closing(engine.map(Each(content_hash), [paths[row] for row in rows])) as results:
+        for row, result in zip(rows, results, strict=True):
+            found[row] = result if isinstance(result, Failure) else result.value
+            stamp = stamps[row]
+            if index and stamp and not isinstance(result, Failure):
+                index.put(stamp, result.value)
+            yield Progress(len(found), len(paths), "reading files")
+    return [found[row] for row in range(len(paths))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +102,28 @@ class FileIndex:
             raise StorageError(f"{path}: the index of known files cannot be used: {error}; remove the file") from error
         return index
 
-    def content_hash(self, path: Path, compute: Callable[[Path], str] = content_hash) -> str:
-        """The hash that is known of the file as it is now, or else what ``compute`` gives, kept.
-
-        A cache that cannot be read or written is no reason to stop: then the hash is computed.
-        """
-        try:
-            status = path.stat()
-        except OSError:
-            return compute(path)  # which says what is wrong in its own words
-        key = os.fsencode(path.absolute())
-        with contextlib.suppress(sqlite3.Error), self._connection() as connection:
+    def get(self, stamp: Stamp) -> str | None:
+        """The hash that is known of a file as it is now; None where the cache cannot be read."""
+        with suppress(sqlite3.Error), self._connection() as connection:
             query = "SELECT hash FROM keys WHERE path = ? AND size = ? AND mtime_ns = ?"
-            row = connection.execute(query, (key, status.st_size, status.st_mtime_ns)).fetchone()
-            if row is not None:
-                return str(row[0])
-        digest = compute(path)
-        with contextlib.suppress(sqlite3.Error), self._connection() as connection:
-            values = (key, status.st_size, status.st_mtime_ns, digest)
-            connection.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)", values)
+            row = connection.execute(query, stamp).fetchone()
+            return None if row is None else str(row[0])
+        return None
+
+    def put(self, stamp: Stamp, digest: str) -> None:
+        """Keep a hash, where the cache can be written."""
+        with suppress(sqlite3.Error), self._connection() as connection:
+            connection.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)", (*stamp, digest))
+
+    def content_hash(self, path: Path) -> str:
+        """The hash that is known of the file as it is now, or else found and kept."""
+        stamp = _stamp(path)
+        digest = (stamp and self.get(stamp)) or content_hash(path)
+        if stamp:
+            self.put(stamp, digest)
         return digest
 
-    @contextlib.contextmanager
+    @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(self.path, timeout=30.0)
         try:
@@ -99,3 +132,12 @@ class FileIndex:
                 yield connection
         finally:
             connection.close()
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """None for a file that is not there: whoever opens it says what is wrong."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return os.fsencode(path.absolute()), status.st_size, status.st_mtime_ns

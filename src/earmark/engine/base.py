@@ -14,7 +14,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from earmark.inference.records import Failure
 
-__all__ = ["Alive", "Engine", "Result", "Task"]
+__all__ = ["Alive", "Each", "Engine", "Result", "Task"]
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -44,6 +44,17 @@ class Task(ABC, Generic[Item, Value]):
     def name(self, item: Any) -> str:
         """What a Failure calls an item."""
         return os.fspath(item) if isinstance(item, (str, os.PathLike)) else str(getattr(item, "path", item))
+
+
+@dataclass(frozen=True, slots=True)
+class Each(Task[Item, Value]):
+    """A function of each item, where nothing has to be loaded: one of a module, or a ``functools.partial`` of it."""
+
+    function: Callable[[Item], Value]
+
+    def start(self, alive: Alive) -> Callable[[Item], Value]:
+        """The function."""
+        return self.function
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.contents import content_hash
 from earmark.datasets.core import Dataset
-from earmark.errors import AudioError
+from earmark.engine.base import Each, Engine, Task
+from earmark.engine.predict import Analyse
 from earmark.evaluation.duplicates import Duplicate, find_duplicates, take_prints
 from earmark.evaluation.label_issues import Doubt, doubt_labels
 from earmark.evaluation.leaks import Leak, find_leaks
+from earmark.events import Progress, Steps
 from earmark.features.statistics import track_statistics
-from earmark.inference.records import Failure, Prediction, path_fields
+from earmark.inference.options import HearingOptions
+from earmark.inference.records import Failure, path_fields
+from earmark.inference.tagger import Tagger
 
-__all__ = ["Audit", "Hear", "audit"]
-
-Hear = Callable[[Sequence[Path]], Iterable[Prediction | Failure]]
-"""How tracks are heard for the quick model: predictions with embeddings, in the paths' order."""
+__all__ = ["Audit", "audit"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,33 +80,24 @@ class Audit:
         return path_fields(str(self.dataset.tracks[row].path))["path"]
 
 
-def audit(
-    dataset: Dataset,
-    hear: Hear | None = None,
-    *,
-    workers: int = 1,
-    hash_of: Callable[[Path], str] = content_hash,
-    progress: Callable[[], None] = lambda: None,
-) -> Audit:
+def audit(dataset: Dataset, tagger: Tagger | None, engine: Engine) -> Steps[Audit]:
     """Look a data set over.
 
     Args:
         dataset: Of audio or images.
-        hear: Hears tracks for the quick model; without it, and of images, statistics of the DCT take its place.
-        workers: Threads for the fingerprints.
-        hash_of: The content hash of a file.
-        progress: Called after each track, once for its fingerprint and once for its embedding.
+        tagger: Whose embeddings the quick model learns from; without it, and of images, statistics take their place.
+        engine: That reads the files.
     """
-    prints = take_prints(dataset, workers=workers, hash_of=hash_of, progress=progress)
+    prints = yield from take_prints(dataset, engine)
     failures = {row: one for row, one in enumerate(prints) if isinstance(one, Failure)}
     duplicates = find_duplicates(prints)
     notices = list(dataset.notices) + _notices(dataset, duplicates)
-    doubts: tuple[Doubt, ...] = ()
     readable = [row for row in range(len(dataset.tracks)) if row not in failures]
-    embeddings = _embeddings(dataset, readable, hear, failures, progress)
-    if embeddings is not None:
-        doubts, said = doubt_labels(dataset, embeddings)
-        notices += said
+    vectors = yield from _vectors(dataset, readable, tagger, engine)
+    failures |= {row: one for row, one in vectors.items() if isinstance(one, Failure)}
+    doubts, said = (
+        doubt_labels(dataset, _table(vectors, len(dataset.tracks))) if len(failures) < len(prints) else ((), ())
+    )
     return Audit(
         dataset=dataset,
         duplicates=duplicates,
@@ -113,44 +105,36 @@ def audit(
         doubts=doubts,
         balance=_balance(dataset),
         failures=tuple(failures[row] for row in sorted(failures)),
-        notices=tuple(notices),
+        notices=(*notices, *said),
     )
 
 
-def _embeddings(
-    dataset: Dataset,
-    rows: Sequence[int],
-    hear: Hear | None,
-    failures: dict[int, Failure],
-    progress: Callable[[], None],
-) -> NDArray[np.float64] | None:
-    """(tracks, dimensions), NaN where a track could not be heard; further failures are added to ``failures``."""
-    vectors: dict[int, NDArray[np.float64]] = {}
-    paths = [dataset.tracks[row].path for row in rows]
-    plainly = map(_statistics, paths)
-    results = plainly if dataset.kind == "images" or hear is None else hear(paths)
-    for row, result in zip(rows, results, strict=True):
-        progress()
-        if isinstance(result, Failure):
-            failures[row] = result
-        elif isinstance(result, Prediction):
-            if result.embedding is not None:
-                vectors[row] = result.embedding.astype(np.float64)
-        else:
-            vectors[row] = result
-    if not vectors:
-        return None
-    table = np.full((len(dataset.tracks), len(next(iter(vectors.values())))), np.nan)
-    for row, vector in vectors.items():
+def _vectors(
+    dataset: Dataset, rows: Sequence[int], tagger: Tagger | None, engine: Engine
+) -> Steps[dict[int, NDArray[np.float32] | Failure]]:
+    """What the quick model is given of each track: its embedding, or its statistics."""
+    task: Task[str, Any] = Each(_statistics)
+    if tagger is not None and dataset.kind != "images":
+        task = Analyse.of([tagger.folder], HearingOptions(embedding=True))
+    found: dict[int, NDArray[np.float32] | Failure] = {}
+    with closing(engine.map(task, [str(dataset.tracks[row].path) for row in rows])) as results:
+        for row, result in zip(rows, results, strict=True):
+            found[row] = result if isinstance(result, Failure) else getattr(result.value, "embedding", result.value)
+            yield Progress(len(found), len(rows), "analysing")
+    return found
+
+
+def _table(vectors: Mapping[int, NDArray[np.float32] | Failure], tracks: int) -> NDArray[np.float64]:
+    """(tracks, dimensions), NaN where a track has no vector."""
+    known = {row: vector for row, vector in vectors.items() if not isinstance(vector, Failure)}
+    table = np.full((tracks, len(next(iter(known.values())))), np.nan)
+    for row, vector in known.items():
         table[row] = vector
     return table
 
 
-def _statistics(path: Path) -> NDArray[np.float64] | Failure:
-    try:
-        return track_statistics(path, seconds=60.0).astype(np.float64)
-    except AudioError as error:
-        return Failure(str(path), error.kind, error.message)
+def _statistics(path: str) -> NDArray[np.float32]:
+    return track_statistics(Path(path), seconds=60.0)
 
 
 def _balance(dataset: Dataset) -> dict[str, dict[str, int]]:

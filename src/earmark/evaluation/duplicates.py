@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from earmark.audio.decode import load
 from earmark.audio.images import read_image
-from earmark.datasets.contents import content_hash
-from earmark.datasets.core import Dataset, Track
-from earmark.errors import AudioError
+from earmark.datasets.contents import content_hashes
+from earmark.datasets.core import Dataset
+from earmark.engine.base import Each, Engine
 from earmark.evaluation import fingerprint
 from earmark.evaluation.fingerprint import Fingerprint
 from earmark.evaluation.matching import find_matches
+from earmark.events import Progress, Steps
 from earmark.inference.records import Failure
 
 __all__ = ["Duplicate", "Print", "find_duplicates", "take_prints"]
@@ -52,38 +53,17 @@ class Duplicate:
     score: float
 
 
-def take_prints(
-    dataset: Dataset,
-    *,
-    workers: int = 1,
-    hash_of: Callable[[Path], str] = content_hash,
-    progress: Callable[[], None] = lambda: None,
-) -> list[Print | Failure]:
-    """Hear (or see) every track, on threads: decoders give up Python's lock.
-
-    Args:
-        dataset: Its tracks.
-        workers: Threads.
-        hash_of: The content hash of a file.
-        progress: Called after each track.
-
-    Returns:
-        A print or a failure a track, in order.
-    """
-    take = _of_image if dataset.kind == "images" else _of_audio
-
-    def one(track: Track) -> Print | Failure:
-        try:
-            return Print(hash_of(track.path), take(track))
-        except AudioError as error:
-            return Failure(str(track.path), error.kind, error.message)
-
-    found = []
-    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="earmark") as executor:
-        for taken in executor.map(one, dataset.tracks):
-            found.append(taken)
-            progress()
-    return found
+def take_prints(dataset: Dataset, engine: Engine) -> Steps[list[Print | Failure]]:
+    """A print or a failure of each track, in order."""
+    paths = [track.path for track in dataset.tracks]
+    hashes = yield from content_hashes(paths, engine)
+    rows = [row for row, digest in enumerate(hashes) if isinstance(digest, str)]
+    found: dict[int, Print | Failure] = {row: one for row, one in enumerate(hashes) if isinstance(one, Failure)}
+    with closing(engine.map(Each(_fingerprint), [paths[row] for row in rows])) as results:
+        for row, result in zip(rows, results, strict=True):
+            found[row] = result if isinstance(result, Failure) else Print(str(hashes[row]), result.value)
+            yield Progress(len(found), len(paths), "taking fingerprints")
+    return [found[row] for row in range(len(paths))]
 
 
 def find_duplicates(prints: Sequence[Print | Failure]) -> tuple[Duplicate, ...]:
@@ -101,12 +81,10 @@ def find_duplicates(prints: Sequence[Print | Failure]) -> tuple[Duplicate, ...]:
     return tuple(sorted(found, key=lambda d: (d.kind, -d.score, d.first, d.second)))
 
 
-def _of_audio(track: Track) -> Fingerprint:
-    return fingerprint.of_waveform(load(track.path, fingerprint.SAMPLE_RATE, seconds=_SECONDS))
-
-
-def _of_image(track: Track) -> Fingerprint:
-    return fingerprint.of_image(read_image(track.path))
+def _fingerprint(path: Path) -> Fingerprint:
+    if path.suffix.lower() == ".png":
+        return fingerprint.of_image(read_image(path))
+    return fingerprint.of_waveform(load(path, fingerprint.SAMPLE_RATE, seconds=_SECONDS))
 
 
 def _pairs(rows: Sequence[int]) -> list[tuple[int, int]]:

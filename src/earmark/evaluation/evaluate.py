@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from earmark.datasets.contents import content_hash
+from earmark.datasets.contents import content_hashes
 from earmark.datasets.core import Dataset, Part
 from earmark.datasets.splits import load_split
-from earmark.errors import AudioError, DatasetError
+from earmark.engine.base import Engine
+from earmark.engine.predict import Analyse, analyse
+from earmark.errors import DatasetError
 from earmark.evaluation.answers import HeadAnswers, Heard, answers_of, shared_heads
 from earmark.evaluation.history import Epoch, Jump, find_jumps, read_history
 from earmark.evaluation.intervals import RESAMPLES
 from earmark.evaluation.parts import choose
 from earmark.evaluation.scores import compare_answers, main_figure, rounded, score_head
+from earmark.events import Progress, Steps
 from earmark.inference.records import Failure, Prediction
 from earmark.inference.tagger import Tagger
 from earmark.models.card import Card
 
-__all__ = ["Evaluation", "Hear", "Plan", "evaluate"]
-
-Hear = Callable[[Tagger, Sequence[Path]], Iterable[Prediction | Failure]]
-"""How tracks are heard, in their order: :func:`earmark.predict_all`, or the same with other workers or on a cluster."""
+__all__ = ["Evaluation", "Plan", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,18 +104,16 @@ def evaluate(
     dataset: Dataset,
     plan: Plan,
     *,
-    hear: Hear,
-    hash_of: Callable[[Path], str] = content_hash,
+    engine: Engine,
     against: Sequence[Tagger] = (),
-) -> Evaluation:
+) -> Steps[Evaluation]:
     """Score one model, or several as one (the mean of their probabilities), on the tracks that none was trained on.
 
     Args:
         models: One or more.
         dataset: With labels for at least one of their heads.
         plan: What to score.
-        hear: How tracks are heard.
-        hash_of: The content hash of a file, as in the models' ``split.tsv``; may raise AudioError.
+        engine: That analyses the tracks.
         against: Another model (or several), for a paired test on the same tracks.
 
     Raises:
@@ -125,10 +124,10 @@ def evaluate(
     _check_kinds(everyone, dataset)
     heads = shared_heads([tagger.card for tagger in everyone], dataset, plan.heads)
     splits = [_split_of(tagger) for tagger in everyone]
-    hashes = _hashes(dataset, splits, hash_of)
+    hashes = (yield from _hashes(dataset, engine)) if any(splits) else [None] * len(dataset.tracks)
     chosen = choose(dataset, plan.part, hashes, splits, plan.allow_training_tracks)
     part = dataset.subset(chosen.rows)
-    heard = _hear_all(everyone, part, hear)
+    heard = yield from _analyse_all(everyone, part, engine)
     failures = _failures(heard)
     ours, theirs = heard[: len(models)], heard[len(models) :]
     if len(failures) == len(part.tracks):
@@ -170,27 +169,24 @@ def _split_of(tagger: Tagger) -> dict[str, Part]:
     return load_split(file) if file.is_file() else {}
 
 
-def _hashes(dataset: Dataset, splits: Sequence[Mapping[str, Part]], hash_of: Callable[[Path], str]) -> list[str | None]:
-    if not any(splits):
-        return [None] * len(dataset.tracks)
-
-    def of(file: Path) -> str | None:
-        try:
-            return hash_of(file)
-        except AudioError:
-            return None
-
-    return [of(track.path) for track in dataset.tracks]
+def _hashes(dataset: Dataset, engine: Engine) -> Steps[list[str | None]]:
+    hashes = yield from content_hashes([track.path for track in dataset.tracks], engine)
+    return [digest if isinstance(digest, str) else None for digest in hashes]
 
 
-def _hear_all(models: Sequence[Tagger], dataset: Dataset, hear: Hear) -> list[Heard]:
-    """What each model says of each track; a model that stands on both sides hears once."""
-    paths = [track.path for track in dataset.tracks]
-    said: dict[Path, Heard] = {}
+def _analyse_all(models: Sequence[Tagger], dataset: Dataset, engine: Engine) -> Steps[list[Heard]]:
+    """What each model says of each track; a model that stands on both sides is asked once."""
+    paths = [str(track.path) for track in dataset.tracks]
+    found: dict[Path, Heard] = {}
     for tagger in models:
-        if tagger.folder not in said:
-            said[tagger.folder] = Heard(tagger.card, tuple(hear(tagger, paths)))
-    return [said[tagger.folder] for tagger in models]
+        if tagger.folder not in found:
+            results = []
+            with closing(analyse(engine, Analyse.of([tagger.folder]), paths)) as predictions:
+                for result in predictions:
+                    results.append(result)
+                    yield Progress(len(results), len(paths), f"analysing with {tagger.card.id}")
+            found[tagger.folder] = Heard(tagger.card, tuple(results))
+    return [found[tagger.folder] for tagger in models]
 
 
 def _failures(heard: Sequence[Heard]) -> list[Failure]:

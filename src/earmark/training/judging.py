@@ -15,6 +15,7 @@ from safetensors import safe_open
 
 from earmark.audio.track import starts
 from earmark.datasets.core import Dataset
+from earmark.engine.local import LocalEngine
 from earmark.errors import AudioError
 from earmark.evaluation.answers import Heard, answers_of
 from earmark.evaluation.comparison import Row
@@ -80,7 +81,8 @@ def naive_row(row: Row, models: Path, dataset: Dataset, wanted: NaivePlan) -> St
         known = {}
     if known.get("plan") == asked:
         return replace(row, naive=known["heads"])
-    found = yield from naive_figures(load_model(models / row.name), dataset, wanted, _hear_plainly)
+    with LocalEngine() as engine:
+        found = yield from naive_figures(load_model(models / row.name), dataset, wanted, engine)
     file.write_text(json.dumps({"plan": asked, "heads": found}, allow_nan=False) + "\n", "utf-8")
     return replace(row, naive=found)
 

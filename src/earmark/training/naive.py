@@ -20,8 +20,9 @@ from earmark.audio.images import read_image, write_image
 from earmark.audio.track import starts
 from earmark.datasets.core import Dataset, Track
 from earmark.datasets.splits import split
+from earmark.engine.base import Engine
 from earmark.errors import AudioError, StorageError
-from earmark.evaluation.evaluate import Hear, Plan, evaluate
+from earmark.evaluation.evaluate import Plan, evaluate
 from earmark.events import Steps
 from earmark.inference.tagger import Tagger, load_model
 from earmark.recipe import Recipe, SplitPlan, load_recipe, recipe_from
@@ -53,7 +54,7 @@ class NaivePlan:
     device: Device = "auto"
 
 
-def naive_figures(tagger: Tagger, dataset: Dataset, plan: NaivePlan, hear: Hear) -> Steps[dict[str, Any]]:
+def naive_figures(tagger: Tagger, dataset: Dataset, plan: NaivePlan, engine: Engine) -> Steps[dict[str, Any]]:
     """Train the tagger's recipe again on clips split at random, and score the test clips.
 
     The training draws as many clips as the recipe's own does, now from the clips of each track.
@@ -62,7 +63,7 @@ def naive_figures(tagger: Tagger, dataset: Dataset, plan: NaivePlan, hear: Hear)
         tagger: Its card's recipe is used; without one its network is kept and new heads are trained (``transfer``).
         dataset: Whose tracks are cut into clips; its own split and its artists are disregarded.
         plan: What to score.
-        hear: How clips are heard.
+        engine: That analyses the clips.
 
     Returns:
         By head, figures as ``evaluate`` gives them.
@@ -80,7 +81,7 @@ def naive_figures(tagger: Tagger, dataset: Dataset, plan: NaivePlan, hear: Hear)
         parts = None if plan.shares is None else split(clips, plan.shares, plan.seed)
         options = TrainOptions(seed=plan.seed, device=plan.device, init=init, split=parts)
         out = yield from train_model(clips, recipe, folder / "model", options)
-        found = evaluate([load_model(out)], clips, Plan(heads=plan.heads), hear=hear)
+        found = yield from evaluate([load_model(out)], clips, Plan(heads=plan.heads), engine=engine)
         return dict(found.figures)
 
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from earmark.cli import arguments, console, hearing
-from earmark.cli.progress import Progress
+from earmark.cli import arguments, console
+from earmark.cli.drawing import follow
 from earmark.errors import UnknownName
 
 if TYPE_CHECKING:
     from earmark.evaluation.audit import Audit
-    from earmark.inference.records import Failure, Prediction
     from earmark.inference.tagger import Tagger
 
 HELP = "duplicates, leaks, suspicious labels and bad files of a data set"
@@ -35,22 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look it over."""
     from earmark.datasets import load_dataset
-    from earmark.engine.local import default_workers
+    from earmark.engine import LocalEngine
     from earmark.evaluation.audit import audit
+    from earmark.events import Run
 
     dataset = load_dataset(args.dataset)
     tagger = None if dataset.kind == "images" else _tagger(args.model)
-    progress = Progress(2 * len(dataset.tracks))
-    try:
-        found = audit(
-            dataset,
-            None if tagger is None else partial(_hear, tagger, args.jobs),
-            workers=args.jobs or default_workers(),
-            hash_of=hearing.hasher(),
-            progress=progress.step,
-        )
-    finally:
-        progress.clear()
+    with LocalEngine(args.jobs) as engine:
+        found = follow(Run(audit(dataset, tagger, engine)))
     for notice in found.notices:
         print(console.plain(notice), file=sys.stderr)
     if console.wants_json(args):
@@ -71,13 +60,6 @@ def _tagger(name: str) -> Tagger | None:
             raise
         print("no bundled model: labels are judged by statistics of MFCCs", file=sys.stderr)
         return None
-
-
-def _hear(tagger: Tagger, jobs: int | None, paths: Sequence[Path]) -> Iterator[Prediction | Failure]:
-    from earmark.engine import predict_all
-    from earmark.inference import HearingOptions
-
-    return predict_all(tagger, paths, workers=jobs, options=HearingOptions(embedding=True))
 
 
 def _print(found: Audit) -> None:

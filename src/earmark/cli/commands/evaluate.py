@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.cli import arguments, console, hearing
+from earmark.cli import arguments, console
+from earmark.cli.drawing import follow
 from earmark.cli.learning import Learning
-from earmark.cli.progress import Progress
 from earmark.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:
     from earmark.datasets.core import Dataset
+    from earmark.engine import Engine
     from earmark.evaluation.evaluate import Evaluation
-    from earmark.inference.records import Failure, Prediction
     from earmark.inference.tagger import Tagger
 
 HELP = "honest scores of a model on a data set, with intervals"
@@ -44,16 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate."""
     from earmark.datasets import load_dataset
+    from earmark.engine import LocalEngine
     from earmark.evaluation.evaluate import Plan, evaluate
+    from earmark.events import Run
 
     models = _taggers(args.model)
     against = _taggers(args.against) if args.against else []
     dataset = load_dataset(args.dataset)
     plan = Plan(heads=_names(args.heads), part=args.split, allow_training_tracks=args.allow_training_tracks)
-    ear = _Ear(args.jobs)
-    found = evaluate(models, dataset, plan, hear=ear.hear, hash_of=hearing.hasher(), against=against)
-    if args.naive:
-        found = _with_naive(found, models, dataset, ear)
+    with LocalEngine(args.jobs) as engine:
+        found = follow(Run(evaluate(models, dataset, plan, engine=engine, against=against)))
+        if args.naive:
+            found = _with_naive(found, models, dataset, engine)
     for notice in _notices(found):
         print(console.plain(notice), file=sys.stderr)
     if console.wants_json(args):
@@ -83,25 +85,6 @@ def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
 
 
-class _Ear:
-    """Hears tracks for the evaluation, and shows how far it is."""
-
-    def __init__(self, jobs: int | None) -> None:
-        self._jobs = jobs
-
-    def hear(self, tagger: Tagger, paths: Sequence[Path]) -> Iterator[Prediction | Failure]:
-        from earmark.engine import predict_all
-        from earmark.inference import HearingOptions
-
-        progress = Progress(len(paths))
-        try:
-            for result in predict_all(tagger, paths, workers=self._jobs, options=HearingOptions()):
-                yield result
-                progress.step()
-        finally:
-            progress.clear()
-
-
 def _notices(found: Evaluation) -> Iterator[str]:
     yield from found.notices
     if found.left_out:
@@ -111,7 +94,7 @@ def _notices(found: Evaluation) -> Iterator[str]:
         yield f"{len(found.failures)} tracks could not be heard: {kinds}"
 
 
-def _with_naive(found: Evaluation, models: Sequence[Tagger], dataset: Dataset, ear: _Ear) -> Evaluation:
+def _with_naive(found: Evaluation, models: Sequence[Tagger], dataset: Dataset, engine: Engine) -> Evaluation:
     """The evaluation with the leaking score of the (first) model's recipe beside it."""
     from dataclasses import replace
 
@@ -121,10 +104,5 @@ def _with_naive(found: Evaluation, models: Sequence[Tagger], dataset: Dataset, e
         raise MissingExtra("train", "--naive trains again, and") from error
     print("training again, on clips split at random", file=sys.stderr)
     line = Learning(epochs_stay=False)
-
-    def hear(tagger: Tagger, paths: Sequence[Path]) -> Iterator[Prediction | Failure]:
-        line.clear()  # the training is over
-        return ear.hear(tagger, paths)
-
-    figures = line.follow(naive_figures(models[0], dataset, NaivePlan(tuple(found.figures)), hear))
+    figures = line.follow(naive_figures(models[0], dataset, NaivePlan(tuple(found.figures)), engine))
     return replace(found, naive=figures)
