@@ -29,7 +29,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     (folder / "music" / "cover.jpg").write_bytes(b"\xff\xd8")
     said = in_process("scan", folder / "music", "--library", folder / "a.db", "-m", tiny_model, "-j", 1)
     assert said.code == 3 and json.loads(said.out)["heard"] == 8
-    assert "heard 8 songs" in said.err and "1 could not be heard: 1 not-audio" in said.err
+    assert "analysed 8 songs" in said.err and "1 could not be analysed: 1 not-audio" in said.err
     return folder
 
 
@@ -125,6 +125,28 @@ def test_review(shelf: Path, earmark: Earmark, monkeypatch: pytest.MonkeyPatch) 
     said = earmark("review", "--library", shelf / "a.db", "-f", "table")
     assert said.code == 0 and "labels kept" in said.out
     assert earmark("review", "--library", shelf / "a.db", "-f", "json").json["labels"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "arguments"),
+    [
+        ("--rehear", "--force", ("scan", "x")),
+        ("--anew", "--rebuild", ("cluster",)),
+        ("--anew", "--rebuild", ("map",)),
+        ("--apart", "--artist-gap", ("playlist",)),
+    ],
+)
+def test_an_old_name_of_an_option_says_the_new_one(
+    old: str, new: str, arguments: tuple[str, ...], earmark: Earmark, tmp_path: Path
+) -> None:
+    said = earmark(*arguments, old, "3")
+    assert said.code == 2 and f"{old} is called {new} now" in said.err
+    assert old not in earmark(arguments[0], "-h").out
+    settings = tmp_path / "earmark.toml"
+    settings.write_text(f"[{arguments[0]}]\n{old[2:]} = true\n")
+    said = earmark(*arguments, "--config", settings)
+    assert said.code == 1 and f"{old[2:]} is called {new[2:]} now" in said.err
+    assert old[2:] not in earmark("config", arguments[0]).json["verbs"][arguments[0]]
 
 
 @pytest.mark.parametrize(
@@ -232,6 +254,6 @@ def test_another_layer(tmp_path: Path, tiny_model: Path, earmark: Earmark) -> No
     scan = ("scan", tmp_path / "music", "--library", tmp_path / "a.db", "-m", tiny_model, "-j", 1)
     assert earmark(*scan, "--layer", "bands").code == 0
     assert earmark("library", "--library", tmp_path / "a.db").json["models"] == {"tiny@1 (layer bands)": 2}
-    said = earmark(*scan, "--layer", "band", "--rehear")
+    said = earmark(*scan, "--layer", "band", "--force")
     assert said.code == 1 and "did you mean 'bands'" in said.err
     assert earmark("library", "--library", tmp_path / "a.db").json["models"] == {"tiny@1 (layer bands)": 2}

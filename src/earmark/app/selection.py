@@ -106,7 +106,7 @@ def find_files(paths: Sequence[str], exclude: Sequence[str] = ()) -> Files:
         EarmarkError: There is none.
     """
     entries, others = [], 0
-    for entry in walk(paths):
+    for entry in walk(paths, exclude):
         if entry.audio:
             entries.append(entry)
         else:

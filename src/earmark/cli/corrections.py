@@ -39,7 +39,7 @@ class Corrections:
 
 def add_from_library(parser: argparse.ArgumentParser) -> None:
     """Declare ``--from-library`` and ``--library``."""
-    from earmark.cli.shelf import add_library
+    from earmark.cli.arguments import add_library
 
     parser.add_argument("--from-library", action="store_true", help="learn from what you said in `earmark review`")
     add_library(parser, model=False)
@@ -52,10 +52,10 @@ def corrections_of(args: argparse.Namespace) -> Dataset:
         StorageError: There is no library, or it cannot be used.
         DatasetError: There are no corrections in it.
     """
-    from earmark.cli.shelf import opened
+    from earmark.app.library import opened
     from earmark.library.dataset import library_dataset
 
-    with opened(args, write=False) as library:
+    with opened(args.library) as library:
         return _one_case(library_dataset(library))
 
 

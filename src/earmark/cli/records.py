@@ -7,11 +7,25 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from earmark.app.part import Record, encode
+from earmark.inference.records import path_fields
 
-__all__ = ["FORMATS", "add_raw", "csv_pieces", "format_of", "json_pieces", "jsonl_pieces", "until_first_analysed"]
+if TYPE_CHECKING:
+    from earmark.library.records import LibraryTrack
+
+__all__ = [
+    "FORMATS",
+    "add_raw",
+    "csv_pieces",
+    "format_of",
+    "json_pieces",
+    "jsonl_pieces",
+    "name_of",
+    "song_fields",
+    "until_first_analysed",
+]
 
 FORMATS = ("table", "json", "jsonl", "csv")
 _SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".txt": "table"}
@@ -64,6 +78,18 @@ def csv_pieces(records: Iterable[Record], more: Sequence[str] = (), *, raw: bool
     for record in itertools.chain(leading, rest):
         cells = _cells(record) | {key: record.get(key) for key in more}
         yield _csv_row((cells.get(column) for column in columns), raw=raw)
+
+
+def song_fields(track: LibraryTrack) -> dict[str, Any]:
+    """A track of the library in a record: path (and its bytes, where it is not valid text), artist and title."""
+    return {**path_fields(track.path), "artist": track.artist, "title": track.title}
+
+
+def name_of(track: LibraryTrack) -> str:
+    """A track for people: artist and title, or its path."""
+    if track.title:
+        return f"{track.artist} - {track.title}" if track.artist else track.title
+    return track.path
 
 
 def until_first_analysed(records: Iterable[Record]) -> tuple[list[Record], Iterator[Record]]:

@@ -3,62 +3,57 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import TYPE_CHECKING, Any
 
-from earmark.cli import console, shelf
-
-if TYPE_CHECKING:
-    from earmark.library.cluster import Cluster
-    from earmark.library.store import Library
+from earmark.app.clusters import ClusterRequest, make_clusters
+from earmark.cli import arguments, console
+from earmark.cli.drawing import follow
+from earmark.inference.records import path_fields
 
 HELP = "your library in groups, named by what tells them apart"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    text = "clusters wanted (default: as many as the music has; those made before are kept)"
-    parser.add_argument("-k", "--count", type=shelf.above_zero("a whole number"), metavar="N", help=text)
-    text = "make them afresh, instead of letting new songs join the old clusters"
-    parser.add_argument("--anew", action=argparse.BooleanOptionalAction, default=False, help=text)
-    shelf.add_library(parser)
-    console.add_format(parser)
+    text = "clusters (default: as many as the music has; those made before are kept)"
+    parser.add_argument("-k", "--count", type=arguments.above_zero, metavar="N", help=text)
+    add_rebuild(parser, "make them again, instead of letting new songs join the old clusters")
+    arguments.add_library(parser)
+    arguments.add_format(parser)
+    arguments.defaults(parser, ClusterRequest)
+
+
+def add_rebuild(parser: argparse.ArgumentParser, text: str) -> None:
+    """Declare ``--rebuild``."""
+    parser.add_argument("--rebuild", action=arguments.FLAG, help=text)
+    parser.add_argument("--anew", action=arguments.Renamed, now="--rebuild")
 
 
 def run(args: argparse.Namespace) -> int:
     """Cluster."""
-    from earmark.library.cluster import cluster_tracks
-
-    with shelf.opened(args) as library:
-        model = shelf.model_of(args, library)
-        found = cluster_tracks(library, model, args.count, anew=args.anew)
-        facts = [_fields(library, one) for one in found.clusters]
-    if args.count and len(facts) < args.count:
-        print(f"{len(facts)} clusters: the library has no more different songs", file=sys.stderr)
-    if found.joined and not found.made:
-        told = f"{found.joined} songs joined since the clusters were made; --anew makes them afresh"
-        print(told, file=sys.stderr)
+    found = follow(make_clusters(arguments.request(args, ClusterRequest)))
     if console.wants_json(args):
+        facts = [
+            {
+                "name": one.name,
+                "size": len(one.tracks),
+                "typical": _valid(one.typical),
+                "tags": one.tags,
+                "tracks": _valid(one.tracks),
+            }
+            for one in found
+        ]
         console.print_json({"clusters": facts})
         return 0
     rows = [
-        (one["name"], str(one["size"]), ", ".join(one["tags"]), "; ".join(_short(path) for path in one["typical"][:3]))
-        for one in facts
+        (one.name, str(len(one.tracks)), ", ".join(one.tags), "; ".join(_short(path) for path in one.typical[:3]))
+        for one in found
     ]
     console.print_table(("cluster", "songs", "tags", "typical"), rows)
     return 0
 
 
-def _fields(library: Library, cluster: Cluster) -> dict[str, Any]:
-    files = library.tracks_of(cluster.audio)
-    tracks = [shelf.valid(track.path) for one in cluster.audio for track in files[one]]
-    return {
-        "name": cluster.name,
-        "size": len(tracks),
-        "typical": [shelf.valid(path) for path in cluster.typical(library)],
-        "tags": list(cluster.tags),
-        "tracks": tracks,
-    }
+def _valid(paths: tuple[str, ...]) -> list[str]:
+    return [path_fields(path)["path"] for path in paths]
 
 
 def _short(path: str) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import re
 import sys
-from collections.abc import Iterable, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from earmark.cli import console, records, shelf
-from earmark.errors import StorageError
+from earmark.app.export import ExportRequest, as_jams, export
+from earmark.cli import arguments, drawing, records
 
 HELP = "everything that your library knows, as CSV, JSON or JAMS"
 
@@ -23,65 +21,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "default: by the ending of -o, else json; jams is a file a song: -o is a folder, and a pipe gets one a line"
     parser.add_argument("-f", "--format", choices=("csv", "json", "jams"), help=text)
     parser.add_argument("-o", "--output", metavar="FILE", help="write there (default: standard output)")
-    shelf.add_library(parser)
+    records.add_raw(parser)
+    arguments.add_library(parser)
+    arguments.defaults(parser, ExportRequest)
 
 
 def run(args: argparse.Namespace) -> int:
     """Export."""
-    from earmark.library.export import MORE, everything
+    from earmark.library.export import MORE
 
-    target = None if args.output in (None, "-") else Path(args.output)
-    shape = args.format or (_SUFFIXES.get(target.suffix.lower()) if target else None) or "json"
-    with shelf.opened(args, write=False) as library:
-        found = everything(library, shelf.model_of(args, library))
-        if shape == "jams":
-            return _write_jams(found, target)
-        pieces = records.csv_pieces(found, MORE) if shape == "csv" else records.json_pieces(found)
-        if target is None:
-            for piece in pieces:
-                sys.stdout.write(piece.decode("utf-8"))
-        else:
-            from earmark.storage import write_file
-
-            write_file(target, pieces)
-            print(f"{console.plain(str(target))}: written", file=sys.stderr)
-    return 0
-
-
-def _write_jams(found: Iterable[dict[str, Any]], target: Path | None) -> int:
-    """One JAMS a song that could be heard: a line each, or a file each in a folder."""
-    from earmark.library.export import jams
-    from earmark.storage import write_file
-
-    pairs = (
-        (record["path"], json.dumps(jams(record), ensure_ascii=False)) for record in found if "error" not in record
-    )
-    if target is None:
-        for _, text in pairs:
-            sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+    target = None if args.output in (None, "-") else args.output
+    shape = args.format or (_SUFFIXES.get(Path(target).suffix.lower()) if target else None) or "json"
+    form = partial(records.csv_pieces, more=MORE, raw=args.raw) if shape == "csv" else records.json_pieces
+    request = arguments.request(args, ExportRequest, output=target, jams=shape == "jams")
+    if target is not None:
+        found = drawing.follow(export(request, form))
+        what = drawing.count_of(found.files, "JAMS file") if request.jams else "written"
+        drawing.print_notice(f"{target}: {what}")
         return 0
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{target}: is to be a folder of JAMS files, and cannot be made: {error.strerror}"
-        ) from error
-    count = 0
-    for name, text in _named(pairs):
-        write_file(target / name, text + "\n")
-        count += 1
-    print(f"{console.plain(str(target))}: {count} JAMS files", file=sys.stderr)
+    with closing(drawing.records(export(request))) as found_records:
+        if request.jams:
+            sys.stdout.writelines(f"{text}\n" for text in map(as_jams, found_records) if text)
+        else:
+            sys.stdout.writelines(piece.decode("utf-8") for piece in form(found_records))
     return 0
-
-
-def _named(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """File names of songs' own, each once."""
-    seen: set[str] = set()
-    for path, text in pairs:
-        stem = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", Path(path).name)[:150]
-        name, number = f"{stem}.jams", 1
-        while name.casefold() in seen:
-            number += 1
-            name = f"{stem} ({number}).jams"
-        seen.add(name.casefold())
-        yield name, text

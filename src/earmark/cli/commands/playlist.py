@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import math
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.cli import console, shelf
-from earmark.cli.progress import duration
+from earmark.app.playlist import PlaylistRequest, make_playlist
+from earmark.cli import arguments, console
+from earmark.cli.drawing import count_of, duration, follow, print_notice
+from earmark.cli.records import name_of, song_fields
 
 if TYPE_CHECKING:
     from earmark.library.records import LibraryTrack
@@ -27,71 +29,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("tag", "tags", "Z", "with all of these labels, of any head"),
         ("not", "without", "Z", "with none of these labels"),
     ):
-        parser.add_argument(f"--{option}", dest=name, action="extend", nargs="+", default=[], metavar=letter, help=text)
+        parser.add_argument(f"--{option}", dest=name, action=arguments.Collect, nargs="+", metavar=letter, help=text)
     parser.add_argument("--cluster", metavar="NAME", help="from this cluster (`earmark cluster` lists them)")
-    parser.add_argument("--minutes", type=_minutes, default=60.0, metavar="N", help="how long (default: 60)")
+    minutes = arguments.number("a number of minutes above 0", 0)
+    parser.add_argument("--minutes", type=minutes, metavar="N", help="how long (default: %(default)g)")
     text = "no artist again within so many songs (default: %(default)s)"
-    parser.add_argument("--apart", type=shelf.at_least_none, default=5, metavar="N", help=text)
+    parser.add_argument("--artist-gap", type=arguments.whole, metavar="N", help=text)
+    parser.add_argument("--apart", action=arguments.Renamed, now="--artist-gap")
     add_output(parser)
-    shelf.add_library(parser)
+    arguments.add_library(parser)
+    arguments.defaults(parser, PlaylistRequest)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
     """Declare where a list of songs goes."""
     text = "write there: a playlist, or JSON by the ending .json"
     parser.add_argument("-o", "--output", metavar="FILE.m3u8", help=text)
-    console.add_format(parser, ("table", "json", "m3u8"))
-
-
-def _minutes(text: str) -> float:
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = math.nan
-    if not 0 < minutes < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
-    return minutes
+    arguments.add_format(parser, ("table", "json", "m3u8"))
 
 
 def run(args: argparse.Namespace) -> int:
     """Make one."""
-    from earmark.library.playlist import PlaylistWish, make_playlist
-
-    wish = PlaylistWish(
-        seeds=tuple(args.seeds),
-        cluster=args.cluster,
-        genres=tuple(args.genres),
-        moods=tuple(args.moods),
-        tags=tuple(args.tags),
-        without=tuple(args.without),
-        minutes=args.minutes,
-        apart=args.apart,
-    )
-    # A cluster that was never made is made now.
-    with shelf.opened(args, write=args.cluster is not None) as library:
-        tracks = make_playlist(library, shelf.model_of(args, library), wish)
-    seconds = sum(track.seconds for track in tracks)
-    if seconds < 0.9 * 60 * args.minutes:
-        print(f"only {duration(seconds)} of music meet the wish", file=sys.stderr)
+    tracks = follow(make_playlist(arguments.request(args, PlaylistRequest)))
     put(args, tracks)
     return 0
 
 
 def put(args: argparse.Namespace, tracks: Sequence[LibraryTrack]) -> None:
-    """Songs to where they are wanted, as they are wanted."""
+    """Songs to where they are to go, as they are to look."""
     from earmark.library.m3u import m3u_text
     from earmark.storage import write_file
 
     target = None if args.output in (None, "-") else Path(args.output)
     shape = _shape(args, target)
     if target is not None:
-        folder = target.parent.resolve()
-        text = m3u_text(tracks, folder) if shape == "m3u8" else _json(tracks)
-        write_file(target, text)
+        write_file(target, m3u_text(tracks, target.parent.resolve()) if shape == "m3u8" else _json(tracks))
         seconds = sum(track.seconds for track in tracks)
-        print(f"{console.plain(str(target))}: {len(tracks)} songs, {duration(seconds)}", file=sys.stderr)
+        print_notice(f"{target}: {count_of(len(tracks), 'song')}, {duration(seconds)}")
     elif shape == "table":
-        rows = [(str(place), duration(track.seconds), shelf.name_of(track)) for place, track in enumerate(tracks, 1)]
+        rows = [(str(place), duration(track.seconds), name_of(track)) for place, track in enumerate(tracks, 1)]
         console.print_table(("", "length", "song"), rows)
     else:
         sys.stdout.write(m3u_text(tracks, None) if shape == "m3u8" else _json(tracks))
@@ -105,7 +81,5 @@ def _shape(args: argparse.Namespace, target: Path | None) -> str:
 
 
 def _json(tracks: Sequence[LibraryTrack]) -> str:
-    import json
-
-    fields = [shelf.song_fields(track) | {"seconds": round(track.seconds, 3)} for track in tracks]
+    fields = [song_fields(track) | {"seconds": round(track.seconds, 3)} for track in tracks]
     return json.dumps({"tracks": fields}, ensure_ascii=False, indent=2) + "\n"

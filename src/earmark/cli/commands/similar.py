@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from earmark.cli import console, shelf
-from earmark.errors import EarmarkError
+from earmark.app.search import SimilarRequest, similar
+from earmark.cli import arguments, console
+from earmark.cli.drawing import follow
+from earmark.cli.records import name_of, song_fields
+from earmark.inference.records import path_fields
 
 if TYPE_CHECKING:
     from earmark.library.similar import Similar
@@ -17,37 +20,31 @@ HELP = "the songs of your library that sound most like one, and why"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("track", metavar="TRACK", help="a song of the library, or any audio file")
-    text = "songs wanted (default: %(default)s)"
-    parser.add_argument("-n", "--count", type=shelf.above_zero("a whole number"), default=10, metavar="N", help=text)
+    text = "songs at most (default: %(default)s)"
+    parser.add_argument("-n", "--count", type=arguments.above_zero, metavar="N", help=text)
     text = "at most so many of one artist (default: %(default)s; 0: all)"
-    parser.add_argument("--per-artist", type=shelf.at_least_none, default=2, metavar="N", help=text)
-    shelf.add_library(parser)
-    console.add_format(parser)
+    parser.add_argument("--per-artist", type=arguments.whole, metavar="N", help=text)
+    arguments.add_library(parser)
+    arguments.add_format(parser)
+    arguments.defaults(parser, SimilarRequest)
 
 
 def run(args: argparse.Namespace) -> int:
     """Search."""
-    from earmark.library.similar import Wish, find_seed, similar_to
-
-    with shelf.opened(args, write=False) as library:
-        model = shelf.model_of(args, library)
-        seed = find_seed(library, model, args.track)
-        found = similar_to(library, model, seed, Wish(args.count, args.per_artist or None))
-    if not found:
-        raise EarmarkError("the library holds no other song to compare it with; `earmark scan FOLDER` adds some")
+    found = follow(similar(arguments.request(args, SimilarRequest)))
     if console.wants_json(args):
         console.print_json({"seed": args.track, "tracks": [_fields(one) for one in found]})
         return 0
-    rows = [(f"{one.distance:.3f}", shelf.name_of(one.track), _when(one), one.why) for one in found]
+    rows = [(f"{one.distance:.3f}", name_of(one.track), _when(one), one.why) for one in found]
     console.print_table(("distance", "song", "alike at", "why"), rows)
     return 0
 
 
 def _fields(one: Similar) -> dict[str, Any]:
-    fields = shelf.song_fields(one.track) | {"distance": one.distance, "why": one.why}
+    fields = song_fields(one.track) | {"distance": one.distance, "why": one.why}
     fields["seconds"] = list(one.seconds) if one.seconds else None
     fields["seed_seconds"] = list(one.seed_seconds) if one.seed_seconds else None
-    return fields | {"copies": [shelf.valid(path) for path in one.copies]}
+    return fields | {"copies": [path_fields(path)["path"] for path in one.copies]}
 
 
 def _when(one: Similar) -> str:

@@ -9,10 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from earmark.app.library import chosen_model, opened
 from earmark.audio.files import Entry, walk
-from earmark.cli import console, shelf
-from earmark.cli.drawing import Stopped
+from earmark.cli import arguments, console
+from earmark.cli.drawing import Stopped, follow
 from earmark.cli.outcomes import Teller, files
+from earmark.events import Run
 
 if TYPE_CHECKING:
     from earmark.app.tag_source import LibrarySource
@@ -56,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=False,
         help="do everything but the last step, and show what would change",
     )
-    shelf.add_library(parser)
+    arguments.add_library(parser)
     console.add_format(parser)
 
 
@@ -76,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
     from earmark.filetags.systems import need_mutagen
 
     need_mutagen()
-    with shelf.opened(args, write=False) as library:
-        source = LibrarySource(library, shelf.model_of(args, library))
+    with opened(args.library) as library:
+        source = LibrarySource(library, follow(Run(chosen_model(library, args.model))))
         options, relabel = _options(args, source), _relabel(args.labels, source)
         if args.dry_run:
             return _write(args, source, options, relabel, None)

@@ -1,0 +1,137 @@
+"""Scan folders into the library; again: only what changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from earmark.app.library import opened
+from earmark.app.selection import label_table, one_model
+from earmark.errors import EarmarkError
+from earmark.events import Notice, Progress, Steps, use_case
+
+if TYPE_CHECKING:
+    from earmark.library.records import LibraryModel
+    from earmark.library.store import Library
+
+__all__ = ["ScanRequest", "ScanResult", "scan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanRequest:
+    """What to scan, and how.
+
+    Attributes:
+        folders: Of music; all that were scanned before where there are none.
+        library: The library's file; the one in the user's data folder where None.
+        model: A model folder or name.
+        jobs: Files at a time; as many as cores where None.
+        layer: This layer of the network gives the embeddings, instead of its last.
+        labels: A file with the user's own names of labels.
+        force: Analyse unchanged files again.
+        exclude: Patterns of files that are left out.
+    """
+
+    folders: tuple[str, ...] = ()
+    library: str | None = None
+    model: str = "default"
+    jobs: int | None = None
+    layer: str | None = None
+    labels: str | None = None
+    force: bool = False
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """What became of the files.
+
+    Attributes:
+        file: The library.
+        analysed: Tracks that the model analysed now.
+        known: Tracks whose audio was known, under another name or with other tags.
+        unchanged: Tracks that were not opened.
+        moved: Tracks found under another name; they are among ``known`` or ``unchanged``.
+        vanished: Tracks newly marked as not there any more.
+        failed: Files that could not be analysed now, by kind.
+        unplugged: Tracks below a folder that cannot be seen just now; nothing is changed about them.
+        tracks: That the library holds now.
+        silent: Of them, those without any sound.
+        failures: Files of the library that could not be analysed, ever.
+        seconds: That the scan took.
+    """
+
+    file: Path
+    analysed: int
+    known: int
+    unchanged: int
+    moved: int
+    vanished: int
+    failed: Mapping[str, int]
+    unplugged: int
+    tracks: int
+    silent: int
+    failures: int
+    seconds: float
+
+
+@use_case
+def scan(request: ScanRequest) -> Steps[ScanResult]:
+    """Scan; what is done when it is stopped is in the library, and the next scan goes on.
+
+    Raises:
+        EarmarkError: The library, the model or a folder cannot be used, or another scan is at work.
+    """
+    from earmark.library.scan import Scan, only_one
+
+    model, start = _model(request), time.monotonic()
+    with opened(request.library, write=True, make=True) as library, only_one(library.file):
+        roots = yield from _roots(request.folders, library)
+        work = Scan(library, roots, model, rehear=request.force)
+        yield Progress(0, work.total)
+        for count, _ in enumerate(work.run(request.jobs), 1):
+            yield Progress(count, work.total)
+        done, held = work.done, library.facts()
+        return ScanResult(
+            library.file,
+            done.heard,
+            done.known,
+            done.unchanged,
+            done.moved,
+            done.vanished,
+            dict(sorted(done.failed.items())),
+            done.unplugged,
+            held.tracks,
+            held.silent,
+            held.failures,
+            time.monotonic() - start,
+        )
+
+
+def _model(request: ScanRequest) -> LibraryModel:
+    from earmark.library.records import LibraryModel
+
+    models = one_model(request.model)
+    labels = label_table(request.labels, models.card)
+    return LibraryModel.of(models.folders[0], models.card, request.layer or "", labels)
+
+
+def _roots(folders: Sequence[str], library: Library) -> Steps[list[str]]:
+    """The folders asked for, or all known ones that can be seen; a folder that is not there changes nothing."""
+    from earmark.library.survey import real_root
+
+    if folders:
+        return list(dict.fromkeys(map(real_root, folders)))
+    known = library.roots()
+    if not known:
+        raise EarmarkError("nothing was scanned before: name a folder, `earmark scan FOLDER`")
+    found = [root for root in known if Path(root).exists()]
+    for root in known:
+        if root not in found:
+            yield Notice(f"{root} is not there just now; its songs stay as they are.")
+    if not found:
+        raise EarmarkError("none of the scanned folders is there just now; nothing is changed")
+    return found
