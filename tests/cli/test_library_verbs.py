@@ -217,7 +217,7 @@ def test_two_scans_at_once(shelf: Path, tiny_model: Path, earmark: Earmark) -> N
 
 
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path, tiny_model: Path) -> None:
-    make_songs(tmp_path / "music", 30)
+    make_songs(tmp_path / "music", 80)
     arguments = command("scan", tmp_path / "music", "--library", tmp_path / "a.db", "-m", tiny_model, "-j", 1)
     scan = subprocess.Popen(arguments, env=environment(), stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "a.db").exists() or not _tracks(tmp_path / "a.db"):
@@ -225,7 +225,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, tiny_model: Path) -> None:
     scan.send_signal(2 if os.name != "nt" else 15)
     _, told = scan.communicate(timeout=60)
     assert scan.returncode == 130 and "stopped; what is done is kept" in told
-    assert 0 < _tracks(tmp_path / "a.db") < 30
+    assert 0 < _tracks(tmp_path / "a.db") < 80
 
 
 def _tracks(file: Path) -> int:
