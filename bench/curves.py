@@ -23,7 +23,7 @@ _TITLE = 26
 
 def panel(title: str, model: Path, column: int, row: int) -> str:
     """Training and validation loss of one model, at its place in the picture."""
-    drawn = svg.losses(read_history(model / "history.csv"))
+    drawn = str(svg.losses(read_history(model / "history.csv")))
     x, y = column * (_WIDTH + 20), row * (_HEIGHT + _TITLE + 20)
     place = f'<svg x="{x}" y="{y + _TITLE}" width="{_WIDTH}" height="{_HEIGHT}"'
     placed = re.sub(r'<svg(?= )(.*?) width="\d+" height="\d+"', rf"{place}\1", drawn, count=1)

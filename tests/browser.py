@@ -23,7 +23,7 @@ LAUNCH = "import os, sys; [os.dup2(int(sys.argv[i]), i + 2) for i in (1, 2)]; os
 KEYS = {"Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Tab": 9}
 
 
-# What a page should have none of: words broken in the middle, things that stick out, controls without a name.
+# What a page should have none of: broken words, things that stick out, text of low contrast, controls without a name.
 BROKEN = """(() => {
   const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node; node = walker.nextNode();) {
@@ -40,6 +40,21 @@ BROKEN = """(() => {
 OUTSIDE = """[...document.querySelectorAll("body *")].filter(one => one.checkVisibility()
   && !one.closest(".scroll, nav, svg, .quiet, .skip, thead") && one.getBoundingClientRect().right > innerWidth + 1)
   .map(one => one.outerHTML.slice(0, 80))"""
+PALE = """(() => {
+  const rgb = text => text.match(/[\\d.]+/g).map(Number);
+  const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = text => [.2126, .7152, .0722].reduce((sum, share, k) => sum + share * linear(rgb(text)[k] / 255), 0);
+  const ground = one => {
+    while (one && rgb(getComputedStyle(one).backgroundColor)[3] === 0) one = one.parentElement;
+    return one ? getComputedStyle(one).backgroundColor : "rgb(255, 255, 255)";
+  };
+  const words = one => [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+  const read = one => one.checkVisibility() && !one.closest("svg, :disabled, canvas") && words(one);
+  return [...document.querySelectorAll("body *")].filter(read).filter(one => {
+    const [a, b] = [light(getComputedStyle(one).color), light(ground(one))];
+    return (Math.max(a, b) + .05) / (Math.min(a, b) + .05) < 4.5;
+  }).map(one => one.outerHTML.slice(0, 80));
+})()"""
 CONTROLS = "button, input, select, textarea, a[href], summary, canvas, [role=img], [tabindex='0']"
 NAMELESS = f"""[...document.querySelectorAll("{CONTROLS}")].filter(one => one.checkVisibility()
   && !(one.getAttribute("aria-label") || one.textContent.trim() || (one.labels && one.labels.length)))

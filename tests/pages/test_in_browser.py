@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from browser import BROKEN, NAMELESS, OUTSIDE, Page
+from browser import BROKEN, NAMELESS, OUTSIDE, PALE, Page
 from earmark.evaluation.comparison import Comparison, Row
 from earmark.evaluation.history import Epoch, find_jumps
 from earmark.evaluation.nodes import Node
@@ -67,6 +67,21 @@ def comparison() -> str:
     )
 
 
+def test_the_checks_find_what_they_are_for(tab: Page, tmp_path: Path) -> None:
+    file = tmp_path / "bad.html"
+    file.write_text(
+        "<meta charset=utf-8><body><p style='width:2em;word-break:break-all'>Electronica</p>"
+        "<p style='color:#aaa;background:#fff'>pale</p><div style='width:500px'>wide</div><input><button></button>"
+        "<script>throw Error('x')</script>",
+        "utf-8",
+    )
+    tab.open(file, 390)
+    assert tab.run(BROKEN) == ["Electronica"] and len(tab.run(PALE)) == 1
+    assert len(tab.run(OUTSIDE)) == 1 and len(tab.run(NAMELESS)) == 2
+    assert len(tab.errors) == 1
+    tab.errors.clear()
+
+
 @pytest.mark.parametrize("make", [evaluation_page, comparison])
 @pytest.mark.parametrize(("width", "dark", "touch"), FACES)
 def test_a_report_fits_and_breaks_no_word(make, width: int, dark: bool, touch: bool, tab: Page, tmp_path: Path) -> None:
@@ -77,6 +92,7 @@ def test_a_report_fits_and_breaks_no_word(make, width: int, dark: bool, touch: b
     assert tab.run(OUTSIDE) == []
     assert tab.run(BROKEN) == []
     assert tab.run(NAMELESS) == []
+    assert tab.run(PALE) == []
     assert tab.run("document.querySelectorAll('h1').length") == 1
     assert tab.errors == [], "its own policy allows all that it does"
 
@@ -104,8 +120,22 @@ def test_dark_and_light_follow_the_system_until_one_is_chosen(tab: Page, tmp_pat
     assert dark != light and tab.run("document.querySelector('#theme').textContent") == "Light"
     tab.run("document.querySelector('#theme').click()")
     assert tab.run(paper) == light
-    tab.open(file, dark=True)
+    for _ in range(50):  # the browser writes it down a little later
+        tab.open(file, dark=True)
+        if tab.run(paper) == light:
+            break
     assert tab.run(paper) == light, "it is remembered"
     tab.run("document.querySelector('#theme').click()")
     assert tab.run(paper) == dark
     tab.run("localStorage.clear()")
+
+
+def test_print_is_light_and_hides_nothing(tab: Page, tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    file.write_text(evaluation_page(), "utf-8")
+    tab.open(file, 720, dark=True)
+    tab.call("Emulation.setEmulatedMedia", media="print")
+    assert tab.run("getComputedStyle(document.body).color") == "rgb(28, 29, 33)"
+    assert tab.run("[...document.querySelectorAll('details table')].every(one => one.checkVisibility())")
+    assert not tab.run("document.getElementById('theme').checkVisibility()")
+    tab.call("Emulation.setEmulatedMedia", media="")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from browser import BROKEN, NAMELESS, OUTSIDE, Page
+from browser import BROKEN, NAMELESS, OUTSIDE, PALE, Page
 from earmark.library.map import MapSong
 from earmark.pages.map import map_page
 from pages.test_map import HOSTILE, made_map
@@ -64,6 +64,7 @@ def test_it_fits_and_its_controls_have_names(file: Path, tab: Page, width: int, 
         assert tab.run("document.documentElement.scrollWidth") <= width
         assert tab.run("document.documentElement.scrollHeight") <= 844
         assert tab.run(OUTSIDE) == tab.run(BROKEN) == tab.run(NAMELESS) == []
+        assert tab.run(PALE) == []
     assert tab.errors == []
 
 
