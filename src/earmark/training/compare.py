@@ -1,4 +1,4 @@
-"""Several recipes, or one with several settings, trained and judged on one split of a data set."""
+"""Several recipes, or one with several settings, trained and scored on one split of a data set."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from earmark.models.card import Card
 from earmark.recipe import SplitPlan, load_recipe
 from earmark.training.classical import NOTES as CLASSICAL_NOTES
 from earmark.training.classical import baseline
+from earmark.training.costs import parameters_of, songs_per_second
 from earmark.training.job import Device, TrainOptions
-from earmark.training.judging import judged_row, naive_row, parameters_of
-from earmark.training.naive import NaivePlan
+from earmark.training.naive import NaivePlan, naive_row
 from earmark.training.run import train_model
-from earmark.training.speeds import songs_per_second
+from earmark.training.scoring import scored_row
 
 __all__ = ["ComparePlan", "Variant", "compare", "variants"]
 
@@ -121,10 +121,10 @@ def _own_settings(plan: ComparePlan) -> dict[str, tuple[str, ...]]:
 
 
 def compare(dataset: Dataset, plan: ComparePlan, folder: Path) -> Steps[Comparison]:
-    """Train every variant on the same tracks and judge it by the same ones.
+    """Train every variant on the same tracks and score it on the same ones.
 
     What was finished by an earlier call in the same folder is kept. A recipe that fails is a row that says why. With a
-    sweep the validation part chooses one variant of each recipe, and the test part is heard by that one alone: the
+    sweep the validation part chooses one variant of each recipe, and the test part meets that one alone: the
     others are trained without it.
 
     Args:
@@ -134,21 +134,21 @@ def compare(dataset: Dataset, plan: ComparePlan, folder: Path) -> Steps[Comparis
 
     Raises:
         UnknownName, RecipeError: A recipe or setting that does not exist.
-        DatasetError: Nothing to judge by.
+        DatasetError: Nothing to score on.
     """
     every = variants(plan)
     parts = split(dataset, plan.split, plan.seed)
-    judging = parts.test if len(parts.test) else parts.valid
-    if not len(judging):
-        raise DatasetError(f"{dataset.name}: no track is left to judge by; give more tracks, or a split of your own")
+    scoring = parts.test if len(parts.test) else parts.valid
+    if not len(scoring):
+        raise DatasetError(f"{dataset.name}: no track is left to score on; give more tracks, or a split of your own")
     models = folder / "models"
     taught = replace(parts, test=np.zeros(0, np.intp)) if plan.sweep else parts
     rows: list[Row] = []
     for number, variant in enumerate(every, 1):
         yield Notice(f"Training {number} of {len(every)}: {' '.join([variant.recipe, *variant.settings])}.")
         rows.append((yield from _trained(dataset, variant, plan, taught, models)))
-    part = dataset.subset(judging)
-    rows, heard = _judged(rows, plan, models, part, _unseen(dataset, parts))
+    part = dataset.subset(scoring)
+    rows, heard = _scored(rows, plan, models, part, _unseen(dataset, parts))
     without: list[str] = []
     if plan.naive:
 
@@ -183,7 +183,7 @@ def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split
     try:
         yield from train_model(dataset, recipe, out, options)
     except _FAILURES as error:
-        return replace(plain, error=_said(error))
+        return replace(plain, error=_message(error))
     finally:
         if not finished:
             clock.parent.mkdir(parents=True, exist_ok=True)
@@ -198,15 +198,15 @@ def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split
     )
 
 
-def _judged(
+def _scored(
     rows: Sequence[Row], plan: ComparePlan, models: Path, part: Dataset, unseen: Dataset
 ) -> tuple[list[Row], dict[str, Heard]]:
-    """The rows with their figures on the judging part, of a sweep the chosen ones; and what their models said."""
+    """The rows with their figures on the part that scores (of a sweep the chosen ones), and the predictions."""
     chosen = _chosen(rows) if plan.sweep else {row.name for row in rows}
     found, heard = list(rows), {}
     for place, row in enumerate(rows):
         if row.error is None and row.name in chosen:
-            found[place], said = judged_row(row, models, part, unseen)
+            found[place], said = scored_row(row, models, part, unseen)
             if said is not None:
                 heard[row.title] = said
         elif row.error is None:
@@ -219,20 +219,20 @@ def _judged(
 def _with_naive(
     rows: Sequence[Row], heard: Mapping[str, Heard], again: Callable[[Row], Steps[Row]]
 ) -> Steps[tuple[list[Row], list[str]]]:
-    """Judged rows with their leaking scores, and why some have none: their honest scores stand all the same."""
+    """Scored rows with their scores of the random split, and why some have none: the honest ones stand all the same."""
     found, without = list(rows), []
-    judged = [place for place, row in enumerate(rows) if row.title in heard]
-    for number, place in enumerate(judged, 1):
+    places = [place for place, row in enumerate(rows) if row.title in heard]
+    for number, place in enumerate(places, 1):
         title = rows[place].title
-        yield Notice(f"Training {number} of {len(judged)} on clips split at random: {title}.")
+        yield Notice(f"Training {number} of {len(places)} on clips split at random: {title}.")
         try:
             found[place] = yield from again(rows[place])
         except _FAILURES as error:
-            without.append(f"{title}: no naive score: {_said(error)}")
+            without.append(f"{title} has no score of the random split: {_message(error)}")
     return found, without
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     """In one line; what Earmark did not foresee with its kind, and short."""
     words = " ".join(str(error).split())
     return words if isinstance(error, EarmarkError) else f"{type(error).__name__}: {words[:200]}"

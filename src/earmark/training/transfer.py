@@ -155,7 +155,12 @@ def _some_clips(base: Tagger, dataset: Dataset, heard: Sequence[TrackEmbeddings 
 
 def _card(job: Job, base: Card) -> Card:
     recipe = dataclasses.asdict(job.recipe)
-    recipe["backbone"]["init"] = base.id
+    recipe["backbone"] = {
+        **recipe["backbone"],
+        **base.recipe.get("backbone", {}),
+        "name": base.backbone,
+        "init": base.id,
+    }
     return Card(
         name=job.name,
         version="1",

@@ -1,0 +1,95 @@
+"""What a trained model costs: its numbers, its arithmetic, and how many songs a second it analyses."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch.utils.flop_counter import FlopCounterMode
+
+from earmark.audio.track import starts
+from earmark.errors import AudioError, RecipeError, UnknownName
+from earmark.inference.tagger import Tagger, load_model
+from earmark.models.card import Card
+from earmark.training.backbones import Backbone, build
+
+__all__ = ["count_flops", "gflop_of", "parameters_of", "songs_per_second"]
+
+_SONGS = 8
+
+
+def gflop_of(folder: Path, card: Card, seconds: float) -> float | None:
+    """Billions of floating point operations for a song of that many seconds (of a picture: columns).
+
+    None where the model's network is not one of ours, so that its arithmetic is not known.
+    """
+    frontend, clip = card.frontend, card.clip
+    if frontend is None:
+        return None
+    frames = round(clip.seconds)
+    if frontend.kind != "image":
+        frames = frontend.frames(round(clip.seconds * frontend.sample_rate))
+    try:
+        network = build(card.backbone, frames, frontend.bands, card.recipe.get("backbone", {}).get("options"))
+    except (UnknownName, RecipeError):
+        return None
+    heads = sum(math.prod(shape) for name, shape in _shapes(folder) if name.startswith("heads.") and len(shape) == 2)
+    one = count_flops(network, frames, frontend.bands) + 2 * heads
+    return float(f"{len(starts(seconds, clip.seconds, clip.count)) * one / 1e9:.4g}")
+
+
+def count_flops(network: Backbone, frames: int, bands: int) -> int:
+    """Floating point operations for one clip: a multiplication and an addition count as two.
+
+    Convolutions, matrix products and recurrent layers count; what they leave is a few per cent.
+    """
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        network.eval()(torch.zeros(1, frames, bands))
+    return int(counter.get_total_flops())
+
+
+def parameters_of(folder: Path) -> int:
+    """Numbers in a model folder's weights; the counters of batch norm are none."""
+    return sum(math.prod(shape) for name, shape in _shapes(folder) if not name.endswith("num_batches_tracked"))
+
+
+def _shapes(folder: Path) -> Iterator[tuple[str, Sequence[int]]]:
+    with safe_open(str(folder / "weights.safetensors"), "np") as weights:
+        for name in weights.keys():  # noqa: SIM118 - not a dictionary
+            yield name, weights.get_slice(name).get_shape()
+
+
+def songs_per_second(models: Mapping[str, Path], songs: Sequence[Path]) -> dict[str, float]:
+    """Of each model on one core, decoding included, by processor time: other programs do not count.
+
+    Args:
+        models: Model folders by name.
+        songs: Eight of them, spread evenly, are heard by one model after the other; the first one twice, since the
+            first hearing of a model is slower.
+
+    Returns:
+        By name; empty where none of the songs can be heard by all.
+    """
+    taggers = {name: load_model(folder) for name, folder in models.items()}
+    spread = dict.fromkeys(np.linspace(0, len(songs) - 1, min(_SONGS, len(songs))).round().astype(int).tolist())
+    rounds: list[dict[str, float]] = []
+    for place in (*list(spread)[:1], *spread):
+        try:
+            rounds.append({name: _seconds(tagger, songs[place]) for name, tagger in taggers.items()})
+        except AudioError:
+            continue
+    counted = rounds[1:] or rounds
+    spent = {name: sum(one[name] for one in counted) for name in taggers if counted}
+    return {name: float(f"{len(counted) / max(seconds, 1e-6):.3g}") for name, seconds in spent.items()}
+
+
+def _seconds(tagger: Tagger, song: Path) -> float:
+    begun = time.process_time()
+    tagger.predict(song)
+    return time.process_time() - begun
