@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 
 from earmark.errors import EarmarkError
-from earmark.models.folder import find_model
+from earmark.models.registry import find_model
 
 __all__ = ["at_320", "model_folder", "songs", "three_hours"]
 
@@ -65,7 +64,7 @@ def _random_model(folder: Path) -> Path:
 
     from earmark.features.frontend import Frontend
     from earmark.models.card import Card, HeadCard, write_card
-    from earmark.models.folder import sha256
+    from earmark.models.heads import write_heads
     from earmark.recipe import ClipPlan
     from earmark.training.backbones import build
     from earmark.training.export import write_network
@@ -78,7 +77,6 @@ def _random_model(folder: Path) -> Path:
     module = TaggerModule(backbone, {"genre": nn.Linear(backbone.features, 8)})
     folder.mkdir()
     clips = np.random.default_rng(0).normal(-40, 20, (2, frames, frontend.bands)).astype(np.float32)
-    write_network(module, folder, clips, ["genre"], any_length=True)
-    card = Card("random", "0", "patch-residual", frontend, plan, (head,), backbone.features)
-    write_card(replace(card, files={"model.onnx": sha256(folder / "model.onnx")}), folder)
+    write_heads(write_network(module, folder, clips, any_length=True), folder)
+    write_card(Card("random", "0", "patch-residual", frontend, plan, (head,), backbone.features), folder)
     return folder

@@ -10,8 +10,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from earmark.features.frontend import Frontend
-from earmark.models.card import Card, HeadCard, write_card
-from earmark.models.folder import sha256
+from earmark.models.card import HEADS as HEAD_ARRAYS
+from earmark.models.card import NETWORK, Card, HeadCard, write_card
+from earmark.models.heads import HeadWeights, write_heads
+from earmark.models.registry import sha256
 from earmark.recipe import ClipPlan
 
 HEADS = (
@@ -39,17 +41,16 @@ def make_model(
     weights = [numpy_helper.from_array(np.float32([0.05]), "scale")]
     shape = [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["clips", frontend.bands])]
     shape.append(helper.make_tensor_value_info("layer:bands", TensorProto.FLOAT, ["clips", frontend.bands]))
+    arrays = {}
     for head in heads:
-        width = len(head.labels) or 1
-        matrix = random.standard_normal((frontend.bands, width)).astype(np.float32)
-        weights.append(numpy_helper.from_array(matrix, f"{head.name}.weight"))
-        nodes.append(helper.make_node("MatMul", ["embedding", f"{head.name}.weight"], [head.name]))
-        shape.append(helper.make_tensor_value_info(head.name, TensorProto.FLOAT, ["clips", width]))
+        matrix = random.standard_normal((frontend.bands, head.width)).astype(np.float32)
+        arrays[head.name] = HeadWeights.linear(matrix.T, np.zeros(head.width, np.float32))
     entry = helper.make_tensor_value_info("spectrogram", TensorProto.FLOAT, ["clips", "frames", frontend.bands])
     graph = helper.make_graph(nodes, "tiny", [entry], shape, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(folder / "model.onnx"))
+    write_heads(arrays, folder)
     card = Card(name, "1", "made", frontend, ClipPlan(seconds=2.0, count=3), heads, frontend.bands)
-    write_card(replace(card, files={"model.onnx": sha256(folder / "model.onnx")}), folder)
+    write_card(replace(card, files={name: sha256(folder / name) for name in (NETWORK, HEAD_ARRAYS)}), folder)
     return folder

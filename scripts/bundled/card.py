@@ -17,7 +17,8 @@ from earmark.datasets.splits import Split, save_split
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import open_input, views
 from earmark.models.card import Card, HeadCard, write_card
-from earmark.models.folder import sha256
+from earmark.models.heads import write_heads
+from earmark.models.registry import sha256
 from earmark.recipe import ClipPlan
 from earmark.training.calibrate import calibrate
 from earmark.training.exemplars import choose_exemplars
@@ -104,7 +105,9 @@ def write_folder(folder: Path, draft: Draft) -> Card:
     folder.mkdir(parents=True, exist_ok=True)
     dataset = draft.corpus.dataset
     heads = calibrated(draft.corpus, draft.fitted.outputs, draft.plan)
-    write_network(draft.module, folder, _sample(draft), [head.name for head in heads], any_length=True)
+    weights = write_network(draft.module, folder, _sample(draft), any_length=True)
+    write_heads(weights, folder)
+    heads = tuple(weights[head.name].described(head) for head in heads)
     card = Card(
         name="default",
         version=VERSION,

@@ -225,6 +225,7 @@ def _earmark(file: Path, mixed_precision: bool) -> Teacher:
     """A model folder: its embedding and the scores of its first multi-label head, clip by clip."""
     from earmark.audio.track import Excerpts
     from earmark.features.spectrogram import open_input, views
+    from earmark.inference.scores import raw_scores
     from earmark.inference.tagger import load_model
 
     tagger = load_model(file)
@@ -235,9 +236,11 @@ def _earmark(file: Path, mixed_precision: bool) -> Teacher:
         plan = Excerpts(card.clip.seconds, None, card.clip.pad)
         with open_input(waveform, tagger.frontend, rate) as opened:
             seen = np.stack([clip.data for clip in views(opened, tagger.frontend, plan)])
-        found = tagger.network.run(seen, ["embedding", *([head.name] if head else [])])
+        found = tagger.network.run(seen, ["embedding"])
         series = on_grid(found["embedding"], len(waveform) / rate / len(seen), len(waveform) / rate)
-        return series, found[head.name].mean(0) if head else _NO_TAGS
+        if head is None:
+            return series, _NO_TAGS
+        return series, raw_scores([head], tagger.heads, found)[head.name].mean(0).astype(np.float32)
 
     labels = head.labels if head else ()
     return Teacher("earmark", file, rate, card.embedding, len(labels), hear, labels)

@@ -80,7 +80,7 @@ def test_what_the_model_was_trained_on_is_left_out(songs, model):
 def made_tagger(folder, facts):
     folder.mkdir()
     write_card(facts, folder)
-    return Tagger(folder, facts)
+    return Tagger(folder, facts, {})
 
 
 def test_an_ensemble_and_a_paired_test(tmp_path):

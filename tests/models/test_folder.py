@@ -10,8 +10,9 @@ import pytest
 
 import earmark
 from earmark.errors import EarmarkError, ModelError, UnknownName
-from earmark.models.folder import check_files, find_model, list_models
+from earmark.models.card import read_card
 from earmark.models.network import Network
+from earmark.models.registry import check_files, find_model, list_models
 from earmark.paths import data_folder
 from made import make_model
 
@@ -24,7 +25,7 @@ def model(tiny_model: Path, tmp_path: Path) -> Path:
 
 def refusal(folder: Path) -> str:
     with pytest.raises(ModelError) as caught:
-        earmark.load_model(folder).network.run(np.zeros((1, 10, 96), np.float32), ["genre"])
+        earmark.load_model(folder).check_layer(None)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -50,12 +51,12 @@ def test_a_network_that_is_none(model: Path) -> None:
     assert "ONNX Runtime cannot load it" in refusal(model)
 
 
-def test_a_network_of_another_card(model: Path, tmp_path: Path) -> None:
+def test_heads_of_another_card(model: Path, tmp_path: Path) -> None:
     other = make_model(tmp_path / "other", heads=make_heads("mood"))
-    shutil.copy(other / "model.onnx", model)
+    shutil.copy(other / "heads.safetensors", model)
     card = model / "card.json"
-    card.write_text(card.read_text().replace('"model.onnx"', '"other"'))
-    assert "disagree about the head" in refusal(model)
+    card.write_text(card.read_text().replace('"heads.safetensors"', '"other"'))
+    assert "genre/0/0/weight is missing" in refusal(model)
 
 
 def make_heads(name: str) -> tuple:
@@ -88,8 +89,8 @@ def test_check_files(model: Path) -> None:
 
 
 def test_network_outputs(model: Path) -> None:
-    network = Network(model)
+    network = Network(model, read_card(model), {"bands": 96})
     assert network.layers == ("bands",)
-    given = network.run(np.random.default_rng(0).normal(size=(3, 50, 96)).astype(np.float32), ["embedding", "genre"])
+    given = network.run(np.random.default_rng(0).normal(size=(3, 50, 96)).astype(np.float32), ["embedding", "bands"])
     assert given["embedding"].shape == (3, 96)
-    assert given["genre"].shape == (3, 3)
+    assert given["bands"].shape == (3, 96)

@@ -1,14 +1,16 @@
-"""Heads: shapes, one answer of several classifiers, seeds; and that ONNX says what PyTorch says."""
+"""Heads: shapes, one answer of several classifiers, seeds; and that a model folder computes what PyTorch does."""
 
 import numpy as np
 import pytest
 import torch
 
 from earmark.datasets.core import HeadSpec
-from earmark.errors import RecipeError
+from earmark.errors import ModelError, RecipeError
+from earmark.inference.scores import raw_scores
+from earmark.models.card import HeadCard
+from earmark.models.heads import widened
 from earmark.recipe import HeadDesign
-from earmark.training.graft import HeadRunner, check_heads, read_graph, replace_heads, widen_head, write_graph
-from earmark.training.heads import build_head
+from earmark.training.heads import build_head, weights_of
 
 GENRE = HeadSpec("genre", "multiclass", ("a", "b", "c"))
 TAGS = HeadSpec("tags", "multilabel", ("x", "y"))
@@ -31,22 +33,45 @@ def _worn(head: torch.nn.Module) -> torch.nn.Module:
     return head.eval()
 
 
+def _raw(head: torch.nn.Module, spec: HeadSpec, x: np.ndarray) -> np.ndarray:
+    """The raw scores that a model folder gives."""
+    card = HeadCard(spec.name, spec.task, spec.labels)
+    return raw_scores([card], {spec.name: weights_of(head)}, {"embedding": x})[spec.name]
+
+
+@pytest.mark.parametrize("spec", [GENRE, TAGS, ENERGY], ids=["multiclass", "multilabel", "regression"])
 @pytest.mark.parametrize("design", DESIGNS)
-def test_onnx_says_what_pytorch_says(design, tiny_model):
+def test_numpy_computes_what_pytorch_does(design, spec):
     torch.manual_seed(0)
-    heads = {spec.name: _worn(build_head(DESIGNS[design], 96, spec, 3)) for spec in (GENRE, TAGS, ENERGY)}
-    graph = replace_heads(read_graph(tiny_model), heads)
-    clips = np.random.default_rng(0).standard_normal((3, 40, 96)).astype(np.float32)
-    assert check_heads(graph, heads, clips) < 1e-4
-    names = {output.name for output in graph.graph.output}
-    assert {"embedding", "genre", "tags", "energy", "layer:bands"} <= names
-    assert ("layer:genre" in names) == bool(DESIGNS[design].hidden)
+    head = _worn(build_head(DESIGNS[design], 96, spec, 3))
+    x = np.random.default_rng(0).standard_normal((5, 96)).astype(np.float32)
+    with torch.no_grad():
+        expected = head(torch.from_numpy(x)).numpy()
+    found = _raw(head, spec, x)
+    assert found.dtype == np.float64
+    assert np.allclose(found, expected, atol=1e-4)
+    assert weights_of(head).has_hidden == bool(DESIGNS[design].hidden)
 
 
-def test_prototypes_are_in_the_same_file(tiny_model):
-    heads = {spec.name: build_head(HeadDesign(ensemble=("prototype", "linear")), 96, spec, 0) for spec in (GENRE, TAGS)}
-    clips = np.random.default_rng(0).standard_normal((2, 40, 96)).astype(np.float32)
-    assert check_heads(replace_heads(read_graph(tiny_model), heads), heads, clips) < 1e-4
+def test_prototypes_become_rows():
+    x = np.random.default_rng(0).standard_normal((4, 96)).astype(np.float32)
+    for spec in (GENRE, TAGS):
+        head = build_head(HeadDesign(ensemble=("prototype", "linear")), 96, spec, 0)
+        with torch.no_grad():
+            assert np.allclose(_raw(head, spec, x), head(torch.from_numpy(x)).numpy(), atol=1e-4)
+
+
+def test_a_layer_that_no_step_stands_for_is_refused():
+    with pytest.raises(ModelError, match="Tanh cannot be written"):
+        weights_of(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh(), torch.nn.Linear(2, 2)))
+
+
+def test_the_hidden_layer_is_what_the_last_one_reads():
+    head = _worn(build_head(DESIGNS["hidden"], 96, GENRE, 3))
+    x = np.random.default_rng(0).standard_normal((4, 96)).astype(np.float32)
+    with torch.no_grad():
+        expected = head[:-2](torch.from_numpy(x)).numpy()
+    assert np.allclose(weights_of(head).hidden(x.astype(np.float64)), expected, atol=1e-4)
 
 
 def test_ensemble_is_the_mean_of_its_members_probabilities():
@@ -72,18 +97,18 @@ def test_unknown_member_and_prototype_of_a_number_are_refused():
         build_head(HeadDesign(ensemble=("prototype",)), 5, ENERGY, 0)
 
 
-def test_a_wider_head_keeps_its_old_scores(tiny_model, tmp_path):
-    """Twice: names inside the graph must not clash."""
-    old = HeadRunner(tiny_model, ["genre"])
+@pytest.mark.parametrize("design", ["linear", "hidden", "mean"])
+def test_a_wider_head_keeps_its_old_scores(design):
+    """Twice; rows are added, whatever the head is made of."""
+    head = _worn(build_head(DESIGNS[design], 96, GENRE, 0))
     random = np.random.default_rng(0)
-    graph = read_graph(tiny_model)
-    for labels in (4, 5):
-        weight = random.standard_normal((labels, 96)).astype(np.float32)
-        weight[: labels - 1] = 0
-        graph = widen_head(graph, "genre", weight, np.eye(labels)[-1].astype(np.float32))
-    write_graph(graph, tmp_path)
     x = random.standard_normal((3, 96)).astype(np.float32)
-    said = HeadRunner(tmp_path, ["genre"])(x)["genre"]
-    assert said.shape == (3, 5)
-    assert np.array_equal(said[:, :3], old(x)["genre"])
-    assert np.allclose(said[:, 4], x @ weight[4] + 1, atol=1e-5)
+    before, weights = _raw(head, GENRE, x), weights_of(head)
+    rows = random.standard_normal((2, 96)).astype(np.float32)
+    for row, bias in zip(rows, ([1.0], [2.0]), strict=True):
+        weights = widened(weights, row[None], np.float32(bias))
+    wide = HeadCard("genre", "multiclass", (*GENRE.labels, "d", "e"))
+    after = raw_scores([weights.described(wide)], {"genre": weights}, {"embedding": x})["genre"]
+    assert after.shape == (3, 5)
+    assert np.allclose(after[:, :3], before, atol=1e-12)
+    assert np.allclose(after[:, 3:], x @ rows.T + [1, 2], atol=1e-5)

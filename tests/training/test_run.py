@@ -24,7 +24,7 @@ from earmark.evaluation.history import read_history
 from earmark.events import Progress
 from earmark.inference.records import Prediction
 from earmark.models.card import read_card
-from earmark.models.folder import check_files
+from earmark.models.registry import check_files
 from earmark.training.job import TrainOptions
 from lessons import train
 

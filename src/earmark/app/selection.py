@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -69,15 +68,14 @@ def find_models(text: str) -> Models:
     """
     from earmark.inference.ensemble import joint_card
     from earmark.models.card import read_card
-    from earmark.models.folder import find_model
+    from earmark.models.registry import find_model
 
     folders = tuple(map(find_model, model_names(text)))
     cards = [read_card(folder) for folder in folders]
     for folder, card in zip(folders, cards, strict=True):
         if card.frontend is None or card.frontend.kind == "image":
             raise ModelError(f"{folder}: the model {card.id} was trained on images and takes no audio")
-    digest = hashlib.sha256(b"".join((folder / "card.json").read_bytes() for folder in folders))
-    return Models(folders, joint_card(cards), digest.hexdigest()[:16])
+    return Models(folders, joint_card(cards), "+".join(card.digest for card in cards))
 
 
 def one_model(text: str) -> Models:

@@ -2,23 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.errors import ModelError
 from earmark.inference.records import HeadPrediction, Taggram
 from earmark.models.card import HeadCard
+from earmark.models.heads import SMALLEST, HeadWeights
 
-__all__ = ["answer", "pool", "probabilities", "taggram"]
+__all__ = ["answer", "pool", "probabilities", "raw_scores", "taggram"]
 
-Array = NDArray[np.float32]
+Double = NDArray[np.float64]
+
+_HUGE = 1e30  # a raw score beyond it is as good as infinite
 
 DECIMALS = 4
 """Scores are rounded to so many decimals, so that runs and machines can be compared."""
 
 
-def probabilities(raw: Array, head: HeadCard) -> NDArray[np.float64]:
+def raw_scores(
+    heads: Sequence[HeadCard], weights: Mapping[str, HeadWeights], vectors: Mapping[str, NDArray[np.floating]]
+) -> dict[str, Double]:
+    """Raw scores of clips by head, before calibration: (clips, labels) logits, or (clips, 1) values; in float64.
+
+    Args:
+        heads: In the order of the card: a derived head stands below the one it is derived of.
+        weights: Their arrays, by name.
+        vectors: By layer, (clips, dimensions).
+
+    Raises:
+        ModelError: A score that is not a finite number.
+    """
+    doubles = {layer: np.asarray(values, np.float64) for layer, values in vectors.items()}
+    cards = {head.name: head for head in heads}
+    found: dict[str, Double] = {}
+    for head in heads:
+        mine = weights[head.name]
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for just below
+            if mine.matrix is not None:
+                shares = probabilities(found[head.derived], cards[head.derived]) @ mine.matrix.T
+                scores = shares if head.task == "regression" else _logits(shares, 1 - shares, head.task)
+            else:
+                scores = _mean(head.task, mine, doubles[head.layer])
+                if mine.added is not None:
+                    scores = np.concatenate([scores, mine.added(doubles[head.layer])], axis=1)
+        if not (np.abs(scores) < _HUGE).all():
+            raise ModelError(f"the head {head.name!r} is damaged: a score is not a finite number (NaN)")
+        found[head.name] = scores
+    return found
+
+
+def _mean(task: str, weights: HeadWeights, vectors: Double) -> Double:
+    """The raw scores of the members as one: raw scores again, whose softmax (sigmoid) is the mean that is asked for."""
+    each = []
+    for member in weights.members:
+        scores = vectors
+        for step in member:
+            scores = step(scores)
+        each.append(scores)
+    if len(each) == 1 or weights.mean == "logits" or task == "regression":
+        return np.asarray(np.mean(each, axis=0))
+    plain = HeadCard("", "multiclass" if task == "multiclass" else "multilabel")
+    yes = np.mean([probabilities(one, plain) for one in each], axis=0)
+    no = np.mean([probabilities(-one, plain) for one in each], axis=0) if task == "multilabel" else yes
+    return _logits(yes, no, task)
+
+
+def _logits(yes: Double, no: Double, task: str) -> Double:
+    """Raw scores of probabilities; with several labels a track, of each label's and its opposite's."""
+    scores = np.log(np.maximum(yes, SMALLEST))
+    return np.asarray(scores - np.log(np.maximum(no, SMALLEST)) if task == "multilabel" else scores)
+
+
+def probabilities(raw: NDArray[np.floating], head: HeadCard) -> NDArray[np.float64]:
     """Calibrated probabilities of clips.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,10 +21,11 @@ from earmark.features.spectrogram import open_input, views
 from earmark.inference.labels import relabel
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
-from earmark.inference.scores import answer, pool, probabilities, taggram
+from earmark.inference.scores import answer, pool, probabilities, raw_scores, taggram
 from earmark.models.card import Card
-from earmark.models.folder import check_files, find_model
+from earmark.models.heads import HeadWeights, read_heads
 from earmark.models.network import Network
+from earmark.models.registry import check_files, find_model
 
 if TYPE_CHECKING:
     from earmark.audio.images import OpenPicture
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Tagger", "load_model"]
 
 Array = NDArray[np.float32]
+Scores = NDArray[np.float64]
 
 _BATCH = 8  # clips a run of the network: always the same, so that scores never depend on what else is heard
 _NO_AUDIO = "the model {} was trained on pictures of spectrograms: it takes PNG files, not audio"
@@ -49,7 +51,8 @@ def load_model(model: str | os.PathLike[str] = "default") -> Tagger:
         UnknownName: There is no such model.
     """
     folder = find_model(model)
-    return Tagger(folder, check_files(folder, "model.onnx"))
+    card = check_files(folder)
+    return Tagger(folder, card, read_heads(folder, card))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +62,25 @@ class Tagger:
     Attributes:
         folder: The model folder.
         card: What the model says of itself.
+        heads: The arrays of its heads.
     """
 
     folder: Path
     card: Card
+    heads: Mapping[str, HeadWeights]
     options: HearingOptions = field(default_factory=lambda: HearingOptions(embedding=True))
 
     @cached_property
     def network(self) -> Network:
-        """The network, loaded when first used."""
-        return Network(self.folder)
+        """The network, loaded when first used (ModelError where it is damaged)."""
+        read = {head.layer: self.heads[head.name].inputs for head in self.card.heads if not head.derived}
+        return Network(self.folder, self.card, read)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that can stand in for the embedding: those of the network, and heads' hidden ones."""
+        hidden = [head.name for head in self.card.heads if self._hidden(head.name)]
+        return tuple(dict.fromkeys((*self.network.layers, *hidden)))
 
     def predict(
         self,
@@ -101,9 +113,9 @@ class Tagger:
             key = track_key(opened) if options.content_hash and isinstance(opened, OpenTrack) else None
             if key in options.known:
                 return Prediction(name, opened.facts.seconds, self.card.id, {}, content_hash=key)
-            raw, times = self._run(views(opened, self.frontend, self._plan(options)), options, progress)
+            raw, vectors, times = self._run(views(opened, self.frontend, self._plan(options)), options, progress)
             facts = opened.facts
-        prediction = self._said(name, raw, times, options)
+        prediction = self._prediction(name, raw, vectors, times, options)
         heads = (
             {head: said.of_silence() for head, said in prediction.heads.items()} if facts.silent else prediction.heads
         )
@@ -161,42 +173,92 @@ class Tagger:
 
     def check_layer(self, layer: str | None) -> None:
         """Refuse a layer that the network does not give out (UnknownName)."""
-        layers = self.network.layers
+        layers = self.layers  # also loads the network, so that what is wrong with it is said now
         if layer is not None and layer not in layers:
             raise UnknownName("layer", layer, layers)
 
+    def _hidden(self, name: str) -> bool:
+        """Whether a name means the hidden layer of a head: the network's own layers come first."""
+        weights = self.heads.get(name)
+        return weights is not None and weights.has_hidden and name not in self.network.layers
+
+    def predict_embeddings(self, clips: ClipEmbeddings, options: HearingOptions | None = None) -> Prediction:
+        """Scores of a track whose clips' embeddings are at hand: nothing is decoded, the network is not needed.
+
+        Args:
+            clips: As ``predict`` gives them where ``options.clips`` is set; of a model with the same
+                ``card.backbone_digest``.
+            options: ``labels`` and ``taggram`` count.
+
+        Returns:
+            As of :meth:`predict`, without path and length.
+
+        Raises:
+            ModelError: A head reads another layer, or the vectors are of another network.
+        """
+        if clips.vectors.ndim != 2 or clips.vectors.shape[1] != self.card.embedding or not len(clips.vectors):
+            shape = f"(clips, {self.card.embedding}), not {clips.vectors.shape}"
+            raise ModelError(
+                f"the embeddings are not of the network of {self.card.id}: they must have the shape {shape}"
+            )
+        for head in self.card.heads:
+            if head.layer != "embedding":
+                raise ModelError(f"the head {head.name!r} of {self.card.id} reads the layer {head.layer!r}, "
+                                 "not the embedding: run the model on the files")  # fmt: skip
+        times = [(float(start), float(end)) for start, end in clips.times]
+        raw = raw_scores(self.card.heads, self.heads, {"embedding": clips.vectors})
+        return self._prediction("", raw, np.asarray(clips.vectors, np.float32), times, options or self.options)
+
     def _run(
         self, clips: Iterable[Clip], options: HearingOptions, progress: Callable[[], None]
-    ) -> tuple[dict[str, Array], list[tuple[float, float]]]:
-        """Raw scores of all clips by output, (clips, dimensions), and the clips' times; in bounded memory."""
+    ) -> tuple[dict[str, Scores], Array, list[tuple[float, float]]]:
+        """Of all clips: raw scores by head, the vectors asked for (clips, dimensions), and times; in bounded memory."""
         self.check_layer(options.layer)
-        outputs = [_vectors(options), *(head.name for head in self.card.heads)]
-        parts: list[dict[str, Array]] = []
+        vectors: list[Array] = []
+        raw: dict[str, list[Scores]] = {head.name: [] for head in self.card.heads}
         times: list[tuple[float, float]] = []
         for batch in _batches(clips, _BATCH):
             times += [(clip.start, clip.end) for clip in batch]
-            parts.append(self.network.run(np.stack([clip.data for clip in batch]), outputs))
+            found = self._layers(np.stack([clip.data for clip in batch]), options.layer)
+            for name, scores in raw_scores(self.card.heads, self.heads, found).items():
+                raw[name].append(scores)
+            vectors.append(self._vectors(found, options.layer))
             progress()
-        return {name: np.concatenate([part[name] for part in parts]) for name in outputs if parts}, times
+        if not times:
+            return {}, np.zeros((0, 0), np.float32), times
+        return {name: np.concatenate(parts) for name, parts in raw.items()}, np.concatenate(vectors), times
 
-    def _said(
-        self, path: str, raw: dict[str, Array], times: list[tuple[float, float]], options: HearingOptions
+    def _layers(self, spectrograms: Array, layer: str | None) -> dict[str, Array]:
+        """What the heads read of clips, and what is asked for, by layer."""
+        names = {"embedding", *(head.layer for head in self.card.heads)}
+        if layer is not None and not self._hidden(layer):
+            names.add(layer)
+        return self.network.run(spectrograms, sorted(names))
+
+    def _vectors(self, found: Mapping[str, Array], layer: str | None) -> Array:
+        """The embedding, or the layer in its place."""
+        if layer is None or not self._hidden(layer):
+            return found["embedding" if layer is None else layer]
+        read = np.asarray(found[self.card.head(layer).layer], np.float64)
+        return self.heads[layer].hidden(read).astype(np.float32)
+
+    def _prediction(
+        self,
+        path: str,
+        raw: Mapping[str, Scores],
+        vectors: Array,
+        times: list[tuple[float, float]],
+        options: HearingOptions,
     ) -> Prediction:
         heads: dict[str, HeadPrediction] = {}
         for head in self.card.heads:
             clips = probabilities(raw[head.name], head)
             over_time = taggram(head, times, clips) if options.taggram else None
             heads[head.name] = answer(head, pool(clips, self.card.clip.pooling, head.task).tolist(), over_time)
-        vectors = raw[_vectors(options)]
         embedding = vectors.mean(axis=0, dtype=np.float64).astype(np.float32) if options.embedding else None
         one_by_one = ClipEmbeddings(np.asarray(times, np.float32), vectors) if options.clips else None
         prediction = Prediction(path, 0.0, self.card.id, heads, embedding, clips=one_by_one)
         return relabel(prediction, self.card, options.labels)
-
-
-def _vectors(options: HearingOptions) -> str:
-    """The output that the embedding is taken from."""
-    return "embedding" if options.layer is None else f"layer:{options.layer}"
 
 
 def _batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:

@@ -139,7 +139,7 @@ def tagger_of(model: LibraryModel) -> Tagger:
     """
     from earmark.inference.tagger import load_model
     from earmark.models.card import read_card
-    from earmark.models.folder import list_models
+    from earmark.models.registry import list_models
 
     for folder in (*list_models().values(), Path(model.folder)):
         try:

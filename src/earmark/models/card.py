@@ -3,34 +3,81 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from earmark.errors import ModelError
 from earmark.features.frontend import Frontend
+from earmark.models.rules import (
+    Broken,
+    Rule,
+    anything,
+    flag,
+    listing,
+    number,
+    one_of,
+    optional,
+    prose,
+    record,
+    table,
+    text,
+)
 from earmark.recipe import ClipPlan, Task
+from earmark.storage import write_file
 
-__all__ = ["FORMAT", "Card", "HeadCard", "read_card", "write_card"]
+__all__ = ["FORMAT", "Card", "Evidence", "HeadCard", "Step", "card_facts", "read_card", "write_card"]
 
-FORMAT = 1
-"""The version of the folder's format. A reader refuses a greater one."""
+FORMAT = 2
+"""The version of the folder's format. A reader refuses a greater one, and a smaller one with the way to upgrade it."""
+
+NETWORK, HEADS = "model.onnx", "heads.safetensors"
+"""The files that a model's scores are computed from."""
+
+_BIGGEST_CARD = 50_000_000  # bytes
+_BIGGEST_CLIP = 20_000_000  # numbers of a clip's spectrogram, of a filterbank; a hundred million samples
+_LONGEST_CLIP = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a head: ``dense`` is a matrix, a bias, and an activation (``none`` or ``relu``)."""
+
+    kind: Literal["dense"] = "dense"
+    activation: Literal["none", "relu"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a label rests on: training tracks and groups (artists) that have it."""
+
+    tracks: int
+    groups: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class HeadCard:
-    """One vocabulary of a model.
+    """One vocabulary of a model, and how its raw scores are computed (:mod:`earmark.models.heads` has the arrays).
 
     Attributes:
-        name: Also the name of the network's output.
+        name: By which predictions and data sets know it.
         task: ``multiclass`` (softmax), ``multilabel`` (sigmoids) or ``regression``.
-        labels: Display names in the order of the outputs; empty for a regression.
-        temperature: Divides the outputs before softmax or sigmoid (Guo et al. 2017).
+        labels: Display names in the order of the scores; empty for a regression.
+        temperature: Divides the raw scores before softmax or sigmoid (Guo et al. 2017).
         threshold: Below this confidence a multiclass head is not sure and its label is null.
         thresholds: By label, from which probability a multi-label head names it (0.5 where not stated).
         aliases: By label, the names that corpora use for it, so that ``evaluate`` can match them.
+        meaning: What the head's labels are about, in words; heads of one name are matched where it agrees.
+        layer: What the head reads: ``embedding``, or a named layer of the network.
+        members: Classifiers of steps each, applied in turn; several are an ensemble.
+        mean: Of an ensemble: of the members' ``logits`` or of their ``probabilities``.
+        added: The last labels, that many, which were added later: a row each, straight from the layer.
+        derived: Name of a head above, whose probabilities this head's matrix is applied to; no members then.
+        parents: By label, the label above it in a tree.
+        evidence: By label, what it rests on.
     """
 
     name: str
@@ -40,6 +87,19 @@ class HeadCard:
     threshold: float = 0.0
     thresholds: Mapping[str, float] = field(default_factory=dict)
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    meaning: str = ""
+    layer: str = "embedding"
+    members: tuple[tuple[Step, ...], ...] = ((Step(),),)
+    mean: Literal["logits", "probabilities"] = "logits"
+    added: int = 0
+    derived: str = ""
+    parents: Mapping[str, str] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        """Number of raw scores: one a label, one for a number."""
+        return len(self.labels) or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +112,7 @@ class Card:
         backbone: Registry name of the network that the weights belong to.
         frontend: Waveform to spectrogram; ``None`` where the model was trained on images of unknown origin.
         clip: How a track becomes clips.
-        heads: Vocabularies, in the order of the outputs.
+        heads: Vocabularies, in the order in which they are shown.
         embedding: Number of dimensions.
         recipe: The recipe as it was used, to train on.
         data: What it was trained on, in words, a line a corpus.
@@ -60,6 +120,7 @@ class Card:
         licence: Of the weights.
         notes: Lines for people.
         files: SHA-256 of the folder's other files, by name, so that damage is seen.
+        group_salt: What the names of groups were hashed with, where ``split.tsv`` has a column of such hashes.
         format: Version of the folder's format.
     """
 
@@ -76,12 +137,40 @@ class Card:
     licence: str = ""
     notes: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    group_salt: str = ""
     format: int = FORMAT
 
     @property
     def id(self) -> str:
         """``name@version``."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides what the model answers, wherever its folder lies; 32 hex digits."""
+        facts = card_facts(self)
+        keys = ("frontend", "clip", "heads", "embedding")
+        return _digest({key: facts[key] for key in keys}, self.files.get(NETWORK), self.files.get(HEADS))
+
+    @property
+    def backbone_digest(self) -> str:
+        """Of all that decides the embeddings: equal for models with other heads on the same network."""
+        facts = card_facts(self)
+        clip = {key: value for key, value in facts["clip"].items() if key != "pooling"}
+        return _digest({"frontend": facts["frontend"], "clip": clip}, self.files.get(NETWORK))
+
+    @property
+    def clip_shape(self) -> tuple[int, int]:
+        """Frames and bands of what the network gets of a clip.
+
+        Raises:
+            ModelError: The model was trained on pictures of unknown origin, and the card says nothing of them.
+        """
+        if self.frontend is None:
+            raise ModelError(f"the model {self.id} has no frontend: it takes no files")
+        if self.frontend.kind == "image":
+            return round(self.clip.seconds * self.frontend.frames_per_second), self.frontend.bands
+        return self.frontend.frames(round(self.clip.seconds * self.frontend.sample_rate)), self.frontend.bands
 
     def head(self, name: str) -> HeadCard:
         """The head of that name.
@@ -93,52 +182,218 @@ class Card:
 
 
 def read_card(folder: Path) -> Card:
-    """The card of a model folder.
+    """The card of a model folder, every value of it checked.
 
     Raises:
-        ModelError: No folder, no card, a damaged card, or a format newer than this Earmark knows.
+        ModelError: No folder, no card, a damaged card (the key is named), or a format that this Earmark does not read.
+    """
+    facts = card_json(folder)
+    file, version = folder / "card.json", facts.get("format")
+    if type(version) is not int or version < 1:
+        raise ModelError(f"{file}: the card is damaged: no format number")
+    if version > FORMAT:
+        raise ModelError(f"{file}: format {version} is newer than this Earmark reads ({FORMAT}); update Earmark")
+    if version < FORMAT:
+        raise ModelError(
+            f"{folder}: a model folder of format {version}, which this Earmark does not read; "
+            f"upgrade it: earmark models upgrade {folder}"
+        )
+    return card_from(facts, file)
+
+
+def card_json(folder: Path) -> dict[str, Any]:
+    """What stands in ``card.json``, of whichever format.
+
+    Raises:
+        ModelError: No folder, no card, or no JSON table.
     """
     file = folder / "card.json"
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such model folder; `earmark models` lists the ones there are")
     try:
+        if file.stat().st_size > _BIGGEST_CARD:
+            raise ModelError(f"{file}: the card is damaged: it is larger than {_BIGGEST_CARD / 1e6:g} MB")
         facts = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{folder}: not a model folder: card.json is missing") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file}: the card is damaged: {error}") from error
-    version = facts.get("format") if isinstance(facts, dict) else None
-    if not isinstance(version, int):
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file}: the card is damaged: {' '.join(str(error).split())}") from error
+    if not isinstance(facts, dict):
         raise ModelError(f"{file}: the card is damaged: no format number")
-    if version > FORMAT:
-        raise ModelError(f"{file}: format {version} is newer than this Earmark reads ({FORMAT}); update Earmark")
+    return facts
+
+
+def card_from(facts: Mapping[str, Any], file: Path) -> Card:
+    """The card of what stands in a file of this format.
+
+    Raises:
+        ModelError: A value makes no sense; names the key.
+    """
     try:
-        return _card(facts)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise ModelError(f"{file}: the card is damaged: {error}") from error
+        card: Card = _CARD("", facts)
+        _check_card(card)
+    except ValueError as error:
+        message = " ".join(str(error).split())
+        raise ModelError(f"{file}: the card is damaged: {message}") from error
+    return card
 
 
 def write_card(card: Card, folder: Path) -> None:
-    """Write ``card.json`` into the folder."""
-    facts = {"format": card.format} | dataclasses.asdict(card)
-    text = json.dumps(facts, indent=1, ensure_ascii=False, sort_keys=False)
-    (folder / "card.json").write_text(text + "\n", "utf-8")
+    """Write ``card.json`` into the folder (StorageError where it cannot)."""
+    write_file(folder / "card.json", json.dumps(card_facts(card), indent=1, ensure_ascii=False) + "\n")
 
 
-def _card(facts: dict[str, Any]) -> Card:
-    facts = dict(facts)
-    frontend = facts.pop("frontend")
-    return Card(
-        frontend=None if frontend is None else Frontend(**frontend),
-        clip=ClipPlan(**facts.pop("clip")),
-        heads=tuple(_head(head) for head in facts.pop("heads")),
-        data=tuple(facts.pop("data")),
-        notes=tuple(facts.pop("notes")),
-        **facts,
-    )
+def card_facts(card: Card) -> dict[str, Any]:
+    """The card as it stands in ``card.json``."""
+    return {"format": card.format} | dataclasses.asdict(card)
 
 
-def _head(facts: dict[str, Any]) -> HeadCard:
-    facts = dict(facts)
-    aliases = {label: tuple(names) for label, names in facts.pop("aliases", {}).items()}
-    return HeadCard(labels=tuple(facts.pop("labels")), aliases=aliases, **facts)
+def _digest(facts: Mapping[str, Any], *files: str | None) -> str:
+    stable = json.dumps([facts, *files], sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.sha256(stable.encode("ascii")).hexdigest()[:32]
+
+
+def _step_kind(key: str, value: Any) -> Any:
+    if isinstance(value, str) and value != "dense":
+        raise ValueError(f"{key} = {value!r} is newer than this Earmark knows; update Earmark")
+    return one_of("dense")(key, value)
+
+
+def _file_hash(key: str, value: Any) -> Any:
+    if type(value) is not str or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
+        raise Broken(key, value, "a SHA-256 in hex")
+    return value
+
+
+_FRONTEND: Mapping[str, Rule] = {
+    "kind": one_of("mel", "sox", "image"),
+    "sample_rate": number(1, 1_000_000, whole=True),
+    "n_fft": number(2, 1 << 18, whole=True),
+    "win_length": number(1, 1 << 18, whole=True),
+    "hop_length": number(1, 10_000_000, whole=True),
+    "bands": number(1, 8192, whole=True),
+    "f_min": number(0, 1e6),
+    "f_max": number(0, 1e6, above=True),
+    "mel_scale": one_of("slaney", "htk", "kaldi"),
+    "mel_norm": flag,
+    "power": one_of(1, 2),
+    "log": one_of("db", "ln"),
+    "floor": number(0, 1e6, above=True),
+    "offset": number(0, 1e6),
+    "range_db": number(0, 1000),
+    "relative": flag,
+    "centre": flag,
+}
+
+_CLIP: Mapping[str, Rule] = {
+    "seconds": number(0, 1_000_000, above=True),
+    "count": number(1, 100_000, whole=True),
+    "pad": one_of("repeat", "zero"),
+    "pooling": one_of("mean", "mean-log"),
+}
+
+_PROBABILITY = number(0, 1)
+
+_HEAD: Mapping[str, Rule] = {
+    "name": text(200),
+    "task": one_of("multiclass", "multilabel", "regression"),
+    "labels": listing(text(), most=100_000, unique=True),
+    "temperature": number(1e-6, 1e6),
+    "threshold": _PROBABILITY,
+    "thresholds": table(_PROBABILITY),
+    "aliases": table(listing(text())),
+    "meaning": text(empty=True),
+    "layer": text(200),
+    "members": listing(
+        listing(record(Step, {"kind": _step_kind, "activation": one_of("none", "relu")}), 1, 100), 0, 1000
+    ),
+    "mean": one_of("logits", "probabilities"),
+    "added": number(0, 100_000, whole=True),
+    "derived": text(200, empty=True),
+    "parents": table(text()),
+    "evidence": table(record(Evidence, dict.fromkeys(("tracks", "groups"), number(0, 1e9, whole=True)))),
+}
+
+_CARD: Rule = record(
+    Card,
+    {
+        "format": number(FORMAT, FORMAT, whole=True),
+        "name": text(200),
+        "version": text(200),
+        "backbone": text(200),
+        "frontend": optional(record(Frontend, _FRONTEND)),
+        "clip": record(ClipPlan, _CLIP),
+        "heads": listing(record(HeadCard, _HEAD, required=("labels",)), most=1000),
+        "embedding": number(1, 1 << 20, whole=True),
+        "recipe": table(anything),
+        "data": listing(prose),
+        "scores": table(anything),
+        "licence": prose,
+        "notes": listing(prose),
+        "files": table(_file_hash),
+        "group_salt": text(200, empty=True),
+    },
+    required=("data", "notes"),
+)
+
+
+def _check_card(card: Card) -> None:
+    """What values must be beside each other."""
+    if card.frontend is not None:
+        _check_frontend(card.frontend, card.clip)
+    for file in card.files:
+        if not file or file in (".", "..") or any(mark in file for mark in "/\\:\0"):
+            raise Broken("files", file, "the names of files in the folder")
+    above: dict[str, HeadCard] = {}
+    for place, head in enumerate(card.heads):
+        key = f"heads[{place}]"
+        if head.name in above:
+            raise Broken(f"{key}.name", head.name, "the name of one head only")
+        if head.derived and head.derived not in above:
+            raise Broken(f"{key}.derived", head.derived, "the name of a head that stands above")
+        _check_head(key, head)
+        above[head.name] = head
+
+
+def _check_frontend(frontend: Frontend, clip: ClipPlan) -> None:
+    if frontend.kind == "mel":
+        if frontend.win_length > frontend.n_fft:
+            raise Broken("frontend.win_length", frontend.win_length, f"n_fft ({frontend.n_fft}) at most")
+        if frontend.f_min >= frontend.f_max:
+            raise Broken("frontend.f_min", frontend.f_min, f"below f_max ({frontend.f_max:g})")
+        if frontend.bands * frontend.n_fft > _LONGEST_CLIP:
+            raise Broken("frontend.bands", frontend.bands, "smaller: the filterbank would not fit into memory")
+    samples = clip.seconds * frontend.sample_rate
+    if samples > _LONGEST_CLIP or clip.seconds * frontend.frames_per_second * frontend.bands > _BIGGEST_CLIP:
+        raise Broken("clip.seconds", clip.seconds, "smaller: a clip would not fit into memory")
+    if samples < 1:
+        raise Broken("clip.seconds", clip.seconds, "longer: a clip would have no sample")
+    if frontend.kind == "mel" and frontend.frames(round(samples)) < 1:
+        raise Broken("clip.seconds", clip.seconds, "longer: a clip would have no frame")
+
+
+def _check_head(key: str, head: HeadCard) -> None:
+    known = set(head.labels)
+    if (head.task == "regression") != (not known):
+        raise Broken(f"{key}.labels", head.labels, "empty for a regression, and only there")
+    if head.thresholds and head.task != "multilabel":
+        raise Broken(f"{key}.thresholds", dict(head.thresholds), "empty: only multi-label heads have them")
+    for name in ("thresholds", "aliases", "parents", "evidence"):
+        table = getattr(head, name)
+        for label in (*table, *(table.values() if name == "parents" else ())):
+            if label not in known:
+                raise Broken(f"{key}.{name}", label, "one of the head's labels")
+    _check_tree(f"{key}.parents", head.parents)
+    if bool(head.members) == bool(head.derived):
+        raise Broken(f"{key}.members", head.members, "empty for a derived head, and only there")
+    if head.added and (head.derived or head.added >= head.width):
+        raise Broken(f"{key}.added", head.added, "smaller than the number of labels, and 0 for a derived head")
+
+
+def _check_tree(key: str, parents: Mapping[str, str]) -> None:
+    for label in parents:
+        above, steps = label, 0
+        while above in parents:
+            above, steps = parents[above], steps + 1
+            if steps > len(parents):
+                raise Broken(key, label, "below a root: it stands above itself")

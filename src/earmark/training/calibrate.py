@@ -32,13 +32,15 @@ _MOST = 2000
 """Tracks that a temperature is sought on: more do not change its first two digits."""
 
 
-def track_scores(raw: Sequence[NDArray[np.float32]], head: HeadCard, pooling: str) -> _Float:
+def track_scores(raw: Sequence[NDArray[np.floating]], head: HeadCard, pooling: str) -> _Float:
     """Calibrated scores of tracks, (tracks, labels), from the raw scores (clips, labels) of each."""
     rows = [pool(probabilities(clips, head), pooling, head.task) for clips in raw]
     return np.stack(rows) if rows else np.zeros((0, len(head.labels) or 1))
 
 
-def calibrate(head: HeadCard, raw: Sequence[NDArray[np.float32]], truth: NDArray[np.float32], pooling: str) -> HeadCard:
+def calibrate(
+    head: HeadCard, raw: Sequence[NDArray[np.floating]], truth: NDArray[np.float32], pooling: str
+) -> HeadCard:
     """The head with temperature and thresholds that fit validation tracks.
 
     Args:
@@ -61,7 +63,7 @@ def calibrate(head: HeadCard, raw: Sequence[NDArray[np.float32]], truth: NDArray
     return replace(head, thresholds=_thresholds(head.labels, scores, right))
 
 
-def _temperature(head: HeadCard, raw: Sequence[NDArray[np.float32]], truth: _Float, pooling: str) -> float:
+def _temperature(head: HeadCard, raw: Sequence[NDArray[np.floating]], truth: _Float, pooling: str) -> float:
     """The temperature of the least log-loss of the tracks (Guo et al. 2017), found on a logarithmic scale."""
 
     def loss(log: float) -> float:

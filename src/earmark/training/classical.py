@@ -32,7 +32,7 @@ from earmark.evaluation.answers import HeadAnswers
 from earmark.evaluation.metrics import Float
 from earmark.evaluation.scores import main_figure, score_head
 from earmark.features.statistics import COEFFICIENTS, FRONTEND, track_statistics
-from earmark.models.folder import find_model
+from earmark.models.registry import find_model
 from earmark.recipe import SplitPlan, Task
 from earmark.training.examples import Examples, group_folds
 

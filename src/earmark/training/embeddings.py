@@ -22,7 +22,7 @@ from earmark.errors import AudioError
 from earmark.events import Progress, Steps
 from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger
-from earmark.models.folder import sha256
+from earmark.models.registry import sha256
 
 __all__ = ["TrackEmbeddings", "embed_files"]
 

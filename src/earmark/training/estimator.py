@@ -16,13 +16,15 @@ from earmark.datasets.core import Dataset, HeadSpec, Track
 from earmark.errors import AudioError, DatasetError, RecipeError
 from earmark.events import Run
 from earmark.inference.records import Failure
+from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger
 from earmark.models.card import HeadCard
 from earmark.recipe import Recipe, load_recipe
 from earmark.training.embeddings import embed_files
 from earmark.training.examples import examples_of, pooled
 from earmark.training.fitting import fit_head
-from earmark.training.transfer import base_model, raw_scores
+from earmark.training.heads import weights_of
+from earmark.training.transfer import base_model
 
 __all__ = ["GenreClassifier"]
 
@@ -112,8 +114,9 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):
         if not clips:
             return np.zeros((0, len(self.classes_)))
         owner = np.repeat(np.arange(len(clips)), [len(one) for one in clips])
-        raw = raw_scores({_HEAD: self._head}, np.concatenate(clips))[_HEAD]
-        return pooled(raw, owner, HeadCard(_HEAD, "multiclass"), self._tagger().card.clip.pooling)
+        head = HeadCard(_HEAD, "multiclass")
+        raw = raw_scores([head], {_HEAD: self._head}, {"embedding": np.concatenate(clips)})[_HEAD]
+        return pooled(raw, owner, head, self._tagger().card.clip.pooling)
 
     def predict(self, X: Paths) -> NDArray[Any]:
         """Labels (tracks,)."""
@@ -125,7 +128,7 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):
         targets = np.searchsorted(classes, labels).astype(np.float32)
         balance = self.balance or recipe.training.balance
         examples = examples_of(spec, clips, targets, groups, balance=balance)
-        self._head = fit_head(recipe.heads, spec, examples, recipe.training, self.seed)
+        self._head = weights_of(fit_head(recipe.heads, spec, examples, recipe.training, self.seed))
         self._clips, self._labels, self._groups = clips, labels, groups
         self.classes_ = classes
         self.n_features_in_ = 1

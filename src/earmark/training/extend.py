@@ -19,6 +19,7 @@ from earmark.datasets.splits import load_split
 from earmark.errors import DatasetError, ModelError, UnknownName
 from earmark.events import Steps
 from earmark.inference.records import Failure
+from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import Card, HeadCard
 from earmark.training.additions import Addition, additions_of, still_enough, truth_of
@@ -28,12 +29,12 @@ from earmark.training.examples import Examples, group_folds
 from earmark.training.exemplars import PER_CLASS, Exemplars, load_exemplars
 from earmark.training.extend_write import GainedHead, write_extended
 from earmark.training.forgetting import Drift, Judged, measure
-from earmark.training.graft import HeadRunner
 from earmark.training.linear import Linear, fit_linear
 
 __all__ = ["ExtendOptions", "Extension", "extend_model"]
 
 Array = NDArray[np.float32]
+Double = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +112,20 @@ def extend_model(model: Path, dataset: Dataset, out: Path, options: ExtendOption
     if exemplars.embedding.shape[1] != tagger.card.embedding:
         raise ModelError(f"{tagger.folder}: exemplars.npz is of another network: train the model anew")
     additions = additions_of(dataset, tagger.card, options.head)
+    for addition in additions:
+        if addition.old.derived or addition.old.layer != "embedding":
+            source = addition.old.derived or addition.old.layer
+            raise ModelError(
+                f"the head {addition.old.name!r} reads {source!r}, not the embedding: nothing can be added"
+            )
     new, notices = yield from _embed_songs(tagger, dataset, additions, options)
-    runner = HeadRunner(tagger.folder, [addition.old.name for addition in additions])
-    songs = [_songs(addition, exemplars, new, runner) for addition in additions]
+    songs = [_songs(addition, exemplars, new, tagger) for addition in additions]
     gained = [_gain(addition, mine, tagger.card, options.seed) for addition, mine in zip(additions, songs, strict=True)]
     stored = measure([_judge(head, mine, tagger.card) for head, mine in zip(gained, songs, strict=True)])
-    test = (yield from _test(tagger, gained, runner, new, options)) if options.test is not None else None
+    test = (yield from _test(tagger, gained, new, options)) if options.test is not None else None
     extension = Extension(tuple(label for a in additions for label in a.new), stored, test, notices)
     card = _card(tagger.card, gained, dataset, extension)
-    write_extended(tagger.folder, card, gained, _remember(exemplars, new, additions), out)
+    write_extended(tagger, card, gained, _remember(exemplars, new, additions), out)
     return extension
 
 
@@ -146,7 +152,7 @@ class _Songs:
     """
 
     clips: list[Array]
-    raw: list[Array]
+    raw: list[Double]
     truth: NDArray[np.float32]
     group: NDArray[np.intp]
     valid: NDArray[np.bool_]
@@ -191,7 +197,7 @@ def _numbers(groups: list[str]) -> NDArray[np.intp]:
     return np.array([numbers.setdefault(group, len(numbers)) for group in groups], np.intp)
 
 
-def _songs(addition: Addition, exemplars: Exemplars, new: _New, runner: HeadRunner) -> _Songs:
+def _songs(addition: Addition, exemplars: Exemplars, new: _New, tagger: Tagger) -> _Songs:
     head = addition.old.name
     if head not in exemplars.targets:
         raise ModelError(f"exemplars.npz remembers nothing of the head {head!r}: nothing can be added to it")
@@ -208,8 +214,13 @@ def _songs(addition: Addition, exemplars: Exemplars, new: _New, runner: HeadRunn
     unlabelled = np.isnan(truth) if truth.ndim == 1 else np.isnan(truth).all(1)
     kept = np.flatnonzero(~unlabelled & ~np.concatenate([again, np.zeros(len(new.heard), bool)]))
     chosen = [np.asarray(clips[row], np.float32) for row in kept]
-    raw = [runner(one)[head] for one in chosen]
+    raw = [_raw(tagger, addition.old, one) for one in chosen]
     return _Songs(chosen, raw, truth[kept], group[kept], valid[kept], old[kept])
+
+
+def _raw(tagger: Tagger, head: HeadCard, clips: Array) -> Double:
+    """Raw scores of embeddings (clips, dimensions): (clips, labels)."""
+    return raw_scores([head], tagger.heads, {"embedding": clips})[head.name]
 
 
 def _widened(targets: NDArray[np.float32], addition: Addition) -> NDArray[np.float32]:
@@ -255,10 +266,10 @@ def _gain(addition: Addition, songs: _Songs, card: Card, seed: int) -> GainedHea
     return GainedHead(old, wide, Linear(linear.weight * scale, linear.bias * scale))
 
 
-def _raw_after(clips: Array, raw: Array, linear: Linear) -> Array:
-    """Raw scores of the wider head, as the new network gives them."""
-    wide = np.pad(raw, ((0, 0), (0, len(linear.bias) - raw.shape[1])))
-    return (wide + clips @ linear.weight.T.astype(np.float32) + linear.bias.astype(np.float32)).astype(np.float32)
+def _raw_after(clips: Array, raw: Double, linear: Linear) -> Double:
+    """Raw scores of the wider head: the old ones, and the new rows'."""
+    old = raw.shape[1]
+    return np.concatenate([raw, clips @ linear.weight[old:].T + linear.bias[old:]], axis=1)
 
 
 def _judge(head: GainedHead, songs: _Songs, card: Card) -> Judged:
@@ -274,9 +285,7 @@ def _judge(head: GainedHead, songs: _Songs, card: Card) -> Judged:
     )
 
 
-def _test(
-    tagger: Tagger, gained: list[GainedHead], runner: HeadRunner, new: _New, options: ExtendOptions
-) -> Steps[Drift]:
+def _test(tagger: Tagger, gained: list[GainedHead], new: _New, options: ExtendOptions) -> Steps[Drift]:
     """The same on a data set, without the tracks that either model learnt from."""
     assert options.test is not None
     _same_kind(tagger, options.test)
@@ -294,7 +303,7 @@ def _test(
         spec = next((spec for spec in part.heads if spec.name == head.card.name), None)
         if spec is None:
             continue
-        raw = [runner(one)[head.card.name] for one in clips]
+        raw = [_raw(tagger, head.before, one) for one in clips]
         addition = Addition(head.before, head.card.labels[len(head.before.labels) :], spec)
         judged.append(
             Judged(

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from earmark.datasets.splits import load_split
 from earmark.errors import StorageError
-from earmark.models.card import Card, HeadCard, write_card
-from earmark.models.folder import sha256
+from earmark.inference.tagger import Tagger
+from earmark.models.card import NETWORK, Card, HeadCard, write_card
+from earmark.models.heads import HeadWeights, widened, write_heads
+from earmark.models.registry import sha256
 from earmark.training.exemplars import Exemplars
-from earmark.training.graft import read_graph, widen_head, write_graph
 from earmark.training.linear import Linear
 from earmark.training.readme import model_card_text
 from earmark.training.weights import WEIGHTS, read_weights, write_weights
@@ -37,12 +37,18 @@ class GainedHead:
     card: HeadCard
     linear: Linear
 
+    def widened(self, heads: Mapping[str, HeadWeights]) -> HeadWeights:
+        """Its arrays: the old ones and the new rows."""
+        old = len(self.before.labels)
+        weight, bias = (values[old:].astype(np.float32) for values in (self.linear.weight, self.linear.bias))
+        return widened(heads[self.before.name], weight, bias)
 
-def write_extended(old: Path, card: Card, heads: Sequence[GainedHead], exemplars: Exemplars, out: Path) -> None:
+
+def write_extended(tagger: Tagger, card: Card, heads: Sequence[GainedHead], exemplars: Exemplars, out: Path) -> None:
     """Write the new model folder beside its place and put it there when it is whole.
 
     Args:
-        old: The old model's folder.
+        tagger: The old model.
         card: The new card, but for its files.
         heads: What changed.
         exemplars: Old and new ones.
@@ -51,15 +57,14 @@ def write_extended(old: Path, card: Card, heads: Sequence[GainedHead], exemplars
     Raises:
         StorageError: It cannot be written.
     """
-    part = out.with_name(out.name + ".part")
+    part, old = out.with_name(out.name + ".part"), tagger.folder
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        graph = read_graph(old)
-        for head in heads:
-            weight, bias = head.linear.weight.astype(np.float32), head.linear.bias.astype(np.float32)
-            graph = widen_head(graph, head.card.name, weight, bias)
-        write_graph(graph, part)
+        shutil.copyfile(old / NETWORK, part / NETWORK)
+        weights = {**tagger.heads, **{head.card.name: head.widened(tagger.heads) for head in heads}}
+        write_heads(weights, part)
+        card = replace(card, heads=tuple(weights[head.name].described(head) for head in card.heads))
         _write_weights(old, part, heads)
         _write_split(old, part, exemplars)
         exemplars.save(part)
@@ -77,19 +82,10 @@ def write_extended(old: Path, card: Card, heads: Sequence[GainedHead], exemplars
 
 
 def _write_weights(old: Path, part: Path, heads: Sequence[GainedHead]) -> None:
-    """The old weights; those of a wider head lie under ``before``, what is added to it beside them."""
-    state: dict[str, NDArray[np.float32]] = {}
+    """The old weights to train on, without those of the wider heads, which no training can begin with."""
     if (old / WEIGHTS).is_file():
-        state = read_weights(old)
-    for head in heads:
-        prefix = f"heads.{head.card.name}."
-        state = {
-            f"{prefix}before.{name.removeprefix(prefix)}" if name.startswith(prefix) else name: value
-            for name, value in state.items()
-        }
-        state[f"{prefix}added.weight"] = head.linear.weight.astype(np.float32)
-        state[f"{prefix}added.bias"] = head.linear.bias.astype(np.float32)
-    write_weights(state, part)
+        wider = tuple(f"heads.{head.card.name}." for head in heads)
+        write_weights({name: value for name, value in read_weights(old).items() if not name.startswith(wider)}, part)
 
 
 def _write_split(old: Path, part: Path, exemplars: Exemplars) -> None:

@@ -19,7 +19,8 @@ from earmark.evaluation.scores import main_figure, score_head
 from earmark.inference.records import Failure, HeadPrediction, Prediction
 from earmark.inference.scores import answer, pool, probabilities
 from earmark.models.card import Card, HeadCard, write_card
-from earmark.models.folder import sha256
+from earmark.models.heads import HeadWeights, write_heads
+from earmark.models.registry import sha256
 from earmark.training.calibrate import calibrate
 from earmark.training.curves import write_curves
 from earmark.training.exemplars import choose_exemplars
@@ -39,6 +40,7 @@ class Draft:
         split: Which tracks taught, chose and judge.
         hashes: (tracks,) content hashes.
         outputs: (tracks,) what the network says of each; None where it was not asked or could not hear.
+        heads: By name, the arrays of the card's heads.
         history: Learning curves; empty where there are none.
         kept: The epoch whose weights were kept; 0 where that says nothing.
         seed: Of the run.
@@ -49,6 +51,7 @@ class Draft:
     split: Split
     hashes: Sequence[str]
     outputs: Sequence[Outputs | None]
+    heads: Mapping[str, HeadWeights]
     history: tuple[Epoch, ...] = ()
     kept: int = 0
     seed: int = 0
@@ -65,7 +68,8 @@ def finish_model(folder: Path, draft: Draft) -> Card:
         The card as it was written; ``scores`` are those of the test part (of the validation part where there is no test
         part: their key ``part`` says which), with ``train_...`` and ``valid_...`` figures beside, dropout off.
     """
-    heads = tuple(_calibrated(head, draft) for head in draft.card.heads)
+    heads = tuple(draft.heads[head.name].described(_calibrated(head, draft)) for head in draft.card.heads)
+    write_heads(draft.heads, folder)
     card = replace(draft.card, heads=heads, data=draft.card.data or (_data_line(draft),))
     card = replace(card, scores=_scores(card, draft))
     save_split(folder / "split.tsv", draft.split, draft.hashes)

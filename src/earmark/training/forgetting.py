@@ -69,8 +69,8 @@ class Judged:
 
     before: HeadCard
     after: HeadCard
-    raw_before: Sequence[NDArray[np.float32]]
-    raw_after: Sequence[NDArray[np.float32]]
+    raw_before: Sequence[NDArray[np.floating]]
+    raw_after: Sequence[NDArray[np.floating]]
     truth: NDArray[np.float32]
     groups: Sequence[str]
     pooling: str

@@ -1,27 +1,27 @@
 """Heads: embedding (batch, features) to raw scores (batch, labels); a linear layer, hidden layers, or an ensemble.
 
 An ensemble of classifiers in place of the last layers is what S2 wanted next. It is one head with one answer: members
-with weights of their own whose mean is taken here, so that it travels in the same ONNX file.
+with weights of their own, whose mean is taken here.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from earmark.datasets.core import HeadSpec
-from earmark.errors import RecipeError
+from earmark.errors import ModelError, RecipeError
+from earmark.models.heads import SMALLEST, Dense, HeadWeights
 from earmark.recipe import HeadDesign, Task
 
-__all__ = ["SMALLEST", "Ensemble", "Layers", "Prototypes", "build_head", "build_member", "hidden_vector", "outputs_of"]
-
-SMALLEST = 1e-30
-"""Probabilities below it are taken for it before a logarithm."""
+__all__ = ["Ensemble", "Layers", "Prototypes", "build_head", "build_member", "outputs_of", "weights_of"]
 
 _MEMBER = re.compile(r"linear|prototype|mlp-([1-9][0-9]{0,4})")
 
@@ -74,19 +74,6 @@ def build_member(name: str, design: HeadDesign, features: int, spec: HeadSpec, s
 
 class Layers(nn.Sequential):
     """Fully connected layers, the last of which gives the raw scores."""
-
-    def hidden_vector(self, embedding: torch.Tensor) -> torch.Tensor | None:
-        """What the last hidden layer holds, (batch, width), after its ReLU (S1's 15 nodes); None without one."""
-        ends = [place for place, layer in enumerate(self) if isinstance(layer, nn.ReLU)]
-        return self[: ends[-1] + 1](embedding) if ends else None
-
-
-def hidden_vector(head: nn.Module, embedding: torch.Tensor) -> torch.Tensor | None:
-    """What the last hidden layer of a head says (batch, width); None where it has none, or is an ensemble."""
-    if not isinstance(head, nn.Sequential) or len(head) <= 2:
-        return None
-    hidden: torch.Tensor = head[:-2](embedding)
-    return hidden
 
 
 def _layers(features: int, hidden: Sequence[int], outputs: int, design: HeadDesign) -> Layers:
@@ -142,13 +129,46 @@ class Ensemble(nn.Module):
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
         """Raw scores (batch, labels) of embeddings (batch, features)."""
         scores = torch.stack([member(embedding) for member in self.members])
-        if self.task == "regression":
+        if self.task == "regression" or self.mean == "mean-log":
             return scores.mean(0)
         if self.task == "multiclass":
-            if self.mean == "mean-log":
-                return torch.log_softmax(scores, dim=2).mean(0)
             return torch.softmax(scores, dim=2).mean(0).clamp_min(SMALLEST).log()
-        if self.mean == "mean-log":
-            return scores.mean(0)
         yes, no = torch.sigmoid(scores).mean(0), torch.sigmoid(-scores).mean(0)
         return yes.clamp_min(SMALLEST).log() - no.clamp_min(SMALLEST).log()
+
+
+def weights_of(head: nn.Module) -> HeadWeights:
+    """The arrays of a trained head for a model folder: dropout is gone, batch norm folded in, computed in float64.
+
+    Raises:
+        ModelError: A layer that a model folder has no step for.
+    """
+    if isinstance(head, Ensemble):
+        members = tuple(_steps(member) for member in head.members)
+        return HeadWeights(members, "probabilities" if head.mean == "mean" else "logits")
+    return HeadWeights((_steps(head),))
+
+
+def _steps(head: nn.Module) -> tuple[Dense, ...]:
+    if isinstance(head, Prototypes):
+        weight, bias = (values.detach().numpy() for values in head.linear())
+        return (Dense(weight, bias),)
+    steps: list[Dense] = []
+    for layer in (layer for layer in head.modules() if not list(layer.children())):
+        if isinstance(layer, nn.Linear):
+            steps.append(Dense(layer.weight.detach().numpy(), layer.bias.detach().numpy()))
+        elif isinstance(layer, nn.BatchNorm1d) and steps and steps[-1].activation == "none":
+            steps[-1] = _folded(steps[-1], layer)
+        elif isinstance(layer, nn.ReLU) and steps:
+            steps[-1] = replace(steps[-1], activation="relu")
+        elif not isinstance(layer, (nn.Dropout, nn.Identity)):
+            raise ModelError(f"a head with {type(layer).__name__} cannot be written into a model folder")
+    return tuple(steps)
+
+
+def _folded(step: Dense, norm: nn.BatchNorm1d) -> Dense:
+    """A linear layer with the batch norm behind it as one step."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    gain = norm.weight.detach().double().numpy() / np.sqrt(norm.running_var.double().numpy() + norm.eps)
+    bias = (step.bias - norm.running_mean.double().numpy()) * gain + norm.bias.detach().double().numpy()
+    return Dense((step.weight * gain[:, None]).astype(np.float32), bias.astype(np.float32))

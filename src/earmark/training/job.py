@@ -14,7 +14,7 @@ from typing import Any, Literal
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split
 from earmark.errors import ModelError, RecipeError, StorageError
-from earmark.models.folder import sha256
+from earmark.models.registry import sha256
 from earmark.recipe import Recipe
 
 __all__ = ["FACTS", "Device", "Job", "TrainOptions", "begin", "complete", "is_finished", "settings_of"]

@@ -17,7 +17,7 @@ from earmark.datasets.splits import folds
 from earmark.errors import DatasetError, ModelError
 from earmark.events import Progress, Steps
 from earmark.models.card import Card, HeadCard, read_card
-from earmark.models.folder import find_model
+from earmark.models.registry import find_model
 from earmark.storage import write_file
 from earmark.training.backbones import Backbone, build
 from earmark.training.device import find_device
@@ -71,9 +71,8 @@ def train_network(job: Job) -> Steps[None]:
     for task in best.tasks:
         fold_scale(module.heads[task.spec.name], task)
     clips = np.concatenate([songs.spread(int(row)) for row in job.split.train[:_CHECKED]])
-    names = [head.name for head in job.dataset.heads]
     yield Progress(0, 1, "writing the network", "networks")
-    write_network(module, job.folder, clips, names, getattr(module.backbone, "any_length", False))
+    heads = write_network(module, job.folder, clips, getattr(module.backbone, "any_length", False))
     if len(chunks) > 1:
         write_file(job.folder / "chunks.csv", _table(chunks, best))
     finish_model(
@@ -84,6 +83,7 @@ def train_network(job: Job) -> Steps[None]:
             split=job.split,
             hashes=job.hashes,
             outputs=(yield from _outputs(job, songs, module)),
+            heads=heads,
             history=best.fitted.history,
             kept=best.fitted.kept,
             seed=job.options.seed,

@@ -21,4 +21,4 @@ class Outputs:
     """
 
     embedding: NDArray[np.float32]
-    raw: Mapping[str, NDArray[np.float32]]
+    raw: Mapping[str, NDArray[np.floating]]

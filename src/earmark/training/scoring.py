@@ -70,7 +70,7 @@ def _paths(dataset: Dataset) -> list[Path]:
 def _nodes(tagger: Tagger, unseen: Dataset) -> dict[str, tuple[Node, ...]]:
     """What the nodes of small layers stand for, by tracks that the network did not learn from."""
     found = {}
-    for layer in tagger.network.layers:
+    for layer in tagger.layers:
         results = list(_predict(tagger, _paths(unseen)[:1], _layer(layer)))
         first = next((r.embedding for r in results if isinstance(r, Prediction)), None)
         if first is None or len(first) > _EXPLAINED:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -18,21 +18,23 @@ from earmark.errors import DatasetError, RecipeError
 from earmark.events import Progress, Steps
 from earmark.features.frontend import Frontend
 from earmark.inference.records import Failure
+from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger, load_model
-from earmark.models.card import Card, HeadCard
+from earmark.models.card import NETWORK, Card, HeadCard
+from earmark.models.heads import HeadWeights
 from earmark.recipe import ClipPlan, Recipe
-from earmark.training.embeddings import TrackEmbeddings, embed_files
+from earmark.training.embeddings import embed_files
 from earmark.training.examples import examples_of
 from earmark.training.finish import Draft, finish_model
 from earmark.training.fitting import fit_head
-from earmark.training.graft import check_heads, read_graph, replace_heads, write_graph
+from earmark.training.heads import weights_of
 from earmark.training.outputs import Outputs
 from earmark.training.weights import WEIGHTS, read_weights, write_weights
 
 if TYPE_CHECKING:
     from earmark.training.job import Job
 
-__all__ = ["base_model", "graft_weights", "raw_scores", "train_transfer"]
+__all__ = ["base_model", "outputs_of", "train_transfer"]
 
 Array = NDArray[np.float32]
 
@@ -48,17 +50,21 @@ def train_transfer(job: Job) -> Steps[None]:
     base = base_model(job.recipe, job.options.init, job.dataset)
     heard = yield from embed_files(base, [track.path for track in job.dataset.tracks])
     embeddings = [None if isinstance(one, Failure) else one.clips for one in heard]
-    heads = yield from _fit(job, embeddings)
-    graph = replace_heads(read_graph(base.folder), heads)
-    check_heads(graph, heads, _some_clips(base, job.dataset, heard))
-    write_graph(graph, job.folder)
-    graft_weights(base.folder, job.folder, heads)
+    failures = [one for one in heard if isinstance(one, Failure)]
+    if len(failures) == len(heard):
+        first = failures[0]
+        raise DatasetError(f"{job.dataset.name}: not one track could be read, as {first.path}: {first.message}")
+    modules = yield from _fit(job, embeddings)
+    shutil.copyfile(base.folder / NETWORK, job.folder / NETWORK)
+    _write_weights(base.folder, job.folder, modules)
+    card, heads = _card(job, base.card), {name: weights_of(head) for name, head in modules.items()}
     draft = Draft(
-        card=_card(job, base.card),
+        card=card,
         dataset=job.dataset,
         split=job.split,
         hashes=job.hashes,
-        outputs=[None if one is None else Outputs(one, raw_scores(heads, one)) for one in embeddings],
+        outputs=[None if one is None else outputs_of(card, heads, one) for one in embeddings],
+        heads=heads,
         seed=job.options.seed,
     )
     finish_model(job.folder, draft)
@@ -102,14 +108,12 @@ def base_model(recipe: Recipe, init: Path | None, dataset: Dataset) -> Tagger:
     return replace(base, card=replace(base.card, clip=clip))
 
 
-def raw_scores(heads: Mapping[str, nn.Module], clips: Array) -> dict[str, Array]:
-    """Raw scores by head, (clips, labels), of embeddings (clips, dimensions)."""
-    with torch.inference_mode():
-        embedding = torch.from_numpy(np.array(clips, np.float32))
-        return {name: head(embedding).numpy() for name, head in heads.items()}
+def outputs_of(card: Card, heads: Mapping[str, HeadWeights], clips: Array) -> Outputs:
+    """What the heads say of a track's embeddings (clips, dimensions)."""
+    return Outputs(clips, raw_scores(card.heads, heads, {"embedding": clips}))
 
 
-def graft_weights(base: Path, folder: Path, heads: Mapping[str, nn.Module]) -> None:
+def _write_weights(base: Path, folder: Path, heads: Mapping[str, nn.Module]) -> None:
     """Write ``weights.safetensors``: the base model's backbone, where it has its weights, and these heads.
 
     Raises:
@@ -142,15 +146,6 @@ def _fit(job: Job, embeddings: Sequence[Array | None]) -> Steps[dict[str, nn.Mod
         heads[spec.name] = fit_head(job.recipe.heads, spec, examples, job.recipe.training, job.options.seed)
     yield Progress(len(specs), len(specs), "training heads", "heads")
     return heads
-
-
-def _some_clips(base: Tagger, dataset: Dataset, heard: Sequence[TrackEmbeddings | Failure]) -> Array:
-    """What the network sees of the first track that can be heard: the check is made on real music."""
-    for track, one in zip(dataset.tracks, heard, strict=True):
-        if not isinstance(one, Failure):
-            return base.see(track.path)
-    first = next(one for one in heard if isinstance(one, Failure))
-    raise DatasetError(f"{dataset.name}: not one track could be heard, as {first.path}: {first.message}")
 
 
 def _card(job: Job, base: Card) -> Card:

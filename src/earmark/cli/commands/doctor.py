@@ -137,7 +137,7 @@ def _devices(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _model() -> dict[str, Any]:
-    from earmark.models.folder import check_files, find_model
+    from earmark.models.registry import check_files, find_model
 
     try:
         card = check_files(find_model("default"), "model.onnx")

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from earmark.cli.console import print_json, wants_json
     from earmark.cli.learning import Learning
     from earmark.datasets import load_dataset
-    from earmark.models.folder import find_model
+    from earmark.models.registry import find_model
     from earmark.training.extend import ExtendOptions, extend_model
 
     model = find_model(args.model)

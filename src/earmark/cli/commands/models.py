@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List them."""
-    from earmark.models.folder import list_models
+    from earmark.models.registry import list_models
     from earmark.paths import data_folder
 
     found = [_facts(name, folder) for name, folder in sorted(list_models().items())]

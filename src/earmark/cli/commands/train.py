@@ -93,7 +93,7 @@ def _without(dataset: Dataset, excluded: list[str]) -> Dataset:
 
 
 def _options(args: argparse.Namespace) -> TrainOptions:
-    from earmark.models.folder import find_model
+    from earmark.models.registry import find_model
     from earmark.training.job import TrainOptions
 
     init = find_model(args.init) if args.init else None
