@@ -28,7 +28,7 @@ from earmark.evaluation.comparison import Row
 from earmark.evaluation.evaluate import Plan, evaluate
 from earmark.events import Steps
 from earmark.inference.tagger import Tagger, load_model
-from earmark.models.folder import sha256
+from earmark.models.registry import sha256
 from earmark.recipe import Recipe, SplitPlan, load_recipe, recipe_from
 from earmark.training.job import Device, TrainOptions
 from earmark.training.run import train_model
