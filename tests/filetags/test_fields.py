@@ -12,7 +12,7 @@ from mutagen.id3 import COMM, ID3, TCON, TIT2, TMOO, TXXX
 from earmark.filetags.fields import SCORES, differences
 from earmark.filetags.outcomes import Refusal
 from earmark.filetags.policy import WriteOptions
-from earmark.filetags.systems import open_tags
+from earmark.filetags.tagged import open_tags
 from earmark.tags.read import read_tags
 from made_tagged import KINDS, make_song, written
 

@@ -15,7 +15,7 @@ from mutagen.id3 import COMM, ID3, TALB, TCON, TIT2, TPE1, TXXX
 from earmark.filetags.journal import read_run
 from earmark.filetags.outcomes import Outcome
 from earmark.filetags.policy import Policy, WriteOptions
-from earmark.filetags.systems import open_tags
+from earmark.filetags.tagged import open_tags
 from earmark.filetags.undo import undo
 from earmark.tags import id3
 from earmark.tags.read import read_tags

@@ -1,37 +1,32 @@
-"""All kinds of tags of one file: ID3 and APE tags and RIFF INFO by their bytes, the others by mutagen (extra ``tags``).
-
-A file may hold several kinds at once. The first is its main one, which gets what no kind holds yet; what others hold is
-kept in step, so that no player sees something else.
-"""
+"""Each kind of tags as values: ID3, APE and RIFF INFO by their bytes, the others by mutagen (extra ``tags``)."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from earmark.errors import MissingExtra
-from earmark.filetags.fields import FIELDS, INHERITED, Values
+from earmark.filetags.fields import FIELDS
 from earmark.filetags.outcomes import Refusal
-from earmark.filetags.swap import refusal_of
 from earmark.tags import ape, id3
-from earmark.tags.chunks import Chunk, Form, Info, read_form
-from earmark.tags.read import ends_before, read_tags
+from earmark.tags.chunks import Form, Info, splice
 
-__all__ = ["TagSystem", "TaggedFile", "need_mutagen", "open_tags"]
+__all__ = [
+    "BY_MUTAGEN",
+    "ApeSystem",
+    "Id3System",
+    "InfoSystem",
+    "MutagenSystem",
+    "Place",
+    "TagSystem",
+    "V1System",
+    "frame_body",
+    "stripped",
+]
 
 Place = Callable[[BinaryIO, bytes], None]
 """Puts a tag into a file that is open for reading and writing."""
-
-_BLOCK = 1 << 20
-
-
-def need_mutagen() -> None:
-    """Raise MissingExtra where mutagen is not installed."""
-    if importlib.util.find_spec("mutagen") is None:
-        raise MissingExtra("tags", "writing tags into files")
 
 
 class TagSystem(Protocol):
@@ -55,130 +50,6 @@ class TagSystem(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TaggedFile:
-    """A file whose tags are open.
-
-    Attributes:
-        path: The file.
-        systems: All kinds of tags in it, the main one first.
-    """
-
-    path: Path
-    systems: tuple[TagSystem, ...]
-    _kind: Any
-
-    @property
-    def values(self) -> dict[str, tuple[str, ...]]:
-        """What the file says in each field, in whatever place; a place that only repeats another adds nothing."""
-        found: dict[str, tuple[str, ...]] = {}
-        for name in FIELDS:
-            texts: tuple[str, ...] = ()
-            for system in self.systems:
-                if not texts or system.put(name, texts) != system:
-                    texts = tuple(dict.fromkeys((*texts, *system.get(name))))
-            if texts:
-                found[name] = texts
-        if not {"genre", "mood", "comment"} <= found.keys():
-            elsewhere = read_tags(self.path)  # where only players look: an AIFF's own chunks, old atoms of MP4, ...
-            found |= {name: elsewhere[name] for name in ("genre", "mood", "comment") if elsewhere.get(name)} | found
-        return found
-
-    def changes(self, values: Values) -> tuple[TagSystem | None, ...]:
-        """Each kind of tags as it must become, so that the file says that in these fields; None where it may stay."""
-        return tuple(self._changed(system, values, main=system is self.systems[0]) for system in self.systems)
-
-    def _changed(self, system: TagSystem, values: Values, *, main: bool) -> TagSystem | None:
-        new = system
-        for name, texts in values.items():
-            held = new.get(name)
-            if held != texts and (held or main):
-                new = new.put(name, texts)
-        return None if new == system else new
-
-    def write(self, values: Values, path: Path) -> None:
-        """Write fields into ``path``, which is a copy of the file; nothing else of its tags changes.
-
-        Raises:
-            Refusal: ``format``, where its tags do not keep what is written, or would lose something else.
-        """
-        try:
-            for at, change in enumerate(self.changes(values)):
-                if change is not None:  # opened anew each time: the one before may have moved it
-                    current = open_tags(path, self)
-                    changed = current._changed(current.systems[at], values, main=at == 0)
-                    if changed is not None:
-                        changed.save(path)
-        except (Refusal, OSError):
-            raise
-        except Exception as error:  # a parser of strangers' files may stumble on anything
-            raise _refused("its tags cannot be written", error) from error
-        self._check(values, open_tags(path, self))
-
-    def _check(self, values: Values, now: TaggedFile) -> None:
-        for before, wanted, after in zip(self.systems, self.changes(values), now.systems, strict=True):
-            if any(after.get(name) != (wanted or before).get(name) for name in values):
-                raise Refusal("format", "its tags do not keep what is written into them")
-            if before.rest(values) != after.rest(values):
-                raise Refusal("format", "its other tags would not stay as they are")
-
-
-def open_tags(path: Path, like: TaggedFile | None = None) -> TaggedFile:
-    """Open a file's tags by its content and ending; or as those of a file whose copy it is.
-
-    Raises:
-        Refusal: ``format``, where it is of no kind that tags can be written into, or its tags are damaged.
-    """
-    need_mutagen()
-    import mutagen
-
-    try:
-        file = mutagen.File(path) if like is None else like._kind(path)
-        if file is None:
-            raise Refusal("format", "of no kind that tags can be written into")
-        with path.open("rb") as raw:
-            return TaggedFile(path, _systems(file, raw), type(file))
-    except (Refusal, OSError):
-        raise
-    except Exception as error:
-        raise _refused("its tags cannot be read", error) from error
-
-
-def _systems(file: Any, raw: BinaryIO) -> tuple[TagSystem, ...]:
-    kind = type(file).__name__
-    size = raw.seek(0, 2)
-    v1_bytes, end = ends_before(raw, size)
-    front = _front(raw)
-    behind = ape.find(raw, end)
-    v1 = V1System(v1_bytes) if v1_bytes else None
-    info = None
-    main: TagSystem | None = None
-    if kind in _MUTAGEN:
-        main = MutagenSystem(file, _MUTAGEN[kind])
-    elif kind in ("MonkeysAudio", "WavPack", "Musepack", "TAK", "OptimFROG"):
-        main = ApeSystem(behind or ape.APE(start=end, end=end))
-    elif kind in ("AIFF", "WAVE", "DSDIFF"):
-        form = read_form(raw, size)
-        if form is None or not form.whole:
-            raise Refusal("format", "its chunks are not as long as they say, so that tags cannot be added")
-        found = Info.find(raw, form)
-        info = InfoSystem(found, form) if found else None
-        main = _in_form(raw, form, _inherited(info, v1))
-    elif kind == "DSF":
-        main = _in_dsf(raw)
-    elif kind == "MP3":
-        main = front or (ApeSystem(behind) if behind else Id3System(_inherited(v1), _at_front(0)))
-    elif kind == "TrueAudio":
-        main = front or Id3System(_inherited(ApeSystem(behind) if behind else None, v1), _at_front(0))
-    if main is None:
-        raise Refusal("format", f"there are no tags that can be written in files of the kind {kind}")
-    others = (front, ApeSystem(behind) if behind else None, info, v1)
-    systems = (main, *(one for one in others if one is not None and one != main))
-    if any(getattr(getattr(one, "tag", None), "damaged", False) for one in systems):
-        raise Refusal("format", "its tags are damaged, and writing would lose some")
-    return systems
-
-
-@dataclass(frozen=True, slots=True)
 class Id3System:
     """An ID3v2 tag, before the audio, in a chunk or at the end."""
 
@@ -194,7 +65,7 @@ class Id3System:
                     found += id3.genres(frame.texts) if name == "genre" else frame.texts
         if self.tag.version < 4 and not FIELDS[name].single:
             found = [part for text in found for part in text.split("/")]
-        return _stripped(found)
+        return stripped(found)
 
     def put(self, name: str, texts: Sequence[str]) -> Id3System:
         """Frames that are there already keep their description and language."""
@@ -203,7 +74,7 @@ class Id3System:
         if place.single or tag.version < 4:
             texts = [("; " if place.single else "/").join(texts)] if texts else []
         for key in (first, *(other for other in others if any(frame.key == other for frame in tag.frames))):
-            tag = tag.with_frames(key, [_body(tag, key, texts)] if texts else [])
+            tag = tag.with_frames(key, [frame_body(tag, key, texts)] if texts else [])
         return replace(self, tag=tag)
 
     def rest(self, names: Iterable[str]) -> tuple[Any, ...]:
@@ -217,7 +88,8 @@ class Id3System:
             self.place(file, self.tag.to_bytes())
 
 
-def _body(tag: id3.ID3v2, key: str, texts: Sequence[str]) -> bytes:
+def frame_body(tag: id3.ID3v2, key: str, texts: Sequence[str]) -> bytes:
+    """What a frame with these texts holds, in a tag and by its key."""
     old = next((frame for frame in tag.frames if frame.key == key), None)
     name, _, description = key.partition(":")
     if name[:3] == "COM":
@@ -235,7 +107,7 @@ class ApeSystem:
 
     def get(self, name: str) -> tuple[str, ...]:
         """All values."""
-        return _stripped(text for item in self.tag.items if item.key == self._key(name) for text in item.texts)
+        return stripped(text for item in self.tag.items if item.key == self._key(name) for text in item.texts)
 
     def put(self, name: str, texts: Sequence[str]) -> ApeSystem:
         """The name of an item that is there stays as it is."""
@@ -268,7 +140,7 @@ class InfoSystem:
     def get(self, name: str) -> tuple[str, ...]:
         """One text."""
         key = FIELDS[name].info
-        return _stripped([self.tag.text(key)]) if key else ()
+        return stripped([self.tag.text(key)]) if key else ()
 
     def put(self, name: str, texts: Sequence[str]) -> InfoSystem:
         """Several as one."""
@@ -285,7 +157,7 @@ class InfoSystem:
     def save(self, path: Path) -> None:
         """In place of the old one."""
         with path.open("r+b") as file:
-            _put_chunk(file, self.form, self.tag.chunk, self.form.chunk_of(b"LIST", self.tag.to_bytes()))
+            self.form.put(file, self.tag.chunk, self.form.chunk_of(b"LIST", self.tag.to_bytes()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +168,7 @@ class V1System:
 
     def get(self, name: str) -> tuple[str, ...]:
         """One text."""
-        return _stripped([id3.read_v1(self.end).get(name, "")]) if FIELDS[name].v1 else ()
+        return stripped([id3.read_v1(self.end).get(name, "")]) if FIELDS[name].v1 else ()
 
     def put(self, name: str, texts: Sequence[str]) -> V1System:
         """The first of several, as far as it fits."""
@@ -342,7 +214,7 @@ class MutagenSystem:
         if name in self.pending:
             return self.pending[name]
         tags, key = self.file.tags, self.keys.key(name)
-        return _stripped(self.keys.text(value) for value in tags[key]) if tags is not None and key in tags else ()
+        return stripped(self.keys.text(value) for value in tags[key]) if tags is not None and key in tags else ()
 
     def put(self, name: str, texts: Sequence[str]) -> MutagenSystem:
         """It is written by :meth:`save`."""
@@ -373,112 +245,14 @@ _MP4 = _Keys(
     lambda value: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value),
     lambda key, text: text.encode("utf-8") if key.startswith("----") else text,
 )
-_MUTAGEN = {
+BY_MUTAGEN = {
     **dict.fromkeys(("FLAC", "OggVorbis", "OggOpus", "OggSpeex", "OggFLAC"), _Keys(lambda name: FIELDS[name].vorbis)),
     "MP4": _MP4,
     "ASF": _Keys(lambda name: FIELDS[name].asf),
-}  # by the name of mutagen's class, so that mutagen is imported only where it is used
+}
+"""By the name of mutagen's class, so that mutagen is imported only where it is used."""
 
 
-def splice(file: BinaryIO, start: int, end: int, data: bytes) -> None:
-    """Put data in place of the bytes from ``start`` to ``end`` of an open file; what follows moves."""
-    shift = len(data) - (end - start)
-    size = file.seek(0, 2)
-    if shift:
-        places = range(end, size, _BLOCK)
-        for at in reversed(places) if shift > 0 else places:
-            file.seek(at)
-            block = file.read(_BLOCK)
-            file.seek(at + shift)
-            file.write(block)
-        file.truncate(size + shift)
-    file.seek(start)
-    file.write(data)
-
-
-def _front(raw: BinaryIO) -> Id3System | None:
-    raw.seek(0)
-    size = id3.tag_size(raw.read(id3.HEADER))
-    if not size:
-        return None
-    raw.seek(0)
-    return Id3System(_parsed(raw.read(size)), _at_front(size))
-
-
-def _parsed(data: bytes) -> id3.ID3v2:
-    tag = id3.parse(data)
-    if tag is None:
-        raise Refusal("format", "it has an ID3 tag of an unknown version")
-    return tag
-
-
-def _at_front(size: int) -> Place:
-    return lambda file, data: splice(file, 0, size, data)
-
-
-def _in_form(raw: BinaryIO, form: Form, inherited: id3.ID3v2) -> Id3System:
-    chunk, tag = form.id3(), inherited
-    if chunk is not None:
-        raw.seek(chunk.body)
-        tag = _parsed(raw.read(chunk.stop - chunk.body))
-    name = chunk.name if chunk else b"id3 " if form.order == "<I" else b"ID3 "
-    return Id3System(tag, lambda file, data: _put_chunk(file, form, chunk, form.chunk_of(name, data)))
-
-
-def _put_chunk(file: BinaryIO, form: Form, old: Chunk | None, new: bytes) -> None:
-    """In place of an old chunk, or behind the last one, and the file's own size to it."""
-    start, end = (old.start, min(old.end, form.end)) if old else (form.end, form.end)
-    if old is None and form.chunks and form.chunks[-1].end > form.end:
-        new = b"\0" + new  # the last one lacks the byte that fills it
-    splice(file, start, end, new)
-    place, size = form.head(len(new) - (end - start))
-    file.seek(place)
-    file.write(size)
-
-
-def _in_dsf(raw: BinaryIO) -> Id3System:
-    """At the end of a DSF file, whose head points to it."""
-    raw.seek(0)
-    head = raw.read(28)
-    start = int.from_bytes(head[20:28], "little")
-    size = raw.seek(0, 2)
-    raw.seek(start)
-    tag = _parsed(raw.read()) if 28 <= start < size else id3.ID3v2()
-
-    def put(file: BinaryIO, data: bytes) -> None:
-        at = start if 28 <= start < size else size
-        splice(file, at, size, data)
-        file.seek(12)
-        file.write((at + len(data)).to_bytes(8, "little") + at.to_bytes(8, "little"))
-
-    return Id3System(tag, put)
-
-
-def _inherited(*others: ApeSystem | InfoSystem | V1System | None) -> id3.ID3v2:
-    """A new tag; a player that sees it sees no older one any more, so it takes over what that says."""
-    tag = id3.ID3v2()
-    for name, (key, info) in INHERITED.items():
-        texts: tuple[str, ...] = ()
-        for one in others:
-            if texts or one is None:
-                continue
-            if isinstance(one, InfoSystem):
-                texts = _stripped([one.tag.text(info)])
-            elif isinstance(one, V1System):
-                texts = _stripped([id3.read_v1(one.end).get(name, "")])
-            else:
-                texts = _stripped(text for item in one.tag.items if item.key == name.upper() for text in item.texts)
-        if texts:
-            tag = tag.with_frames(key, [_body(tag, key, texts)])
-    return tag
-
-
-def _stripped(texts: Iterable[str]) -> tuple[str, ...]:
+def stripped(texts: Iterable[str]) -> tuple[str, ...]:
+    """Texts without the white space around them, without empty ones and repeats."""
     return tuple(dict.fromkeys(text for one in texts if (text := one.strip().rstrip("\0"))))
-
-
-def _refused(what: str, error: Exception) -> Refusal:
-    """An error of a parser as a refusal; mutagen wraps what the system says in an error of its own."""
-    if isinstance(error.__context__, OSError) and error.__context__.errno is not None:
-        return refusal_of(error.__context__)
-    return Refusal("format", f"{what}: {str(error) or 'damaged'}")

@@ -29,7 +29,7 @@ from earmark.filetags.swap import (
     real_file,
     refusal_of,
 )
-from earmark.filetags.systems import TaggedFile, need_mutagen, open_tags
+from earmark.filetags.tagged import TaggedFile, need_mutagen, open_tags
 from earmark.inference.records import Prediction
 
 __all__ = ["write_tags"]

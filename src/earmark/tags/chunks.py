@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-__all__ = ["Chunk", "Form", "Info", "read_form"]
+__all__ = ["Chunk", "Form", "Info", "read_form", "splice"]
 
 _MOST = 10_000  # chunks of a file
+_BLOCK = 1 << 20  # bytes that are moved at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,31 @@ class Form:
         """The chunk that holds an ID3 tag."""
         return next((chunk for chunk in self.chunks if chunk.name.upper() == b"ID3 "), None)
 
-    def head(self, growth: int) -> tuple[int, bytes]:
-        """Where the file's own size stands, and what stands there once it is longer."""
-        start = 12 if self.order == ">Q" else 8
-        return 4, struct.pack(self.order, self.end - start + growth)
+    def put(self, file: BinaryIO, old: Chunk | None, new: bytes) -> None:
+        """Put a chunk in place of an old one, or behind the last one, and the file's own size to it."""
+        start, end = (old.start, min(old.end, self.end)) if old else (self.end, self.end)
+        if old is None and self.chunks and self.chunks[-1].end > self.end:
+            new = b"\0" + new  # the last one lacks the byte that fills it
+        splice(file, start, end, new)
+        head = 12 if self.order == ">Q" else 8
+        file.seek(4)
+        file.write(struct.pack(self.order, self.end - head + len(new) - (end - start)))
+
+
+def splice(file: BinaryIO, start: int, end: int, data: bytes) -> None:
+    """Put data in place of the bytes from ``start`` to ``end`` of an open file; what follows moves."""
+    shift = len(data) - (end - start)
+    size = file.seek(0, 2)
+    if shift:
+        places = range(end, size, _BLOCK)
+        for at in reversed(places) if shift > 0 else places:
+            file.seek(at)
+            block = file.read(_BLOCK)
+            file.seek(at + shift)
+            file.write(block)
+        file.truncate(size + shift)
+    file.seek(start)
+    file.write(data)
 
 
 def read_form(file: BinaryIO, size: int) -> Form | None:

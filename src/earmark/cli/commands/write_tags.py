@@ -75,7 +75,7 @@ def _share(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Write them."""
     from earmark.app.tag_source import LibrarySource
-    from earmark.filetags.systems import need_mutagen
+    from earmark.filetags.tagged import need_mutagen
 
     need_mutagen()
     with opened(args.library) as library:

@@ -1,0 +1,237 @@
+"""All kinds of tags of one file.
+
+A file may hold several kinds at once. The first is its main one, which gets what no kind holds yet; what others hold is
+kept in step, so that no player sees something else.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from earmark.errors import MissingExtra
+from earmark.filetags.fields import FIELDS, INHERITED, Values
+from earmark.filetags.outcomes import Refusal
+from earmark.filetags.swap import refusal_of
+from earmark.filetags.systems import (
+    BY_MUTAGEN,
+    ApeSystem,
+    Id3System,
+    InfoSystem,
+    MutagenSystem,
+    Place,
+    TagSystem,
+    V1System,
+    frame_body,
+    stripped,
+)
+from earmark.tags import ape, id3
+from earmark.tags.chunks import Form, Info, read_form, splice
+from earmark.tags.read import ends_before, read_tags
+
+__all__ = ["TaggedFile", "need_mutagen", "open_tags"]
+
+
+def need_mutagen() -> None:
+    """Raise MissingExtra where mutagen is not installed."""
+    if importlib.util.find_spec("mutagen") is None:
+        raise MissingExtra("tags", "writing tags into files")
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedFile:
+    """A file whose tags are open.
+
+    Attributes:
+        path: The file.
+        systems: All kinds of tags in it, the main one first.
+    """
+
+    path: Path
+    systems: tuple[TagSystem, ...]
+    _kind: Any
+
+    @property
+    def values(self) -> dict[str, tuple[str, ...]]:
+        """What the file says in each field, in whatever place; a place that only repeats another adds nothing."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name in FIELDS:
+            texts: tuple[str, ...] = ()
+            for system in self.systems:
+                if not texts or system.put(name, texts) != system:
+                    texts = tuple(dict.fromkeys((*texts, *system.get(name))))
+            if texts:
+                found[name] = texts
+        if not {"genre", "mood", "comment"} <= found.keys():
+            elsewhere = read_tags(self.path)  # where only players look: an AIFF's own chunks, old atoms of MP4, ...
+            found |= {name: elsewhere[name] for name in ("genre", "mood", "comment") if elsewhere.get(name)} | found
+        return found
+
+    def changes(self, values: Values) -> tuple[TagSystem | None, ...]:
+        """Each kind of tags as it must become, so that the file says that in these fields; None where it may stay."""
+        return tuple(self._changed(system, values, main=system is self.systems[0]) for system in self.systems)
+
+    def _changed(self, system: TagSystem, values: Values, *, main: bool) -> TagSystem | None:
+        new = system
+        for name, texts in values.items():
+            held = new.get(name)
+            if held != texts and (held or main):
+                new = new.put(name, texts)
+        return None if new == system else new
+
+    def write(self, values: Values, path: Path) -> None:
+        """Write fields into ``path``, which is a copy of the file; nothing else of its tags changes.
+
+        Raises:
+            Refusal: ``format``, where its tags do not keep what is written, or would lose something else.
+        """
+        try:
+            for at, change in enumerate(self.changes(values)):
+                if change is not None:  # opened anew each time: the one before may have moved it
+                    current = open_tags(path, self)
+                    changed = current._changed(current.systems[at], values, main=at == 0)
+                    if changed is not None:
+                        changed.save(path)
+        except (Refusal, OSError):
+            raise
+        except Exception as error:  # a parser of strangers' files may stumble on anything
+            raise _refused("its tags cannot be written", error) from error
+        self._check(values, open_tags(path, self))
+
+    def _check(self, values: Values, now: TaggedFile) -> None:
+        for before, wanted, after in zip(self.systems, self.changes(values), now.systems, strict=True):
+            if any(after.get(name) != (wanted or before).get(name) for name in values):
+                raise Refusal("format", "its tags do not keep what is written into them")
+            if before.rest(values) != after.rest(values):
+                raise Refusal("format", "its other tags would not stay as they are")
+
+
+def open_tags(path: Path, like: TaggedFile | None = None) -> TaggedFile:
+    """Open a file's tags by its content and ending; or as those of a file whose copy it is.
+
+    Raises:
+        Refusal: ``format``, where it is of no kind that tags can be written into, or its tags are damaged.
+    """
+    need_mutagen()
+    import mutagen
+
+    try:
+        file = mutagen.File(path) if like is None else like._kind(path)
+        if file is None:
+            raise Refusal("format", "of no kind that tags can be written into")
+        with path.open("rb") as raw:
+            return TaggedFile(path, _systems(file, raw), type(file))
+    except (Refusal, OSError):
+        raise
+    except Exception as error:
+        raise _refused("its tags cannot be read", error) from error
+
+
+def _systems(file: Any, raw: BinaryIO) -> tuple[TagSystem, ...]:
+    kind = type(file).__name__
+    size = raw.seek(0, 2)
+    v1_bytes, end = ends_before(raw, size)
+    front = _front(raw)
+    behind = ape.find(raw, end)
+    v1 = V1System(v1_bytes) if v1_bytes else None
+    info = None
+    main: TagSystem | None = None
+    if kind in BY_MUTAGEN:
+        main = MutagenSystem(file, BY_MUTAGEN[kind])
+    elif kind in ("MonkeysAudio", "WavPack", "Musepack", "TAK", "OptimFROG"):
+        main = ApeSystem(behind or ape.APE(start=end, end=end))
+    elif kind in ("AIFF", "WAVE", "DSDIFF"):
+        form = read_form(raw, size)
+        if form is None or not form.whole:
+            raise Refusal("format", "its chunks are not as long as they say, so that tags cannot be added")
+        found = Info.find(raw, form)
+        info = InfoSystem(found, form) if found else None
+        main = _in_form(raw, form, _inherited(info, v1))
+    elif kind == "DSF":
+        main = _in_dsf(raw)
+    elif kind == "MP3":
+        main = front or (ApeSystem(behind) if behind else Id3System(_inherited(v1), _at_front(0)))
+    elif kind == "TrueAudio":
+        main = front or Id3System(_inherited(ApeSystem(behind) if behind else None, v1), _at_front(0))
+    if main is None:
+        raise Refusal("format", f"there are no tags that can be written in files of the kind {kind}")
+    others = (front, ApeSystem(behind) if behind else None, info, v1)
+    systems = (main, *(one for one in others if one is not None and one != main))
+    if any(getattr(getattr(one, "tag", None), "damaged", False) for one in systems):
+        raise Refusal("format", "its tags are damaged, and writing would lose some")
+    return systems
+
+
+def _front(raw: BinaryIO) -> Id3System | None:
+    raw.seek(0)
+    size = id3.tag_size(raw.read(id3.HEADER))
+    if not size:
+        return None
+    raw.seek(0)
+    return Id3System(_parsed(raw.read(size)), _at_front(size))
+
+
+def _parsed(data: bytes) -> id3.ID3v2:
+    tag = id3.parse(data)
+    if tag is None:
+        raise Refusal("format", "it has an ID3 tag of an unknown version")
+    return tag
+
+
+def _at_front(size: int) -> Place:
+    return lambda file, data: splice(file, 0, size, data)
+
+
+def _in_form(raw: BinaryIO, form: Form, inherited: id3.ID3v2) -> Id3System:
+    chunk, tag = form.id3(), inherited
+    if chunk is not None:
+        raw.seek(chunk.body)
+        tag = _parsed(raw.read(chunk.stop - chunk.body))
+    name = chunk.name if chunk else b"id3 " if form.order == "<I" else b"ID3 "
+    return Id3System(tag, lambda file, data: form.put(file, chunk, form.chunk_of(name, data)))
+
+
+def _in_dsf(raw: BinaryIO) -> Id3System:
+    """At the end of a DSF file, whose head points to it."""
+    raw.seek(0)
+    head = raw.read(28)
+    start = int.from_bytes(head[20:28], "little")
+    size = raw.seek(0, 2)
+    raw.seek(start)
+    tag = _parsed(raw.read()) if 28 <= start < size else id3.ID3v2()
+
+    def put(file: BinaryIO, data: bytes) -> None:
+        at = start if 28 <= start < size else size
+        splice(file, at, size, data)
+        file.seek(12)
+        file.write((at + len(data)).to_bytes(8, "little") + at.to_bytes(8, "little"))
+
+    return Id3System(tag, put)
+
+
+def _inherited(*others: ApeSystem | InfoSystem | V1System | None) -> id3.ID3v2:
+    """A new tag; a player that sees it sees no older one any more, so it takes over what that says."""
+    tag = id3.ID3v2()
+    for name, (key, info) in INHERITED.items():
+        texts: tuple[str, ...] = ()
+        for one in others:
+            if texts or one is None:
+                continue
+            if isinstance(one, InfoSystem):
+                texts = stripped([one.tag.text(info)])
+            elif isinstance(one, V1System):
+                texts = stripped([id3.read_v1(one.end).get(name, "")])
+            else:
+                texts = stripped(text for item in one.tag.items if item.key == name.upper() for text in item.texts)
+        if texts:
+            tag = tag.with_frames(key, [frame_body(tag, key, texts)])
+    return tag
+
+
+def _refused(what: str, error: Exception) -> Refusal:
+    """An error of a parser as a refusal; mutagen wraps what the system says in an error of its own."""
+    if isinstance(error.__context__, OSError) and error.__context__.errno is not None:
+        return refusal_of(error.__context__)
+    return Refusal("format", f"{what}: {str(error) or 'damaged'}")
