@@ -237,6 +237,7 @@ from made_tagged import written
 print("ready", flush=True)
 for heads in [("genre",), ("genres",), ("genre", "mood"), ("mood", "genres")] * 50:
     written(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]], WriteOptions("overwrite", heads))
+    print("written", flush=True)
 """
 
 
@@ -248,8 +249,9 @@ def test_killed_at_random_again_and_again(songs: list[Path], folder: Path) -> No
     for _ in range(4):
         command = [sys.executable, "-c", PROGRAM, str(folder), *map(str, songs)]
         with subprocess.Popen(command, env=where, stdout=subprocess.PIPE) as writer:
-            writer.stdout.readline()
-            time.sleep(moments.uniform(0.3, 0.9))
+            for _ in range(moments.randint(2, 6)):
+                writer.stdout.readline()
+            time.sleep(moments.uniform(0.0, 0.2))
             writer.kill()
     runs = runs_of(folder)
     assert sum(len(run.places) for run in runs) > 10
