@@ -45,8 +45,8 @@ def test_json_is_the_designs(earmark, music):
 def test_people_see_tables(earmark, music):
     said = earmark("audit", music, "-j", 1, "-f", "table")
     for title in (
-        "files that cannot be heard: 1",
-        "copies: 2",
+        "files that cannot be analysed: 1",
+        "duplicates: 2",
         "on two sides of the split: none",
         "balance of genre: 2",
     ):

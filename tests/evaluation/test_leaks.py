@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from earmark.datasets.core import Dataset, Track
-from earmark.evaluation.duplicates import Duplicate
-from earmark.evaluation.leaks import Leak, find_leaks
+from earmark.evaluation.duplicates import Duplicate, Leak, find_leaks
 
 
 def made(groups, parts, group_by="artist"):

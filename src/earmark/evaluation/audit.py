@@ -1,4 +1,4 @@
-"""A data set looked over before anybody learns from it: bad files, copies, leaks, labels in doubt, balance."""
+"""A data set looked over before anybody learns from it: bad files, duplicates, leaks, label issues, balance."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from earmark.datasets.core import Dataset
 from earmark.engine.base import Each, Engine, Task
 from earmark.engine.predict import Analyse
-from earmark.evaluation.duplicates import Duplicate, find_duplicates, take_prints
-from earmark.evaluation.label_issues import Doubt, doubt_labels
-from earmark.evaluation.leaks import Leak, find_leaks
+from earmark.evaluation.duplicates import Duplicate, Leak, find_duplicates, find_leaks, take_prints
+from earmark.evaluation.label_issues import LabelIssue, find_label_issues
 from earmark.events import Progress, Steps
 from earmark.features.statistics import track_statistics
 from earmark.inference.options import HearingOptions
@@ -34,7 +33,7 @@ class Audit:
         dataset: What was looked over.
         duplicates: Pairs of copies.
         leaks: What stands on two sides of the split.
-        doubts: Labels that a quick model hears otherwise.
+        label_issues: Labels that a quick model disagrees with.
         balance: By head, tracks of each label.
         failures: Files that could not be heard or seen.
         notices: Lines for people.
@@ -43,7 +42,7 @@ class Audit:
     dataset: Dataset
     duplicates: tuple[Duplicate, ...]
     leaks: tuple[Leak, ...]
-    doubts: tuple[Doubt, ...]
+    label_issues: tuple[LabelIssue, ...]
     balance: dict[str, dict[str, int]]
     failures: tuple[Failure, ...]
     notices: tuple[str, ...] = ()
@@ -62,13 +61,13 @@ class Audit:
             ],
             "labels": [
                 {
-                    "path": self.path(doubt.row),
-                    "head": doubt.head,
-                    "given": doubt.given,
-                    "heard": doubt.heard,
-                    "confidence": doubt.confidence,
+                    "path": self.path(issue.row),
+                    "head": issue.head,
+                    "given": issue.given,
+                    "heard": issue.predicted,
+                    "confidence": issue.confidence,
                 }
-                for doubt in self.doubts
+                for issue in self.label_issues
             ],
             "balance": self.balance,
             "failures": [failure.to_dict() for failure in self.failures],
@@ -95,17 +94,17 @@ def audit(dataset: Dataset, tagger: Tagger | None, engine: Engine) -> Steps[Audi
     readable = [row for row in range(len(dataset.tracks)) if row not in failures]
     vectors = yield from _vectors(dataset, readable, tagger, engine)
     failures |= {row: one for row, one in vectors.items() if isinstance(one, Failure)}
-    doubts, said = (
-        doubt_labels(dataset, _table(vectors, len(dataset.tracks))) if len(failures) < len(prints) else ((), ())
+    issues, more = (
+        find_label_issues(dataset, _table(vectors, len(dataset.tracks))) if len(failures) < len(prints) else ((), ())
     )
     return Audit(
         dataset=dataset,
         duplicates=duplicates,
         leaks=find_leaks(dataset, duplicates),
-        doubts=doubts,
+        label_issues=issues,
         balance=_balance(dataset),
         failures=tuple(failures[row] for row in sorted(failures)),
-        notices=(*notices, *said),
+        notices=(*notices, *more),
     )
 
 

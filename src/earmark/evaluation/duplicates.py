@@ -1,4 +1,6 @@
-"""Copies in a data set: files of the same content, and re-encoded, trimmed or louder ones of the same recording."""
+"""Duplicates in a data set: files of the same content, and re-encoded, trimmed or louder ones of the same recording;
+and what of them, or of artists, stands on two sides of the data set's own split.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,13 @@ from earmark.evaluation.matching import find_matches
 from earmark.events import Progress, Steps
 from earmark.inference.records import Failure
 
-__all__ = ["Duplicate", "Print", "find_duplicates", "take_prints"]
+__all__ = ["Duplicate", "Leak", "Print", "find_duplicates", "find_leaks", "take_prints"]
 
 _SECONDS = 300.0
 """So much of a track is heard for its fingerprint: copies that were trimmed by seconds share it."""
 _ALL_PAIRS = 50
 """Of more files of one content only the pairs with the first are told."""
+_ORDER = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +82,41 @@ def find_duplicates(prints: Sequence[Print | Failure]) -> tuple[Duplicate, ...]:
         for a, b in _between(groups[match.first], groups[match.second]):
             found.append(Duplicate(min(a, b), max(a, b), "near", round(match.score, 4)))
     return tuple(sorted(found, key=lambda d: (d.kind, -d.score, d.first, d.second)))
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """One group that the split divides.
+
+    Attributes:
+        group: The artist (or album); of a recording the name of its first track.
+        parts: On which sides it stands, ``train`` first.
+        rows: The tracks, where it is one recording; empty for an artist.
+    """
+
+    group: str
+    parts: tuple[str, ...]
+    rows: tuple[int, ...] = ()
+
+
+def find_leaks(dataset: Dataset, duplicates: Sequence[Duplicate]) -> tuple[Leak, ...]:
+    """Groups and recordings on two sides; none where the data set assigns no parts itself."""
+    sides: dict[str, set[str]] = {}
+    if dataset.group_by != "track":
+        for track in dataset.tracks:
+            if track.part is not None:
+                sides.setdefault(track.group, set()).add(track.part)
+    leaks = [Leak(group, _ordered(found)) for group, found in sorted(sides.items()) if len(found) > 1]
+    for pair in duplicates:
+        tracks = dataset.tracks[pair.first], dataset.tracks[pair.second]
+        parts: set[str] = {track.part for track in tracks if track.part is not None}
+        if len(parts) > 1:
+            leaks.append(Leak(tracks[0].name, _ordered(parts), (pair.first, pair.second)))
+    return tuple(leaks)
+
+
+def _ordered(found: set[str]) -> tuple[str, ...]:
+    return tuple(part for part in _ORDER if part in found)
 
 
 def _fingerprint(path: Path) -> Fingerprint:

@@ -1,8 +1,9 @@
-"""Labels that a quick model, which never learnt from the track or its artist, hears otherwise.
+"""Label issues: labels that a quick model, which never learnt from the track or its artist, disagrees with.
 
-The quick model is a logistic regression on embeddings, out of fold by group. What it says is calibrated on itself (one
-temperature, Guo et al. 2017) and a label is doubted as in confident learning (Northcutt et al. 2021): where another
-label is likelier than it usually is for tracks that carry it, and the given one is all but ruled out.
+The quick model is a logistic regression on embeddings, out of fold by group. Its
+probabilities are calibrated on themselves (one temperature, Guo et al. 2017) and a label is an issue as in confident
+learning (Northcutt et al. 2021): where another label is likelier than it usually is for tracks that carry it, and the
+given one is all but ruled out.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from earmark.datasets.core import Dataset
 from earmark.datasets.splits import folds
 from earmark.errors import DatasetError, MissingExtra
 
-__all__ = ["Doubt", "doubt_labels"]
+__all__ = ["LabelIssue", "find_label_issues"]
 
 Float = NDArray[np.float64]
 
 _FOLDS = 5
 _RULED_OUT = 0.1  # the given label's probability is below
-_SURE = 0.7  # the heard one's is above
+_SURE = 0.7  # the predicted one's is above
 _SURE_OF_LABEL = 0.95  # of a label of a multi-label head, that it is there
-_RARE = 20  # labels of fewer tracks are not judged
+_RARE = 20  # labels of fewer tracks are left out
 _STRENGTH = 1.0  # of the ridge, beside the mean loss times the tracks
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """One label that is in doubt: track's index, head, label given and label heard, and the model's confidence.
+class LabelIssue:
+    """One label that the model disagrees with: the track's index, head, label given and predicted, and its confidence.
 
     Of a multi-label head one of the two is ``not LABEL``.
     """
@@ -39,46 +40,46 @@ class Doubt:
     row: int
     head: str
     given: str
-    heard: str
+    predicted: str
     confidence: float
 
 
-def doubt_labels(dataset: Dataset, embeddings: Float) -> tuple[tuple[Doubt, ...], tuple[str, ...]]:
-    """Labels in doubt, the surest first, and notices of heads that could not be judged.
+def find_label_issues(dataset: Dataset, embeddings: Float) -> tuple[tuple[LabelIssue, ...], tuple[str, ...]]:
+    """Label issues, the surest first, and notices of heads that could not be looked at.
 
     Args:
         dataset: Tracks with labels.
-        embeddings: (tracks, dimensions); a row of NaN where a track could not be heard.
+        embeddings: (tracks, dimensions); a row of NaN where a track could not be analysed.
     """
-    found: list[Doubt] = []
+    found: list[LabelIssue] = []
     notices = []
-    heard = ~np.isnan(embeddings).any(1)
+    analysed = ~np.isnan(embeddings).any(1)
     for spec in dataset.heads:
         if spec.task == "regression":
             continue
         targets = dataset.targets(spec.name).astype(np.float64)
-        known = heard & ~np.isnan(targets.reshape(len(targets), -1)).any(1)
+        known = analysed & ~np.isnan(targets.reshape(len(targets), -1)).any(1)
         rows = np.flatnonzero(known)
         try:
             parts = folds(dataset.subset(rows), _FOLDS, head=spec.name, valid=0)
         except DatasetError as error:
-            notices.append(f"{spec.name}: its labels were not judged: {error}")
+            notices.append(f"{spec.name}: its labels were not looked at: {error}")
             continue
         tests = [part.test for part in parts]
         inputs = _standardised(embeddings[rows])
-        judge = _judge_classes if spec.task == "multiclass" else _judge_labels
-        found += judge(spec.name, spec.labels, rows, inputs, targets[rows], tests)
-    return tuple(sorted(found, key=lambda doubt: (-doubt.confidence, doubt.row))), tuple(notices)
+        find = _class_issues if spec.task == "multiclass" else _label_issues
+        found += find(spec.name, spec.labels, rows, inputs, targets[rows], tests)
+    return tuple(sorted(found, key=lambda issue: (-issue.confidence, issue.row))), tuple(notices)
 
 
-def _judge_classes(
+def _class_issues(
     head: str,
     labels: tuple[str, ...],
     rows: NDArray[np.intp],
     inputs: Float,
     targets: Float,
     tests: list[NDArray[np.intp]],
-) -> list[Doubt]:
+) -> list[LabelIssue]:
     given = targets.astype(np.intp)
     logits = _out_of_fold(inputs, np.eye(len(labels))[given], tests)
     probability = _softmax(logits * _temperature(logits, given))
@@ -86,10 +87,10 @@ def _judge_classes(
     usual = np.array([own[given == k].mean() if (given == k).any() else 1.0 for k in range(len(labels))])
     best = probability.argmax(1)
     sure = probability[np.arange(len(rows)), best]
-    doubted = (best != given) & (sure >= np.maximum(_SURE, usual[best])) & (own <= _RULED_OUT)
+    found = (best != given) & (sure >= np.maximum(_SURE, usual[best])) & (own <= _RULED_OUT)
     return [
-        Doubt(int(rows[i]), head, labels[given[i]], labels[best[i]], round(float(sure[i]), 4))
-        for i in np.flatnonzero(doubted)
+        LabelIssue(int(rows[i]), head, labels[given[i]], labels[best[i]], round(float(sure[i]), 4))
+        for i in np.flatnonzero(found)
     ]
 
 
@@ -102,15 +103,15 @@ def _out_of_fold(inputs: Float, given: Float, tests: list[NDArray[np.intp]]) -> 
     return logits
 
 
-def _judge_labels(
+def _label_issues(
     head: str,
     labels: tuple[str, ...],
     rows: NDArray[np.intp],
     inputs: Float,
     targets: Float,
     tests: list[NDArray[np.intp]],
-) -> list[Doubt]:
-    """One regression a label; a label that is given is doubted where it is 20 times less likely than usual."""
+) -> list[LabelIssue]:
+    """One regression a label; a label that is given is an issue where it is 20 times less likely than usual."""
     found = []
     for column, label in enumerate(labels):
         given = targets[:, column].astype(np.intp)
@@ -120,9 +121,9 @@ def _judge_labels(
         logits = _out_of_fold(inputs, np.eye(2)[given], tests)
         there = _softmax(logits * _temperature(logits, given))[:, 1]
         for i in np.flatnonzero((given == 0) & (there >= _SURE_OF_LABEL)):
-            found.append(Doubt(int(rows[i]), head, f"not {label}", label, round(float(there[i]), 4)))
+            found.append(LabelIssue(int(rows[i]), head, f"not {label}", label, round(float(there[i]), 4)))
         for i in np.flatnonzero((given == 1) & (there <= min(1 - _SURE_OF_LABEL, share / 20))):
-            found.append(Doubt(int(rows[i]), head, label, f"not {label}", round(float(1 - there[i]), 4)))
+            found.append(LabelIssue(int(rows[i]), head, label, f"not {label}", round(float(1 - there[i]), 4)))
     return found
 
 
@@ -166,7 +167,7 @@ def _optimizers() -> Any:
     try:
         import scipy.optimize
     except ImportError as error:
-        raise MissingExtra("train", "finding labels in doubt") from error
+        raise MissingExtra("train", "finding label issues") from error
     return scipy.optimize
 
 

@@ -58,7 +58,7 @@ def _tagger(name: str) -> Tagger | None:
     except UnknownName:
         if name != "default":
             raise
-        print("no bundled model: labels are judged by statistics of MFCCs", file=sys.stderr)
+        print("There is no bundled model: statistics of MFCCs stand in for it.", file=sys.stderr)
         return None
 
 
@@ -69,15 +69,15 @@ def _print(found: Audit) -> None:
     title = f"{found.dataset.name}: {tracks} tracks" + ("" if kind == "track" else f" of {groups} {kind}s")
     print(style(console.plain(title), "bold"))
     names = [track.name for track in found.dataset.tracks]
-    _section("files that cannot be heard", ("why", "file"), [(f.kind, f.path) for f in found.failures])
+    _section("files that cannot be analysed", ("why", "file"), [(f.kind, f.path) for f in found.failures])
     pairs = [(d.kind, f"{d.score:.2f}", names[d.first], names[d.second]) for d in found.duplicates]
-    _section("copies", ("kind", "score", "one", "other"), pairs)
+    _section("duplicates", ("kind", "score", "one", "other"), pairs)
     leaks = [
         (" and ".join(leak.parts), " = ".join(names[row] for row in leak.rows) or leak.group) for leak in found.leaks
     ]
     _section("on two sides of the split", ("parts", "what"), leaks)
-    doubts = [(d.head, d.given, d.heard, f"{d.confidence:.2f}", names[d.row]) for d in found.doubts]
-    _section("labels that a quick model hears otherwise", ("head", "given", "heard", "confidence", "track"), doubts)
+    issues = [(d.head, d.given, d.predicted, f"{d.confidence:.2f}", names[d.row]) for d in found.label_issues]
+    _section("labels that a quick model disagrees with", ("head", "given", "predicted", "confidence", "track"), issues)
     for head, counts in found.balance.items():
         _section(f"balance of {head}", ("tracks", "", "label"), _bars(counts))
 

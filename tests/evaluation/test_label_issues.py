@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
-from earmark.evaluation.label_issues import doubt_labels
+from earmark.evaluation.label_issues import find_label_issues
 
 LABELS = ("a", "b", "c")
 
@@ -35,41 +35,41 @@ def made(seed=0, tracks=240, spread=0.6, swapped=10):
 
 def test_swapped_labels_are_doubted_and_hardly_any_other():
     data, embeddings, wrong = made()
-    doubts, notices = doubt_labels(data, embeddings)
+    doubts, notices = find_label_issues(data, embeddings)
     assert notices == ()
     genre = [d for d in doubts if d.head == "genre"]
     hit = {d.row for d in genre} & wrong
     assert len(hit) >= 0.6 * len(wrong)
     assert len(genre) - len(hit) <= 3
     for doubt in genre:
-        assert doubt.given == data.tracks[doubt.row].labels["genre"] != doubt.heard
+        assert doubt.given == data.tracks[doubt.row].labels["genre"] != doubt.predicted
         assert 0.7 <= doubt.confidence <= 1
     assert [d.confidence for d in doubts] == sorted((d.confidence for d in doubts), reverse=True)
 
 
 def test_labels_of_a_multi_label_head_are_doubted_either_way():
     data, embeddings, wrong = made(spread=0.3)
-    doubts = [d for d in doubt_labels(data, embeddings)[0] if d.head == "tags"]
+    doubts = [d for d in find_label_issues(data, embeddings)[0] if d.head == "tags"]
     assert {d.row for d in doubts} & wrong
-    assert any(d.given.startswith("not ") for d in doubts) or any(d.heard.startswith("not ") for d in doubts)
+    assert any(d.given.startswith("not ") for d in doubts) or any(d.predicted.startswith("not ") for d in doubts)
 
 
 def test_noise_raises_few_doubts():
     data, _, _ = made(swapped=0)
-    doubts, _ = doubt_labels(data, np.random.default_rng(1).normal(size=(240, 16)))
+    doubts, _ = find_label_issues(data, np.random.default_rng(1).normal(size=(240, 16)))
     assert len(doubts) <= 5
 
 
 def test_tracks_that_could_not_be_heard_and_heads_that_cannot_be_judged_are_passed_over():
     data, embeddings, _ = made()
     embeddings[::2] = np.nan
-    assert all(doubt.row % 2 for doubt in doubt_labels(data, embeddings)[0])
-    few, notices = doubt_labels(data.subset(range(4)), embeddings[:4] * 0 + 1)
-    assert few == () and "were not judged" in notices[0]
+    assert all(doubt.row % 2 for doubt in find_label_issues(data, embeddings)[0])
+    few, notices = find_label_issues(data.subset(range(4)), embeddings[:4] * 0 + 1)
+    assert few == () and "were not looked at" in notices[0]
 
 
 @pytest.mark.parametrize("labels", [("only",), ()])
 def test_one_class_is_nothing_to_judge(labels):
     rows = tuple(Track(Path(f"/{i}"), str(i), str(i), None, {"g": labels[0] if labels else None}) for i in range(20))
     data = Dataset("one", Path("/"), (HeadSpec("g", "multiclass", labels),), rows)
-    assert doubt_labels(data, np.random.default_rng(0).normal(size=(20, 4)))[0] == ()
+    assert find_label_issues(data, np.random.default_rng(0).normal(size=(20, 4)))[0] == ()
