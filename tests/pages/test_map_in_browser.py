@@ -59,7 +59,7 @@ def test_it_fits_and_its_controls_have_names(file: Path, tab: Page, width: int, 
     tab.open(file, width, 844, dark=dark, touch=touch)
     press(tab, "grip")
     tab.run("document.querySelector('summary').click()")
-    for song in (0, 35):
+    for song in (0, 7, 35):
         tab.tap(*client(tab, song)) if touch else tab.click(*client(tab, song))
         assert tab.run("document.documentElement.scrollWidth") <= width
         assert tab.run("document.documentElement.scrollHeight") <= 844
@@ -87,6 +87,24 @@ def test_no_dot_is_under_the_panel_and_any_can_be_named(file: Path, tab: Page, w
         press(tab, "close")
         press(tab, "whole")
     assert tab.run("document.getElementById('song').checkVisibility()") is False
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_songs_and_long_names(count: int, tab: Page, tmp_path: Path) -> None:
+    song = MapSong("An artist whose name is longer than any screen " * 3, "Title" * 60, "/music/" + "a" * 200, 0.0)
+    file = tmp_path / "map.html"
+    file.write_text(map_page(made_map([song] * count, ["Genre of a very long name " * 4] * count)), "utf-8")
+    tab.open(file, 390, 844, touch=True)
+    press(tab, "grip")
+    press(tab, "visible")
+    tab.run("document.getElementById('map').focus()")
+    for key in ("ArrowLeft", "Enter", "0", "+", "-"):
+        tab.key(key)
+    tab.run("document.getElementById('find').focus()")
+    tab.write("title")
+    tab.key("Enter")
+    assert (state(tab)["chosen"] >= 0) == (count > 0) and state(tab)["shown"] == count
+    assert tab.run("document.documentElement.scrollWidth") <= 390 and tab.run(OUTSIDE) == tab.errors == []
 
 
 def test_a_mouse_over_a_dot_tells_its_name(file: Path, tab: Page) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,7 @@ def write_page(folder: Path, page: str, facts: Mapping[str, Any], name: str) -> 
     return folder / "index.html"
 
 
+@cache
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("earmark.pages"),

@@ -76,7 +76,7 @@ def _random_split(evaluation: Evaluation) -> list[Section]:
                 name = f"{head}: {key.replace('_', ' ')}"
                 cards.append(Card(name, percent(honest[key]), percent_interval(honest.get(f"{key}_ci95")), main=True))
                 cards.append(Card(f"{name}, leaky", percent(leaking), "clips of one song on both sides"))
-    text = "Each score beside that of a random split, which every song that stands on both sides of it makes too good."
+    text = "Beside each score stands that of clips split at random, which is too good: it knows the songs already."
     return [Section('Random split ("leaky")', text, cards)] if cards else []
 
 
