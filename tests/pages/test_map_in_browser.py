@@ -222,6 +222,21 @@ def test_the_legend_filters_and_selects_without_a_pointer(file: Path, tab: Page,
     assert state(tab)["view"] == "Energy" and state(tab)["shown"] == 36, "another view begins with all songs"
 
 
+def test_names_without_a_colour_of_their_own_can_be_chosen_too(tab: Page, tmp_path: Path) -> None:
+    songs = [MapSong("", f"Tune {i}", f"/music/{i:02}.mp3", 60) for i in range(40)]
+    file = tmp_path / "map.html"
+    names = [f"Genre {i % 20}" for i in range(40)]
+    file.write_text(map_page(made_map(songs, names, np.random.default_rng(0).uniform(-1, 1, (40, 2)))), "utf-8")
+    tab.open(file)
+    assert "8 more" in text(tab, "legend")
+    tab.run("document.querySelector('#legend details').open = true")
+    for shown in (2, 4):
+        tab.run(f"[...document.querySelectorAll('#legend li li button')][{shown}].click()")
+        assert state(tab)["shown"] == shown and tab.run("document.querySelector('#legend details').open")
+    press(tab, "everything")
+    assert state(tab)["shown"] == 40
+
+
 def test_the_path_can_be_copied(file: Path, tab: Page) -> None:
     tab.open(file)
     tab.run("navigator.clipboard.writeText = async words => { window.copied = words; }")

@@ -4,11 +4,12 @@ const $ = id => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
 const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
 const places = new Uint16Array(bytes(data.places).buffer), count = places.length / 2, songs = data.songs;
-const OWN = 12, OTHERS = 12, NONE = 13;  // names with a colour of their own; all others share one; songs without a name
+const NONE = 65535, OWN = 12;  // a song without a name; names with a colour of their own: all others share one
 if (!data.views.length) data.views.push({name: "All", names: [], index: null, sure: null, ordered: false});
+const slotOf = k => k === NONE ? OWN + 1 : Math.min(k, OWN);
 const views = data.views.map(v => {
-  const index = v.index ? new Uint16Array(bytes(v.index).buffer) : new Uint16Array(count).fill(65535);
-  const slots = Uint8Array.from(index, k => k === 65535 ? NONE : Math.min(k, OTHERS));
+  const index = v.index ? new Uint16Array(bytes(v.index).buffer) : new Uint16Array(count).fill(NONE);
+  const slots = Uint8Array.from(index, slotOf);
   return {...v, index, slots, sure: v.sure ? bytes(v.sure) : new Uint8Array(count).fill(1)};
 });
 const canvas = $("map"), stage = $("stage"), ctx = canvas.getContext("2d", {alpha: false});
@@ -37,7 +38,7 @@ function repaint() {
 let view = 0, hidden = new Set(), matches = null, found = null, at = -1, hover = -1, chosen = -1, drawing = null, lasso = false;
 let picked = new Uint8Array(count), pickedCount = 0;
 let scale = 1, left = 0, top_ = 0, ratio = 1, width = 0, height = 0, image = null, pixels = null, moved = false;
-const isShown = i => !hidden.has(views[view].slots[i]) && !(found && !found[i]);
+const isShown = i => !hidden.has(views[view].index[i]) && !(found && !found[i]);
 
 // A grid of cells over the plane: what is under the pointer, and what is on the screen, is found without asking all.
 const CELLS = 128, start = new Uint32Array(CELLS * CELLS + 1), order = new Uint32Array(count);
@@ -86,8 +87,8 @@ function dot(x, y, spans, r, colour) {
   }
 }
 function redraw() {
-  const began = performance.now(), r = radius(), spans = disc(r), {slots, sure} = views[view];
-  const show = new Uint8Array(14); for (let k = 0; k < 14; k++) show[k] = hidden.has(k) ? 0 : 1;
+  const began = performance.now(), r = radius(), spans = disc(r), {slots, sure, index} = views[view];
+  const show = new Uint8Array(65536).fill(1); for (const k of hidden) show[k] = 0;
   pixels.fill(paper);
   const all = scale * 65536 <= Math.min(width, height) * 1.05;
   const single = r === 1, ring = r > 2 ? disc(r + 1) : null;
@@ -99,7 +100,7 @@ function redraw() {
       const p = y * width + x; pixels[p] = pixels[p - 1] = pixels[p + 1] = pixels[p - width] = pixels[p + width] = colour;
     } else { if (ring) dot(x, y, ring, r + 1, paper); dot(x, y, spans, r, colour); }
   };
-  const some = i => { if (show[slots[i]] && !(found && found[i])) paint(i); };
+  const some = i => { if (show[index[i]] && !(found && found[i])) paint(i); };
   if (all) for (let i = 0; i < count; i++) some(i);
   else {
     const x0 = Math.max(0, Math.floor((-left / scale - 600) / 512)), x1 = Math.min(CELLS - 1, Math.floor(((width - left) / scale + 600) / 512));
@@ -109,7 +110,7 @@ function redraw() {
       for (let k = start[c]; k < start[c + 1]; k++) some(order[k]);
     }
   }
-  if (found) for (const i of matches) if (show[slots[i]]) paint(i);
+  if (found) for (const i of matches) if (show[index[i]]) paint(i);
   if (pickedCount) {  // with an edge; first all edges, so that none lies on a neighbour
     const edge = disc(r + (single ? 1 : 2)), reach = single ? 2 : r + 2;
     for (let i = 0; i < count; i++) if (picked[i]) dot((places[2 * i] * scale + left) | 0, (places[2 * i + 1] * scale + top_) | 0, edge, reach, ink);
@@ -164,7 +165,7 @@ function fit(list) {
 // What a song is called, and the one that is chosen.
 const titleOf = i => songs[i][1] || songs[i][2].split(/[\\/]/).pop();
 const lineOf = i => songs[i][0] ? `${songs[i][0]} – ${titleOf(i)}` : titleOf(i);
-const labelsOf = i => views.flatMap(v => v.index[i] === 65535 ? [] : [[v.name, (v.sure[i] ? "" : "perhaps ") + v.names[v.index[i]]]]);
+const labelsOf = i => views.flatMap(v => v.index[i] === NONE ? [] : [[v.name, (v.sure[i] ? "" : "perhaps ") + v.names[v.index[i]]]]);
 const made = (kind, text, inside = []) => { const one = document.createElement(kind); one.textContent = text; one.append(...inside); return one; };
 const announce = text => { $("live").textContent = ""; $("live").textContent = text; };
 
@@ -228,24 +229,28 @@ function step(dx, dy) {  // to the nearest song in a direction, or the one neare
 
 // Colours and filter.
 function legend() {
-  const v = views[view], counts = new Uint32Array(14);
-  for (let i = 0; i < count; i++) counts[v.slots[i]]++;
-  const others = v.names.length - OWN;
-  const items = [...v.names.slice(0, OWN).map((name, k) => [k, name]), [OTHERS, `${others} other${others === 1 ? "" : "s"}`], [NONE, v.names.length ? "no label" : "all songs"]];
-  const used = items.filter(([k]) => counts[k]);
-  $("legend").replaceChildren(...used.map(([k, name]) => {
-    const mark = made("i", ""), button = made("button", "", [mark, made("span", name), made("b", counts[k].toLocaleString())]);
-    mark.style.background = colours[k]; button.type = "button"; button.dataset.slot = k;
+  const v = views[view], counts = new Uint32Array(65536), wasOpen = document.querySelector("#legend details")?.open;
+  for (let i = 0; i < count; i++) counts[v.index[i]]++;
+  const used = [...v.names.keys(), NONE].filter(k => counts[k]), nameOf = k => k === NONE ? (v.names.length ? "no label" : "all songs") : v.names[k];
+  const items = list => list.map(k => {
+    const mark = made("i", ""), button = made("button", "", [mark, made("span", nameOf(k)), made("b", counts[k].toLocaleString())]);
+    mark.style.background = colours[slotOf(k)]; button.type = "button"; button.dataset.name = k;
     button.setAttribute("aria-pressed", String(!hidden.has(k)));
-    button.setAttribute("aria-label", `${name}, ${counts[k]} song${counts[k] === 1 ? "" : "s"}`);
+    button.setAttribute("aria-label", `${nameOf(k)}, ${counts[k]} song${counts[k] === 1 ? "" : "s"}`);
     button.onclick = () => {  // the first press leaves this one alone on the map; further ones add or take away
-      if (!hidden.size) used.forEach(([other]) => { if (other !== k) hidden.add(other); });
+      if (!hidden.size) used.forEach(other => { if (other !== k) hidden.add(other); });
       else if (hidden.has(k)) hidden.delete(k); else hidden.add(k);
       if (hidden.size === used.length) hidden.clear();
-      filtered(); document.querySelector(`#legend [data-slot="${k}"]`).focus();
+      filtered(); document.querySelector(`#legend [data-name="${k}"]`).focus();
     };
     return made("li", "", [button]);
-  }));
+  });
+  const others = used.filter(k => k >= OWN && k !== NONE);
+  $("legend").replaceChildren(...items(used.filter(k => !others.includes(k))));
+  if (others.length) {
+    const more = made("details", "", [made("summary", `${others.length} more, in grey`), made("ul", "", items(others))]);
+    more.open = wasOpen || false; $("legend").append(made("li", "", [more]));
+  }
   $("paler").hidden = v.sure.every(Boolean); $("everything").hidden = !hidden.size;
 }
 function filtered() {
@@ -303,7 +308,7 @@ function list() {
 function goTo(k) {
   if (!matches?.length) return;
   at = (k + matches.length) % matches.length;
-  if (hidden.has(views[view].slots[matches[at]])) { hidden.clear(); legend(); sayShown(); }
+  if (hidden.has(views[view].index[matches[at]])) { hidden.clear(); legend(); sayShown(); }
   center(matches[at]); choose(matches[at], false); list();
   announce(`${at + 1} of ${matches.length}: ${lineOf(matches[at])}`);
 }
