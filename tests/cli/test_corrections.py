@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from commands import Earmark
-from earmark.cli import corrections
+from earmark.app import corrections
 from earmark.datasets import load_dataset
 from earmark.events import Run
 from earmark.inference.tagger import load_model

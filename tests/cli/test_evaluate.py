@@ -45,7 +45,7 @@ def test_a_bad_file_is_counted_and_the_rest_is_scored(earmark, music, model):
     said = earmark("evaluate", model, music, "-j", 1, "-f", "json")
     assert said.code == 3 and said.json["heads"]["genre"]["tracks"] == 4
     assert said.json["failures"][0]["error"]["kind"] == "not-audio"
-    assert "1 tracks could not be heard" in said.err
+    assert "1 tracks could not be analysed" in said.err
 
 
 def test_training_tracks_are_left_out_and_said(earmark, music, model):
@@ -53,7 +53,7 @@ def test_training_tracks_are_left_out_and_said(earmark, music, model):
     (model / "split.tsv").write_text("content_hash\tpart\n" + "".join(rows))
     said = earmark("evaluate", model, music, "-j", 1, "-f", "json")
     assert said.json["left_out"] == 2 and said.json["split"] == "test"
-    assert "2 tracks left out" in said.err
+    assert "2 tracks are left out" in said.err
     for genre in ("Rock", "Polka"):
         shutil.rmtree(music / genre)
 

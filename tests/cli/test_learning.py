@@ -7,7 +7,7 @@ import io
 import pytest
 
 from commands import Terminal
-from earmark.cli.learning import Learning
+from earmark.cli.drawing import Drawing
 from earmark.events import Progress
 
 EPOCH = Progress(3, 6, "training", "steps",
@@ -29,7 +29,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def test_an_epoch_is_drawn_over_and_leaves_its_line(terminal: Terminal):
-    line = Learning(stream=terminal)
+    line = Drawing(stream=terminal)
     line.show(EPOCH)
     assert "epoch 2 of 9, loss 0.500, 12 clips/s, 1 min 5 s left" in shown(terminal) and "\n" not in shown(terminal)
     line.show(OVER)
@@ -38,7 +38,7 @@ def test_an_epoch_is_drawn_over_and_leaves_its_line(terminal: Terminal):
 
 def test_what_is_not_known_yet_is_not_said(terminal: Terminal):
     """The first report of an epoch knows no time left."""
-    line = Learning(stream=terminal)
+    line = Drawing(stream=terminal)
     line.show(
         Progress(
             0, 6, "training", "steps", {"chunk": 2, "epoch": 1, "epochs": 9, "loss": 0.5, "clips_per_second": 12.0}
@@ -50,7 +50,7 @@ def test_what_is_not_known_yet_is_not_said(terminal: Terminal):
 
 
 def test_of_one_training_among_many_no_epoch_stays(terminal: Terminal):
-    line = Learning(epochs_stay=False, stream=terminal)
+    line = Drawing(epochs_stay=False, stream=terminal)
     line.show(EPOCH)
     line.show(OVER)
     line.clear()
@@ -58,7 +58,7 @@ def test_of_one_training_among_many_no_epoch_stays(terminal: Terminal):
 
 
 def test_without_a_terminal_only_the_epochs_are_said(capsys: pytest.CaptureFixture[str]):
-    line = Learning()
+    line = Drawing()
     line.show(EPOCH)
     line.show(OVER)
     line.clear()

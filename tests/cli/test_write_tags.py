@@ -194,7 +194,7 @@ def test_paths_and_what_is_not_in_the_library(music: Path, write: Earmark, monke
     ]
     assert said.code == 3 and said.json["skipped"] == 2
     assert "skipped 2 files: 1 missing, 1 not-in-library" in said.err
-    assert "not in the library; `earmark scan` hears it" in said.out
+    assert "not in the library; `earmark scan` adds it" in said.out
 
 
 def test_own_names_of_labels(music: Path, write: Earmark, tmp_path: Path) -> None:

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from earmark.app.part import open_part
-from earmark.app.selection import find_files, find_models, label_table, predict, settings_of
+from earmark.app.selection import find_files, find_models, label_table, opened_engine, predict, settings_of
 from earmark.events import Notice, Progress, Record, Steps, use_case
 from earmark.inference.options import HearingOptions
+
+if TYPE_CHECKING:
+    from earmark.engine import Engine
 
 __all__ = ["AnalyseRequest", "Analysed", "Excerpt", "Form", "analyse", "kind_of"]
 
@@ -69,12 +72,13 @@ class Analysed:
 
 
 @use_case
-def analyse(request: AnalyseRequest, form: Form | None = None) -> Steps[Analysed]:
+def analyse(request: AnalyseRequest, form: Form | None = None, engine: Engine | None = None) -> Steps[Analysed]:
     """Analyse files.
 
     Args:
         request: What to analyse.
         form: Makes the text of ``request.output`` out of its records; a record a line (JSON) where None.
+        engine: That does the work; processes of its own where None.
 
     Yields:
         Each new record as it stands in ``tag -f json``, in the order of the files.
@@ -96,7 +100,10 @@ def analyse(request: AnalyseRequest, form: Form | None = None) -> Steps[Analysed
                 yield Notice(part.notice)
             tally.update(map(kind_of, part.records()))
         yield Progress(kept, len(files.entries))
-        with closing(predict(models, files.entries[kept:], options, request.jobs)) as results:
+        with (
+            opened_engine(engine, request.jobs) as workers,
+            closing(predict(workers, models, files.entries[kept:], options)) as results,
+        ):
             for done, result in enumerate(results, kept + 1):
                 record = result.to_dict()
                 if part:

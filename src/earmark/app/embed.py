@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from earmark.app.analyse import Excerpt, kind_of
 from earmark.app.part import Part, open_part
-from earmark.app.selection import find_files, one_model, predict, settings_of
+from earmark.app.selection import find_files, one_model, opened_engine, predict, settings_of
 from earmark.events import Notice, Progress, Steps, use_case
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, path_fields
 
 if TYPE_CHECKING:
+    from earmark.engine import Engine
     from earmark.inference.records import Prediction
 
 __all__ = ["EmbedRequest", "Embedded", "embed"]
@@ -68,7 +69,7 @@ class Embedded:
 
 
 @use_case
-def embed(request: EmbedRequest) -> Steps[Embedded]:
+def embed(request: EmbedRequest, engine: Engine | None = None) -> Steps[Embedded]:
     """Write the arrays ``path`` (unicode) and ``embedding`` (tracks, dimensions) float32, one row a readable track.
 
     Raises:
@@ -82,7 +83,10 @@ def embed(request: EmbedRequest) -> Steps[Embedded]:
         if part.notice:
             yield Notice(part.notice)
         yield Progress(part.kept, len(files.entries))
-        with closing(predict(models, files.entries[part.kept :], options, request.jobs)) as results:
+        with (
+            opened_engine(engine, request.jobs) as workers,
+            closing(predict(workers, models, files.entries[part.kept :], options)) as results,
+        ):
             for done, result in enumerate(results, part.kept + 1):
                 part.append(_record(result))
                 yield Progress(done, len(files.entries))

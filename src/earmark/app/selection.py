@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,22 @@ from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
 
 if TYPE_CHECKING:
+    from earmark.engine import Engine
     from earmark.inference.options import LabelTable
     from earmark.models.card import Card
 
-__all__ = ["Files", "Models", "find_files", "find_models", "label_table", "model_names", "one_model", "predict"]
+__all__ = [
+    "Files",
+    "Models",
+    "find_files",
+    "find_models",
+    "label_table",
+    "model_names",
+    "one_model",
+    "opened_engine",
+    "predict",
+    "settings_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +128,28 @@ def find_files(paths: Sequence[str], exclude: Sequence[str] = ()) -> Files:
     return Files(tuple(entries), others)
 
 
+@contextmanager
+def opened_engine(engine: Engine | None, jobs: int | None) -> Iterator[Engine]:
+    """The engine that a use case was given, or else one of local processes, for as long as the case takes."""
+    if engine is not None:
+        yield engine
+        return
+    from earmark.engine import LocalEngine
+
+    with LocalEngine(jobs) as own:
+        yield own
+
+
 def predict(
-    models: Models, entries: Sequence[Entry], options: HearingOptions, jobs: int | None
+    engine: Engine, models: Models, entries: Sequence[Entry], options: HearingOptions
 ) -> Generator[Prediction | Failure]:
-    """One result an entry, in their order. Closing the iterator ends the workers."""
-    from earmark.engine.predict import predict_files
+    """One result an entry, in their order. Closing the iterator ends the work."""
+    from earmark.engine import Analyse, analyse
 
     paths = (entry.path for entry in entries if entry.error is None)
-    workers = min(jobs, len(entries)) if jobs else None
-    predictions = predict_files(models.folders, paths, workers=workers, options=options)
-    with closing(predictions):
+    with closing(analyse(engine, Analyse.of(models.folders, options), paths)) as predictions:
         for entry in entries:
-            if entry.error is not None:
-                yield Failure.of(entry.error)
-                continue
-            result = next(predictions, None)
-            if result is None:
-                raise EarmarkError("the workers ended before the last file; run again with EARMARK_DEBUG=1")
-            yield _vanished(result)
+            yield Failure.of(entry.error) if entry.error is not None else _vanished(next(predictions))
 
 
 def settings_of(models: Models, options: HearingOptions) -> dict[str, Any]:

@@ -41,13 +41,13 @@ class LibrarySource:
         found = ((track.path, track) for track in self._tracks) if paths is None else map(self._of, paths)
         for path, track in found:
             if track is None:
-                yield _unknown(path, "not in the library; `earmark scan` hears it")
+                yield _unknown(path, "not in the library; `earmark scan` adds it")
             elif track.audio is None:
-                yield _unknown(path, f"could not be heard: {track.message}")
+                yield _unknown(path, f"could not be analysed: {track.message}")
             else:
                 prediction = self._library.prediction(self._model, track, said.get(track.audio, {}))
                 if prediction is None:
-                    yield _unknown(path, f"the model {self._model.shown} has not heard it; `earmark scan` does")
+                    yield _unknown(path, f"the model {self._model.shown} has not analysed it; `earmark scan` does")
                 else:
                     yield Known(replace(prediction, path=path), track.content_hash, track.size, track.modified)
 

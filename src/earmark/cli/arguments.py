@@ -16,8 +16,10 @@ __all__ = [
     "add_exclude",
     "add_files",
     "add_format",
+    "add_from_library",
     "add_jobs",
     "add_library",
+    "add_seed_and_device",
     "defaults",
     "names",
     "number",
@@ -115,6 +117,20 @@ def add_format(parser: argparse.ArgumentParser, formats: Sequence[str] = ("table
     parser.add_argument("-f", "--format", choices=formats, help=text)
 
 
+def add_from_library(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--from-library`` and ``--library``."""
+    text = "learn from your labels of `earmark review`"
+    parser.add_argument("--from-library", action="store_true", help=text)
+    add_library(parser, model=False)
+
+
+def add_seed_and_device(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--seed`` and ``--device``."""
+    parser.add_argument("--seed", metavar="N", type=int, help="of split, weights and order (default: %(default)s)")
+    text = "auto takes a GPU where there is one (default: %(default)s)"
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help=text)
+
+
 def above_zero(text: str) -> int:
     """A type of argument: a whole number above 0."""
     if not text.strip().isdecimal() or int(text) < 1:
@@ -151,10 +167,7 @@ def share(text: str) -> float:
 
 def names(text: str) -> tuple[str, ...]:
     """A type of argument: names with commas between, each once."""
-    found = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} names nothing")
-    return found
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _excerpt(text: str) -> float | Literal["whole"]:

@@ -33,10 +33,17 @@ class Drawing:
     Args:
         stream: Standard error, unless said.
         clock: Seconds that only grow.
+        epochs_stay: Whether an epoch of a training that is over leaves its line.
     """
 
-    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._stream, self._clock = stream or sys.stderr, clock
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        epochs_stay: bool = True,
+    ) -> None:
+        self._stream, self._clock, self._epochs_stay = stream or sys.stderr, clock, epochs_stay
         self._first, self._start = Progress(0), clock()  # of the stage: what an earlier run did is not our speed
         self._drawn_at = float("-inf")
         self._on_screen = False
@@ -47,6 +54,10 @@ class Drawing:
         if isinstance(event, Notice):
             self.clear()
             print_notice(event.message, self._stream)
+        elif isinstance(event, Progress) and event.stage == "epochs":
+            if self._epochs_stay:
+                self.clear()
+                print_notice(_epoch(event), self._stream)
         elif isinstance(event, Progress):
             if (event.stage, event.total) != (self._first.stage, self._first.total):
                 self._first, self._start, self._drawn_at = event, self._clock(), float("-inf")
@@ -70,6 +81,8 @@ class Drawing:
         self._on_screen = True
 
     def _words(self, event: Progress) -> str:
+        if event.stage == "training" and "epoch" in event.facts:
+            return f"{bar(event.done / (event.total or 1), 20, self._stream)} {_training(event)}"
         stage = f"{event.stage}: " if event.stage else ""
         facts = "".join(f", {name} {value:.3f}" for name, value in event.facts.items() if value == value)
         if event.total is None:
@@ -84,6 +97,32 @@ class Drawing:
         left = seconds / fresh * (event.total - event.done)
         speed = f", {rate(fresh, seconds)}" if event.unit == "songs" else ""
         return f"{line}{facts}{speed}, {duration(left)} left"
+
+
+def _training(event: Progress) -> str:
+    """Of an epoch that goes on."""
+    known = event.facts
+    score = f", validation score {known['valid_score']:.3f}" if "valid_score" in known else ""
+    left = f", {duration(known['seconds_left'])} left" if "seconds_left" in known else ""
+    place = f"{_chunk(event)}epoch {known['epoch']:.0f} of {known['epochs']:.0f}"
+    return f"{place}, loss {_figure(event, 'loss')}{score}, {known['clips_per_second']:.0f} clips/s{left}"
+
+
+def _epoch(event: Progress) -> str:
+    """Of one that is over."""
+    measured = ""
+    if "valid_loss" in event.facts:
+        measured = f", validation loss {_figure(event, 'valid_loss')}, score {_figure(event, 'valid_score')}"
+    speed = f"{event.facts['clips_per_second']:.0f} clips/s"
+    return f"{_chunk(event)}epoch {event.done} of {event.total}: loss {_figure(event, 'loss')}{measured}; {speed}"
+
+
+def _figure(event: Progress, name: str) -> str:
+    return f"{event.facts[name]:.3f}" if name in event.facts else "unknown"
+
+
+def _chunk(event: Progress) -> str:
+    return f"chunk {event.facts['chunk']:.0f}, " if "chunk" in event.facts else ""
 
 
 def records(run: Run[Any], drawing: Drawing | None = None) -> Generator[Any]:
@@ -101,17 +140,18 @@ def records(run: Run[Any], drawing: Drawing | None = None) -> Generator[Any]:
         drawing.clear()
 
 
-def follow(run: Run[R], *, keeps: bool = False) -> R:
+def follow(run: Run[R], *, keeps: bool = False, epochs_stay: bool = True) -> R:
     """Draw a run to its end.
 
     Args:
         run: The work.
         keeps: Whether what is done when it is stopped is there for the next run.
+        epochs_stay: Whether an epoch of a training that is over leaves its line.
 
     Raises:
         Stopped: Ctrl-C came after some work that is kept.
     """
-    drawing = Drawing()
+    drawing = Drawing(epochs_stay=epochs_stay)
     try:
         for _ in records(run, drawing):
             pass

@@ -6,33 +6,25 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from earmark.app.part import encode
 from earmark.cli import console
-from earmark.cli.progress import Progress
-from earmark.events import Record
+from earmark.cli.drawing import count_of, records
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from earmark.events import Event
+    from earmark.events import Run
     from earmark.filetags.outcomes import Outcome
 
-__all__ = ["Row", "Teller", "files"]
+__all__ = ["Row", "Teller"]
 
 Row = Callable[["Outcome"], Sequence[Sequence[str]]]
 """The lines of a table for one outcome, without its name."""
 
 _GAP = 2
 _NAME = 24  # columns that a file's name gets at least
-
-
-def files(count: int) -> str:
-    """As in ``1 file``, ``3 files``."""
-    return f"{count} {'file' if count == 1 else 'files'}"
 
 
 class Teller:
@@ -42,45 +34,48 @@ class Teller:
         args: Says which.
         header: Of the table, with the width of each column; the file's name comes before them and takes what is left.
         row: The other columns.
-        total: Files in all, for the progress.
+
+    Attributes:
+        count: Outcomes by status.
+        skipped: Skipped files by kind.
+        runs: The runs that outcomes name.
+        stopped: Whether Ctrl-C ended it.
     """
 
-    def __init__(self, args: argparse.Namespace, header: Mapping[str, int], row: Row, total: int) -> None:
+    def __init__(self, args: argparse.Namespace, header: Mapping[str, int], row: Row) -> None:
         self.count: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
+        self.runs: dict[str, None] = {}
         self.stopped = False
         self._json, self._row = console.wants_json(args), row
-        self._progress = Progress(total)
         self._header, self._widths = tuple(header), tuple(header.values())
         self._name = max(_NAME, console.columns() - sum(self._widths) - _GAP * len(header))
 
-    def all(self, events: Iterable[Event], facts: Callable[[], Mapping[str, Any]]) -> None:
+    def all(self, run: Run[Any], facts: Callable[[], Mapping[str, Any]]) -> None:
         """Print all, then ``facts`` with the counts over them; Ctrl-C ends the list properly (``stopped``)."""
-        if self._json:
-            sys.stdout.write('{"files": [')
+        ended = False
         try:
-            with closing(cast("Generator[Event]", events)) as found:
-                for event in found:
-                    if isinstance(event, Record):
-                        self._one(event.value)
+            with closing(records(run)) as found:
+                for outcome in found:
+                    self._one(outcome)
+            ended = True
         except KeyboardInterrupt:
-            self.stopped = True
+            self.stopped = ended = True
         finally:
-            self._progress.clear()
-            if self._json:
+            if self._json and (ended or self.count):
+                start = "" if self.count else '{"files": ['
                 end = json.dumps({**facts(), **self.count}, ensure_ascii=False)
-                print(f"\n], {end[1:]}")
+                print(f"{start}\n], {end[1:]}")
 
     def tell_skipped(self) -> None:
         """Say on standard error how many were left as they are, and why."""
         if self.count["skipped"]:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.skipped.items()))
-            print(f"skipped {files(self.count['skipped'])}: {kinds}", file=sys.stderr)
+            print(f"skipped {count_of(self.count['skipped'], 'file')}: {kinds}", file=sys.stderr)
 
     def _one(self, outcome: Outcome) -> None:
-        self._progress.clear()
         if self._json:
-            before = ",\n" if self.count.total() else "\n"
+            before = ",\n" if self.count else '{"files": [\n'
             sys.stdout.write(before + encode(outcome.to_dict()).decode().rstrip("\n"))
         else:
             self._rows(outcome)
@@ -88,7 +83,8 @@ class Teller:
         self.count[outcome.status] += 1
         if outcome.status == "skipped":
             self.skipped[outcome.kind] += 1
-        self._progress.step()
+        if outcome.run:
+            self.runs[outcome.run] = None
 
     def _rows(self, outcome: Outcome) -> None:
         style = console.style_of(sys.stdout)

@@ -7,13 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from earmark.app.audit import AuditRequest, audit
 from earmark.cli import arguments, console
 from earmark.cli.drawing import follow
-from earmark.errors import UnknownName
 
 if TYPE_CHECKING:
     from earmark.evaluation.audit import Audit
-    from earmark.inference.tagger import Tagger
 
 HELP = "duplicates, leaks, suspicious labels and bad files of a data set"
 
@@ -24,42 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("dataset", metavar="DATASET", help="a folder of class folders, or one with dataset.toml")
     text = "whose embeddings the quick model learns from (default: %(default)s)"
-    parser.add_argument("-m", "--model", default="default", metavar="MODEL", help=text)
+    parser.add_argument("-m", "--model", metavar="MODEL", help=text)
     arguments.add_jobs(parser)
-    console.add_format(parser)
+    arguments.add_format(parser)
+    arguments.defaults(parser, AuditRequest)
 
 
 def run(args: argparse.Namespace) -> int:
     """Look it over."""
-    from earmark.datasets import load_dataset
-    from earmark.engine import LocalEngine
-    from earmark.evaluation.audit import audit
-    from earmark.events import Run
-
-    dataset = load_dataset(args.dataset)
-    tagger = None if dataset.kind == "images" else _tagger(args.model)
-    with LocalEngine(args.jobs) as engine:
-        found = follow(Run(audit(dataset, tagger, engine)))
-    for notice in found.notices:
-        print(console.plain(notice), file=sys.stderr)
+    found = follow(audit(arguments.request(args, AuditRequest)))
     if console.wants_json(args):
         console.print_json(found.to_dict())
     else:
         _print(found)
     return 3 if found.failures else 0
-
-
-def _tagger(name: str) -> Tagger | None:
-    """The model; None where the bundled one is not there, and statistics of MFCCs must do."""
-    from earmark.inference.tagger import load_model
-
-    try:
-        return load_model(name)
-    except UnknownName:
-        if name != "default":
-            raise
-        print("There is no bundled model: statistics of MFCCs stand in for it.", file=sys.stderr)
-        return None
 
 
 def _print(found: Audit) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from earmark.app.library import opened
 from earmark.errors import AudioError, DatasetError, EarmarkError, UnknownName
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from earmark.models.card import Card
     from earmark.training.job import Job
 
-__all__ = ["Corrections", "add_from_library", "alone", "corrections_of", "join", "measure", "told", "unknown_to"]
+__all__ = ["Corrections", "alone", "corrections_of", "in_words", "join", "measure", "unknown_to"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,26 +37,17 @@ class Corrections:
     counts: Mapping[str, dict[str, int]]
 
 
-def add_from_library(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--from-library`` and ``--library``."""
-    from earmark.cli.arguments import add_library
-
-    parser.add_argument("--from-library", action="store_true", help="learn from what you said in `earmark review`")
-    add_library(parser, model=False)
-
-
-def corrections_of(args: argparse.Namespace) -> Dataset:
-    """All corrections in the library that is asked for.
+def corrections_of(library: str | None) -> Dataset:
+    """All corrections in a library.
 
     Raises:
         StorageError: There is no library, or it cannot be used.
         DatasetError: There are no corrections in it.
     """
-    from earmark.app.library import opened
     from earmark.library.dataset import library_dataset
 
-    with opened(args.library) as library:
-        return _one_case(library_dataset(library))
+    with opened(library) as open_library:
+        return _one_case(library_dataset(open_library))
 
 
 def alone(said: Dataset, heads: Sequence[str] | None) -> Corrections:
@@ -180,7 +171,7 @@ def measure(found: Corrections, job: Job, model: Path) -> Steps[dict[str, dict[s
     return {name: {**found.counts[name], **blank, **figures.get(name, {}), "note": note} for name in names}
 
 
-def told(head: str, facts: Mapping[str, Any]) -> str:
+def in_words(head: str, facts: Mapping[str, Any]) -> str:
     """One head's facts in words."""
     text = f"{head}: {facts['tracks']} corrections, {facts['changed']} changed a label, {facts['added']} songs added"
     if facts["note"]:

@@ -1,0 +1,132 @@
+"""Train a model on people's own labels: of a data set, of corrections in the library, or of both."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from earmark.app import corrections
+from earmark.errors import DatasetError, MissingExtra, RecipeError
+from earmark.events import Notice, Steps, use_case
+
+if TYPE_CHECKING:
+    from earmark.app.corrections import Corrections
+    from earmark.datasets.core import Dataset
+    from earmark.models.card import Card
+
+__all__ = ["TrainRequest", "Trained", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest:
+    """What to train, and on what.
+
+    Attributes:
+        dataset: A folder of class folders, or one with ``dataset.toml``; None for corrections alone.
+        output: The model folder to be; run again, the training goes on where it stopped.
+        recipe: A name or a TOML file.
+        heads: Only these heads of the data set; all where there are none.
+        exclude: Labels that are left out, as ``HEAD=LABEL``.
+        init: A model to start from.
+        epochs: At most; the recipe's where None.
+        seed: Of split, weights and order.
+        device: ``auto`` takes a GPU where there is one.
+        settings: ``KEY=VALUE`` of the recipe.
+        overwrite: Begin again where there is a model already.
+        from_library: Learn from the corrections in the library, too.
+        library: The library's file; the one in the user's data folder where None.
+    """
+
+    dataset: str | None = None
+    output: str
+    recipe: str = "transfer"
+    heads: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    init: str | None = None
+    epochs: int | None = None
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    settings: tuple[str, ...] = ()
+    overwrite: bool = False
+    from_library: bool = False
+    library: str | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model.
+
+    Attributes:
+        card: What it says of itself, with its scores.
+        corrections: By head, what corrections were worth; None where none were asked for.
+    """
+
+    card: Card
+    corrections: Mapping[str, Mapping[str, Any]] | None
+
+
+@use_case
+def train(request: TrainRequest) -> Steps[Trained]:
+    """Train; what is done when it is stopped lies in ``MODEL.part``, and the same request goes on.
+
+    Raises:
+        EarmarkError: The data set, the recipe, a setting or the folder cannot be used.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra("train", "training")
+    from earmark.models.card import read_card
+    from earmark.models.registry import find_model
+    from earmark.recipe import load_recipe
+    from earmark.training.job import TrainOptions, is_finished, settings_of
+    from earmark.training.run import prepare, train_job
+
+    epochs = [] if request.epochs is None else [f"training.epochs={request.epochs}"]
+    recipe, out = load_recipe(request.recipe, [*request.settings, *epochs]), Path(request.output).absolute()
+    dataset, corrected = yield from _data(request)
+    options = TrainOptions(
+        seed=request.seed,
+        device=request.device,
+        init=find_model(request.init) if request.init else None,
+        overwrite=request.overwrite,
+    )
+    job = yield from prepare(dataset, recipe, out, options)
+    yield from map(Notice, job.notices)
+    if is_finished(out, settings_of(job), request.overwrite):
+        yield Notice(f"{request.output} is finished already; --overwrite begins again.")
+    else:
+        yield from train_job(job, out)
+    worth = (yield from corrections.measure(corrected, job, out)) if corrected else None
+    return Trained(read_card(out), worth)
+
+
+def _data(request: TrainRequest) -> Steps[tuple[Dataset, Corrections | None]]:
+    """What is learned from, and the corrections in it where they are asked for."""
+    from earmark.datasets import load_dataset
+
+    heads = request.heads or None
+    if request.library and not request.from_library:
+        raise DatasetError("--library: is for --from-library")
+    dataset = load_dataset(request.dataset, heads=heads, training=True) if request.dataset is not None else None
+    if not request.from_library:
+        if dataset is None:
+            raise DatasetError("no data set: give a folder of class folders, or --from-library")
+        return _without(dataset, request.exclude), None
+    corrected = corrections.corrections_of(request.library)
+    found = (
+        corrections.alone(corrected, heads) if dataset is None else (yield from corrections.join(dataset, corrected))
+    )
+    return _without(found.dataset, request.exclude), found
+
+
+def _without(dataset: Dataset, excluded: Sequence[str]) -> Dataset:
+    from earmark.datasets import without_label
+
+    for item in excluded:
+        head, equals, label = item.partition("=")
+        if not equals:
+            raise RecipeError(f"--exclude {item}: expected HEAD=LABEL, as in genre=pop")
+        dataset = without_label(dataset, head, label)
+    return dataset
