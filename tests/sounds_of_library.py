@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from earmark.engine import InlineEngine
+from earmark.events import Run
 from earmark.inference.tagger import load_model
 from earmark.library.records import LibraryModel
-from earmark.library.scan import Scan
+from earmark.library.scan import scan_folders
 from earmark.library.store import Library
 from earmark.library.survey import real_root
 
@@ -59,7 +61,4 @@ def songs_of_format_1(folder: Path) -> Path:
 def scanned(library: Library, folder: Path, music: Path, count: int) -> LibraryModel:
     """Makes songs and scans them with the model in ``folder``."""
     model = LibraryModel.of(folder, load_model(folder).card)
-    scan = Scan(library, [real_root(str(make_songs(music, count)))], model)
-    for _ in scan.run(1):
-        pass
-    return scan.model
+    return Run(scan_folders(library, [real_root(str(make_songs(music, count)))], model, InlineEngine())).wait().model

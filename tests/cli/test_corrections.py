@@ -11,11 +11,12 @@ import soundfile
 from commands import Earmark
 from earmark.app import corrections
 from earmark.datasets import load_dataset
+from earmark.engine import InlineEngine
 from earmark.events import Run
 from earmark.inference.tagger import load_model
 from earmark.library.dataset import library_dataset
 from earmark.library.records import LibraryModel
-from earmark.library.scan import Scan
+from earmark.library.scan import scan_folders
 from earmark.library.store import open_library
 from earmark.library.survey import real_root
 from earmark.models.card import read_card
@@ -35,10 +36,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _labelled(file: Path, music: Path, base: Path, words: dict[str, str], head: str = "genre") -> Path:
     """A library of all songs below ``music``, with the user's word on those that are named."""
     with open_library(file, make=True) as library:
-        card = load_model(base).card
-        model = LibraryModel(0, card.id, "x", "", str(base), card.embedding, card.heads)
-        for _ in Scan(library, [real_root(str(music))], model).run(1):
-            pass
+        model = LibraryModel.of(base, load_model(base).card)
+        Run(scan_folders(library, [real_root(str(music))], model, InlineEngine())).wait()
         for track in library.tracks():
             if (word := words.get(Path(track.path).name)) is not None:
                 library.set_label(track.audio or 0, head, word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earmark.audio.identity import KEY_VERSION
+from earmark.engine import InlineEngine
 from earmark.errors import StorageError
+from earmark.events import Run
 from earmark.inference.records import Prediction
 from earmark.inference.tagger import load_model
 from earmark.library.cluster import cluster_tracks
 from earmark.library.records import LibraryModel
+from earmark.library.scan import Scanned, scan_folders
 from earmark.library.similar import Wish, find_seed, similar_to
 from earmark.library.store import FORMAT, migrations, open_library
 from earmark.library.store.schema import tables
@@ -107,3 +112,43 @@ def test_a_damaged_old_library_is_one_line(old: Path, statement: str) -> None:
         library.tracks()
         library.fact("x")
     assert "\n" not in str(caught.value)
+
+
+def test_what_shared_a_hash_is_told_apart_by_the_next_scan(old: Path, tmp_path: Path, tiny_model: Path) -> None:
+    """And all else is identified, not analysed: results and corrections stay with their recordings."""
+    music = tmp_path / "music"
+    model = LibraryModel.of(tiny_model, load_model(tiny_model).card)
+
+    def scanned() -> Scanned:
+        return Run(scan_folders(library, [str(music)], model, InlineEngine())).wait()
+
+    with open_library(old) as library:
+        done = scanned()
+        assert done.analysed == 2, "the second of each two that shared a hash"
+        audio = {Path(one.path).name: one.audio for one in library.tracks()}
+        assert audio["show 1.wav"] == 3 != audio["show 2.wav"], "what was known stays with the file that was analysed"
+        assert audio["a.wav"] == audio["copy.wav"] == 1 and library.labels() == {1: {"genre": "Polka"}}
+        keys = library.content_hashes()
+        assert {keys[one] for one in audio.values() if one} == set(keys.values()), "nothing is left over"
+        assert all(key.startswith(KEY_VERSION) for key in keys.values())
+        done = scanned()
+        assert (done.analysed, done.known, done.unchanged) == (0, 0, 7)
+
+
+@pytest.mark.parametrize("how", ["other tags", "another disk"])
+def test_a_file_that_changed_before_the_next_scan(old: Path, tmp_path: Path, tiny_model: Path, how: str) -> None:
+    """Its hash of format 1 cannot be found again; path and length, or name, size and time, must do."""
+    music, model = tmp_path / "music", LibraryModel.of(tiny_model, load_model(tiny_model).card)
+    with open_library(old) as library:
+        if how == "other tags":
+            with (music / "a.wav").open("ab") as file:
+                file.write(b"LIST\x0c\0\0\0INFOINAM\0\0\0\0")
+            target = music / "a.wav"
+        else:
+            target = music / "deep" / "a.wav"
+            target.parent.mkdir()
+            shutil.copy2(music / "a.wav", target)
+            (music / "a.wav").unlink()
+        done = Run(scan_folders(library, [str(music)], model, InlineEngine())).wait()
+        track = library.track(str(target))
+        assert track is not None and track.audio == 1 and done.analysed == 2 and done.vanished == 0

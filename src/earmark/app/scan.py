@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING
 from earmark.app.library import opened
 from earmark.app.selection import label_table, one_model
 from earmark.errors import EarmarkError
-from earmark.events import Notice, Progress, Steps, use_case
+from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
+    from earmark.engine import Engine
     from earmark.library.records import LibraryModel
     from earmark.library.store import Library
 
@@ -53,7 +55,8 @@ class ScanResult:
         file: The library.
         analysed: Tracks that the model analysed now.
         known: Tracks whose audio was known, under another name or with other tags.
-        unchanged: Tracks that were not opened.
+        unchanged: Tracks that were not opened, or in which nothing that counts had changed.
+        scored: Tracks that got scores of new heads by stored embeddings.
         moved: Tracks found under another name; they are among ``known`` or ``unchanged``.
         vanished: Tracks newly marked as not there any more.
         failed: Files that could not be analysed now, by kind.
@@ -68,6 +71,7 @@ class ScanResult:
     analysed: int
     known: int
     unchanged: int
+    scored: int
     moved: int
     vanished: int
     failed: Mapping[str, int]
@@ -79,27 +83,41 @@ class ScanResult:
 
 
 @use_case
-def scan(request: ScanRequest) -> Steps[ScanResult]:
+def scan(request: ScanRequest, engine: Engine | None = None) -> Steps[ScanResult]:
     """Scan; what is done when it is stopped is in the library, and the next scan goes on.
+
+    Args:
+        request: What to scan.
+        engine: Does the work; one of ``request.jobs`` workers where None.
+
+    Yields:
+        The path of each file that was opened, and is in the library now.
 
     Raises:
         EarmarkError: The library, the model or a folder cannot be used, or another scan is at work.
     """
-    from earmark.library.scan import Scan, only_one
+    from earmark.engine import LocalEngine
+    from earmark.library.scan import only_one, scan_folders
+    from earmark.library.survey import real_root
 
     model, start = _model(request), time.monotonic()
-    with opened(request.library, write=True, make=True) as library, only_one(library.file):
-        roots = yield from _roots(request.folders, library)
-        work = Scan(library, roots, model, rehear=request.force)
-        yield Progress(0, work.total)
-        for count, _ in enumerate(work.run(request.jobs), 1):
-            yield Progress(count, work.total)
-        done, held = work.done, library.facts()
+    named = list(dict.fromkeys(map(real_root, request.folders)))
+    with (
+        opened(request.library, write=True, make=True) as library,
+        only_one(library.file),
+        nullcontext(engine) if engine else LocalEngine(request.jobs) as workers,
+    ):
+        roots = named or (yield from _known_roots(library))
+        done = yield from scan_folders(
+            library, roots, model, workers, force=request.force, exclude=request.exclude
+        )
+        held = library.facts()
         return ScanResult(
             library.file,
-            done.heard,
+            done.analysed,
             done.known,
             done.unchanged,
+            done.scored,
             done.moved,
             done.vanished,
             dict(sorted(done.failed.items())),
@@ -119,12 +137,8 @@ def _model(request: ScanRequest) -> LibraryModel:
     return LibraryModel.of(models.folders[0], models.card, request.layer or "", labels)
 
 
-def _roots(folders: Sequence[str], library: Library) -> Steps[list[str]]:
-    """The folders asked for, or all known ones that can be seen; a folder that is not there changes nothing."""
-    from earmark.library.survey import real_root
-
-    if folders:
-        return list(dict.fromkeys(map(real_root, folders)))
+def _known_roots(library: Library) -> Steps[list[str]]:
+    """All folders scanned before that can be seen; one that is not there changes nothing."""
     known = library.roots()
     if not known:
         raise EarmarkError("nothing was scanned before: name a folder, `earmark scan FOLDER`")

@@ -258,7 +258,7 @@ def _track(seed: Seed) -> LibraryTrack:
     """The seed as a track, whether the library has it or not."""
     if seed.track is not None:
         return seed.track
-    from earmark.library.scan import tags_of
+    from earmark.library.opening import tags_of
     from earmark.library.store import absolute
 
     plain = LibraryTrack(0, absolute(seed.path), 0, 0, seed.audio, "", seed.seconds)

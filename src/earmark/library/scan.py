@@ -1,27 +1,28 @@
-"""Scanning: folders into the library. Only what is new or changed is opened, and only new audio is heard."""
+"""Scanning: folders into the library. Only what is new or changed is opened, and only new audio is analysed."""
 
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from earmark.engine.predict import predict_files
-from earmark.inference.options import HearingOptions
-from earmark.inference.records import Failure, Prediction
-from earmark.library.records import LibraryModel
+from earmark.engine import Engine
+from earmark.errors import ModelError
+from earmark.events import Notice, Progress, Record, Steps
+from earmark.inference.records import Failure
+from earmark.library.opening import Compare, Item, Open, Opened, Pair
+from earmark.library.records import LibraryModel, is_song
 from earmark.library.store import Library, StoredFile
 from earmark.library.survey import PASSING, Survey, Todo, survey
-from earmark.library.text import plain_text
 from earmark.storage import lock
-from earmark.tags.read import artist_and_album, read_tags
 
-__all__ = ["Scan", "Scanned", "only_one", "tags_of"]
+__all__ = ["Scanned", "only_one", "scan_folders"]
+
+_SCORED_AT_ONCE = 500
 
 
 def only_one(file: Path) -> AbstractContextManager[None]:
@@ -34,117 +35,219 @@ class Scanned:
     """What became of a scan's files.
 
     Attributes:
-        heard: Tracks whose audio was heard.
-        known: Tracks whose audio was heard before under another name, or before their tags changed.
-        unchanged: Tracks that were not opened.
+        model: With its row.
+        analysed: Tracks that were analysed.
+        known: Tracks whose audio was analysed before under another name, or before their tags changed.
+        unchanged: Tracks that were not opened, or in which nothing that counts had changed.
+        scored: Tracks that the model gave scores by stored embeddings of its backbone.
         moved: Tracks found under another name; they are among ``known`` or ``unchanged``.
         vanished: Tracks newly marked as not there any more.
-        failed: Files that could not be heard, by kind.
+        silent: Of those analysed, silence and noise.
+        failed: Files that could not be analysed, by kind.
         others: Files that are no audio.
         unplugged: Tracks below a folder that is not to be seen just now; nothing is changed about them.
     """
 
-    heard: int = 0
+    model: LibraryModel
+    analysed: int = 0
     known: int = 0
     unchanged: int = 0
+    scored: int = 0
     moved: int = 0
     vanished: int = 0
+    silent: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     others: int = 0
     unplugged: int = 0
 
 
-class Scan:
-    """One scan: made, then :meth:`run` to its end (or any point before it; nothing that is done is lost).
+def scan_folders(
+    library: Library,
+    roots: Sequence[str],
+    model: LibraryModel,
+    engine: Engine,
+    *,
+    force: bool = False,
+    exclude: Sequence[str] = (),
+) -> Steps[Scanned]:
+    """One scan. It may be stopped at any point: what is done is in the library, and the next one goes on.
 
     Args:
         library: Open for writing, and held by :func:`only_one`.
         roots: From :func:`earmark.library.survey.real_root`.
-        model: That is to hear; its ``folder`` is where it is.
-        rehear: Hear again what is unchanged. If that is stopped, the next such scan goes on where it was.
+        model: That is to analyse; its ``folder`` is where it is.
+        engine: Opens and analyses the files.
+        force: Analyse again what is unchanged. If that is stopped, the next such scan goes on where it was.
+        exclude: Patterns of files that are left out.
+
+    Yields:
+        A record (its path) and the progress after each file that is in the library now.
+
+    Raises:
+        EarmarkError: The model cannot be loaded, or the library not be written.
     """
+    note = ""
+    with library.change():
+        model = library.add_model(model)
+        if force:
+            note = f"force {model.key} {os.pathsep.join(roots)}"
+            begun = library.fact(note) or time.time()
+            library.set_fact(note, begun)
+    done = Scanned(model)
+    if not force:
+        yield from _score(library, done)
+    devices = {root: Path(root).stat().st_dev for root in roots}
+    yield Progress(0, stage="looking", unit="files")
+    found = survey(library, roots, model, begun if force else None, exclude)
+    done.unchanged, done.moved, done.others = found.unchanged, found.moved, found.others
+    work = _Scan(library, found, done, devices, force)
+    if (count := sum(todo.item.work == "identify" for todo in found.todo)) > 1:
+        yield Notice(f"{count} songs of an older format are opened once, to learn what their recordings are known by.")
+    again = yield from work.open(engine, found.todo)
+    while again:
+        again = yield from work.open(engine, again)
+    work.finish(note)
+    return done
 
-    def __init__(self, library: Library, roots: Sequence[str], model: LibraryModel, *, rehear: bool = False) -> None:
-        self._library = library
-        with library.change():
-            self.model = library.add_model(model)
-            self._note = f"rehear {self.model.key} {os.pathsep.join(roots)}" if rehear else ""
-            since = self._begun() if rehear else None
-        self._devices = {root: Path(root).stat().st_dev for root in roots}
-        self.survey: Survey = survey(library, roots, self.model, since)
-        self.done = Scanned(unchanged=self.survey.unchanged, moved=self.survey.moved, others=self.survey.others)
 
-    def _begun(self) -> float:
-        begun = self._library.fact(self._note)
-        if begun is None:
-            begun = time.time()
-            self._library.set_fact(self._note, begun)
-        return float(begun)
+def _score(library: Library, done: Scanned) -> Steps[None]:
+    """A model with new heads on a known backbone needs the stored embeddings alone: nothing is decoded."""
+    from earmark.inference.tagger import load_model
 
-    @property
-    def total(self) -> int:
-        """Files to open."""
-        return len(self.survey.todo)
+    model, unscored = done.model, [] if done.model.layer else library.unscored(done.model)
+    if not unscored:
+        return
+    predict = getattr(load_model(model.folder), "predict_embeddings", None)
+    if predict is None:
+        return
+    for start in range(0, len(unscored), _SCORED_AT_ONCE):
+        part = unscored[start : start + _SCORED_AT_ONCE]
+        clips = library.clips(model, [audio for audio, _ in part])
+        try:
+            with library.change():
+                for audio, warning in part:
+                    prediction = replace(predict(clips[audio]), warning=warning)
+                    library.add_result(model, replace(prediction, embedding=None, clips=None), audio)
+        except ModelError:  # a head that reads another layer than the embedding must run on the files
+            return
+        done.scored += len(part)
+        yield Progress(done.scored, len(unscored), "scoring stored embeddings")
 
-    def run(self, workers: int | None = None) -> Iterator[str]:
-        """Do it; yields each file's path once it is in the library."""
+
+@dataclass(slots=True)
+class _Scan:
+    """A scan on its way."""
+
+    library: Library
+    survey: Survey
+    done: Scanned
+    devices: Mapping[str, int]
+    force: bool
+
+    def open(self, engine: Engine, todos: Sequence[Todo]) -> Steps[list[Todo]]:
+        """Open files, then compare those that share a key; returns those that must be opened again, to be analysed."""
         for failure in self.survey.failures:
             self._keep_unopened(failure)
-        options = HearingOptions(
-            embedding=True,
-            clips=True,
-            content_hash=True,
-            layer=self.model.layer or None,
-            known=self.survey.hashes,
-        )
-        todo = self.survey.todo
-        if todo:
-            count = min(workers, len(todo)) if workers else None
-            paths = (one.path for one in todo)
-            asked = {one.path: one for one in todo}
-            results = predict_files(
-                [Path(self.model.folder)], paths, workers=count, options=options, ordered=False
-            )  # a slow file must not keep those behind it out of the library
-            with closing(results):
-                for result in results:
-                    one = asked[result.path]
-                    self._keep(one, result)
-                    yield one.path
-        self._finish()
+        self.survey.failures.clear()
+        model = self.done.model
+        task = Open(Path(model.folder), model.layer, self._known(todos), _written(Path(model.folder)))
+        results = engine.map(task, (todo.item for todo in todos), ordered=False)
+        with closing(results):  # in any order: a slow file must not keep those behind it out of the library
+            for count, result in enumerate(results, 1):
+                todo = todos[result.index or 0]
+                with self.library.change():
+                    if isinstance(result, Failure):
+                        self._fail(todo, result)
+                    else:
+                        self._keep(todo, result.value)
+                yield Record(todo.path)
+                yield Progress(count, len(todos))
+        return (yield from self._compare(engine, todos))
 
-    def _keep(self, todo: Todo, result: Prediction | Failure) -> None:
-        """One file's outcome, in one transaction."""
-        if isinstance(result, Failure):
-            kind = "vanished" if result.kind == "missing" else result.kind
-            self.done.failed[kind] += 1
-            if kind in PASSING and todo.known is not None:
-                return
-            with self._library.change():
-                self._write(todo, None, {"error": kind, "message": result.message})
+    def _known(self, todos: Sequence[Todo]) -> dict[str, dict[int, str]]:
+        """By key, audio that needs no analysis if it turns up again, and a file to compare with.
+
+        That of the changed files themselves, of those that are gone, and of those of the same size as a new one.
+        """
+        todos = [todo for todo in todos if todo.item.work != "tags" and (todo.known is None or todo.known.state == "")]
+        if self.force or not todos:
+            return {}
+        audio = {todo.known.audio for todo in todos if todo.known}
+        audio |= {track.audio for track in self.survey.gone.values()}
+        opened = {todo.path for todo in todos}
+        found: dict[str, dict[int, str]] = {}
+        for key, files in self.library.holders(audio, {todo.stamp.size for todo in todos}).items():
+            for one, path in files:
+                there = path if path in self.survey.met and path not in opened else ""
+                found.setdefault(key, {})[one] = found.get(key, {}).get(one) or there
+        return found
+
+    def _fail(self, todo: Todo, failure: Failure) -> None:
+        """A failure of machine or model is tried again, and what is known of the file stands; one of the file stays."""
+        if failure.kind == "missing":
+            failure = replace(failure, kind="vanished", message="the file went away during the scan")
+        self.done.failed[failure.kind] += 1
+        known, passing = todo.known, failure.kind in PASSING
+        by = self.done.model.key if failure.passing else None
+        if passing and known is not None and known.audio is not None:
+            if failure.passing:
+                self.library.put_failure(known.id, failure, self.done.model.key)
             return
-        tags = tags_of(todo.path)
-        with self._library.change():
-            if result.heads:
-                audio = self._library.add_result(self.model, result)
-                self.done.heard += 1
-            else:
-                audio = self._library.add_audio(result.content_hash or "", result.seconds)
-                same = todo.known is not None and todo.known.audio == audio
-                if same and todo.known and not self._library.put_tags(todo.known.id, todo.stamp, tags):
-                    self.done.unchanged += 1  # a link was made, or rights were changed
-                else:
-                    self.done.known += 1
-            self._write(todo, audio, tags)
+        facts = {"error": failure.kind, "message": failure.message, "failed_by": by}
+        self.library.put_track(known.id if known else None, todo.path, todo.stamp, None, facts)
 
-    def _write(self, todo: Todo, audio: int | None, facts: Mapping[str, str]) -> None:
-        """The track's row: its own, that of a track that moved here, or a new one."""
-        known = todo.known or self._moved(audio)
-        self._library.put_track(known.id if known else None, todo.path, todo.stamp, audio, facts)
+    def _keep(self, todo: Todo, opened: Opened) -> None:
+        """What was found in a file."""
+        if opened.prediction is None:
+            self._count_known(todo, changed=todo.known is not None and self._new_tags(todo.known, todo, opened))
+            return
+        audio, state = self._audio_of(todo, opened)
+        if opened.prediction.heads:
+            self.library.add_result(self.done.model, opened.prediction, audio)
+            self.library.describe_audio(audio, opened.prediction.seconds, song=is_song(opened.prediction.warning))
+            self.done.analysed += 1
+            self.done.silent += not is_song(opened.prediction.warning)
+        else:
+            same = todo.known is not None and todo.known.audio == audio
+            self._count_known(todo, changed=not same or self._new_tags(todo.known, todo, opened))
+        known = todo.known or self._gone_with(audio)
+        facts = {**opened.tags, "state": state}
+        self.library.put_track(known.id if known else None, todo.path, todo.stamp, audio, facts)
 
-    def _moved(self, audio: int | None) -> StoredFile | None:
-        """The track that is gone and had this audio."""
-        if audio is None:
-            return None
+    def _new_tags(self, known: StoredFile | None, todo: Todo, opened: Opened) -> bool:
+        return known is not None and self.library.put_tags(known.id, todo.stamp, opened.tags)
+
+    def _count_known(self, todo: Todo, *, changed: bool) -> None:
+        if changed and not todo.moved:
+            self.done.known += 1
+        else:
+            self.done.unchanged += 1  # a link was made, rights were changed, a folder was renamed
+
+    def _audio_of(self, todo: Todo, opened: Opened) -> tuple[int, str]:
+        """Row of the audio that a file holds, and whether it has yet to be compared with others of its key."""
+        assert opened.prediction is not None
+        known, prediction, key = todo.known, opened.prediction, opened.prediction.content_hash or ""
+        if opened.audio is not None:
+            shared = any(path != todo.path for path in self._holders(opened.audio))
+            return opened.audio, "compare" if shared and not opened.proven else ""
+        if known is not None and known.audio is not None and known.state != "analyse":
+            if known.state == "identify" and (known.stamp.same_content(todo.stamp) or not prediction.heads):
+                return known.audio, "compare" if self.library.set_key(known.audio, key) else ""
+            if known.key == key:  # analysed again: the same recording
+                return known.audio, ""
+        other = self.library.audio_of(key)
+        if other is None:
+            return self.library.add_audio(key, prediction.seconds), ""
+        if not self._holders(other):
+            return other, ""  # of a file that is gone: this one is it
+        return self.library.add_audio(key, prediction.seconds, apart=True), "compare"
+
+    def _holders(self, audio: int) -> list[str]:
+        """Files that are there and hold an audio, as far as is known."""
+        return [path for path in self.library.holders_of(audio) if path not in self.survey.gone]
+
+    def _gone_with(self, audio: int) -> StoredFile | None:
+        """The track that is gone and had this audio: its file has moved."""
         for path, track in self.survey.gone.items():
             if track.audio == audio:
                 del self.survey.gone[path]
@@ -152,38 +255,69 @@ class Scan:
                 return track
         return None
 
+    def _compare(self, engine: Engine, todos: Sequence[Todo]) -> Steps[list[Todo]]:
+        """Files whose audio shares a key: two that are the same to the last sample become one recording."""
+        waiting = self.library.to_compare()
+        pairs = (Pair(path, tuple(other for _, other in others)) for _, path, _, others in waiting)
+        opened, again = {todo.path: todo for todo in todos}, list[Todo]()
+        became = dict[int, int]()  # rows of audio that are a part of another now
+        with closing(engine.map(Compare(), pairs)) as results:
+            for count, result in enumerate(results, 1):
+                if isinstance(result, Failure):
+                    continue  # one of them cannot be read just now: the next scan tries again
+                track, path, audio, others = waiting[result.index]
+                with self.library.change():
+                    self.library.set_state(track, "")
+                    if result.value is not None:
+                        self._join(became, audio, others[result.value][0])
+                    elif audio in (one for one, _ in others):  # it is another recording than those of its row
+                        self.library.set_state(track, "analyse")
+                        if path in opened:
+                            known = replace(opened[path].known or _none(track, path, opened[path]), state="analyse")
+                            again.append(replace(opened[path], item=Item(path), known=known))
+                yield Progress(count, len(waiting), "comparing")
+        return again
+
+    def _join(self, became: dict[int, int], *pair: int) -> None:
+        one, other = (_end(became, audio) for audio in pair)
+        if one != other:
+            self.library.merge_audio(one, other)
+            became[max(one, other)] = min(one, other)
+
     def _keep_unopened(self, failure: Failure) -> None:
-        """What could not even be looked at is told; a file gets a row, unless the library knows more of it."""
+        """What could not even be looked at is counted; a file gets a row, unless the library knows more of it."""
         self.done.failed[failure.kind] += 1
-        if Path(failure.path).is_dir() or self._library.track(failure.path) is not None:
+        if Path(failure.path).is_dir() or self.library.track(failure.path) is not None:
             return
         if failure.kind == "missing" and not os.path.lexists(failure.path):
             return
-        with self._library.change():
-            self._library.put_unopened(failure)
+        with self.library.change():
+            self.library.put_unopened(failure)
 
-    def _finish(self) -> None:
+    def finish(self, note: str) -> None:
         """Mark what is gone, and remember the folders."""
-        with self._library.change():
+        with self.library.change():
             for path, track in self.survey.gone.items():
                 if track.vanished is not None:
                     continue
                 if self._is_gone(path, track):
-                    self._library.mark_vanished(track.id)
+                    self.library.mark_vanished(track.id)
                     self.done.vanished += 1
                 else:
                     self.done.unplugged += 1
-            self._library.remember_roots(self.survey.roots)
-            if self._note:
-                self._library.set_fact(self._note, None)
+            self.library.remember_roots(self.survey.roots)
+            if note:
+                self.library.set_fact(note, None)
 
     def _is_gone(self, path: str, track: StoredFile) -> bool:
-        """Whether the file itself is gone, and not the drive or the folder that it was on."""
-        if os.path.lexists(path) or any(path == b or path.startswith(b + os.sep) for b in self.survey.blocked):
+        """Whether the file itself is gone or left out, and not the drive or the folder that it was on."""
+        if any(path == one or path.startswith(one + os.sep) for one in self.survey.blocked):
             return False
+        if os.path.lexists(path):
+            return True  # left out: a recycle bin, a pattern
         root = next(root for root in self.survey.roots if path == root or path.startswith(root.rstrip(os.sep) + os.sep))
         try:
-            if Path(root).stat().st_dev != self._devices[root] or self._is_empty(root):
+            if Path(root).stat().st_dev != self.devices[root] or self._is_empty(root):
                 return False
             folder = Path(path).parent
             while not folder.exists():
@@ -195,20 +329,22 @@ class Scan:
 
     def _is_empty(self, root: str) -> bool:
         """An empty folder is what an unplugged drive leaves behind."""
-        return not self.survey.unchanged and not self.survey.todo and not self.survey.others and Path(root).is_dir()
+        return not self.survey.met and not self.survey.others and Path(root).is_dir()
 
 
-def tags_of(path: str) -> dict[str, str]:
-    """What the file says of itself."""
-    tags = read_tags(Path(path))
-    artist, album = artist_and_album(tags)
-    year = (*tags.get("year", ()), *tags.get("date", ()), "")[0]
-    found = re.search(r"\d{4}", year)
-    said = {
-        "artist": artist,
-        "title": (*tags.get("title", ()), "")[0],
-        "album": album,
-        "year": found[0] if found else year,
-        "genre": ";".join(tags.get("genre", ())),
-    }
-    return {name: plain_text(text) for name, text in said.items()}
+def _end(became: Mapping[int, int], audio: int) -> int:
+    while audio in became:
+        audio = became[audio]
+    return audio
+
+
+def _none(track: int, path: str, todo: Todo) -> StoredFile:
+    """A track that this scan has made."""
+    return StoredFile(track, path, todo.stamp, None, None, None, "", 0.0, "", None)
+
+
+def _written(model: Path) -> int:
+    try:
+        return (model / "card.json").stat().st_mtime_ns
+    except OSError:  # the workers will say so
+        return 0

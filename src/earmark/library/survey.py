@@ -1,4 +1,4 @@
-"""Before a scan hears anything: what is new, changed, moved or gone below the folders."""
+"""Before a scan opens anything: what is new, changed, moved or gone below the folders."""
 
 from __future__ import annotations
 
@@ -10,22 +10,36 @@ from pathlib import Path
 from earmark.audio.files import Entry, walk
 from earmark.errors import AudioError, EarmarkError
 from earmark.inference.records import Failure
+from earmark.library.opening import Item
 from earmark.library.records import LibraryModel
 from earmark.library.store import Library, Stamp, StoredFile
 
 __all__ = ["PASSING", "Survey", "Todo", "real_root", "survey"]
 
-PASSING = ("missing", "permission", "vanished", "io")
-"""Failures that say nothing of the file itself: it is tried again, and what was heard of it before still holds."""
+PASSING = ("missing", "permission", "vanished", "io", "crash", "timeout")
+"""Failures that say nothing of the file itself: it is tried again, and what is known of it still holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """A file that a worker has to open."""
+    """A file that a worker has to open.
 
-    path: str
+    Attributes:
+        item: What is to be done with it.
+        stamp: Of the file as it is now.
+        known: The track as the library has it, or None.
+        moved: Whether it is there under another name, with new tags perhaps.
+    """
+
+    item: Item
     stamp: Stamp
     known: StoredFile | None
+    moved: bool = False
+
+    @property
+    def path(self) -> str:
+        """The file's."""
+        return self.item.path
 
 
 @dataclass(slots=True)
@@ -35,7 +49,7 @@ class Survey:
     Attributes:
         roots: The folders (or files), as the file system has them.
         todo: What is to be opened, in order.
-        hashes: Of audio that needs no hearing if it turns up among them.
+        met: Every file that can be looked at.
         failures: What cannot be opened at all.
         gone: Tracks below the roots that were not met, by path.
         blocked: Folders and files that could not be looked at; nothing below them counts as gone.
@@ -47,7 +61,7 @@ class Survey:
 
     roots: tuple[str, ...]
     todo: list[Todo] = field(default_factory=list)
-    hashes: frozenset[str] = frozenset()
+    met: dict[str, Stamp] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     gone: dict[str, StoredFile] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
@@ -69,28 +83,40 @@ def real_root(argument: str) -> str:
         raise EarmarkError(f"{argument}: no such folder") from error
 
 
-def survey(library: Library, roots: Sequence[str], model: LibraryModel, heard_since: float | None) -> Survey:
-    """Look at every file below the roots, and put right what needs no hearing: moved, renamed and returned files.
+def survey(
+    library: Library,
+    roots: Sequence[str],
+    model: LibraryModel,
+    analysed_since: float | None,
+    exclude: Sequence[str] = (),
+) -> Survey:
+    """Look at every file below the roots, and put right what needs no opening: renamed and returned files.
 
     Args:
         library: Open for writing.
         roots: From :func:`real_root`.
-        model: That is to hear.
-        heard_since: None hears only what is new or changed; a time hears all that the model has not heard since.
+        model: That is to analyse.
+        analysed_since: None opens only what is new or changed; a time opens all that the model has not analysed since.
+        exclude: Patterns of files that are left out.
     """
     known = {track.path: track for track in library.stored_files(model.key)}
     found = Survey(tuple(roots))
-    met = _met(found, roots)
-    below = tuple(_inside(root) for root in roots)
+    _meet(found, roots, exclude)
+    below = tuple(root if root.endswith(os.sep) else root + os.sep for root in roots)
     found.gone = {
-        path: track for path, track in known.items() if path not in met and (path in roots or path.startswith(below))
+        path: track
+        for path, track in known.items()
+        if path not in found.met and (path in roots or path.startswith(below))
     }
-    by_file = {track.stamp.file: track for track in known.values() if track.stamp.file and track.audio is not None}
+    before = _Before(known, {}, {})
+    for track in known.values():
+        if track.audio is not None and track.stamp.file:
+            before.by_file[track.stamp.file] = track
+        if track.state == "identify":
+            before.by_name[_name(track.path, track.stamp)] = track
     with library.change():
-        for path, stamp in met.items():
-            _place(library, found, path, stamp, _Before(known, by_file, met), heard_since)
-    if heard_since is None:
-        found.hashes = _hashes(library, found)
+        for path, stamp in found.met.items():
+            _place(library, found, path, stamp, before, analysed_since)
     return found
 
 
@@ -98,27 +124,25 @@ def survey(library: Library, roots: Sequence[str], model: LibraryModel, heard_si
 class _Before:
     known: Mapping[str, StoredFile]
     by_file: dict[tuple[str, int, int], StoredFile]
-    met: Mapping[str, Stamp]
+    by_name: dict[tuple[str, int, int], StoredFile]
 
 
-def _inside(root: str) -> str:
-    return root if root.endswith(os.sep) else root + os.sep
+def _name(path: str, stamp: Stamp) -> tuple[str, int, int]:
+    return Path(path).name, stamp.size, stamp.modified
 
 
-def _met(found: Survey, roots: Sequence[str]) -> dict[str, Stamp]:
+def _meet(found: Survey, roots: Sequence[str], exclude: Sequence[str]) -> None:
     """Every file that can be looked at, with its stamp; what cannot goes to ``found.blocked`` and ``.failures``."""
-    met: dict[str, Stamp] = {}
-    for entry in walk(roots):
+    for entry in walk(roots, exclude):
         if not entry.audio:
             found.others += 1
             continue
         try:
             if entry.error is not None:
                 raise entry.error
-            met[entry.path] = Stamp.of(Path(entry.path).stat())
+            found.met[entry.path] = Stamp.of(Path(entry.path).stat())
         except (AudioError, OSError) as error:
             _block(found, entry, error)
-    return met
 
 
 def _block(found: Survey, entry: Entry, error: AudioError | OSError) -> None:
@@ -129,24 +153,31 @@ def _block(found: Survey, entry: Entry, error: AudioError | OSError) -> None:
 
 
 def _place(
-    library: Library, found: Survey, path: str, stamp: Stamp, before: _Before, heard_since: float | None
+    library: Library, found: Survey, path: str, stamp: Stamp, before: _Before, analysed_since: float | None
 ) -> None:
     """Decide about one file that is there."""
-    track = before.known.get(path)
+    track, moved = before.known.get(path), False
     if track is None:
         track = _moved(library, found, path, stamp, before)
+        moved = track is not None
     if track is None:
-        found.todo.append(Todo(path, stamp, None))
+        found.todo.append(Todo(Item(path), stamp, None))
         return
-    if not track.stamp.same_content(stamp):
-        found.todo.append(Todo(path, stamp, track))
+    if not moved and not track.stamp.same_content(stamp):
+        identify = track.state == "identify" and analysed_since is None
+        item = Item(path, "identify", track.seconds) if identify else Item(path)
+        found.todo.append(Todo(item, stamp, track))
         return
     if track.stamp.device != stamp.device:
         found.renumbered[track.stamp.device] = stamp.device
-    if (track.stamp.device, track.stamp.inode) != (stamp.device, stamp.inode) or track.vanished is not None:
+    if track.stamp != stamp or track.vanished is not None:
         library.move_track(track.id, path, stamp)
-    if _needs_hearing(track, heard_since):
-        found.todo.append(Todo(path, stamp, track))
+    if _needs_analysis(track, analysed_since):
+        found.todo.append(Todo(Item(path), stamp, track))
+    elif track.state == "identify":
+        found.todo.append(Todo(Item(path, "identify"), stamp, track, moved))
+    elif moved:
+        found.todo.append(Todo(Item(path, "tags"), stamp, track, moved))
     else:
         found.unchanged += 1
 
@@ -154,26 +185,26 @@ def _place(
 def _moved(library: Library, found: Survey, path: str, stamp: Stamp, before: _Before) -> StoredFile | None:
     """The track that this file was under another name; its row is given the new one, or copied if both are there."""
     track = before.by_file.get(stamp.file) if stamp.file else None
-    if track is None or stamp.file is None:
-        return None
-    if track.path in before.met or (track.path not in found.gone and os.path.lexists(track.path)):
+    if track is None:
+        # The key of format 1 cannot be found again: a file of the same name, size and time is taken for the one gone.
+        track = before.by_name.get(_name(path, stamp))
+        if track is None or track.path not in found.gone:
+            return None
+    if track.path in found.met or (track.path not in found.gone and os.path.lexists(track.path)):
         row = library.copy_track(track.id, path, stamp)
         return replace(track, id=row, path=path, stamp=stamp, error=None, vanished=None)
     library.move_track(track.id, path, stamp)
     found.gone.pop(track.path, None)
     found.moved += 1
-    before.by_file[stamp.file] = moved = replace(track, path=path, stamp=stamp, error=None, vanished=None)
+    moved = replace(track, path=path, stamp=stamp, error=None, vanished=None)
+    if stamp.file:
+        before.by_file[stamp.file] = moved
     return moved
 
 
-def _needs_hearing(track: StoredFile, heard_since: float | None) -> bool:
+def _needs_analysis(track: StoredFile, analysed_since: float | None) -> bool:
+    if track.state == "analyse" or track.error in PASSING:
+        return True
     if track.audio is None:
-        return heard_since is not None or track.error is None or track.error in PASSING
-    return heard_since is not None and (track.analysed is None or track.analysed < heard_since)
-
-
-def _hashes(library: Library, found: Survey) -> frozenset[str]:
-    """Of the changed files themselves, of those that are gone, and of those of the same size as a new one."""
-    audio = {todo.known.audio for todo in found.todo if todo.known} | {track.audio for track in found.gone.values()}
-    sizes = {todo.stamp.size for todo in found.todo}
-    return frozenset(library.holders(audio, sizes)) if sizes else frozenset()
+        return analysed_since is not None or track.error is None
+    return analysed_since is not None and (track.analysed is None or track.analysed < analysed_since)

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
                 "heard": found.analysed,
                 "known": found.known,
                 "unchanged": found.unchanged,
+                "scored": found.scored,
                 "moved": found.moved,
                 "vanished": found.vanished,
                 "failed": found.failed,
@@ -58,6 +59,7 @@ def _print_summary(found: ScanResult) -> None:
     counts = {
         "unchanged": found.unchanged,
         "known already": found.known,
+        "scored by stored embeddings": found.scored,
         "moved": found.moved,
         "vanished": found.vanished,
         "silent in all": found.silent,

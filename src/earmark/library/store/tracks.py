@@ -117,6 +117,7 @@ class StoredFile:
         state: What a scan owes it: ``identify`` (its audio has a key of format 1), ``analyse`` (it shared such a key
             with another file), ``compare`` (its audio shares a key), or "".
         seconds: Length; 0 where it could not be analysed.
+        key: Of its audio; "" where it could not be analysed.
         analysed: When the model asked for analysed it last, or None.
     """
 
@@ -128,6 +129,7 @@ class StoredFile:
     vanished: float | None
     state: str
     seconds: float
+    key: str
     analysed: float | None
 
 
@@ -260,6 +262,11 @@ class Tracks(LibraryFile):
                 found.setdefault(key, []).append((one, path))
         return found
 
+    def holders_of(self, audio: int) -> list[str]:
+        """Paths of the files that are there and hold an audio, as far as is known."""
+        query = "SELECT path FROM tracks WHERE audio = ? AND vanished IS NULL AND state <> 'analyse'"
+        return [row[0] for row in self.rows(query, (audio,))]
+
     def to_compare(self) -> list[tuple[int, str, int, list[tuple[int, str]]]]:
         """Files whose audio shares a key with other audio, or is shared unproven.
 
@@ -300,13 +307,13 @@ class Tracks(LibraryFile):
         """All tracks as a scan compares them, with when the model (its row) analysed each."""
         query = (
             "SELECT tracks.id, path, device, inode, size, modified, changed, tracks.audio, error, vanished, state,"
-            " COALESCE(seconds, 0.0), heard FROM tracks LEFT JOIN audio ON audio.id = tracks.audio"
+            " COALESCE(seconds, 0.0), COALESCE(hash, ''), heard FROM tracks LEFT JOIN audio ON audio.id = tracks.audio"
             " LEFT JOIN results ON results.audio = tracks.audio AND results.model = ?"
         )
         return [StoredFile(row[0], row[1], Stamp(*row[2:7]), *row[7:]) for row in self.rows(query, (model,))]
 
     def put_track(
-        self, track: int | None, path: str, stamp: Stamp, audio: int | None, facts: Mapping[str, str | None]
+        self, track: int | None, path: str, stamp: Stamp, audio: int | None, facts: Mapping[str, Any]
     ) -> None:
         """Write the row of a track that is there, or a new row where ``track`` is None. In a change.
 

@@ -1,0 +1,158 @@
+"""What a scan's workers do: a file's tags, its key, what a model says of it; and whether two are one recording."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from earmark.audio.identity import same_recording
+from earmark.engine import Alive, Task
+from earmark.errors import AudioError
+from earmark.inference.options import HearingOptions
+from earmark.inference.records import Prediction
+from earmark.library.text import plain_text
+from earmark.tags.read import artist_and_album, read_tags
+
+__all__ = ["Compare", "Item", "Open", "Opened", "Pair", "tags_of"]
+
+_SAME_LENGTH = 0.05  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file to open.
+
+    Attributes:
+        path: Where it is.
+        work: ``analyse`` it; ``identify`` it: its key and tags alone; or read its ``tags``.
+        seconds: Of ``identify``: where the file is of another length it is analysed.
+    """
+
+    path: str
+    work: Literal["analyse", "identify", "tags"] = "analyse"
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """What was found in a file.
+
+    Attributes:
+        tags: What it says of itself.
+        prediction: With heads where it was analysed, and with its key alone where it need not be.
+        audio: Row of the known recording that it holds, or None.
+        proven: Whether that was compared to the last sample.
+    """
+
+    tags: Mapping[str, str]
+    prediction: Prediction | None = None
+    audio: int | None = None
+    proven: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Open(Task[Item, Opened]):
+    """Open a file, and analyse it unless it holds a recording that is known.
+
+    Attributes:
+        model: The model's folder.
+        layer: That gives the embeddings; "" is the network's own.
+        known: By key, the recordings (rows) that have it, each with a file that holds it, to be compared to the last
+            sample; "" where there is none to compare with.
+        stamp: When the model was written: a folder that was written anew is another model.
+    """
+
+    model: Path
+    layer: str
+    known: Mapping[str, Mapping[int, str]]
+    stamp: int
+
+    def start(self, alive: Alive) -> Callable[[Item], Opened]:
+        """Load the model (ModelError, UnknownName)."""
+        from earmark.inference.tagger import load_model
+
+        tagger, layer = load_model(self.model), self.layer or None
+        tagger.check_layer(layer)  # loads the network now, so that what is wrong is said now
+        options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=layer)
+
+        def predict(path: str, known: frozenset[str]) -> Prediction:
+            return tagger.predict(path, options=replace(options, known=known), progress=alive)
+
+        def opened(item: Item) -> Opened:
+            tags = tags_of(item.path)
+            if item.work == "tags":
+                return Opened(tags)
+            if item.work == "identify":
+                found = predict(item.path, _Everything())
+                if item.seconds is None or abs(found.seconds - item.seconds) < _SAME_LENGTH:
+                    return Opened(tags, found)
+            found = predict(item.path, frozenset(self.known))
+            if found.heads:
+                return Opened(tags, found)
+            for audio, other in self.known[found.content_hash or ""].items():
+                if not other or _same_recording(item.path, other):
+                    return Opened(tags, found, audio, proven=bool(other))
+            return Opened(tags, predict(item.path, frozenset()))
+
+        return opened
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A file, and files that share its key."""
+
+    path: str
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Task[Pair, int | None]):
+    """Find the first of some files that holds the same recording: its place, or None."""
+
+    def start(self, alive: Alive) -> Callable[[Pair], int | None]:
+        """Nothing to get ready."""
+
+        def first(pair: Pair) -> int | None:
+            for place, other in enumerate(pair.others):
+                alive()
+                if _same_recording(pair.path, other):
+                    return place
+            return None
+
+        return first
+
+
+class _Everything(frozenset[str]):
+    """Contains every key."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+
+def _same_recording(path: str, other: str) -> bool:
+    """Whether two files hold the same audio; where the other cannot be read just now, nobody knows, and no is safe."""
+    try:
+        return path == other or same_recording(path, other)
+    except AudioError as error:
+        if error.path == path:
+            raise
+        return False
+
+
+def tags_of(path: str) -> dict[str, str]:
+    """What the file says of itself."""
+    tags = read_tags(Path(path))
+    artist, album = artist_and_album(tags)
+    year = (*tags.get("year", ()), *tags.get("date", ()), "")[0]
+    found = re.search(r"\d{4}", year)
+    own = {
+        "artist": artist,
+        "title": (*tags.get("title", ()), "")[0],
+        "album": album,
+        "year": found[0] if found else year,
+        "genre": ";".join(tags.get("genre", ())),
+    }
+    return {name: plain_text(text) for name, text in own.items()}
