@@ -27,8 +27,8 @@ from earmark.inference.records import Failure
 from earmark.inference.tagger import load_model
 from earmark.library import survey as surveys
 from earmark.library.records import LibraryModel
-from earmark.library.similar import find_seed
 from earmark.library.scan import Scanned, only_one, scan_folders
+from earmark.library.similar import find_seed
 from earmark.library.store import Library, open_library
 from earmark.library.survey import real_root
 
@@ -300,7 +300,7 @@ def show(path: Path, *, other: bool) -> Path:
     t = np.arange(61 * 8000) / 8000
     wave = 0.3 * np.sin(2 * np.pi * 300 * t)
     if other:
-        wave[round(1.2 * 8000) : round(1.6 * 8000)] = 0
+        wave[round(1.1 * 8000) : round(1.5 * 8000)] = 0
     soundfile.write(path, wave, 8000, "PCM_16")
     return path
 
@@ -391,9 +391,7 @@ class Failing(InlineEngine):
 
 
 @pytest.mark.parametrize("kind", ["crash", "timeout", "io"])
-def test_failures_of_the_machine_pass(
-    library: Library, music: Path, run: Scan, model: LibraryModel, kind: str
-) -> None:
+def test_failures_of_the_machine_pass(library: Library, music: Path, run: Scan, model: LibraryModel, kind: str) -> None:
     """They are tried again at the next scan; until then they are counted, and what was known of the file stands."""
     roots = [real_root(str(music))]
     done = Run(scan_folders(library, roots, model, Failing(kind, "0.wav"))).wait()

@@ -108,9 +108,7 @@ def scan(request: ScanRequest, engine: Engine | None = None) -> Steps[ScanResult
         nullcontext(engine) if engine else LocalEngine(request.jobs) as workers,
     ):
         roots = named or (yield from _known_roots(library))
-        done = yield from scan_folders(
-            library, roots, model, workers, force=request.force, exclude=request.exclude
-        )
+        done = yield from scan_folders(library, roots, model, workers, force=request.force, exclude=request.exclude)
         held = library.facts()
         return ScanResult(
             library.file,

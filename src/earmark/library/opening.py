@@ -27,12 +27,13 @@ class Item:
 
     Attributes:
         path: Where it is.
-        work: ``analyse`` it; ``identify`` it: its key and tags alone; or read its ``tags``.
+        work: ``analyse`` it, unless it holds a known recording; ``again``: even then; ``identify`` it: its key and tags
+            alone; or read its ``tags``.
         seconds: Of ``identify``: where the file is of another length it is analysed.
     """
 
     path: str
-    work: Literal["analyse", "identify", "tags"] = "analyse"
+    work: Literal["analyse", "again", "identify", "tags"] = "analyse"
     seconds: float | None = None
 
 
@@ -89,7 +90,7 @@ class Open(Task[Item, Opened]):
                 found = predict(item.path, _Everything())
                 if item.seconds is None or abs(found.seconds - item.seconds) < _SAME_LENGTH:
                     return Opened(tags, found)
-            found = predict(item.path, frozenset(self.known))
+            found = predict(item.path, frozenset(() if item.work == "again" else self.known))
             if found.heads:
                 return Opened(tags, found)
             for audio, other in self.known[found.content_hash or ""].items():

@@ -173,7 +173,7 @@ def _place(
     if track.stamp != stamp or track.vanished is not None:
         library.move_track(track.id, path, stamp)
     if _needs_analysis(track, analysed_since):
-        found.todo.append(Todo(Item(path), stamp, track))
+        found.todo.append(Todo(Item(path, "again" if track.error in PASSING else "analyse"), stamp, track))
     elif track.state == "identify":
         found.todo.append(Todo(Item(path, "identify"), stamp, track, moved))
     elif moved:
