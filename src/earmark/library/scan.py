@@ -151,6 +151,7 @@ class _Scan:
         self.survey.failures.clear()
         model = self.done.model
         task = Open(Path(model.folder), model.layer, self._known(todos), _written(Path(model.folder)))
+        yield Progress(0, len(todos))
         results = engine.map(task, (todo.item for todo in todos), ordered=False)
         with closing(results):  # in any order: a slow file must not keep those behind it out of the library
             for count, result in enumerate(results, 1):
