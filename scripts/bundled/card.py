@@ -16,9 +16,9 @@ from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, save_split
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import open_input, views
-from earmark.models.card import Card, HeadCard, write_card
+from earmark.models.card import Card, HeadCard
 from earmark.models.heads import write_heads
-from earmark.models.registry import sha256
+from earmark.models.writer import ModelFolderWriter, seal
 from earmark.recipe import ClipPlan
 from earmark.training.calibrate import calibrate
 from earmark.training.exemplars import choose_exemplars
@@ -97,12 +97,18 @@ def calibrated(corpus: Corpus, outputs: Sequence[Outputs | None], plan: ClipPlan
     return tuple(heads)
 
 
-def write_folder(folder: Path, draft: Draft) -> Card:
-    """Write the model folder: network, weights, card, exemplars, split and README.
+def write_folder(out: Path, draft: Draft) -> Card:
+    """Write the model folder, in the place of the one that is there: network, heads, card, exemplars, split and README.
 
     Only hashes and embeddings stand in it: no name of a track or an artist.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with ModelFolderWriter.open(out, {"command": "make model", "version": VERSION}, overwrite=True) as writer:
+        card = _fill(writer.folder, draft)
+        writer.complete()
+        return card
+
+
+def _fill(folder: Path, draft: Draft) -> Card:
     dataset = draft.corpus.dataset
     heads = calibrated(draft.corpus, draft.fitted.outputs, draft.plan)
     weights = write_network(draft.module, folder, _sample(draft), any_length=True)
@@ -129,10 +135,7 @@ def write_folder(folder: Path, draft: Draft) -> Card:
     save_split(folder / "split.tsv", Split(everything, everything[:0], everything[:0], "artist"), hashes)
     _keep_exemplars(folder, draft, hashes)
     (folder / "README.md").write_text(_readme(card), "utf-8", newline="\n")
-    files = {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.name != "card.json"}
-    card = replace(card, files=files)
-    write_card(card, folder)
-    return card
+    return seal(folder, card)
 
 
 def _recipe(draft: Draft) -> Mapping[str, Any]:

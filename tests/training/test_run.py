@@ -50,7 +50,7 @@ def test_a_folder_of_classes_becomes_a_whole_model(songs: Path, tmp_path: Path, 
     events = []
     out = train(load_dataset(songs), lessons.recipe("training.epochs=8"), tmp_path / "m", TrainOptions(), events.append)
     files = {"README.md", "card.json", "curves.svg", "exemplars.npz", "history.csv", "model.onnx", "run.json"}
-    assert set(content(out)) == files | {"split.tsv", "weights.safetensors"}
+    assert set(content(out)) == files | {"split.tsv", "heads.safetensors", "weights.safetensors"}
     assert not (tmp_path / "m.part").exists()
     card = check_files(out, *read_card(out).files)
     figures = card.scores["genre"]

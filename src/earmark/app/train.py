@@ -79,8 +79,9 @@ def train(request: TrainRequest) -> Steps[Trained]:
         raise MissingExtra("train", "training")
     from earmark.models.card import read_card
     from earmark.models.registry import find_model
+    from earmark.models.writer import is_finished
     from earmark.recipe import load_recipe
-    from earmark.training.job import TrainOptions, is_finished, settings_of
+    from earmark.training.job import TrainOptions, settings_of
     from earmark.training.run import prepare, train_job
 
     epochs = [] if request.epochs is None else [f"training.epochs={request.epochs}"]

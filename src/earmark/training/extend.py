@@ -22,6 +22,7 @@ from earmark.inference.records import Failure
 from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import Card, HeadCard
+from earmark.models.writer import ModelFolderWriter, check_place
 from earmark.training.additions import Addition, additions_of, still_enough, truth_of
 from earmark.training.calibrate import calibrate
 from earmark.training.embeddings import TrackEmbeddings, embed_files
@@ -104,13 +105,11 @@ def extend_model(model: Path, dataset: Dataset, out: Path, options: ExtendOption
         StorageError: No space.
     """
     options = options or ExtendOptions()
-    if out.exists():
+    check_place(out)
+    if out.exists() or out.is_symlink():
         raise ModelError(f"{out}: there is something already; remove it, or give another -o")
     tagger = load_model(model)
     _same_kind(tagger, dataset)
-    exemplars = load_exemplars(tagger.folder)
-    if exemplars.embedding.shape[1] != tagger.card.embedding:
-        raise ModelError(f"{tagger.folder}: exemplars.npz is of another network: train the model anew")
     additions = additions_of(dataset, tagger.card, options.head)
     for addition in additions:
         if addition.old.derived or addition.old.layer != "embedding":
@@ -118,6 +117,25 @@ def extend_model(model: Path, dataset: Dataset, out: Path, options: ExtendOption
             raise ModelError(
                 f"the head {addition.old.name!r} reads {source!r}, not the embedding: nothing can be added"
             )
+    settings = {
+        "extends": f"{tagger.card.id} ({tagger.card.digest})",
+        "dataset": f"{dataset.name} ({len(dataset.tracks)} tracks)",
+        "labels": [f"{addition.old.name}: {label}" for addition in additions for label in addition.new],
+        "seed": options.seed,
+    }
+    with ModelFolderWriter.open(out, settings) as writer:
+        extension = yield from _extended(tagger, dataset, additions, options, writer.folder)
+        writer.complete()
+    return extension
+
+
+def _extended(
+    tagger: Tagger, dataset: Dataset, additions: tuple[Addition, ...], options: ExtendOptions, folder: Path
+) -> Steps[Extension]:
+    """Learn the new classes, measure what they cost, and fill the new model's folder."""
+    exemplars = load_exemplars(tagger.folder)
+    if exemplars.embedding.shape[1] != tagger.card.embedding:
+        raise ModelError(f"{tagger.folder}: exemplars.npz is of another network: train the model anew")
     new, notices = yield from _embed_songs(tagger, dataset, additions, options)
     songs = [_songs(addition, exemplars, new, tagger) for addition in additions]
     gained = [_gain(addition, mine, tagger.card, options.seed) for addition, mine in zip(additions, songs, strict=True)]
@@ -125,7 +143,7 @@ def extend_model(model: Path, dataset: Dataset, out: Path, options: ExtendOption
     test = (yield from _test(tagger, gained, new, options)) if options.test is not None else None
     extension = Extension(tuple(label for a in additions for label in a.new), stored, test, notices)
     card = _card(tagger.card, gained, dataset, extension)
-    write_extended(tagger, card, gained, _remember(exemplars, new, additions), out)
+    write_extended(tagger, card, gained, _remember(exemplars, new, additions), folder)
     return extension
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from earmark.datasets.splits import load_split
 from earmark.errors import StorageError
 from earmark.inference.tagger import Tagger
-from earmark.models.card import NETWORK, Card, HeadCard, write_card
+from earmark.models.card import NETWORK, Card, HeadCard
 from earmark.models.heads import HeadWeights, widened, write_heads
-from earmark.models.registry import sha256
+from earmark.models.writer import seal
+from earmark.storage import plain_reason
 from earmark.training.exemplars import Exemplars
 from earmark.training.linear import Linear
 from earmark.training.readme import model_card_text
@@ -44,41 +45,35 @@ class GainedHead:
         return widened(heads[self.before.name], weight, bias)
 
 
-def write_extended(tagger: Tagger, card: Card, heads: Sequence[GainedHead], exemplars: Exemplars, out: Path) -> None:
-    """Write the new model folder beside its place and put it there when it is whole.
+def write_extended(tagger: Tagger, card: Card, heads: Sequence[GainedHead], exemplars: Exemplars, folder: Path) -> None:
+    """Fill the new model's folder and seal it.
 
     Args:
         tagger: The old model.
         card: The new card, but for its files.
         heads: What changed.
         exemplars: Old and new ones.
-        out: The new folder, which does not exist.
+        folder: An empty folder.
 
     Raises:
         StorageError: It cannot be written.
     """
-    part, old = out.with_name(out.name + ".part"), tagger.folder
+    old = tagger.folder
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        shutil.copyfile(old / NETWORK, part / NETWORK)
-        weights = {**tagger.heads, **{head.card.name: head.widened(tagger.heads) for head in heads}}
-        write_heads(weights, part)
-        card = replace(card, heads=tuple(weights[head.name].described(head) for head in card.heads))
-        _write_weights(old, part, heads)
-        _write_split(old, part, exemplars)
-        exemplars.save(part)
-        for name in ("history.csv", "curves.svg"):
+        for name in (NETWORK, "history.csv", "curves.svg"):
             if (old / name).is_file():
-                shutil.copyfile(old / name, part / name)
-        text = model_card_text(card, (part / "history.csv").is_file())
-        (part / "README.md").write_text(text, "utf-8", newline="\n")
-        files = {file.name: sha256(file) for file in sorted(part.iterdir())}
-        write_card(replace(card, files=files), part)
-        part.replace(out)
+                shutil.copyfile(old / name, folder / name)
+        weights = {**tagger.heads, **{head.card.name: head.widened(tagger.heads) for head in heads}}
+        write_heads(weights, folder)
+        card = replace(card, heads=tuple(weights[head.name].described(head) for head in card.heads))
+        _write_weights(old, folder, heads)
+        _write_split(old, folder, exemplars)
+        exemplars.save(folder)
+        text = model_card_text(card, (folder / "history.csv").is_file())
+        (folder / "README.md").write_text(text, "utf-8", newline="\n")
     except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise StorageError(f"{out}: cannot be written: {error.strerror}") from error
+        raise StorageError(f"{folder}: cannot be written: {plain_reason(error)}") from error
+    seal(folder, card)
 
 
 def _write_weights(old: Path, part: Path, heads: Sequence[GainedHead]) -> None:

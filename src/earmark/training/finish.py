@@ -18,9 +18,9 @@ from earmark.evaluation.intervals import RESAMPLES
 from earmark.evaluation.scores import main_figure, score_head
 from earmark.inference.records import Failure, HeadPrediction, Prediction
 from earmark.inference.scores import answer, pool, probabilities
-from earmark.models.card import Card, HeadCard, write_card
+from earmark.models.card import Card, HeadCard
 from earmark.models.heads import HeadWeights, write_heads
-from earmark.models.registry import sha256
+from earmark.models.writer import seal
 from earmark.training.calibrate import calibrate
 from earmark.training.curves import write_curves
 from earmark.training.exemplars import choose_exemplars
@@ -79,10 +79,7 @@ def finish_model(folder: Path, draft: Draft) -> Card:
         write_history(folder / "history.csv", draft.history)
         write_curves(folder / "curves.svg", draft.history, draft.kept)
     (folder / "README.md").write_text(model_card_text(card, bool(draft.history)), "utf-8", newline="\n")
-    files = {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.name != "card.json"}
-    card = replace(card, files=files)
-    write_card(card, folder)
-    return card
+    return seal(folder, card)
 
 
 def score_outputs(

@@ -15,10 +15,11 @@ from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
 from earmark.errors import AudioError, DatasetError, UnknownName
 from earmark.events import Steps
+from earmark.models.writer import ModelFolderWriter, check_place, work_folder
 from earmark.recipe import Recipe
 from earmark.training.augment import check_augmentations
 from earmark.training.device import find_device
-from earmark.training.job import Job, TrainOptions, begin, complete, is_finished, settings_of, work_folder
+from earmark.training.job import Job, TrainOptions, settings_of
 from earmark.training.spectrograms import in_parallel, picture_recipe
 
 __all__ = ["Job", "prepare", "train_job", "train_model"]
@@ -48,19 +49,18 @@ def train_model(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptio
 
 def train_job(job: Job, out: Path) -> Steps[Path]:
     """Do a run that is prepared; as :func:`train_model`."""
-    recipe, options, settings = job.recipe, job.options, settings_of(job)
-    if is_finished(out, settings, options.overwrite):
-        return out
-    begin(out, settings, options.overwrite)
-    if recipe.training.method == "transfer":
-        from earmark.training.transfer import train_transfer
+    with ModelFolderWriter.open(out, settings_of(job), overwrite=job.options.overwrite) as writer:
+        if writer.finished:
+            return out
+        if job.recipe.training.method == "transfer":
+            from earmark.training.transfer import train_transfer
 
-        yield from train_transfer(job)
-    else:
-        from earmark.training.network import train_network
+            yield from train_transfer(job)
+        else:
+            from earmark.training.network import train_network
 
-        yield from train_network(job)
-    return complete(out, options.overwrite)
+            yield from train_network(job)
+        return writer.complete()
 
 
 def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions) -> Steps[Job]:
@@ -70,6 +70,7 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions) 
         As :func:`train_model`.
     """
     find_device(options.device)
+    check_place(out)
     given = dataset
     dataset = _with_heads(dataset, options.heads)
     wanted = _labelled(dataset)

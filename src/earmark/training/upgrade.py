@@ -7,6 +7,7 @@ compute is compared with the old graph before anything is written.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,18 +19,43 @@ from numpy.typing import NDArray
 
 from earmark.errors import ModelError
 from earmark.inference.scores import probabilities, raw_scores
-from earmark.models.card import FORMAT, NETWORK, Card, card_from, card_json
-from earmark.models.heads import Dense, HeadWeights, widened
+from earmark.models.card import FORMAT, NETWORK, Card, card_from, card_json, read_card
+from earmark.models.heads import Dense, HeadWeights, widened, write_heads
 from earmark.models.network import run_network
+from earmark.models.writer import ModelFolderWriter, seal
+from earmark.storage import write_file
 from earmark.training.export import TOLERANCE, plain_graph
 from earmark.training.weights import read_weights
 
-__all__ = ["convert"]
+__all__ = ["convert", "upgrade_model"]
 
 State = Mapping[str, NDArray[Any]]
 
 _EPSILON = 1e-5  # of PyTorch's batch norm
 _LAYER = "layer:"
+
+
+def upgrade_model(folder: Path) -> Card:
+    """Put a folder of format 1 in its place in format 2; one of format 2 is left as it is.
+
+    Raises:
+        ModelError: As :func:`convert`; or the folder holds what does not belong to a model.
+        StorageError: It cannot be written, or another run is writing there.
+    """
+    with ModelFolderWriter.open(folder, {"upgrade": folder.name}, overwrite=True) as writer:
+        if card_json(writer.out).get("format") == FORMAT:
+            return read_card(writer.out)
+        card, model, heads = convert(writer.out)
+        for file in writer.folder.iterdir():
+            file.unlink()
+        for name in card.files:
+            if (writer.out / name).is_file():
+                shutil.copyfile(writer.out / name, writer.folder / name)
+        write_file(writer.folder / NETWORK, model)
+        write_heads(heads, writer.folder)
+        card = seal(writer.folder, card)
+        writer.complete()
+        return card
 
 
 def convert(folder: Path) -> tuple[Card, bytes, dict[str, HeadWeights]]:
