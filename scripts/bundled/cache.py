@@ -1,4 +1,4 @@
-"""What a student learns from, computed once: spectrograms of pieces of sound and what the teachers say of them.
+"""What a student learns from, computed once: spectrograms of pieces of sound and what the teachers make of them.
 
 The cache is a folder of shards, each some tens of pieces of one copy, written whole or not at all: an interrupted
 run goes on where it stopped. Its name is the hash of everything that decides its content.
@@ -26,17 +26,18 @@ from numpy.typing import NDArray
 from earmark.audio.decode import load as load_audio
 from earmark.datasets.cache import check_space, storage_error
 from earmark.errors import AudioError, ModelError, StorageError
+from earmark.events import Progress, Steps
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
 from earmark.training.device import keep_freed_memory
 from scripts.bundled.copies import Chances, changed
 from scripts.bundled.teachers import Teacher, load_teacher
 
-__all__ = ["CacheDesign", "Heard", "Piece", "cache_folder", "estimated_bytes", "fill", "load"]
+__all__ = ["CacheDesign", "Piece", "StudentData", "cache_folder", "estimated_bytes", "fill", "load"]
 
 Array = NDArray[np.float32]
 STUDIO_RATE = 32000
-"""Hz at which copies are made: the highest that any teacher hears."""
+"""Hz at which copies are made: the highest that any teacher takes."""
 PIECES_A_SHARD = 48
 
 
@@ -48,7 +49,7 @@ class Piece:
         path: The file.
         start: Where the piece begins, seconds.
         seconds: How long it is.
-        pool: Only pieces of one pool are mixed with each other, so that a part kept for scoring stays unheard.
+        pool: Only pieces of one pool are mixed with each other, so that a part kept for scoring stays unknown.
     """
 
     path: str
@@ -79,7 +80,7 @@ class CacheDesign:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class StudentData:
     """Sounds as a student gets them.
 
     Attributes:
@@ -164,7 +165,7 @@ class _Worker:
         sure = Chances(**(asdict(chances) | {"mix": 1.0}))
         return changed(waveform, other, STUDIO_RATE, rng, sure)
 
-    def hear(self, index: int, copy: int) -> tuple[Array, Array, Array] | None:
+    def analyse(self, index: int, copy: int) -> tuple[Array, Array, Array] | None:
         """Spectrogram, series and tags of a piece; None where it cannot be read."""
         try:
             studio = self.sound(index, copy)
@@ -173,7 +174,7 @@ class _Worker:
         rates = {STUDIO_RATE: studio}
         for rate in {self.design.frontend.sample_rate, *(t.sample_rate for t in self.teachers)} - {STUDIO_RATE}:
             rates[rate] = soxr.resample(studio, STUDIO_RATE, rate, quality="HQ")
-        answers = [teacher.hear(rates[teacher.sample_rate]) for teacher in self.teachers]
+        answers = [teacher.analyse(rates[teacher.sample_rate]) for teacher in self.teachers]
         rows = min(len(series) for series, _ in answers)
         series = np.concatenate([series[:rows] for series, _ in answers], 1)
         tags = np.concatenate([tags for _, tags in answers])
@@ -183,7 +184,7 @@ class _Worker:
         """Write one shard; the number of pieces that could not be read."""
         first = shard * PIECES_A_SHARD
         indices = range(first, min(first + PIECES_A_SHARD, len(self.design.pieces)))
-        found = {index: self.hear(index, copy) for index in indices}
+        found = {index: self.analyse(index, copy) for index in indices}
         good = {index: answer for index, answer in found.items() if answer is not None}
         file = _shard_file(self.folder, copy, shard)
         part = file.with_suffix(f".{os.getpid()}.part")
@@ -222,7 +223,7 @@ def _write(facts: bytes, copy: int, shard: int) -> int:
     return _worker(facts).write(copy, shard)
 
 
-def fill(design: CacheDesign, folder: Path, copies: Sequence[int], jobs: int = 1) -> Iterator[tuple[int, int]]:
+def fill(design: CacheDesign, folder: Path, copies: Sequence[int], jobs: int = 1) -> Steps[None]:
     """Compute the shards that are missing.
 
     Args:
@@ -232,7 +233,7 @@ def fill(design: CacheDesign, folder: Path, copies: Sequence[int], jobs: int = 1
         jobs: Processes.
 
     Yields:
-        Shards still missing and pieces that could not be read, after every shard.
+        Progress after every shard, with the number of pieces that could not be read.
 
     Raises:
         StorageError: There is not enough space, or the folder cannot be written.
@@ -251,17 +252,19 @@ def fill(design: CacheDesign, folder: Path, copies: Sequence[int], jobs: int = 1
     facts = pickle.dumps((design, folder))
     with ProcessPoolExecutor(jobs, context) as pool:
         futures = [pool.submit(_write, facts, copy, shard) for copy, shard in missing]
+        unreadable = 0
         for done, future in enumerate(as_completed(futures), 1):
-            yield len(missing) - done, future.result()
+            unreadable += future.result()
+            yield Progress(done, len(missing), "running the teachers", "shards", {"unreadable": unreadable})
 
 
-def load(design: CacheDesign, folder: Path, copies: Sequence[int]) -> Heard:
+def load(design: CacheDesign, folder: Path, copies: Sequence[int]) -> StudentData:
     """Read the shards of some copies into memory.
 
     Raises:
         StorageError: A shard is missing or damaged.
     """
-    parts: dict[str, list[NDArray[np.generic]]] = {name: [] for name in Heard.__slots__}
+    parts: dict[str, list[NDArray[np.generic]]] = {name: [] for name in StudentData.__slots__}
     for copy, shard in _shards(design, copies):
         file = _shard_file(folder, copy, shard)
         try:
@@ -272,4 +275,4 @@ def load(design: CacheDesign, folder: Path, copies: Sequence[int]) -> Heard:
             raise StorageError(
                 f"{file}: the cache is incomplete or damaged; remove it and run again: {error}"
             ) from error
-    return Heard(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
+    return StudentData(**{name: np.concatenate(arrays) for name, arrays in parts.items()})

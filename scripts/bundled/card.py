@@ -27,7 +27,7 @@ from earmark.training.finish import score_outputs
 from earmark.training.module import TaggerModule
 from earmark.training.outputs import Outputs
 from earmark.training.readme import model_card_text, score_line
-from scripts.bundled.heads import Corpus, Embedded, Fitted, fold_of
+from scripts.bundled.heads import Corpus, FittedHeads, StudentClips, fold_of
 from scripts.bundled.students import StudentDesign
 
 __all__ = ["Draft", "calibrated", "write_folder"]
@@ -78,8 +78,8 @@ class Draft:
 
     module: TaggerModule
     corpus: Corpus
-    embeddings: Sequence[Embedded | None]
-    fitted: Fitted
+    embeddings: Sequence[StudentClips | None]
+    fitted: FittedHeads
     student: StudentDesign
     frontend: Frontend
     plan: ClipPlan

@@ -1,4 +1,4 @@
-"""The bundled model's heads: what three corpora say of tracks, heard by the student, and what is learnt of it.
+"""The bundled model's heads: three corpora's labels of tracks, embedded by the student, and what is learnt of them.
 
 Every figure and every calibration is made from answers out of fold: heads that have not seen the track's artist.
 """
@@ -6,7 +6,7 @@ Every figure and every calibration is made from answers out of fold: heads that 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from earmark.datasets import Dataset, load_dataset
 from earmark.datasets.core import HeadSpec
 from earmark.errors import AudioError
+from earmark.events import Progress, Steps
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import open_input, views
 from earmark.recipe import ClipPlan
@@ -27,7 +28,7 @@ from earmark.training.outputs import Outputs
 from earmark.training.partial import fit_path, partial_loss
 from scripts.bundled.labels import LabelledHead, labelled_heads, targets
 
-__all__ = ["CORPORA", "FOLDS", "Corpus", "Embedded", "Fitted", "embed_tracks", "fit_heads", "fold_of", "join"]
+__all__ = ["CORPORA", "FOLDS", "Corpus", "FittedHeads", "StudentClips", "embed_tracks", "fit_heads", "fold_of", "join"]
 
 Array = NDArray[np.float32]
 CORPORA = ("moods900", "emotify400", "gtzan-short")
@@ -106,24 +107,24 @@ def fold_of(groups: Sequence[str], count: int = FOLDS) -> NDArray[np.intp]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Embedded:
+class StudentClips:
     """What the student makes of one track.
 
     Attributes:
-        clips: (clips, features), heard as inference hears them.
-        shaken: (more clips, features), the same 6 dB louder, 6 dB softer, and after 5 s of silence: heads learn from
-            these too, so that such things change no answer, but are never judged by them.
+        clips: (clips, features), of the clips that inference takes.
+        augmented: (more clips, features), the same 6 dB louder, 6 dB softer, and after 5 s of silence: heads learn from
+            these too, so that such things change no prediction, but are never scored on them.
     """
 
     clips: Array
-    shaken: Array
+    augmented: Array
 
 
 def embed_tracks(
-    network: Backbone, paths: Sequence[Path], frontend: Frontend, plan: ClipPlan, report: Callable[[int], None]
-) -> list[Embedded | None]:
+    network: Backbone, paths: Sequence[Path], frontend: Frontend, plan: ClipPlan
+) -> Steps[list[StudentClips | None]]:
     """The embeddings of each track; None where it cannot be read."""
-    found: list[Embedded | None] = []
+    found: list[StudentClips | None] = []
     for path in paths:
         try:
             with open_input(path, frontend) as opened:
@@ -132,12 +133,12 @@ def embed_tracks(
             found.append(None)
             continue
         with torch.inference_mode():
-            found.append(Embedded(network(torch.from_numpy(seen)).numpy(), _shaken(network, seen, frontend)))
-        report(len(found))
+            found.append(StudentClips(network(torch.from_numpy(seen)).numpy(), _augmented(network, seen, frontend)))
+        yield Progress(len(found), len(paths), "embedding the corpora")
     return found
 
 
-def _shaken(network: Backbone, seen: Array, frontend: Frontend) -> Array:
+def _augmented(network: Backbone, seen: Array, frontend: Frontend) -> Array:
     floor = np.float32(10 * np.log10(frontend.floor))
     late = seen[:1].copy()
     silent = min(round(5 * frontend.frames_per_second), late.shape[1] // 2)
@@ -148,12 +149,12 @@ def _shaken(network: Backbone, seen: Array, frontend: Frontend) -> Array:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
+class FittedHeads:
     """Heads and what was learnt on the way.
 
     Attributes:
-        heads: Fitted to all tracks.
-        outputs: (tracks,) what heads that have not seen the track's artist say; None where it could not be heard.
+        heads: FittedHeads to all tracks.
+        outputs: (tracks,) raw scores of heads that have not seen the track's artist; None where it could not be read.
         strengths: By head, the penalty that was best out of fold.
     """
 
@@ -162,29 +163,28 @@ class Fitted:
     strengths: Mapping[str, float]
 
 
-def fit_heads(
-    corpus: Corpus, embeddings: Sequence[Embedded | None], report: Callable[[str], None] = lambda head: None
-) -> Fitted:
-    """All heads; each learns from the tracks that have something to say, its penalty chosen by artist-grouped folds."""
+def fit_heads(corpus: Corpus, embeddings: Sequence[StudentClips | None]) -> Steps[FittedHeads]:
+    """All heads; each learns from the tracks that are labelled, its penalty chosen by artist-grouped folds."""
     groups = [track.group for track in corpus.dataset.tracks]
     raw: list[dict[str, Array]] = [{} for _ in embeddings]
-    heads, strengths = {}, {}
+    heads: dict[str, Linear] = {}
+    strengths: dict[str, float] = {}
     for spec in corpus.dataset.heads:
         learner = _learner(spec, corpus.learnt[spec.name], embeddings, groups)
         answers = learner.out_of_fold()
         losses = [partial_loss(learner.examples, learner.marks, found) for found in answers]
         best = int(np.argmin(losses))
         strengths[spec.name] = STRENGTHS[best]
-        heads[spec.name] = fit_path(learner.shaken, learner.marks, STRENGTHS[: best + 1])[-1]
+        heads[spec.name] = fit_path(learner.augmented, learner.marks, STRENGTHS[: best + 1])[-1]
         for row, found in _of_tracks(learner, answers[best], heads[spec.name], embeddings):
             raw[row][spec.name] = found
-        report(spec.name)
+        yield Progress(len(heads), len(corpus.dataset.heads), "training heads", "heads")
     outputs = [None if found is None else Outputs(found.clips, raw[row]) for row, found in enumerate(embeddings)]
-    return Fitted(heads, outputs, strengths)
+    return FittedHeads(heads, outputs, strengths)
 
 
 def _of_tracks(
-    learner: _Learner, answers: Array, head: Linear, embeddings: Sequence[Embedded | None]
+    learner: _Learner, answers: Array, head: Linear, embeddings: Sequence[StudentClips | None]
 ) -> Iterator[tuple[int, Array]]:
     """Raw scores (clips, labels) by track: out of fold where it taught the head, the head's own where it did not."""
     place = {row: number for number, row in enumerate(learner.rows)}
@@ -199,7 +199,7 @@ class _Learner:
     """One head's examples: ``rows`` are the tracks, ``marks`` (rows, labels) what is known of them."""
 
     examples: Examples
-    shaken: Examples
+    augmented: Examples
     rows: Sequence[int]
     fold: NDArray[np.intp]
     marks: Array
@@ -211,18 +211,20 @@ class _Learner:
             held = self.fold == number
             if held.any():
                 inside = held[self.examples.owner]
-                path = fit_path(self.shaken.subset(~held), self.marks[~held], STRENGTHS)
+                path = fit_path(self.augmented.subset(~held), self.marks[~held], STRENGTHS)
                 raw[:, inside] = np.stack([linear(self.examples.clips[inside]) for linear in path])
         return raw
 
 
-def _learner(spec: HeadSpec, learnt: Array, embeddings: Sequence[Embedded | None], groups: Sequence[str]) -> _Learner:
+def _learner(
+    spec: HeadSpec, learnt: Array, embeddings: Sequence[StudentClips | None], groups: Sequence[str]
+) -> _Learner:
     unknown: NDArray[np.bool_] = np.asarray(np.isnan(learnt).all(1))
     rows = [row for row, found in enumerate(embeddings) if found is not None and not unknown[row]]
     truth = learnt
     if spec.task == "multiclass":
         truth = np.where(unknown, np.nan, np.nan_to_num(learnt).argmax(1)).astype(np.float32)
     plain = [None if found is None else found.clips for found in embeddings]
-    more = [None if found is None else np.concatenate([found.clips, found.shaken]) for found in embeddings]
-    examples, shaken = (examples_of(spec, clips, truth, groups) for clips in (plain, more))
-    return _Learner(examples, shaken, rows, fold_of([groups[row] for row in rows]), learnt[rows])
+    more = [None if found is None else np.concatenate([found.clips, found.augmented]) for found in embeddings]
+    examples, augmented = (examples_of(spec, clips, truth, groups) for clips in (plain, more))
+    return _Learner(examples, augmented, rows, fold_of([groups[row] for row in rows]), learnt[rows])

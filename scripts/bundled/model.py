@@ -1,7 +1,8 @@
 """The bundled model, made again by one command: ``python -m scripts.bundled.model`` (``make model``).
 
-Teachers hear the three corpora and changed copies of them, a small network learns to say the same, linear heads learn
-the corpora's labels from its embedding, and all of it is calibrated on answers out of fold. Interrupted, it goes on.
+Teachers analyse the three corpora and changed copies of them, a small network learns to give the same, linear heads
+learn the corpora's labels from its embedding, and all of it is calibrated on predictions out of fold. Interrupted, it
+goes on.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import nn
 
 from earmark.datasets import load_dataset
 from earmark.errors import DatasetError, EarmarkError
+from earmark.events import Event, Notice, Progress, Run, Steps
 from earmark.features.frontend import Frontend
 from earmark.paths import cache_folder as user_cache
 from earmark.recipe import ClipPlan
@@ -33,7 +35,7 @@ from scripts.bundled import students as distill
 from scripts.bundled.cache import CacheDesign, Piece
 from scripts.bundled.card import Draft, write_folder
 from scripts.bundled.heads import CORPORA, embed_tracks, fit_heads, join
-from scripts.bundled.students import Progress, Resume, StudentDesign
+from scripts.bundled.students import Resume, StudentDesign
 from scripts.bundled.teachers import KINDS
 
 __all__ = ["PHASES", "PLAN", "STUDENT", "TEACHERS", "Workshop", "linear_module", "main", "make", "student"]
@@ -49,7 +51,7 @@ TEACHERS = {
 """Kinds of teachers, in the order of their columns, and their files below the folder of weights."""
 STUDENT = StudentDesign(backbone="patch-residual", options={"level": 8.0}, steps=40000, mask=0.25, plain=2.0, seed=0)
 PHASES = ((0, 2), (10000, 4), (20000, 6))
-"""From which step on the student hears how many copies of each piece (the first is the piece itself)."""
+"""From which step on the student gets how many copies of each piece (the first is the piece itself)."""
 ROTATION_SEED = 0
 
 
@@ -61,7 +63,7 @@ class Workshop:
         shared: Folder with ``data`` and ``weights``.
         work: Cache and checkpoints.
         output: The model folder.
-        jobs: Processes that hear. The student trains on one thread: the sum of two is another sum.
+        jobs: Processes of the teachers. The student trains on one thread: the sum of two is another sum.
     """
 
     shared: Path
@@ -70,9 +72,17 @@ class Workshop:
     jobs: int = 1
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-    sys.stderr.flush()
+def _show(event: Event) -> None:
+    """A line with the time for every notice, and for progress twenty times a stage."""
+    line = ""
+    if isinstance(event, Notice):
+        line = event.message
+    elif isinstance(event, Progress) and event.total and event.done % max(1, event.total // 20) == 0:
+        facts = "".join(f", {name} {value:.3g}" for name, value in event.facts.items())
+        line = f"{event.stage}: {event.done} of {event.total} {event.unit}{facts}"
+    if line:
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+        sys.stderr.flush()
 
 
 def _kept_apart(corpus: str, group: str) -> int:
@@ -83,7 +93,7 @@ def _kept_apart(corpus: str, group: str) -> int:
 
 
 def cache_design(shared: Path) -> CacheDesign:
-    """What the teachers hear: the first half minute of every track of the corpora."""
+    """What the teachers analyse: the first half minute of every track of the corpora."""
     pieces = []
     for name in CORPORA:
         for track in load_dataset(shared / "data" / name, training=True).tracks:
@@ -97,13 +107,7 @@ def teacher_widths(design: CacheDesign) -> list[int]:
     return [KINDS[kind](Path(file), False).features for kind, file in sorted(design.teachers.items())]
 
 
-def _fill(design: CacheDesign, folder: Path, copies: Sequence[int], jobs: int) -> None:
-    for left, failed in distill_cache.fill(design, folder, copies, jobs):
-        if left % 10 == 0 or failed:
-            _say(f"teachers: {left} shards to go, {failed} pieces not readable in the last one")
-
-
-def student(shop: Workshop, plan: StudentDesign = STUDENT) -> Backbone:
+def student(shop: Workshop, plan: StudentDesign = STUDENT) -> Steps[Backbone]:
     """The trained and rotated student; trained now, or as far as it is not yet."""
     design = cache_design(shop.shared)
     folder = distill_cache.cache_folder(design, shop.work / "teachers")
@@ -114,11 +118,11 @@ def student(shop: Workshop, plan: StudentDesign = STUDENT) -> Backbone:
         network.load_state_dict(load_file(str(finished)))
         return network.eval()
     for first, last, copies in _phases(plan.steps):
-        _fill(design, folder, range(copies), shop.jobs)
+        yield from distill_cache.fill(design, folder, range(copies), shop.jobs)
         if _reached(finished.with_suffix(".ckpt")) >= last:
             continue
-        _say(f"student: steps {first} to {last} on {copies} copies")
-        network = _train(shop, plan, (design, folder), copies, last, finished.with_suffix(".ckpt"))
+        yield Notice(f"The student is trained from step {first} to {last} on {copies} copies of each piece.")
+        network = yield from _train(plan, (design, folder), copies, last, finished.with_suffix(".ckpt"))
     distill.rotate(network, ROTATION_SEED)
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, str(finished))
     return network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, no-any-return]
@@ -139,27 +143,22 @@ def _reached(checkpoint: Path) -> int:
 
 
 def _train(
-    shop: Workshop, plan: StudentDesign, cache: tuple[CacheDesign, Path], copies: int, last: int, checkpoint: Path
-) -> Backbone:
+    plan: StudentDesign, cache: tuple[CacheDesign, Path], copies: int, last: int, checkpoint: Path
+) -> Steps[Backbone]:
     torch.set_num_threads(1)
     plain = distill_cache.load(*cache, [0])
     reduction = distill.reduce_teachers(plain, teacher_widths(cache[0]), plan.components, plan.alpha)
-    heard = plain if copies == 1 else distill_cache.load(*cache, range(copies))
-
-    def report(progress: Progress) -> None:
-        if progress.step % 500 == 0:
-            _say(f"student: step {progress.step} of {progress.steps}, loss {progress.loss:.3f}")
-
-    targets = reduction(heard.series)
-    return distill.train(heard, targets, plan, FRONTEND.frames_per_second, Resume(checkpoint, last), report)
+    data = plain if copies == 1 else distill_cache.load(*cache, range(copies))
+    resume = Resume(checkpoint, last)
+    return distill.train_student(data, reduction(data.series), plan, FRONTEND.frames_per_second, resume)
 
 
 def _tag_scores(design: CacheDesign, folder: Path) -> NDArray[np.float32]:
     """(pieces, tags) the teachers' mean probability of each tag; NaN where a piece could not be read."""
-    heard = distill_cache.load(design, folder, [0])
-    probabilities = 1.0 / (1.0 + np.exp(-heard.tags.astype(np.float32)))
-    found = np.full((len(design.pieces), heard.tags.shape[1] // 2), np.nan, np.float32)
-    found[heard.piece] = probabilities.reshape(len(heard.piece), 2, -1).mean(1)
+    data = distill_cache.load(design, folder, [0])
+    probabilities = 1.0 / (1.0 + np.exp(-data.tags.astype(np.float32)))
+    found = np.full((len(design.pieces), data.tags.shape[1] // 2), np.nan, np.float32)
+    found[data.piece] = probabilities.reshape(len(data.piece), 2, -1).mean(1)
     return found
 
 
@@ -172,30 +171,28 @@ def linear_module(linear: Linear) -> nn.Linear:
     return layer
 
 
-def make(shop: Workshop) -> None:
+def make(shop: Workshop) -> Steps[None]:
     """Make the bundled model."""
     if not (shop.shared / "data").is_dir():
         raise DatasetError(f"{shop.shared}: no folder with data and weights; name it with --shared")
     shop.work.mkdir(parents=True, exist_ok=True)
-    network = student(shop)
-    make_from(shop, network)
+    network = yield from student(shop)
+    yield from make_from(shop, network)
 
 
-def make_from(shop: Workshop, network: Backbone, plan: StudentDesign = STUDENT) -> None:
+def make_from(shop: Workshop, network: Backbone, plan: StudentDesign = STUDENT) -> Steps[None]:
     """Heads, calibration, card and files, from a finished backbone and how it was trained."""
     design = cache_design(shop.shared)
     folder = distill_cache.cache_folder(design, shop.work / "teachers")
-    _fill(design, folder, [0], shop.jobs)
+    yield from distill_cache.fill(design, folder, [0], shop.jobs)
     names = (shop.shared / "weights" / "won2020" / "msd-tags.txt").read_text("utf-8").split("\n")
     corpus = join(shop.shared / "data", [name.strip() for name in names if name.strip()], _tag_scores(design, folder))
     paths = [track.path for track in corpus.dataset.tracks]
-    embeddings = embed_tracks(
-        network, paths, FRONTEND, PLAN, lambda done: _say(f"heard {done}") if done % 200 == 0 else None
-    )
-    fitted = fit_heads(corpus, embeddings, lambda head: _say(f"head {head}"))
+    embeddings = yield from embed_tracks(network, paths, FRONTEND, PLAN)
+    fitted = yield from fit_heads(corpus, embeddings)
     module = TaggerModule(network, {name: linear_module(linear) for name, linear in fitted.heads.items()})
     write_folder(shop.output, Draft(module, corpus, embeddings, fitted, plan, FRONTEND, PLAN))
-    _say(f"written: {shop.output}")
+    yield Notice(f"The model is written: {shop.output}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -204,10 +201,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
     parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="cache and checkpoints")
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[2] / "src/earmark/models/default")
-    parser.add_argument("-j", "--jobs", type=int, default=2, help="processes that hear")
+    parser.add_argument("-j", "--jobs", type=int, default=2, help="processes of the teachers")
     given = parser.parse_args(arguments)
     try:
-        make(Workshop(given.shared.resolve(), given.work, given.output, given.jobs))
+        for event in Run(make(Workshop(given.shared.resolve(), given.work, given.output, given.jobs))):
+            _show(event)
     except EarmarkError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

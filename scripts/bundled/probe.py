@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 
 from earmark.datasets.splits import stratified_group_folds
 
-__all__ = ["CHOICES", "ProbeTask", "folds", "out_of_fold", "probe", "resampled", "score"]
+__all__ = ["CHOICES", "ProbeTask", "folds", "out_of_fold", "resampled", "score"]
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -126,18 +126,6 @@ def out_of_fold(embeddings: Array, task: ProbeTask, kind: Kind, c: float | None 
         answers[test] = found
     assert answers is not None
     return answers
-
-
-def probe(embeddings: Array, task: ProbeTask, train: Ints, test: Ints, fixed: Mapping[Kind, float]) -> float:
-    """Mean score of the two classifiers at a fixed C each, fitted on some tracks of the task, scored on others.
-
-    ``train`` and ``test`` index the task's own rows.
-    """
-    mine = embeddings[task.rows]
-    parts = (mine[train], task.targets[train])
-    return float(
-        np.mean([score(task.targets[test], _answers(kind, c, parts, mine[test])) for kind, c in fixed.items()])
-    )
 
 
 def resampled(

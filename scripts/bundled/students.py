@@ -1,4 +1,4 @@
-"""Distillation: a small network learns to say of any few seconds what several larger ones say of them.
+"""Distillation: a small network learns to give for any few seconds what several larger ones give.
 
 The targets are the teachers' time series, each standardised, reduced to its principal components and weighed so that
 teachers count alike; the student's linear outputs are the embedding (Hinton et al. 2015 for the idea; Romero et al.
@@ -8,7 +8,7 @@ teachers count alike; the student's linear outputs are the embedding (Hinton et 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,27 +18,25 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from earmark.events import Progress, Steps
 from earmark.training.backbones import Backbone, build
 from earmark.training.device import keep_freed_memory
-from scripts.bundled.cache import Heard
+from scripts.bundled.cache import StudentData
 
 __all__ = [
-    "Progress",
     "Reduction",
     "Resume",
     "StudentDesign",
-    "embed_pieces",
-    "explained",
     "reduce_teachers",
     "rotate",
-    "train",
+    "train_student",
 ]
 
 Array = NDArray[np.float32]
 SILENCE_DB = -70.0
-"""A second whose loudest band stays below this says nothing of the music, so it does not count in a target."""
+"""A second whose loudest band stays below this holds nothing of the music, so it does not count in a target."""
 FARTHEST = 6.0
-"""Units of a teacher that hardly ever speak on music would rule the targets where they do (on silence, say)."""
+"""Units of a teacher that are hardly ever active on music would rule the targets where they are (on silence)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +106,6 @@ class StudentDesign:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a training stands."""
-
-    step: int
-    steps: int
-    loss: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Resume:
     """Where a training keeps what is done.
 
@@ -143,11 +131,11 @@ def _windows(series: NDArray[Any], lengths: NDArray[np.int64], seconds: int = 5)
     return np.stack(rows)
 
 
-def reduce_teachers(heard: Heard, widths: Sequence[int], components: int = 64, alpha: float = 0.25) -> Reduction:
+def reduce_teachers(data: StudentData, widths: Sequence[int], components: int = 64, alpha: float = 0.25) -> Reduction:
     """Fit the targets.
 
     Args:
-        heard: Sounds and the teachers' series, teachers side by side.
+        data: Sounds and the teachers' series, teachers side by side.
         widths: Features of each teacher, in order.
         components: Principal components to keep of each.
         alpha: See :class:`StudentDesign`.
@@ -155,7 +143,7 @@ def reduce_teachers(heard: Heard, widths: Sequence[int], components: int = 64, a
     Returns:
         A reduction to ``sum(min(components, width))`` targets; each teacher's have a total variance of 1.
     """
-    windows = _windows(heard.series, heard.seconds)
+    windows = _windows(data.series, data.seconds)
     mean = windows.mean(0)
     blocks, scales = [], []
     first = 0
@@ -181,14 +169,14 @@ def reduce_teachers(heard: Heard, widths: Sequence[int], components: int = 64, a
 class _Crops:
     """Random crops of the cached spectrograms with their targets; a step's batch depends on seed and step alone."""
 
-    def __init__(self, heard: Heard, targets: Array, design: StudentDesign, frames_per_second: float) -> None:
+    def __init__(self, data: StudentData, targets: Array, design: StudentDesign, frames_per_second: float) -> None:
         self.design, self.rate = design, frames_per_second
-        self.spectrograms, self.frames, self.seconds = heard.spectrograms, heard.frames, heard.seconds
-        self.frame0, self.second0 = _starts(heard.frames), _starts(heard.seconds)
-        self.bands = heard.spectrograms.shape[1]
-        weight = np.sqrt(heard.frames / frames_per_second / 30.0) * np.where(heard.copy == 0, design.plain, 1.0)
+        self.spectrograms, self.frames, self.seconds = data.spectrograms, data.frames, data.seconds
+        self.frame0, self.second0 = _starts(data.frames), _starts(data.seconds)
+        self.bands = data.spectrograms.shape[1]
+        weight = np.sqrt(data.frames / frames_per_second / 30.0) * np.where(data.copy == 0, design.plain, 1.0)
         self.chance = np.cumsum(weight / weight.sum())
-        loud = _loud_seconds(heard, self.frame0, self.second0, frames_per_second)
+        loud = _loud_seconds(data, self.frame0, self.second0, frames_per_second)
         self.sums = np.concatenate([np.zeros((1, targets.shape[1])), np.cumsum(targets * loud[:, None], 0)])
         self.counts = np.concatenate([[0.0], np.cumsum(loud)])
         self.length = int(design.seconds * frames_per_second)
@@ -236,11 +224,11 @@ class _Crops:
         return crops
 
 
-def _loud_seconds(heard: Heard, frame0: Any, second0: Any, rate: float) -> Array:
+def _loud_seconds(data: StudentData, frame0: Any, second0: Any, rate: float) -> Array:
     """1 for the seconds with some sound, 0 for silent ones; a piece that is silent all through counts whole."""
-    loud = np.ones(len(heard.series), np.float32)
-    peak = heard.spectrograms.max(1)
-    for start, frames, first, seconds in zip(frame0, heard.frames, second0, heard.seconds, strict=True):
+    loud = np.ones(len(data.series), np.float32)
+    peak = data.spectrograms.max(1)
+    for start, frames, first, seconds in zip(frame0, data.frames, second0, data.seconds, strict=True):
         for second in range(seconds):
             low = start + min(int(second * rate), frames - 1)
             high = start + min(max(int((second + 1) * rate), int(second * rate) + 1), frames)
@@ -264,23 +252,17 @@ def _rate(step: int, steps: int) -> float:
     return float(0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * (step - warm) / max(1, steps - warm))))
 
 
-def train(
-    heard: Heard,
-    targets: Array,
-    design: StudentDesign,
-    frames_per_second: float,
-    resume: Resume | None = None,
-    report: Callable[[Progress], None] = lambda progress: None,
-) -> Backbone:
-    """Train a student.
+def train_student(
+    data: StudentData, targets: Array, design: StudentDesign, frames_per_second: float, resume: Resume | None = None
+) -> Steps[Backbone]:
+    """Train a student; progress every 100 steps.
 
     Args:
-        heard: What it hears.
-        targets: (seconds, targets) of ``heard.series``.
+        data: What it learns from.
+        targets: (seconds, targets) of ``data.series``.
         design: How.
         frames_per_second: Of the spectrograms.
         resume: Where to keep what is done.
-        report: Called every 100 steps.
 
     Returns:
         The student with averaged weights, in evaluation mode.
@@ -288,24 +270,24 @@ def train(
     keep_freed_memory()
     torch.manual_seed(design.seed)
     checkpoint = resume.file if resume else None
-    crops = _Crops(heard, targets, design, frames_per_second)
+    crops = _Crops(data, targets, design, frames_per_second)
     options = dict(design.options) | {"features": targets.shape[1]}
     network = build(design.backbone, crops.length, crops.bands, options)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(_parameter_groups(network, design.weight_decay), lr=design.learning_rate)
     averaged = {name: value.detach().clone() for name, value in network.state_dict().items()}
     first = _resume(checkpoint, design, network, optimiser, averaged)
-    clock = saved = time.monotonic()
+    saved = time.monotonic()
     losses: list[float] = []
     network.train()
     last = design.steps if resume is None or resume.until is None else min(resume.until, design.steps)
     for step in range(first, last):
-        spectrograms, wanted = crops.batch(step)
+        spectrograms, batch = crops.batch(step)
         for group in optimiser.param_groups:
             group["lr"] = design.learning_rate * _rate(step, design.steps)
         with torch.autocast("cpu", torch.bfloat16):
-            answer = network(spectrograms)
-        loss = (answer.float() - wanted).square().sum(1).mean()
+            embedding = network(spectrograms)
+        loss = (embedding.float() - batch).square().sum(1).mean()
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -313,7 +295,8 @@ def train(
         _follow(averaged, network, min(design.average, (1 + step) / (10 + step)))
         losses.append(float(loss.detach()))
         if (step + 1) % 100 == 0:
-            report(Progress(step + 1, design.steps, float(np.mean(losses[-100:])), time.monotonic() - clock))
+            facts = {"loss": float(np.mean(losses[-100:]))}
+            yield Progress(step + 1, design.steps, "training the student", "steps", facts)
         if checkpoint is not None and time.monotonic() - saved > 60:
             _save(checkpoint, design, network, optimiser, averaged, step + 1)
             saved = time.monotonic()
@@ -370,24 +353,3 @@ def rotate(network: Backbone, seed: int) -> None:
     with torch.no_grad():
         linear.weight.copy_(turn @ linear.weight)
         linear.bias.copy_(turn @ linear.bias)
-
-
-@torch.inference_mode()
-def embed_pieces(network: Backbone, heard: Heard, frames_per_second: float, seconds: float = 10.0) -> Array:
-    """Mean embedding (pieces, features) over windows of some seconds; a shorter rest is left out unless it is all."""
-    length = int(seconds * frames_per_second)
-    rows = []
-    for start, frames in zip(_starts(heard.frames), heard.frames, strict=True):
-        sound = heard.spectrograms[start : start + frames].astype(np.float32)
-        count = max(1, frames // length)
-        size = min(frames, length)
-        firsts = np.linspace(0, frames - size, count).astype(int)
-        clips = torch.from_numpy(np.stack([sound[first : first + size] for first in firsts]))
-        rows.append(network(clips).float().mean(0).numpy())
-    return np.stack(rows)
-
-
-def explained(answers: Array, wanted: Array) -> float:
-    """Share of the variance of the targets (pieces, targets) that the answers explain."""
-    rest = ((answers - wanted) ** 2).sum()
-    return float(1.0 - rest / ((wanted - wanted.mean(0)) ** 2).sum())

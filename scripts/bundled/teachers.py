@@ -1,7 +1,7 @@
 """Published taggers that a small network learns from: any audio in, a time series on a grid of 1 s out.
 
 Every teacher gives its numbers for each second, so that the target of any crop is the mean over its seconds and no
-second pass is needed for random crops. Teachers hear pieces of at most about half a minute.
+second pass is needed for random crops. Teachers take pieces of at most about half a minute.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["KINDS", "Teacher", "load_teacher", "on_grid"]
 Array = NDArray[np.float32]
 YAMNET_SAMPLES, YAMNET_FEATURES = 15600, 1024
 _NO_TAGS = np.zeros(0, np.float32)
-Hear = Callable[[Array], tuple[Array, Array]]
+Analyse = Callable[[Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Teacher:
     Attributes:
         kind: Its key in :data:`KINDS`.
         file: Where its weights came from.
-        sample_rate: Hz of the waveforms that :attr:`hear` takes.
+        sample_rate: Hz of the waveforms that :attr:`analyse` takes.
         features: Numbers a second.
         tags: Length of its own vocabulary where that is music's (the Million Song Dataset's 50 tags), else 0.
-        hear: Waveform (samples,) to series (seconds, features) and logits of the tags (tags,), both float32.
+        analyse: Waveform (samples,) to series (seconds, features) and logits of the tags (tags,), both float32.
         labels: Names of the tags, from a list beside the file (``msd-tags.txt`` beside ``msd-fcn.pth``) or inside it;
             empty where there is none of that length.
     """
@@ -54,7 +54,7 @@ class Teacher:
     sample_rate: int
     features: int
     tags: int
-    hear: Hear
+    analyse: Analyse
     labels: tuple[str, ...] = ()
 
 
@@ -101,15 +101,15 @@ def _tensor(waveform: Array) -> torch.Tensor:
 def _won_fcn(file: Path, mixed_precision: bool) -> Teacher:
     network, mel, dense = WonFcn(), WonMel(), nn.Linear(WonFcn.features, TAGS)
     _load_whole(network, file, spec=mel, dense=dense)
-    hear = _won_series(network, (mel, dense), FCN_STEP * HOP, mixed_precision, lambda series: series.amax(0))
-    return Teacher("won-fcn", file, SAMPLE_RATE, 64, TAGS, hear)
+    analyse = _won_series(network, (mel, dense), FCN_STEP * HOP, mixed_precision, lambda series: series.amax(0))
+    return Teacher("won-fcn", file, SAMPLE_RATE, 64, TAGS, analyse)
 
 
 def _won_crnn(file: Path, mixed_precision: bool) -> Teacher:
     network, mel, dense = WonCrnn(), WonMel(), nn.Linear(WonCrnn.features, TAGS)
     _load_whole(network, file, spec=mel, dense=dense)
-    hear = _won_series(network, (mel, dense), CRNN_STEP * HOP, mixed_precision, lambda series: series[-1, 128:])
-    return Teacher("won-crnn", file, SAMPLE_RATE, 160, TAGS, hear)
+    analyse = _won_series(network, (mel, dense), CRNN_STEP * HOP, mixed_precision, lambda series: series[-1, 128:])
+    return Teacher("won-crnn", file, SAMPLE_RATE, 160, TAGS, analyse)
 
 
 def _load_whole(network: Backbone, file: Path, **ends: nn.Module) -> None:
@@ -122,19 +122,19 @@ def _load_whole(network: Backbone, file: Path, **ends: nn.Module) -> None:
 def _won_series(
     network: WonFcn | WonCrnn, ends: tuple[nn.Module, nn.Module], step: int, mixed_precision: bool,
     summary: Callable[[torch.Tensor], torch.Tensor],
-) -> Hear:  # fmt: skip
+) -> Analyse:  # fmt: skip
     """Series of vectors, one each ``step`` samples, and tags from what ``summary`` makes of them."""
     mel, dense = ends
 
     @torch.inference_mode()
-    def hear(waveform: Array) -> tuple[Array, Array]:
+    def analyse(waveform: Array) -> tuple[Array, Array]:
         spectrograms = mel(_tensor(_filled(waveform, step)))
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
             found = network.series(spectrograms)[0]
         tags = dense(summary(found.float()))
         return on_grid(found.float().numpy(), step / SAMPLE_RATE, len(waveform) / SAMPLE_RATE), tags.numpy()
 
-    return hear
+    return analyse
 
 
 def _won_musicnn(file: Path, mixed_precision: bool) -> Teacher:
@@ -143,14 +143,14 @@ def _won_musicnn(file: Path, mixed_precision: bool) -> Teacher:
     step = 3 * SAMPLE_RATE
 
     @torch.inference_mode()
-    def hear(waveform: Array) -> tuple[Array, Array]:
+    def analyse(waveform: Array) -> tuple[Array, Array]:
         spectrograms = mel(torch.from_numpy(_filled(waveform, step).reshape(-1, step)))
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
             found = network(spectrograms)
         series = on_grid(found.float().numpy(), 3.0, len(waveform) / SAMPLE_RATE)
         return series, dense(found.float()).mean(0).numpy()
 
-    return Teacher("won-musicnn", file, SAMPLE_RATE, network.features, TAGS, hear)
+    return Teacher("won-musicnn", file, SAMPLE_RATE, network.features, TAGS, analyse)
 
 
 def _musicnn(file: Path, mixed_precision: bool) -> Teacher:
@@ -158,14 +158,14 @@ def _musicnn(file: Path, mixed_precision: bool) -> Teacher:
     step = musicnn.FRAMES * musicnn.HOP
 
     @torch.inference_mode()
-    def hear(waveform: Array) -> tuple[Array, Array]:
+    def analyse(waveform: Array) -> tuple[Array, Array]:
         seen = torch.from_numpy(musicnn.patches(_filled(waveform, step)))
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed_precision):
             found = network(seen).float()
         seconds = len(waveform) / musicnn.SAMPLE_RATE
         return on_grid(found.numpy(), step / musicnn.SAMPLE_RATE, seconds), network.tags(found).mean(0).numpy()
 
-    return Teacher("musicnn", file, musicnn.SAMPLE_RATE, musicnn.FEATURES, TAGS, hear)
+    return Teacher("musicnn", file, musicnn.SAMPLE_RATE, musicnn.FEATURES, TAGS, analyse)
 
 
 def _efficientat_mn04(file: Path, mixed_precision: bool) -> Teacher:
@@ -175,7 +175,7 @@ def _efficientat_mn04(file: Path, mixed_precision: bool) -> Teacher:
     window, least = 10 * mn.SAMPLE_RATE, mn.SAMPLE_RATE
 
     @torch.inference_mode()
-    def hear(waveform: Array) -> tuple[Array, Array]:
+    def analyse(waveform: Array) -> tuple[Array, Array]:
         sound = waveform if len(waveform) >= least else np.resize(waveform, least)
         starts = [s for s in range(0, len(sound), window) if s == 0 or len(sound) - s >= least]
         rows = []
@@ -188,7 +188,7 @@ def _efficientat_mn04(file: Path, mixed_precision: bool) -> Teacher:
         wanted = max(1, int(len(waveform) / mn.SAMPLE_RATE + 0.5))
         return series[np.minimum(np.arange(wanted), len(series) - 1)], _NO_TAGS
 
-    return Teacher("efficientat-mn04", file, mn.SAMPLE_RATE, network.features, 0, hear)
+    return Teacher("efficientat-mn04", file, mn.SAMPLE_RATE, network.features, 0, analyse)
 
 
 def _yamnet(file: Path, mixed_precision: bool) -> Teacher:
@@ -210,7 +210,7 @@ def _yamnet(file: Path, mixed_precision: bool) -> Teacher:
     if tuple(source["shape"]) != (YAMNET_SAMPLES,) or not pooled or source["dtype"] != np.float32:
         raise ModelError(f"{file}: not YAMNet: it should take {YAMNET_SAMPLES} samples and pool {YAMNET_FEATURES} maps")
 
-    def hear(waveform: Array) -> tuple[Array, Array]:
+    def analyse(waveform: Array) -> tuple[Array, Array]:
         steps = []
         for patch in _filled(waveform, YAMNET_SAMPLES).reshape(-1, YAMNET_SAMPLES):
             interpreter.set_tensor(source["index"], patch)
@@ -218,7 +218,7 @@ def _yamnet(file: Path, mixed_precision: bool) -> Teacher:
             steps.append(interpreter.get_tensor(pooled[0])[0].copy())
         return on_grid(np.stack(steps), YAMNET_SAMPLES / 16000, len(waveform) / 16000), _NO_TAGS
 
-    return Teacher("yamnet", file, 16000, YAMNET_FEATURES, 0, hear)
+    return Teacher("yamnet", file, 16000, YAMNET_FEATURES, 0, analyse)
 
 
 def _earmark(file: Path, mixed_precision: bool) -> Teacher:
@@ -232,7 +232,7 @@ def _earmark(file: Path, mixed_precision: bool) -> Teacher:
     card, rate = tagger.card, tagger.frontend.sample_rate
     head = next((head for head in card.heads if head.task == "multilabel"), None)
 
-    def hear(waveform: Array) -> tuple[Array, Array]:
+    def analyse(waveform: Array) -> tuple[Array, Array]:
         plan = Excerpts(card.clip.seconds, None, card.clip.pad)
         with open_input(waveform, tagger.frontend, rate) as opened:
             seen = np.stack([clip.data for clip in views(opened, tagger.frontend, plan)])
@@ -243,7 +243,7 @@ def _earmark(file: Path, mixed_precision: bool) -> Teacher:
         return series, raw_scores([head], tagger.heads, found)[head.name].mean(0).astype(np.float32)
 
     labels = head.labels if head else ()
-    return Teacher("earmark", file, rate, card.embedding, len(labels), hear, labels)
+    return Teacher("earmark", file, rate, card.embedding, len(labels), analyse, labels)
 
 
 def _labels_beside(file: Path, count: int) -> tuple[str, ...]:

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from scripts.bundled import students as distill
-from scripts.bundled.cache import Heard
+from scripts.bundled.cache import StudentData
 from scripts.bundled.students import Resume, StudentDesign
 
-from earmark.training.backbones import build
+from earmark.events import Run
+from earmark.training.backbones import Backbone, build
 
 TINY = StudentDesign(
     backbone="patch-residual", options={"stages": ((4, 1, 2), (4, 1, 2), (4, 1, 2))},
@@ -17,10 +18,14 @@ TINY = StudentDesign(
 )  # fmt: skip
 
 
-def _heard(pieces: int = 5, seconds: int = 8, features: int = 12) -> Heard:
+def _train(*arguments: object) -> Backbone:
+    return Run(distill.train_student(*arguments)).wait()
+
+
+def _data(pieces: int = 5, seconds: int = 8, features: int = 12) -> StudentData:
     rng = np.random.default_rng(0)
     series = rng.normal(size=(pieces, 1, features)) + 0.3 * rng.normal(size=(pieces, seconds, features))
-    return Heard(
+    return StudentData(
         rng.normal(-20, 10, (pieces * seconds * 50, 96)).astype(np.float16),
         series.reshape(-1, features).astype(np.float16),
         np.zeros((pieces, 0), np.float16),
@@ -29,18 +34,18 @@ def _heard(pieces: int = 5, seconds: int = 8, features: int = 12) -> Heard:
 
 
 def test_every_teacher_weighs_the_same_in_the_targets():
-    heard = _heard(200)
-    reduction = distill.reduce_teachers(heard, [4, 8], components=3, alpha=0.25)
-    targets = reduction(heard.series)
+    data = _data(200)
+    reduction = distill.reduce_teachers(data, [4, 8], components=3, alpha=0.25)
+    targets = reduction(data.series)
     windows = targets.reshape(200, 8, 6)[:, :5].mean(1)
     assert targets.shape == (1600, 6)
     np.testing.assert_allclose([windows[:, :3].var(0).sum(), windows[:, 3:].var(0).sum()], 1.0, rtol=0.1)
 
 
 def test_a_batch_depends_on_seed_and_step_alone():
-    heard = _heard()
-    targets = distill.reduce_teachers(heard, [12], 4)(heard.series)
-    crops = [distill._Crops(heard, targets, dataclasses.replace(TINY, seed=s), 50.0) for s in (0, 0, 1)]
+    data = _data()
+    targets = distill.reduce_teachers(data, [12], 4)(data.series)
+    crops = [distill._Crops(data, targets, dataclasses.replace(TINY, seed=s), 50.0) for s in (0, 0, 1)]
     first, again, other = (c.batch(3) for c in crops)
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1], again[1])
@@ -50,19 +55,19 @@ def test_a_batch_depends_on_seed_and_step_alone():
 
 
 def test_silent_seconds_do_not_count_in_a_target():
-    heard = _heard(1)
-    heard.spectrograms[:200] = -90.0
-    targets = heard.series[:, :4].astype(np.float32)
-    crops = distill._Crops(heard, targets, dataclasses.replace(TINY, seconds=8.0, tempo=0.0), 50.0)
+    data = _data(1)
+    data.spectrograms[:200] = -90.0
+    targets = data.series[:, :4].astype(np.float32)
+    crops = distill._Crops(data, targets, dataclasses.replace(TINY, seconds=8.0, tempo=0.0), 50.0)
     np.testing.assert_allclose(crops.batch(0)[1].numpy(), np.tile(targets[4:].mean(0), (4, 1)), atol=1e-3)
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path):
-    heard = _heard()
-    targets = distill.reduce_teachers(heard, [12], 4)(heard.series)
-    whole = distill.train(heard, targets, TINY, 50.0)
-    distill.train(heard, targets, TINY, 50.0, Resume(tmp_path / "half.ckpt", until=3))
-    rest = distill.train(heard, targets, TINY, 50.0, Resume(tmp_path / "half.ckpt"))
+    data = _data()
+    targets = distill.reduce_teachers(data, [12], 4)(data.series)
+    whole = _train(data, targets, TINY, 50.0)
+    _train(data, targets, TINY, 50.0, Resume(tmp_path / "half.ckpt", until=3))
+    rest = _train(data, targets, TINY, 50.0, Resume(tmp_path / "half.ckpt"))
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(value, rest.state_dict()[name], msg=name)
 

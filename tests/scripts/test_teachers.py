@@ -32,25 +32,25 @@ def test_sound_longer_than_the_series_repeats_its_last_step_and_short_sound_has_
 @pytest.mark.parametrize("kind", FILES)
 def test_every_published_teacher_hears(shared: Path, kind: str):
     teacher = load_teacher(kind, shared / "weights" / FILES[kind])
-    series, tags = teacher.hear(melody(6.4, teacher.sample_rate))
+    series, tags = teacher.analyse(melody(6.4, teacher.sample_rate))
     assert series.shape == (6, teacher.features)
     assert np.isfinite(series).all()
     assert series.std() > 1e-3
     assert tags.shape == (teacher.tags,)
     assert len(teacher.labels) in (0, teacher.tags)
-    assert teacher.hear(melody(0.3, teacher.sample_rate))[0].shape == (1, teacher.features)
+    assert teacher.analyse(melody(0.3, teacher.sample_rate))[0].shape == (1, teacher.features)
 
 
 def test_half_precision_says_the_same_within_two_per_cent(shared: Path):
     sound = melody(6.0, 16000)
-    exact = load_teacher("won-fcn", shared / "weights" / FILES["won-fcn"]).hear(sound)[0]
-    half = load_teacher("won-fcn", shared / "weights" / FILES["won-fcn"], mixed_precision=True).hear(sound)[0]
+    exact = load_teacher("won-fcn", shared / "weights" / FILES["won-fcn"]).analyse(sound)[0]
+    half = load_teacher("won-fcn", shared / "weights" / FILES["won-fcn"], mixed_precision=True).analyse(sound)[0]
     assert np.linalg.norm(exact - half) < 0.02 * np.linalg.norm(exact)
 
 
 def test_an_earmark_model_teaches_too(tiny_model: Path):
     teacher = load_teacher("earmark", tiny_model)
-    series, _ = teacher.hear(melody(5.0, teacher.sample_rate))
+    series, _ = teacher.analyse(melody(5.0, teacher.sample_rate))
     assert series.shape == (5, teacher.features)
 
 
