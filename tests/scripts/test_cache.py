@@ -1,4 +1,4 @@
-"""The teachers' series are computed once: shards that are there are not made again, and a changed copy is another sound."""
+"""The teachers' series are computed once: shards that are there stay; a changed copy is another sound."""
 
 from pathlib import Path
 
