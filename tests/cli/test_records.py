@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -31,6 +32,15 @@ def test_csv_has_the_columns_of_the_design() -> None:
     assert bad[:4] == ["b.mp3", "", "", "not-audio: not an audio file: no stream found"] and set(bad[4:]) == {""}
     assert good[:9] == ["a.mp3", "", "212.4", "", "Rock", "0.83", "piano;a,b", "0.9;0.6", "0.62"]
     assert good[9:14] == ["0.83", "0.17", "0.1", "0.9", "0.6"]
+
+
+def test_csv_steers_nothing_and_keeps_the_bytes_of_the_name() -> None:
+    path = "x\u202e3pm\x1b.mp3"
+    record = heard() | {"path": path, "artist": "A\u2066B"}
+    row = rows([record])[1]
+    assert row[0] == "x\\u202e3pm\\x1b.mp3" and base64.b64decode(row[1]).decode() == path
+    assert row[-2] == "A\\u2066B"
+    assert rows([record], raw=True)[1][0] == path
 
 
 def test_csv_of_failures_alone_has_a_header() -> None:
@@ -64,7 +74,8 @@ def test_not_sure_is_null_and_an_empty_cell() -> None:
 def test_any_name_comes_back(names: list[str]) -> None:
     records = [heard(name) for name in names]
     assert [row[0] for row in rows(records, raw=True)[1:]] == names
-    assert [row[0].removeprefix("'") for row in rows(records)[1:]] == [name.removeprefix("'") for name in names]
+    back = [base64.b64decode(row[1]).decode() if row[1] else row[0] for row in rows(records)[1:]]
+    assert [name.removeprefix("'") for name in back] == [name.removeprefix("'") for name in names]
     assert [json.loads(piece)["path"] for piece in jsonl_pieces(records)] == names
     assert [record["path"] for record in json.loads(b"".join(json_pieces(records)))] == names
 

@@ -74,6 +74,20 @@ def test_everything(tmp_path: Path) -> None:
     assert records[5]["error"] == {"kind": "decode", "message": "broken"}
 
 
+def test_audio_is_equal_for_copies_alone(tmp_path: Path) -> None:
+    with made_library(tmp_path, 5) as (library, model):
+        with library.change():
+            library.db.execute("UPDATE tracks SET audio = 1 WHERE id = 2")
+            library.db.execute("UPDATE audio SET hash = (SELECT hash FROM audio WHERE id = 3), number = 2 WHERE id = 4")
+            library.db.execute("UPDATE tracks SET state = 'analyse' WHERE id = 5")
+        library.set_label(3, "genre", "Polka")
+        records = list(everything(library, model))
+    audio = [record["audio"] for record in records]
+    assert audio[0] == audio[1] and len(set(audio)) == 4, "one key, two recordings: two names"
+    assert audio[4] is None, "of format 1, and shared: nobody knows yet"
+    assert [record["correction"] for record in records] == [None, None, {"genre": "Polka"}, None, None]
+
+
 @pytest.mark.parametrize("size", [0, 3])
 def test_no_records_is_no_error(tmp_path: Path, size: int) -> None:
     with made_library(tmp_path, size) as (library, model):

@@ -172,3 +172,15 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     write_file(tmp_path / "x", "one")
     write_file(tmp_path / "x", "two")
     assert (tmp_path / "x").read_text() == "two" and [one.name for one in tmp_path.iterdir()] == ["x"]
+
+
+def test_nothing_in_a_playlist_steers(tmp_path: Path) -> None:
+    """A title or a name may turn a line around, move a cursor, or begin a line of its own; long ones are cut."""
+    evil = track(
+        "/a/x\u202e3pm.exe\x1b[2J\nhttp_evil.mp3", artist="A\u2066", title="T\x9b\r\n#EXTINF:0," + "x" * 10_000
+    )
+    text = m3u_text([evil, track("/a/\u3000caf\u00e9 \U0001f3b5.mp3")], Path("/a"))
+    assert len(text.splitlines()) == len(text.split("\n")) - 1 == 5 and len(text) < 1_500
+    assert all(one.isprintable() or one in "\n\u3000" for one in text)
+    assert text.splitlines()[2] == "file:///a/x%E2%80%AE3pm.exe%1B%5B2J%0Ahttp_evil.mp3"
+    assert text.splitlines()[4] == "\u3000caf\u00e9 \U0001f3b5.mp3", "what is plain stays"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -14,6 +13,7 @@ from earmark.app.library import LibraryRequest, chosen_model, opened
 from earmark.errors import StorageError
 from earmark.events import Record, Steps, use_case
 from earmark.storage import lock, plain_reason, write_file
+from earmark.text import json_text
 
 __all__ = ["ExportRequest", "Exported", "as_jams", "export"]
 
@@ -95,7 +95,7 @@ def as_jams(record: Mapping[str, Any]) -> str | None:
 
     if "error" in record:
         return None
-    return json.dumps(jams(record), ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    return json_text(jams(record))
 
 
 def _write_jams(records: Iterable[Mapping[str, Any]], folder: Path) -> int:

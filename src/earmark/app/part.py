@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from earmark.errors import StorageError
 from earmark.inference.records import path_fields
 from earmark.storage import lock, plain_reason
+from earmark.text import json_text
 
 __all__ = ["Part", "Record", "encode", "open_part"]
 
@@ -29,7 +30,7 @@ _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 def encode(record: Record) -> bytes:
     """A record as one line of JSON, always valid UTF-8."""
-    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    return json_text(record).encode() + b"\n"
 
 
 @dataclass(slots=True)

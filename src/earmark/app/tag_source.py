@@ -42,6 +42,8 @@ class LibrarySource:
         for path, track in found:
             if track is None:
                 yield _unknown(path, "not in the library; `earmark scan` adds it")
+            elif track.state == "analyse":
+                yield _unknown(path, "it shared an old hash with another file; `earmark scan` tells them apart")
             elif track.audio is None:
                 yield _unknown(path, f"could not be analysed: {track.message}")
             else:

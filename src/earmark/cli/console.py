@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
+
+from earmark.text import json_text
 
 __all__ = [
     "Style",
@@ -136,7 +137,7 @@ def wants_json(args: argparse.Namespace) -> bool:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON for machines and people."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    print(json_text(value, indent=2))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from earmark.app.part import Record, encode
 from earmark.inference.records import path_fields
+from earmark.text import escaped
 
 if TYPE_CHECKING:
     from earmark.library.records import LibraryTrack
@@ -64,7 +66,8 @@ def csv_pieces(records: Iterable[Record], more: Sequence[str] = (), *, raw: bool
     Args:
         records: As ``tag -f json`` has them.
         more: Further keys of the records, in columns at the end.
-        raw: Write texts as they are. Otherwise one that a spreadsheet would take for a formula gets an apostrophe in
+        raw: Write texts as they are. Otherwise control characters and direction overrides are escaped (``path_bytes``
+            has the path as it is), and one that a spreadsheet would take for a formula gets an apostrophe in
             front (OWASP, "CSV injection").
     """
     leading, rest = until_first_analysed(records)
@@ -104,6 +107,8 @@ def until_first_analysed(records: Iterable[Record]) -> tuple[list[Record], Itera
 
 def _cells(record: Record) -> dict[str, Any]:
     cells: dict[str, Any] = {key: record[key] for key in ("path", "path_bytes") if key in record}
+    if "path_bytes" not in cells and escaped(record["path"]) != record["path"]:
+        cells["path_bytes"] = base64.b64encode(record["path"].encode()).decode("ascii")
     if "error" in record:
         return cells | {"error": f"{record['error']['kind']}: {record['error']['message']}"}
     cells["seconds"] = record["seconds"]
@@ -126,7 +131,7 @@ def _csv_row(cells: Iterable[Any], *, raw: bool) -> bytes:
 
 def _text(value: object, *, raw: bool) -> str:
     if isinstance(value, str):
-        return value if raw or not value.startswith(_FORMULA) else f"'{value}"
+        return value if raw else escaped(f"'{value}" if value.startswith(_FORMULA) else value)
     return "" if value is None else json.dumps(value)
 
 

@@ -21,7 +21,8 @@ _JAMS_VERSION = "0.3.4"
 def everything(library: Library, model: LibraryModel) -> Iterator[dict[str, Any]]:
     """A record a file, vanished ones and failures too, in the order of their paths.
 
-    Each is that of ``tag -f json`` with :data:`MORE`, ``content_hash``, and the user's corrections as ``labels``.
+    Each is that of ``tag -f json`` with :data:`MORE`, the key of its ``audio``, which copies alone share, and the
+    user's ``correction`` by head.
     """
     clusters = library.cluster_names(model)
     audio, places = library.places(model)
@@ -40,10 +41,9 @@ def everything(library: Library, model: LibraryModel) -> Iterator[dict[str, Any]
             "x": x,
             "y": y,
             "vanished": since and since.isoformat(timespec="seconds"),
-            "content_hash": track.content_hash or None,
+            "audio": track.recording or None,
+            "correction": words.get(track.audio or 0),
         }
-        if track.audio in words:
-            record["labels"] = words[track.audio]
         yield record
 
 
@@ -73,14 +73,14 @@ def jams(record: Mapping[str, Any]) -> dict[str, Any]:
             "artist": record["artist"],
             "release": record["album"],
             "duration": seconds,
-            "identifiers": {"content_hash": record["content_hash"] or ""},
+            "identifiers": {"audio": record["audio"] or ""},
             "jams_version": _JAMS_VERSION,
         },
         "sandbox": {
             **path_fields(record["path"]),
             **{
                 key: record[key]
-                for key in ("path_bytes", "year", "cluster", "x", "y", "vanished", "labels")
+                for key in ("path_bytes", "year", "cluster", "x", "y", "vanished", "correction")
                 if record.get(key) is not None
             },
             "numbers": {name: head["value"] for name, head in record["heads"].items() if head["task"] == "regression"},
@@ -90,7 +90,7 @@ def jams(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _annotation(name: str, head: Mapping[str, Any], seconds: float, record: Mapping[str, Any]) -> dict[str, Any]:
     given = head["labels"] if head["task"] == "multilabel" else [head["label"]] if head["label"] else []
-    by_user = name in record.get("labels", {})
+    by_user = name in (record["correction"] or {})
     return {
         "namespace": "tag_open",
         "data": [

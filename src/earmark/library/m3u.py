@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from earmark.library.records import LibraryTrack
-from earmark.library.text import encode_path
+from earmark.text import encode_path, is_plain, plain_text
 
 __all__ = ["m3u_text"]
 
@@ -22,17 +22,16 @@ def m3u_text(tracks: Iterable[LibraryTrack], folder: Path | None) -> str:
     """
     lines = ["#EXTM3U"]
     for track in tracks:
-        shown = f"{track.artist} - {track.title}" if track.artist and track.title else track.title or track.artist
-        shown = " ".join((shown or _shown(Path(track.path).stem)).split())
-        lines += [f"#EXTINF:{round(track.seconds) or -1},{shown}", _entry(track.path, folder)]
+        name = f"{track.artist} - {track.title}" if track.artist and track.title else track.title or track.artist
+        name = plain_text(name or Path(track.path).stem)
+        lines += [f"#EXTINF:{round(track.seconds) or -1},{name}", _entry(track.path, folder)]
     return "\n".join(lines) + "\n"
 
 
 def _entry(path: str, folder: Path | None) -> str:
-    """One song's line. A name that no line of text can hold (line ends, bytes that are no text) is a file URI."""
-    raw = encode_path(path)
-    if any(end in path for end in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029") or _undecodable(raw):
-        return "file://" + ("" if path.startswith("/") else "/") + quote(raw.replace(b"\\", b"/"))
+    """One song's line. A name that is no plain text (line ends, direction overrides, other bytes) is a file URI."""
+    if not is_plain(path):
+        return "file://" + ("" if path.startswith("/") else "/") + quote(encode_path(path).replace(b"\\", b"/"))
     if folder is None:
         return path
     try:
@@ -43,15 +42,3 @@ def _entry(path: str, folder: Path | None) -> str:
     first = relative.split("/", 1)[0]
     # A comment, a URI, or blanks that players take away: "./" makes it plainly a name.
     return f"./{relative}" if first[:1] in "# \t" or ":" in first or "%" in first else relative
-
-
-def _undecodable(raw: bytes) -> bool:
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return True
-    return False
-
-
-def _shown(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()

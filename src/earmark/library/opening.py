@@ -13,8 +13,8 @@ from earmark.engine import Alive, Task
 from earmark.errors import AudioError
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Prediction
-from earmark.library.text import plain_text
 from earmark.tags.read import artist_and_album, read_tags
+from earmark.text import plain_text
 
 __all__ = ["Compare", "Item", "Open", "Opened", "Pair", "tags_of"]
 

@@ -51,13 +51,16 @@ class LibraryTrack:
         size: Bytes, when it was heard last.
         modified: Nanoseconds since 1970, when it was heard last.
         audio: Row of its audio, which tracks of the same audio share; None where it could not be heard.
-        content_hash: Of the decoded audio; "" where it could not be heard.
+        content_hash: The key of its audio (:mod:`earmark.audio.identity`); "" where it could not be analysed.
         seconds: Length; 0 where it could not be heard.
         artist: By the file's own tags, as are title, album, year and genre (several joined by ``;``).
         error: Kind of failure, or None; beside ``audio``, why it could not be analysed again.
         message: Of the failure.
         vanished: Seconds since 1970 when it was first missed, or None while it is there.
         song: False for silence and noise, which have no labels and stand in no list of songs.
+        number: Tells apart recordings that share a key.
+        state: ``analyse`` where format 1 knew it by a hash that other files share: whose results it has, the next scan
+            tells.
     """
 
     id: int
@@ -76,6 +79,15 @@ class LibraryTrack:
     message: str = ""
     vanished: float | None = None
     song: bool = True
+    number: int = 1
+    state: str = ""
+
+    @property
+    def recording(self) -> str:
+        """What copies of a recording share with no other; "" where that is not known."""
+        if not self.content_hash or self.state == "analyse":
+            return ""
+        return self.content_hash if self.number == 1 else f"{self.content_hash}.{self.number}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,5 +80,7 @@ def _shape(args: argparse.Namespace, target: Path | None) -> str:
 
 
 def _json(tracks: Sequence[LibraryTrack]) -> str:
+    from earmark.text import json_text
+
     fields = [song_fields(track) | {"seconds": round(track.seconds, 3)} for track in tracks]
-    return json.dumps({"tracks": fields}, ensure_ascii=False, indent=2) + "\n"
+    return json_text({"tracks": fields}, indent=2) + "\n"

@@ -14,8 +14,8 @@ from typing import Any
 from earmark.errors import StorageError
 from earmark.library.store.migrations import migrate
 from earmark.library.store.schema import APPLICATION, FORMAT, create, tables
-from earmark.library.text import decode_path
 from earmark.paths import data_folder
+from earmark.text import decode_path
 
 __all__ = ["LibraryFile", "absolute", "default_file"]
 

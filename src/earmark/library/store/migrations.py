@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from earmark.library.records import UNVERIFIED, is_song
 from earmark.library.store.schema import FORMAT, statements, table
-from earmark.library.text import composed_path, plain_text
+from earmark.text import composed_path, plain_text
 
 __all__ = ["migrate"]
 

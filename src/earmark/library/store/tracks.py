@@ -12,14 +12,14 @@ from typing import Any, Literal
 from earmark.inference.records import Failure
 from earmark.library.records import LibraryTrack
 from earmark.library.store.file import LibraryFile, absolute
-from earmark.library.text import composed_path, encode_path
+from earmark.text import composed_path, encode_path
 
 __all__ = ["LibraryFacts", "Page", "Stamp", "StoredFile", "Tracks"]
 
 _KEY = "iif(number = 1, hash, hash || '.' || number)"  # recordings that share a key are told apart
 _TRACK = (
-    f"SELECT tracks.id, path, size, modified, audio, COALESCE({_KEY}, ''), COALESCE(seconds, 0.0), artist, title,"
-    " album, year, genre, error, COALESCE(message, ''), vanished, COALESCE(song, 1)"
+    "SELECT tracks.id, path, size, modified, audio, COALESCE(hash, ''), COALESCE(seconds, 0.0), artist, title,"
+    " album, year, genre, error, COALESCE(message, ''), vanished, COALESCE(song, 1), COALESCE(number, 1), state"
     " FROM tracks LEFT JOIN audio ON audio.id = tracks.audio"
 )
 _ORDER = f"replace(path, '{os.sep}', char(1))"  # by the parts of the path, as folders are walked

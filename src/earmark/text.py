@@ -1,17 +1,38 @@
-"""Names and paths as the library keeps and shows them: whatever a stranger's file says, a line of plain text."""
+"""Strangers' names and paths as text that can be kept and shown: whatever a file says, it steers nothing."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import unicodedata
+from typing import Any
 
-__all__ = ["LONGEST", "composed_path", "decode_path", "encode_path", "plain_text"]
+__all__ = ["LONGEST", "composed_path", "decode_path", "encode_path", "escaped", "is_plain", "json_text", "plain_text"]
 
 LONGEST = 1_000
 """Characters of a title, artist or album; what is longer is cut."""
 
 _UNDECODABLE = "surrogatepass" if os.name == "nt" else "surrogateescape"
 _JOINERS = "\u200c\u200d"  # hold emoji and the letters of some scripts together
+
+
+_STEERING = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff"
+    "\U000e0000-\U000e007f]"
+)
+"""Control characters but tabs and line ends, direction marks, tag characters, and what is no character."""
+
+
+def escaped(text: str) -> str:
+    r"""Text in which what could steer a terminal or turn a line around is written as ``\xNN`` or ``\uNNNN``."""
+    return _STEERING.sub(lambda mark: mark[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON in which nothing can steer a terminal or turn a line around: such characters are escaped, as JSON has it."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+    return _STEERING.sub(lambda mark: json.dumps(mark[0])[1:-1], text)
 
 
 def plain_text(text: str, longest: int = LONGEST) -> str:
@@ -27,6 +48,13 @@ def _instead(character: str) -> str:
     """A blank for what parts words; nothing for what only steers; a mark for what is no character."""
     kind = unicodedata.category(character)
     return " " if kind in ("Cc", "Zs", "Zl", "Zp") else "\ufffd" if kind == "Cs" else ""
+
+
+def is_plain(text: str) -> bool:
+    """Whether text can stand in a line as it is: no control, no direction override, no byte that is no text."""
+    return text.isprintable() or all(
+        one.isprintable() or one in _JOINERS or unicodedata.category(one) == "Zs" for one in text
+    )
 
 
 def encode_path(path: str) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 
-from earmark.library.text import LONGEST, plain_text
+from earmark.text import LONGEST, escaped, json_text, plain_text
 
 
 def test_one_plain_line() -> None:
@@ -24,3 +25,14 @@ def test_a_title_of_ten_megabytes_is_cut_at_once() -> None:
     start = time.perf_counter()
     assert plain_text(title) == "x" * (LONGEST - 1) + "…"
     assert time.perf_counter() - start < 0.1
+
+
+def test_json_says_the_same_and_steers_nothing() -> None:
+    value = {"path": "/a/x\u202e3pm\x9b\u2028\U000e0041.mp3", "title": '\u00e9 \U0001f3b5 \\ " \x1b', "odd": "\udce9"}
+    text = json_text(value)
+    assert json.loads(text) == value and text.encode()
+    assert all(one.isprintable() for one in text) and "\u00e9 \U0001f3b5" in text
+
+
+def test_escaped_text_shows_what_it_hides() -> None:
+    assert escaped("a\u202eb\x1b\tc\n") == "a\\u202eb\\x1b\tc\n"
