@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ __all__ = [
     "load_recipe",
     "override",
     "recipe_from",
+    "recipe_parameters",
     "recipe_text",
 ]
 
@@ -176,6 +178,17 @@ def list_recipes() -> tuple[str, ...]:
     """Names of the recipes that come with Earmark."""
     folder = resources.files("earmark") / "recipes"
     return tuple(sorted(file.name[:-5] for file in folder.iterdir() if file.name.endswith(".toml")))
+
+
+def recipe_parameters() -> dict[str, int | None]:
+    """How many numbers the network of each recipe has, with one head of ten labels; None where the recipe has none.
+
+    They are kept beside the recipes, because to count them PyTorch must build each network.
+    """
+    counted: dict[str, int | None] = json.loads(
+        (resources.files("earmark") / "recipes" / "parameters.json").read_text("utf-8")
+    )
+    return counted
 
 
 def recipe_text(name: str) -> str:

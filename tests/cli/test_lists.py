@@ -10,7 +10,7 @@ import pytest
 
 from commands import Earmark
 from earmark.cli.commands import doctor
-from earmark.models import folder as models
+from earmark.models import registry as models
 from earmark.recipe import list_recipes
 
 

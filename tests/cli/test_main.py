@@ -44,6 +44,13 @@ def test_usage_errors_are_2(earmark: Earmark) -> None:
         assert earmark(odd).code == 2, odd
 
 
+def test_a_verb_that_is_gone_says_what_does_its_work(earmark: Earmark) -> None:
+    for arguments in (("distill",), ("distill", "songs", "--teachers", "x", "-o", "y"), ("distill", "-h")):
+        said = earmark(*arguments)
+        assert said.code == 1 and said.out == "" and said.err.count("\n") == 1
+        assert "no verb any more" in said.err and "scripts/" in said.err
+
+
 def test_version(earmark: Earmark) -> None:
     said = earmark("--version")
     assert said.code == 0 and said.out.startswith("earmark ")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands import Earmark
-from earmark.cli import settings
+from earmark.cli import settings, verbs
 
 
 def write(path: Path, text: str) -> Path:
@@ -59,6 +59,23 @@ def test_slips_are_named(text: str, told: str, earmark: Earmark, tmp_path: Path)
     assert said.code == 1 and said.err.startswith(f"earmark: error: {file}: ") and told in said.err
     assert said.err.count("\n") == 1
     assert earmark("tag", "-h", "--config", file).code == 0, "help needs no settings"
+
+
+def test_lists_of_the_file_give_way_to_the_command_line(earmark: Earmark, tmp_path: Path) -> None:
+    """They are not added to it: who types one exclusion wants that one."""
+    text = "[playlist]\ngenre = ['Rock', 'Pop']\n[train]\nset = ['training.epochs=x']\nexclude = 'genre=a'\n"
+    file = write(tmp_path / "earmark.toml", text)
+    parser = verbs.verb_parser("playlist", verbs.load("playlist"))
+    settings.apply(parser, "playlist", settings.read(str(file)))
+    assert verbs.parse(parser, []).genres == ("Rock", "Pop")
+    assert verbs.parse(parser, ["--genre", "Jazz", "Folk", "--genre", "Soul"]).genres == ("Jazz", "Folk", "Soul")
+    assert verbs.parse(parser, ["--mood", "calm"]).genres == ("Rock", "Pop")
+    parser = verbs.verb_parser("train", verbs.load("train"))
+    settings.apply(parser, "train", settings.read(str(file)))
+    given = verbs.parse(parser, ["songs", "-o", "m", "--set", "a=1", "--set", "b=2"])
+    assert (given.settings, given.exclude) == (("a=1", "b=2"), ("genre=a",))
+    shown = earmark("config", "playlist", "--config", file, "-f", "json").json["verbs"]["playlist"]["genre"]
+    assert shown == {"value": ["Rock", "Pop"], "from": "[playlist]"}
 
 
 def test_a_key_in_all_may_be_of_another_verb(earmark: Earmark, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import torch
 
 from earmark.datasets import load_dataset
 from earmark.features.spectrogram import spectrogram
-from earmark.recipe import list_recipes, load_recipe
+from earmark.recipe import list_recipes, load_recipe, recipe_parameters
 from earmark.training.augment import check_augmentations
 from earmark.training.backbones import build
+from earmark.training.costs import count_parameters
 from earmark.training.job import TrainOptions
 from lessons import train
 
@@ -49,6 +50,13 @@ def test_frontend_and_network_of_a_recipe_fit(name: str):
         picture = picture[: max(320, len(picture) // 8)]
     with torch.inference_mode():
         assert network(torch.from_numpy(picture)[None]).shape == (1, network.features)
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_the_stored_number_of_parameters_is_the_networks(name: str):
+    """`earmark recipes` prints what is kept in recipes/parameters.json, without building a network."""
+    assert recipe_parameters()[name] == count_parameters(load_recipe(name))
+    assert set(recipe_parameters()) == set(list_recipes())
 
 
 @pytest.mark.parametrize("name", ["slices-best", "bbnn", "vggish", "zhang-nnet1"])

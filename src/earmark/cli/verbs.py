@@ -11,9 +11,12 @@ import re
 from typing import Protocol, cast
 
 import earmark.cli.commands
-from earmark.errors import UnknownName
+from earmark.errors import EarmarkError, UnknownName
 
 __all__ = ["Command", "load", "names", "parse", "top_parser", "verb_parser"]
+
+
+_GONE = {"distill": "distill is no verb any more: `make model` of a checkout makes the bundled model, by scripts/"}
 
 
 class Command(Protocol):
@@ -54,8 +57,11 @@ def load(verb: str) -> Command:
 
     Raises:
         SystemExit: 2, no such verb; the message names the nearest.
+        EarmarkError: A verb that is gone; the message says what does its work.
     """
     module = f"earmark.cli.commands.{verb.replace('-', '_')}"
+    if verb in _GONE:
+        raise EarmarkError(_GONE[verb])
     known = verb.replace("-", "_").isidentifier() and "_" not in verb and importlib.util.find_spec(module)
     command = importlib.import_module(module) if known else None
     if not hasattr(command, "HELP"):

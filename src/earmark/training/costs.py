@@ -13,12 +13,15 @@ from safetensors import safe_open
 from torch.utils.flop_counter import FlopCounterMode
 
 from earmark.audio.track import starts
+from earmark.datasets.core import HeadSpec
 from earmark.errors import AudioError, RecipeError, UnknownName
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import Card
+from earmark.recipe import Recipe
 from earmark.training.backbones import Backbone, build
+from earmark.training.heads import build_head
 
-__all__ = ["count_flops", "gflop_of", "parameters_of", "songs_per_second"]
+__all__ = ["count_flops", "count_parameters", "gflop_of", "parameters_of", "songs_per_second"]
 
 _SONGS = 8
 
@@ -52,6 +55,19 @@ def count_flops(network: Backbone, frames: int, bands: int) -> int:
     with torch.no_grad(), counter:
         network.eval()(torch.zeros(1, frames, bands))
     return int(counter.get_total_flops())
+
+
+def count_parameters(recipe: Recipe) -> int | None:
+    """Numbers in the weights of a recipe's network with one head of ten labels; None for a trained model's network."""
+    clip, frontend = recipe.clip, recipe.frontend
+    frames = frontend.frames(round(clip.seconds * frontend.sample_rate))
+    try:
+        network = build(recipe.backbone.name, frames, frontend.bands, recipe.backbone.options)
+    except UnknownName:
+        return None
+    head = build_head(recipe.heads, network.features, HeadSpec("genre", "multiclass", tuple("0123456789")), 0)
+    states = {**network.state_dict(prefix="backbone."), **head.state_dict(prefix="head.")}
+    return sum(int(value.numel()) for name, value in states.items() if not name.endswith("num_batches_tracked"))
 
 
 def parameters_of(folder: Path) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from earmark.cli import console, settings, verbs
+from earmark.cli import arguments, console, settings, verbs
 from earmark.cli.arguments import Renamed
 from earmark.errors import UnknownName
 
@@ -15,7 +15,7 @@ HELP = "print the settings that hold, and where each came from"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("verb", nargs="?", metavar="VERB", help="of this verb alone")
-    console.add_format(parser)
+    arguments.add_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:

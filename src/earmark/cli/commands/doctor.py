@@ -1,6 +1,6 @@
 """``earmark doctor``: what works on this machine, and what to install for the rest.
 
-Every library is tried in a process of its own: one that is broken may take its process with it.
+Libraries are tried in other processes: one that is broken may take its process with it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ import importlib.util
 import json
 import os
 import platform
+import queue
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
-from earmark.cli import console, settings
+from earmark.cli import arguments, console, settings
+from earmark.cli.drawing import follow
 from earmark.errors import EarmarkError
+from earmark.events import Progress, Steps, use_case
 
 HELP = "tell what works on this machine, and what to install for the rest"
 
@@ -36,6 +41,16 @@ _TORCH = (
     " 'cuda': [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]}))"
 )
 _VERSION = "import {0}, json; print(json.dumps({{'version': str(getattr({0}, '__version__', ''))}}))"
+
+_TOGETHER = """
+import contextlib, io, json, sys
+for name, code in json.load(sys.stdin):
+    out = io.StringIO()
+    with contextlib.suppress(BaseException):
+        with contextlib.redirect_stdout(out):
+            exec(code, {})
+        print(json.dumps([name, json.loads(out.getvalue().splitlines()[-1])]), flush=True)
+"""
 
 _CODES = {
     "numpy": _VERSION.format("numpy"),
@@ -67,14 +82,12 @@ _FORMATS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    console.add_format(parser)
+    arguments.add_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Tell; 1 where the plain install is not whole."""
-    codes = _CODES | {name: code for parts in _EXTRAS.values() for name, code in parts.items()}
-    with ThreadPoolExecutor(4) as tries:
-        found = dict(zip(codes, tries.map(_tried, codes, codes.values()), strict=True))
+    found = follow(_try_all([_CODES, _EXTRAS.get("train", {}), _other_extras()]))
     facts: dict[str, Any] = {
         "python": f"{platform.python_version()} on {platform.platform(terse=True)}",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -92,6 +105,40 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(facts, advice)
     return 0 if whole else 1
+
+
+def _other_extras() -> dict[str, str]:
+    return {name: code for extra, parts in _EXTRAS.items() if extra != "train" for name, code in parts.items()}
+
+
+@use_case
+def _try_all(groups: Sequence[Mapping[str, str]]) -> Steps[dict[str, dict[str, Any]]]:
+    """Try the libraries of each group in one process; what does not work there is tried again, alone."""
+    found: dict[str, dict[str, Any]] = {}
+    total, answers = sum(map(len, groups)), queue.Queue[tuple[str, dict[str, Any]]]()
+    yield Progress(0, total, "trying", "libraries")
+    with ThreadPoolExecutor(len(groups)) as tries:
+        for group in groups:
+            tries.submit(_try_group, group, answers.put)
+        while len(found) < total:
+            name, facts = answers.get()
+            found[name] = facts
+            yield Progress(len(found), total, "trying", "libraries")
+    return found
+
+
+def _try_group(group: Mapping[str, str], tell: Callable[[tuple[str, dict[str, Any]]], None]) -> None:
+    left = dict(group)
+    with suppress(OSError, ValueError, subprocess.SubprocessError):
+        asked = json.dumps([pair for pair in group.items() if importlib.util.find_spec(pair[0])])
+        argv = [sys.executable, "-c", _TOGETHER]
+        done = subprocess.run(argv, input=asked, capture_output=True, text=True, timeout=_SECONDS)
+        for line in done.stdout.splitlines():
+            name, facts = json.loads(line)
+            del left[name]
+            tell((name, {"works": True, **facts}))
+    for name, code in left.items():
+        tell((name, _tried(name, code)))
 
 
 def _tried(name: str, code: str) -> dict[str, Any]:
@@ -165,7 +212,7 @@ def _advice(facts: dict[str, Any]) -> list[str]:
 
 
 def _print(facts: dict[str, Any], advice: list[str]) -> None:
-    rows = [("python", "works", facts["python"]), ("cores", "works", f"{facts['cores']} files are heard at a time")]
+    rows = [("python", "works", facts["python"]), ("cores", "works", f"{facts['cores']} files are analysed at a time")]
     rows += [
         (name, _word(fact), fact.get("version") or fact.get("why", "")) for name, fact in facts["libraries"].items()
     ]

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from earmark.cli import console
+from earmark.cli import arguments, console
 from earmark.errors import MissingExtra, ModelError
 
 HELP = "list the models that there are, or upgrade a model folder of an earlier format"
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("action", nargs="?", choices=("upgrade",), help="what to do (default: list)")
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="a model folder, upgraded in its place")
-    console.add_format(parser)
+    arguments.add_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import sys
 from typing import Any
 
-from earmark.cli import console
-from earmark.errors import EarmarkError, MissingExtra, UnknownName
+from earmark.cli import arguments, console
+from earmark.errors import EarmarkError
 
 HELP = "list the recipes, or print one"
 
@@ -18,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("action", nargs="?", choices=("show",), help="print a recipe's TOML")
     parser.add_argument("name", nargs="?", metavar="NAME", help="a recipe's name, or a file")
-    console.add_format(parser)
+    arguments.add_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,29 +53,11 @@ def _show(name: str | None, shape: str | None) -> int:
 
 
 def _facts(name: str) -> dict[str, Any]:
-    from earmark.recipe import load_recipe
+    from earmark.recipe import load_recipe, recipe_parameters
 
     recipe = load_recipe(name)
-    return {"name": name, "about": recipe.about, "source": recipe.source, "parameters": _parameters(recipe)}
-
-
-def _parameters(recipe: Any) -> int | None:
-    """Numbers in the weights with one head of ten labels, as ``compare`` counts them; None without PyTorch."""
-    if importlib.util.find_spec("torch") is None:
-        return None
-    from earmark.datasets.core import HeadSpec
-
-    try:
-        build = importlib.import_module("earmark.training.backbones").build
-        frontend, clip = recipe.frontend, recipe.clip
-        frames = frontend.frames(round(clip.seconds * frontend.sample_rate))
-        network = build(recipe.backbone.name, frames, frontend.bands, recipe.backbone.options)
-        spec = HeadSpec("genre", "multiclass", tuple("0123456789"))
-        head = importlib.import_module("earmark.training.heads").build_head(recipe.heads, network.features, spec, 0)
-    except (ImportError, MissingExtra, UnknownName):  # unknown: the network of a trained model, whichever it is
-        return None
-    states = {**network.state_dict(prefix="backbone."), **head.state_dict(prefix="head.")}
-    return sum(int(value.numel()) for name, value in states.items() if not name.endswith("num_batches_tracked"))
+    parameters = recipe_parameters().get(name)
+    return {"name": name, "about": recipe.about, "source": recipe.source, "parameters": parameters}
 
 
 def _count(parameters: int | None) -> str:

@@ -1,0 +1,196 @@
+"""Draw what a recipe sees of each song, as a picture; and, on demand, how that sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from earmark.app.selection import find_files, opened_engine
+from earmark.errors import AudioError, EarmarkError, RecipeError, StorageError
+from earmark.events import Notice, Progress, Steps, use_case
+from earmark.inference.records import Failure
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from earmark.engine import Engine
+    from earmark.features.frontend import Frontend
+    from earmark.recipe import Augmentation, Recipe
+
+__all__ = ["Drawn", "FeaturesRequest", "draw_features"]
+
+_AUDIO_SECONDS = 60.0  # made into sound at most: the search for phases takes a while
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesRequest:
+    """What to draw.
+
+    Attributes:
+        paths: Files and folders.
+        output: The folder that gets a PNG a song.
+        recipe: A name or a TOML file.
+        augment: Names of augmentations that change every song.
+        seed: Of the changes.
+        audio: Write a WAV beside each picture.
+        exclude: Patterns of files that are left out.
+        jobs: Files at a time; as many as cores where None.
+    """
+
+    paths: tuple[str, ...] = ()
+    output: str
+    recipe: str = "slices-best"
+    augment: tuple[str, ...] = ()
+    seed: int = 0
+    audio: bool = False
+    exclude: tuple[str, ...] = ()
+    jobs: int | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The files that were written, and the songs that could not be drawn."""
+
+    files: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is done with every song."""
+
+    recipe: Recipe
+    changes: tuple[Augmentation, ...]
+    seed: int
+    audio: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Song:
+    """A song, where its picture goes, and its place in the list."""
+
+    path: str
+    target: str
+    place: int
+
+
+@use_case
+def draw_features(request: FeaturesRequest, engine: Engine | None = None) -> Steps[Drawn]:
+    """Draw every song.
+
+    Raises:
+        EarmarkError: The recipe takes pictures, a file cannot be written, or two songs would go to one place.
+    """
+    from earmark.engine import Each
+    from earmark.recipe import load_recipe
+
+    recipe = load_recipe(request.recipe)
+    if recipe.frontend.kind == "image":
+        raise RecipeError(f"{request.recipe}: takes pictures as they are; there is nothing to draw")
+    plan = _Plan(recipe, _changes(request.augment, recipe), request.seed, request.audio)
+    found = find_files(request.paths, request.exclude)
+    targets = _targets(request.paths, found.paths, Path(request.output))
+    pairs = zip(found.paths, targets, strict=True)
+    songs = [_Song(path, str(target), place) for place, (path, target) in enumerate(pairs)]
+    failures = [Failure.of(entry.error) for entry in found.entries if entry.error is not None]
+    readable = [song for song, entry in zip(songs, found.entries, strict=True) if entry.error is None]
+    files: list[str] = []
+    yield Progress(0, len(readable))
+    task: Each[_Song, list[str]] = Each(partial(_draw, plan=plan))
+    with opened_engine(engine, request.jobs) as workers, closing(workers.map(task, readable)) as results:
+        for done, result in enumerate(results, 1):
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                files += result.value
+            yield Progress(done, len(readable))
+    for failure in failures:
+        yield Notice(f"{failure.path}: {failure.message}")
+    return Drawn(tuple(files), tuple(failures))
+
+
+def _changes(names: Sequence[str], recipe: Recipe) -> tuple[Augmentation, ...]:
+    """The augmentations named, with the recipe's ranges where it has them, without chance."""
+    from earmark.recipe import Augmentation
+    from earmark.training.augment import check_augmentations
+
+    own = {change.name: change for change in recipe.augment}
+    each = [name.strip() for text in names for name in text.split(",") if name.strip()]
+    changes = tuple(replace(own.get(name, Augmentation(name)), probability=1.0) for name in each)
+    check_augmentations(changes)
+    return changes
+
+
+def _targets(arguments: Sequence[str], paths: Sequence[str], folder: Path) -> Iterator[Path]:
+    """Where each song's picture goes: ``FOLDER/<path below the argument>``, without its ending.
+
+    Raises:
+        EarmarkError: Two songs would go to one place.
+    """
+    taken: dict[Path, str] = {}
+    for path in paths:
+        above = [Path(argument) for argument in arguments if Path(argument) in Path(path).parents]
+        below = Path(path).relative_to(above[0]) if above else Path(Path(path).name)
+        target = folder / below
+        if target in taken:
+            raise EarmarkError(f"{taken[target]} and {path} would both be written to {target}; name them in two calls")
+        taken[target] = path
+        yield target
+
+
+def _draw(song: _Song, plan: _Plan) -> list[str]:
+    """One song's picture, and its sound: the files written."""
+    import numpy as np
+
+    from earmark.audio.decode import load
+    from earmark.audio.images import write_image
+    from earmark.features.spectrogram import spectrogram
+    from earmark.training.augment import augment_spectrogram, augment_waveform, shrink, zoom_factor
+
+    path, target = Path(song.path), Path(song.target)
+    frontend, changes = plan.recipe.frontend, plan.changes
+    rng = np.random.default_rng([plan.seed, song.place])
+    waveform = augment_waveform(load(path, frontend.sample_rate), frontend.sample_rate, changes, rng)
+    plain = spectrogram(waveform, frontend)
+    if not len(plain):
+        raise AudioError(path, "too-short", "not one frame of the recipe's spectrogram")
+    picture = augment_spectrogram(shrink(plain, zoom_factor(changes, rng), frontend), changes, rng)
+    image, sound = target.with_name(target.name + ".png"), target.with_name(target.name + ".wav")
+    try:
+        image.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{image.parent}: cannot be made: {error.strerror}") from error
+    write_image(image, _grey(picture, frontend.kind))
+    if not plan.audio:
+        return [str(image)]
+    _write_sound(sound, waveform, picture if picture is not plain else None, frontend)
+    return [str(image), str(sound)]
+
+
+def _grey(picture: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
+    """0..255: SoX's steps as SoX shows them, others from the quietest to the loudest."""
+    from earmark.features.sox import STEPS
+
+    low, high = (0, STEPS + 1) if kind == "sox" else (float(picture.min()), float(picture.max()))
+    grey: NDArray[np.float32] = (picture - low) * (255 / max(high - low, 1e-9))
+    return grey
+
+
+def _write_sound(file: Path, waveform: Any, picture: Any, frontend: Frontend) -> None:
+    """The sound itself, or where the picture was changed a sound that looks like it."""
+    import numpy as np
+    import soundfile
+
+    from earmark.features.invert import invert
+
+    if picture is not None:
+        waveform = invert(picture[: round(_AUDIO_SECONDS * frontend.frames_per_second)], frontend)
+    try:
+        soundfile.write(file, np.clip(waveform, -1, 1), frontend.sample_rate, subtype="PCM_16")
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise StorageError(f"{file}: cannot be written: {error}") from error
