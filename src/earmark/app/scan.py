@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earmark.app.library import opened
-from earmark.app.selection import label_table, one_model
+from earmark.app.selection import label_table, one_model, opened_engine
 from earmark.errors import EarmarkError
 from earmark.events import Notice, Steps, use_case
 
@@ -96,7 +95,6 @@ def scan(request: ScanRequest, engine: Engine | None = None) -> Steps[ScanResult
     Raises:
         EarmarkError: The library, the model or a folder cannot be used, or another scan is at work.
     """
-    from earmark.engine import LocalEngine
     from earmark.library.scan import only_one, scan_folders
     from earmark.library.survey import real_root
 
@@ -105,7 +103,7 @@ def scan(request: ScanRequest, engine: Engine | None = None) -> Steps[ScanResult
     with (
         opened(request.library, write=True, make=True) as library,
         only_one(library.file),
-        nullcontext(engine) if engine else LocalEngine(request.jobs) as workers,
+        opened_engine(engine, request.jobs) as workers,
     ):
         roots = named or (yield from _known_roots(library))
         done = yield from scan_folders(library, roots, model, workers, force=request.force, exclude=request.exclude)

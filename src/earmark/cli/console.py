@@ -14,7 +14,6 @@ from earmark.text import json_text
 
 __all__ = [
     "Style",
-    "add_format",
     "bar",
     "cells",
     "columns",
@@ -122,12 +121,6 @@ def _colours_work() -> bool:
         return bool(kernel.GetConsoleMode(handle, ctypes.byref(mode)) and kernel.SetConsoleMode(handle, mode.value | 4))
     except (ImportError, AttributeError, OSError):
         return False
-
-
-def add_format(parser: argparse.ArgumentParser, formats: Sequence[str] = ("table", "json")) -> None:
-    """Declare ``-f``."""
-    text = "a table on a terminal, a machine format in a pipe, unless said here"
-    parser.add_argument("-f", "--format", choices=formats, help=text)
 
 
 def wants_json(args: argparse.Namespace) -> bool:
