@@ -23,9 +23,8 @@ from earmark.features.spectrogram import open_input, views
 from earmark.recipe import ClipPlan
 from earmark.training.backbones import Backbone
 from earmark.training.examples import Examples, examples_of
-from earmark.training.linear import Linear
+from earmark.training.linear import Linear, fit_partial, partial_loss
 from earmark.training.outputs import Outputs
-from earmark.training.partial import fit_path, partial_loss
 from scripts.bundled.labels import LabelledHead, labelled_heads, targets
 
 __all__ = ["CORPORA", "FOLDS", "Corpus", "FittedHeads", "StudentClips", "embed_tracks", "fit_heads", "fold_of", "join"]
@@ -175,7 +174,7 @@ def fit_heads(corpus: Corpus, embeddings: Sequence[StudentClips | None]) -> Step
         losses = [partial_loss(learner.examples, learner.marks, found) for found in answers]
         best = int(np.argmin(losses))
         strengths[spec.name] = STRENGTHS[best]
-        heads[spec.name] = fit_path(learner.augmented, learner.marks, STRENGTHS[: best + 1])[-1]
+        heads[spec.name] = fit_partial(learner.augmented, learner.marks, STRENGTHS[: best + 1])[-1]
         for row, found in _of_tracks(learner, answers[best], heads[spec.name], embeddings):
             raw[row][spec.name] = found
         yield Progress(len(heads), len(corpus.dataset.heads), "training heads", "heads")
@@ -211,7 +210,7 @@ class _Learner:
             held = self.fold == number
             if held.any():
                 inside = held[self.examples.owner]
-                path = fit_path(self.augmented.subset(~held), self.marks[~held], STRENGTHS)
+                path = fit_partial(self.augmented.subset(~held), self.marks[~held], STRENGTHS)
                 raw[:, inside] = np.stack([linear(self.examples.clips[inside]) for linear in path])
         return raw
 

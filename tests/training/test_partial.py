@@ -3,7 +3,7 @@
 import numpy as np
 
 from earmark.training.examples import Examples
-from earmark.training.partial import fit_path, partial_loss
+from earmark.training.linear import fit_partial, partial_loss
 
 
 def _examples(clips: np.ndarray, task: str, labels: int) -> Examples:
@@ -22,7 +22,7 @@ def test_classes_of_a_set_are_told_apart_by_the_few_that_say_which():
     marks = np.eye(3, dtype=np.float32)[truth]
     vague = (truth < 2) & (np.arange(60) > 12)
     marks[vague, :2] = 1
-    linear = fit_path(_examples(clips, "multiclass", 3), marks, (1e-3,))[0]
+    linear = fit_partial(_examples(clips, "multiclass", 3), marks, (1e-3,))[0]
     assert (linear(clips.astype(np.float32)).argmax(1) == truth).all()
 
 
@@ -32,7 +32,7 @@ def test_with_single_labels_it_is_logistic_regression():
     clips, truth = _classes()
     clips = (clips - clips.mean(0)) / clips.std(0)
     examples = _examples(clips, "multiclass", 3)
-    ours = fit_path(examples, np.eye(3, dtype=np.float32)[truth], (1.0, 0.1))[-1]
+    ours = fit_partial(examples, np.eye(3, dtype=np.float32)[truth], (1.0, 0.1))[-1]
     theirs = LogisticRegression(C=1 / (0.1 * len(truth)), max_iter=1000, tol=1e-8).fit(clips, truth)
     np.testing.assert_allclose(ours.weight, theirs.coef_, atol=2e-3)
 
@@ -42,7 +42,7 @@ def test_unknown_marks_of_several_labels_change_nothing():
     marks = np.stack([truth == 0, truth == 1], 1).astype(np.float32)
     gaps = marks.copy()
     gaps[truth == 2, 1] = np.nan
-    whole, holed = (fit_path(_examples(clips, "multilabel", 2), m, (1e-2,))[0] for m in (marks, gaps))
+    whole, holed = (fit_partial(_examples(clips, "multilabel", 2), m, (1e-2,))[0] for m in (marks, gaps))
     np.testing.assert_allclose(whole.weight[0], holed.weight[0], atol=1e-3)
     assert np.abs(whole.weight[1] - holed.weight[1]).max() > 1e-2
 

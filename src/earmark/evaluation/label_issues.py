@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import folds
 from earmark.errors import DatasetError, MissingExtra
+from earmark.evaluation.regression import fit_strengths
 
 __all__ = ["LabelIssue", "find_label_issues"]
 
@@ -129,27 +130,8 @@ def _label_issues(
 
 def _regress(inputs: Float, targets: Float, others: Float) -> Float:
     """Logits of ``others`` by a softmax regression with a ridge on ``inputs`` and one-hot ``targets``."""
-    size, classes = inputs.shape[1], targets.shape[1]
-    shape = (size + 1, classes)
-    ones = np.ones((len(inputs), 1))
-    design = np.hstack([inputs, ones])
-
-    def loss(flat: Float) -> tuple[float, Float]:
-        weights = flat.reshape(shape)
-        logits = design @ weights
-        top = logits.max(1, keepdims=True)
-        exponent = np.exp(logits - top)
-        total = exponent.sum(1, keepdims=True)
-        ridge = _STRENGTH * weights[:-1]
-        value = float((np.log(total) + top).sum() - (logits * targets).sum() + 0.5 * (ridge * weights[:-1]).sum())
-        slope = design.T @ (exponent / total - targets)
-        slope[:-1] += ridge
-        return value, slope.ravel()
-
-    found = _optimizers().minimize(
-        loss, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 200}
-    )
-    return np.asarray(np.hstack([others, np.ones((len(others), 1))]) @ found.x.reshape(shape))
+    (linear,) = fit_strengths(inputs, targets, [_STRENGTH / max(1, len(inputs))], multiclass=True)
+    return linear(others)
 
 
 def _temperature(logits: Float, given: NDArray[np.intp]) -> float:

@@ -1,22 +1,30 @@
-"""Linear heads by full-batch optimisation: regularised logistic regression and ridge, the strength chosen by groups.
+"""Linear heads: regularised logistic regression (:mod:`earmark.evaluation.regression`), ridge, prototypes.
 
-The classical way to learn from few songs: one convex problem (L-BFGS), no learning rate and no early stopping, and a
-strength that is chosen on artists that were set aside. Embeddings are standardised; :class:`Linear` has that folded in.
+The classical way to learn from few songs: one convex problem, and a strength chosen on artists that were set aside.
+Embeddings are standardised; :class:`Linear` has that folded in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
-from earmark.recipe import Task
+from earmark.evaluation.regression import Linear, cross_entropy, fit_strengths
 from earmark.training.examples import Examples, group_folds, log_loss
 
-__all__ = ["STRENGTHS", "Linear", "Scaling", "fit_linear", "fit_prototypes", "scaling_of"]
+__all__ = [
+    "STRENGTHS",
+    "Linear",
+    "Scaling",
+    "fit_linear",
+    "fit_partial",
+    "fit_prototypes",
+    "partial_loss",
+    "scaling_of",
+]
 
 Array = NDArray[np.float32]
 Double = NDArray[np.float64]
@@ -25,18 +33,6 @@ STRENGTHS = tuple(float(10.0**k) for k in np.arange(1.0, -4.1, -0.5))
 """Weights of the squared norm that are tried, the strongest first."""
 
 FOLDS = 5
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Linear:
-    """Raw scores ``x @ weight.T + bias``: weight (labels, features), bias (labels,) float64."""
-
-    weight: Double
-    bias: Double
-
-    def __call__(self, clips: Array) -> Double:
-        """Raw scores (clips, labels)."""
-        return np.asarray(clips @ self.weight.T + self.bias, np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,10 +92,10 @@ def fit_prototypes(examples: Examples, seed: int) -> tuple[Scaling, Double, floa
     losses = np.zeros(len(grid))
     for held in folds:
         means, offsets = _means(scaled.subset(~held))
-        judged = scaled.subset(held)
+        scored = scaled.subset(held)
         for i, sharpness in enumerate(grid):
-            raw = judged.clips @ (2 * sharpness * means).T + sharpness * (offsets - (means**2).sum(1))
-            losses[i] += log_loss(judged, raw)
+            raw = scored.clips @ (2 * sharpness * means).T + sharpness * (offsets - (means**2).sum(1))
+            losses[i] += log_loss(scored, raw)
     sharpness = grid[int(losses.argmin())]
     means, offsets = _means(scaled)
     return scaling, means, sharpness, sharpness * offsets
@@ -125,9 +121,9 @@ def _choose(examples: Examples, seed: int, fixed: int) -> float:
     """The strength with the least loss on tracks of groups that were set aside."""
     losses = np.zeros(len(STRENGTHS))
     for held in group_folds(examples, FOLDS, seed):
-        judged = examples.subset(held)
+        scored = examples.subset(held)
         for i, linear in enumerate(_solve(examples.subset(~held), STRENGTHS, fixed)):
-            losses[i] += log_loss(judged, linear(judged.clips))
+            losses[i] += log_loss(scored, linear(scored.clips))
     return STRENGTHS[int(losses.argmin())]
 
 
@@ -135,18 +131,16 @@ def _solve(examples: Examples, strengths: Sequence[float], fixed: int) -> list[L
     """Solutions for falling strengths, each the start of the next."""
     if examples.task == "regression":
         return [_ridge(examples, strength) for strength in strengths]
-    loss = _Loss(examples, fixed)
-    start = loss.begin()
-    found = []
-    for strength in strengths:
-        start = _minimise(lambda x, s=strength: loss(x, s), start)  # type: ignore[misc]
-        found.append(loss.linear(start))
-    return found
-
-
-def _minimise(function: Callable[[Double], tuple[float, Double]], start: Double) -> Double:
-    options = {"maxiter": 300, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-6}
-    return np.asarray(minimize(function, start, jac=True, method="L-BFGS-B", options=options).x, np.float64)
+    multiclass, truth = examples.task == "multiclass", examples.clip_truth
+    marks = (truth[:, None] == np.arange(examples.labels)).astype(np.float64) if multiclass else truth
+    return fit_strengths(
+        examples.clips,
+        marks,
+        strengths,
+        multiclass=multiclass,
+        weights=examples.loss_weights(),
+        addition=None if examples.offset is None else (examples.offset, fixed),
+    )
 
 
 def _ridge(examples: Examples, strength: float) -> Linear:
@@ -160,46 +154,26 @@ def _ridge(examples: Examples, strength: float) -> Linear:
     return Linear(weight[None], np.array([mean - weight @ middle]))
 
 
-class _Loss:
-    """Mean cross-entropy of the clips and its gradient, by the flat weights and biases."""
+def fit_partial(examples: Examples, marks: Array, strengths: Sequence[float]) -> list[Linear]:
+    """Linear heads from partial labels, of falling strengths of the penalty.
 
-    def __init__(self, examples: Examples, fixed: int) -> None:
-        self._fixed, self._offset = fixed, 0.0 if examples.offset is None else examples.offset
-        self._clips = np.ascontiguousarray(examples.clips, np.float32)
-        self._labels, self._features = examples.labels, examples.clips.shape[1]
-        self._task: Task = examples.task
-        self._weights = examples.loss_weights()
-        truth = examples.clip_truth
-        if self._task == "multiclass":
-            self._target = (truth[:, None] == np.arange(self._labels)).astype(np.float64)
-        else:
-            self._target = np.nan_to_num(truth)
+    Args:
+        examples: Embeddings, and whether the head is ``multiclass``; its ``truth`` is not looked at.
+        marks: (tracks, labels), as :func:`~earmark.evaluation.regression.cross_entropy` takes them ("Pop/Rock" is Pop,
+            Rock or Metal, and not which).
+        strengths: Weights of the squared norm beside the mean loss, the strongest first.
 
-    def begin(self) -> Double:
-        """All zeros, with the bias at the labels' frequency."""
-        weights = self._weights if self._weights.ndim == 2 else self._weights[:, None]
-        share = np.clip((weights * self._target).sum(0) / np.maximum(weights.sum(0), 1e-12), 1e-3, 1 - 1e-3)
-        bias = np.log(share) if self._task == "multiclass" else np.log(share / (1 - share))
-        bias[: self._fixed] = 0.0
-        return np.concatenate([np.zeros(self._labels * self._features), bias])
+    Returns:
+        Raw scores of embeddings as they are, not standardised.
+    """
+    scaling = scaling_of(examples)
+    clips, weights = scaling.apply(examples.clips), examples.clip_weights / examples.clip_weights.sum()
+    multiclass = examples.task == "multiclass"
+    found = fit_strengths(clips, marks[examples.owner], strengths, multiclass=multiclass, weights=weights)
+    return [scaling.fold(linear) for linear in found]
 
-    def linear(self, flat: Double) -> Linear:
-        """The flat parameters as weight and bias."""
-        split = self._labels * self._features
-        return Linear(flat[:split].reshape(self._labels, self._features).copy(), flat[split:].copy())
 
-    def __call__(self, flat: Double, strength: float) -> tuple[float, Double]:
-        linear = self.linear(flat)
-        raw = (self._clips @ linear.weight.T.astype(np.float32)).astype(np.float64) + linear.bias + self._offset
-        if self._task == "multiclass":
-            raw -= raw.max(1, keepdims=True)
-            total = np.exp(raw).sum(1, keepdims=True)
-            loss = float(self._weights @ (np.log(total[:, 0]) - (raw * self._target).sum(1)))
-            slope = (np.exp(raw) / total - self._target) * self._weights[:, None]
-        else:
-            loss = float((self._weights * (np.logaddexp(0, raw) - raw * self._target)).sum())
-            slope = (0.5 * (1 + np.tanh(0.5 * raw)) - self._target) * self._weights
-        slope[:, : self._fixed] = 0.0
-        gradient = (slope.T.astype(np.float32) @ self._clips).astype(np.float64) + strength * linear.weight
-        loss += 0.5 * strength * float((linear.weight**2).sum())
-        return loss, np.concatenate([gradient.ravel(), slope.sum(0)])
+def partial_loss(examples: Examples, marks: Array, raw: Array) -> float:
+    """Mean over the clips, tracks weighing the same, of what :func:`fit_partial` makes small (without the penalty)."""
+    value, _ = cross_entropy(raw, marks[examples.owner], examples.task == "multiclass")
+    return float(examples.clip_weights @ (value.sum(1) if value.ndim == 2 else value) / examples.clip_weights.sum())
