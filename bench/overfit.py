@@ -20,6 +20,7 @@ import numpy as np
 from earmark.datasets import load_dataset
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split
+from earmark.engine import LocalEngine
 from earmark.events import Run
 from earmark.recipe import load_recipe
 from earmark.training.job import TrainOptions
@@ -40,7 +41,9 @@ def known(songs: Dataset, name: str, epochs: int, settings: list[str], folder: P
     plain = [f"training.epochs={epochs}", "training.patience=0", *settings]
     split = Split(everything, nothing, nothing, "track")
     options = TrainOptions(split=split)
-    out = Run(train_model(songs, load_recipe(name, plain), folder / f"{name}-{epochs}", options)).wait()
+    with LocalEngine() as engine:
+        run = Run(train_model(songs, load_recipe(name, plain), folder / f"{name}-{epochs}", options, engine))
+        out = run.wait()
     scores = json.loads((out / "card.json").read_text("utf-8"))["scores"]
     return float(next(iter(scores.values()))["train_accuracy"])
 

@@ -25,6 +25,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from earmark.datasets import load_dataset
 from earmark.datasets.cache import bytes_per_hour
+from earmark.engine import LocalEngine
 from earmark.events import Run
 from earmark.recipe import BackboneChoice, Recipe, load_recipe
 from earmark.training.job import Job, TrainOptions
@@ -93,14 +94,15 @@ def compare(name: str, recipe: Recipe, args: argparse.Namespace) -> None:
     """Print one row."""
     data = load_dataset(args.dataset, heads=["genre"], training=True)
     recipe = replace(recipe, training=replace(recipe.training, clips_per_track=1))
-    with tempfile.TemporaryDirectory() as folder:
-        job = Run(prepare(data, recipe, Path(folder) / "m", TrainOptions())).wait()
+    with tempfile.TemporaryDirectory() as folder, LocalEngine() as engine:
+        job = Run(prepare(data, recipe, Path(folder) / "m", TrainOptions(), engine)).wait()
     rows = job.split.train[: args.tracks]
     part = job.dataset.subset(rows)
     job = replace(job, dataset=part, hashes=tuple(job.hashes[int(row)] for row in rows))
     rows = np.arange(len(rows))
     begun = time.perf_counter()
-    songs = Run(open_songs(job.dataset, job.hashes, job.recipe)).wait()
+    with LocalEngine() as engine:
+        songs = Run(open_songs(job.dataset, job.hashes, job.recipe, engine)).wait()
     filled = time.perf_counter() - begun
     ours, fast, slow = our_epochs(job, songs, rows), [], []
     next(ours)

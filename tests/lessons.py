@@ -11,6 +11,7 @@ import soundfile
 
 from earmark.audio.images import write_image
 from earmark.datasets.core import Dataset
+from earmark.engine import InlineEngine
 from earmark.events import Event, Run
 from earmark.recipe import Recipe, override, recipe_from
 
@@ -93,7 +94,8 @@ def train(
     """Train to the end; ``look`` sees every event."""
     from earmark.training.run import train_model
 
-    run = Run(train_model(dataset, recipe, out, options))
-    for event in run:
-        look(event)
-    return run.result
+    with InlineEngine() as engine:
+        run = Run(train_model(dataset, recipe, out, options, engine))
+        for event in run:
+            look(event)
+        return run.result

@@ -64,7 +64,7 @@ def test_corrections_change_what_is_there_and_add_the_rest(world: tuple[Path, Pa
     songs, file = world
     with open_library(file, write=False) as library:
         said = library_dataset(library)
-    found = Run(corrections.join(load_dataset(songs), said)).wait()
+    found = Run(corrections.join(load_dataset(songs), said, InlineEngine())).wait()
     assert found.counts == {"genre": {"tracks": 12, "changed": 4, "added": 6}}
     labels = {track.name: track.labels["genre"] for track in found.dataset.tracks}
     assert labels["high/low-0.wav"] == "low", "in the data set's spelling"
@@ -85,7 +85,7 @@ def test_an_artist_of_both_sources_is_one_group(tmp_path: Path, base: Path) -> N
         tmp_path / "a.db", tmp_path / "music", base, dict.fromkeys(("new.wav", "alias.wav", "copy.wav"), "low")
     )
     with open_library(file, write=False) as library:
-        found = Run(corrections.join(load_dataset(songs), library_dataset(library))).wait()
+        found = Run(corrections.join(load_dataset(songs), library_dataset(library), InlineEngine())).wait()
     groups = {track.name: track.group for track in found.dataset.tracks}
     assert groups["library/new.wav"] == groups["low/low artist 0/low-0.wav"]
     assert groups["library/alias.wav"] == groups["high/high artist 1/high-2.wav"], "one artist by two names"

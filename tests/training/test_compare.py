@@ -11,6 +11,7 @@ import lessons
 from earmark.datasets import load_dataset
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import load_split
+from earmark.engine import InlineEngine
 from earmark.errors import RecipeError, UnknownName
 from earmark.evaluation.comparison import Comparison
 from earmark.events import Notice, Run
@@ -19,7 +20,7 @@ from earmark.training.compare import ComparePlan, compare, variants
 
 
 def run_compare(dataset: Dataset, plan: ComparePlan, folder: Path) -> Comparison:
-    return Run(compare(dataset, plan, folder)).wait()
+    return Run(compare(dataset, plan, folder, InlineEngine())).wait()
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_two_recipes_are_judged_by_the_same_songs_and_one_that_fails_is_a_row(so
     other = Path(toml).with_name("other.toml")
     other.write_text(Path(toml).read_text().replace('name = "time-axis"', 'name = "choi-fcn"'))
     plan = ComparePlan(recipes=(toml, str(other)), settings=("training.epochs=3",))
-    run = Run(compare(load_dataset(songs), plan, tmp_path / "out"))
+    run = Run(compare(load_dataset(songs), plan, tmp_path / "out", InlineEngine()))
     told = [event.message for event in run if isinstance(event, Notice)]
     found = run.result
     good, bad = found.rows
@@ -58,7 +59,7 @@ def test_two_recipes_are_judged_by_the_same_songs_and_one_that_fails_is_a_row(so
 def test_the_leaking_score_stands_beside_and_is_made_once(toml: str, tmp_path: Path):
     songs = lessons.make_songs(tmp_path / "songs", seconds=3.0)
     plan = ComparePlan(recipes=(toml,), settings=("training.epochs=2", "training.clips_per_track=9"), naive=True)
-    run = Run(compare(load_dataset(songs), plan, tmp_path / "out"))
+    run = Run(compare(load_dataset(songs), plan, tmp_path / "out", InlineEngine()))
     told = [event.message for event in run if isinstance(event, Notice)]
     found = run.result
     (row,) = found.rows
@@ -81,7 +82,7 @@ def test_a_leaking_score_that_fails_costs_a_row_nothing_else(songs: Path, toml: 
     """It is said why; the device that was asked for is that of the second training, too."""
     devices = []
 
-    def fails(dataset, recipe, out, options):
+    def fails(dataset, recipe, out, options, engine):
         devices.append(options.device)
         raise RuntimeError("no room\nfor that")
 

@@ -10,9 +10,11 @@ import soundfile
 import torch
 from torch import nn
 
+from earmark.engine import InlineEngine
 from earmark.inference.tagger import Tagger, load_model
 from earmark.training.backbones import Backbone, build
-from earmark.training.costs import count_flops, gflop_of, parameters_of, songs_per_second
+from earmark.training.costs import count_flops, gflop_of, parameters_of
+from earmark.training.speeds import songs_per_second
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def songs(tmp_path: Path) -> list[Path]:
 def test_models_take_turns_over_songs_of_all_parts(songs: list[Path], monkeypatch: pytest.MonkeyPatch):
     heard: list[str] = []
     monkeypatch.setattr(Tagger, "predict", lambda self, song: heard.append(song.stem))
-    found = songs_per_second({"a": Path("default"), "b": Path("default")}, songs)
+    found = songs_per_second({"a": Path("default"), "b": Path("default")}, songs, InlineEngine())
     assert set(found) == {"a", "b"}
     assert heard[:4] == ["00", "00", "00", "00"] and heard[-2:] == ["19", "19"] and len(heard) == 18
 
@@ -34,16 +36,17 @@ def test_models_take_turns_over_songs_of_all_parts(songs: list[Path], monkeypatc
 def test_a_slower_model_is_said_to_be_slower(songs: list[Path], monkeypatch: pytest.MonkeyPatch):
     """By processor time: sleeping would not count."""
     times = iter(np.cumsum([0.0] + [0.5, 0.0, 1.0, 0.0] * 3).tolist())
-    monkeypatch.setattr("earmark.training.costs.time.process_time", lambda: next(times))
+    monkeypatch.setattr("earmark.training.speeds.time.process_time", lambda: next(times))
     monkeypatch.setattr(Tagger, "predict", lambda self, song: None)
-    assert songs_per_second({"a": Path("default"), "b": Path("default")}, songs[:2]) == {"a": 2.0, "b": 1.0}
+    models = {"a": Path("default"), "b": Path("default")}
+    assert songs_per_second(models, songs[:2], InlineEngine()) == {"a": 2.0, "b": 1.0}
 
 
 def test_a_damaged_song_is_left_out_for_all(songs: list[Path]):
     songs[0].write_bytes(b"no sound")
-    assert songs_per_second({"a": Path("default")}, songs[:2])["a"] > 0
-    assert songs_per_second({"a": Path("default")}, songs[:1]) == {}
-    assert songs_per_second({}, songs) == {}
+    assert songs_per_second({"a": Path("default")}, songs[:2], InlineEngine())["a"] > 0
+    assert songs_per_second({"a": Path("default")}, songs[:1], InlineEngine()) == {}
+    assert songs_per_second({}, songs, InlineEngine()) == {}
 
 
 def test_arithmetic_is_counted_on_the_network():

@@ -9,10 +9,18 @@ import pytest
 
 import lessons
 from earmark.datasets import load_dataset
-from earmark.datasets.contents import track_hashes
+from earmark.datasets.contents import content_hash
+from earmark.datasets.core import Dataset
+from earmark.engine import InlineEngine
+from earmark.events import Run
 from earmark.features.spectrogram import open_input, views
 from earmark.training.draws import Draws
 from earmark.training.spectrograms import Songs, open_songs
+
+
+def _open(data: Dataset) -> Songs:
+    hashes = [content_hash(track.path) for track in data.tracks]
+    return Run(open_songs(data, hashes, lessons.recipe(), InlineEngine())).wait()
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +28,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Songs:
     root = lessons.make_songs(tmp_path_factory.mktemp("long") / "songs", tracks=3, seconds=4.0)
     data, patch = load_dataset(root), pytest.MonkeyPatch()
     patch.setenv("EARMARK_CACHE", str(tmp_path_factory.mktemp("cache")))
-    opened = open_songs(data, [str(digest) for digest in track_hashes(data)], lessons.recipe())
+    opened = _open(data)
     patch.undo()
     return opened
 
@@ -49,7 +57,7 @@ def test_every_track_gives_its_clips_and_they_differ(songs: Songs) -> None:
 def test_clips_are_what_inference_hears(songs: Songs) -> None:
     """Of a short song to the rounding of the cache; of a long one but for half a frame's place and its ends."""
     path = songs.dataset.tracks[0].path
-    heard = songs.heard(0)
+    (heard,) = songs.from_files([0], InlineEngine())
     assert heard.shape == songs.spread(0).shape
     with open_input(path, songs.frontend) as opened:
         clips = [clip.data for clip in views(opened, songs.frontend, songs.plan)]
@@ -61,6 +69,6 @@ def test_clips_are_what_inference_hears(songs: Songs) -> None:
 def test_short_songs_are_heard_exactly(tmp_path: Path) -> None:
     root = lessons.make_songs(tmp_path / "short", tracks=1, seconds=0.7)
     data = load_dataset(root)
-    opened = open_songs(data, [str(digest) for digest in track_hashes(data)], lessons.recipe())
-    assert np.abs(opened.heard(0) - opened.spread(0)).max() < 0.07
+    opened = _open(data)
+    assert np.abs(next(opened.from_files([0], InlineEngine())) - opened.spread(0)).max() < 0.07
     assert opened.places(0) == 1

@@ -9,6 +9,7 @@ import torch
 
 import lessons
 from earmark.datasets import load_dataset
+from earmark.engine import InlineEngine
 from earmark.events import Run
 from earmark.training import loop
 from earmark.training.draws import Draws
@@ -23,9 +24,11 @@ from earmark.training.spectrograms import open_songs
 def test_batch_norm_is_measured_with_the_weights_as_they_are(tmp_path: Path) -> None:
     recipe = lessons.recipe("training.learning_rate=0.05")
     job = Run(
-        prepare(load_dataset(lessons.make_songs(tmp_path / "songs")), recipe, tmp_path / "m", TrainOptions())
+        prepare(
+            load_dataset(lessons.make_songs(tmp_path / "songs")), recipe, tmp_path / "m", TrainOptions(), InlineEngine()
+        )
     ).wait()
-    songs = Run(open_songs(job.dataset, job.hashes, job.recipe)).wait()
+    songs = Run(open_songs(job.dataset, job.hashes, job.recipe, job.engine)).wait()
     rows = np.arange(20)
     draws = Draws(songs, rows, 4, 20, 0)
     task = head_task(job.dataset, job.dataset.heads[0], rows, False)

@@ -6,7 +6,7 @@ import soundfile
 
 from earmark.audio.images import write_image
 from earmark.datasets import load_dataset
-from earmark.engine import LocalEngine
+from earmark.engine import InlineEngine
 from earmark.events import Run
 from earmark.features.frontend import Frontend
 from earmark.inference.tagger import load_model
@@ -33,7 +33,7 @@ def music(tmp_path):
 def test_clips_are_tracks_of_their_own_with_the_songs_labels(music, tmp_path):
     tagger = load_model(make_model(tmp_path / "model", (HEAD,)))
     (music / "Jazz" / "artist 0" / "broken.mp3").write_text("no music")
-    clips = write_clips(load_dataset(music), tagger, tmp_path / "clips")
+    clips = Run(write_clips(load_dataset(music), tagger, tmp_path / "clips", InlineEngine())).wait()
     assert len(clips.tracks) == 16 * 3 and not clips.has_split and clips.group_by == "track"
     assert len({track.group for track in clips.tracks}) == len(clips.tracks)
     assert soundfile.info(clips.tracks[0].path).duration == pytest.approx(2.0)
@@ -49,13 +49,13 @@ def test_pictures_are_cut_along_time(tmp_path):
     (root / "dataset.toml").write_text('table = "tracks.tsv"\n[heads.genre]\ncolumn = "genre"\n')
     frontend = Frontend(kind="image", sample_rate=1, hop_length=1, bands=16)
     tagger = load_model(make_model(tmp_path / "model", (HEAD,), frontend=frontend))
-    clips = write_clips(load_dataset(root), tagger, tmp_path / "clips")
+    clips = Run(write_clips(load_dataset(root), tagger, tmp_path / "clips", InlineEngine())).wait()
     assert len(clips.tracks) == 6
 
 
 def test_the_same_recipe_is_trained_again_and_remembers_the_songs(music, tmp_path):
     tagger = load_model(make_model(tmp_path / "model", (HEAD,)))
-    with LocalEngine(1) as engine:
+    with InlineEngine() as engine:
         figures = Run(naive_figures(tagger, load_dataset(music), NaivePlan(("genre",)), engine)).wait()
     assert figures["genre"]["tracks"] >= 3
     assert {"accuracy", "accuracy_ci95", "confusion"} <= set(figures["genre"])

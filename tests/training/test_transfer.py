@@ -9,6 +9,7 @@ import pytest
 import lessons
 from earmark.cli import main
 from earmark.datasets import load_dataset, without_label
+from earmark.engine import InlineEngine
 from earmark.errors import AudioError, DatasetError, ModelError, RecipeError, UnknownName
 from earmark.events import Run
 from earmark.inference.tagger import load_model
@@ -31,8 +32,8 @@ def collection(tmp_path_factory):
     return write_collection(tmp_path_factory.mktemp("music") / "songs", songs=14)
 
 
-def extend_model(*arguments) -> Extension:
-    return Run(extend.extend_model(*arguments)).wait()
+def extend_model(model, dataset, out, options=None) -> Extension:
+    return Run(extend.extend_model(model, dataset, out, InlineEngine(), options)).wait()
 
 
 def _train(dataset, out, base, *settings, **options):

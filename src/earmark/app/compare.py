@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from earmark.app.selection import opened_engine
 from earmark.errors import MissingExtra, RecipeError
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
+    from earmark.engine import Engine
     from earmark.evaluation.comparison import Comparison
     from earmark.recipe import SplitPlan
     from earmark.training.compare import ComparePlan
@@ -48,7 +50,7 @@ class CompareRequest:
 
 
 @use_case
-def compare(request: CompareRequest) -> Steps[Comparison]:
+def compare(request: CompareRequest, engine: Engine | None = None) -> Steps[Comparison]:
     """Train and score every row, and write the page; a row that fails is a row with its error.
 
     Raises:
@@ -64,7 +66,8 @@ def compare(request: CompareRequest) -> Steps[Comparison]:
     plan, folder = _plan(request), Path(request.report)
     variants(plan)  # names and settings are checked before anything is read
     dataset = load_dataset(request.dataset, heads=request.heads or None, training=True)
-    found = yield from train_rows(dataset, plan, folder)
+    with opened_engine(engine, None) as workers:
+        found = yield from train_rows(dataset, plan, folder, workers)
     page = write_comparison(found, folder)
     yield from map(Notice, found.notices)
     yield Notice(f"The report is {page}.")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earmark.app.library import opened
-from earmark.errors import AudioError, DatasetError, EarmarkError, UnknownName
+from earmark.errors import DatasetError, EarmarkError, UnknownName
 
 if TYPE_CHECKING:
     from earmark.datasets.core import Dataset, HeadSpec, Label, Part, Track
-    from earmark.evaluation.answers import Heard
+    from earmark.engine import Engine
     from earmark.events import Steps
     from earmark.models.card import Card
     from earmark.training.job import Job
@@ -65,7 +65,7 @@ def alone(said: Dataset, heads: Sequence[str] | None) -> Corrections:
     return Corrections(said, None, {}, {name: {"tracks": n, "changed": 0, "added": n} for name, n in numbers.items()})
 
 
-def join(dataset: Dataset, said: Dataset) -> Steps[Corrections]:
+def join(dataset: Dataset, said: Dataset, engine: Engine) -> Steps[Corrections]:
     """A data set with corrected labels where its audio was corrected, and with the other corrected songs.
 
     Artists stay apart between the parts of a split: an artist of both sources is one group.
@@ -81,7 +81,7 @@ def join(dataset: Dataset, said: Dataset) -> Steps[Corrections]:
     said = replace(said, heads=tuple(said.head(name) for name in heads))
     spelling = {name: {label.casefold(): label for label in dataset.head(name).labels} for name in heads}
     words = [_words(track, spelling) for track in said.tracks]
-    hashes, others_hashes = (yield from _hashes(dataset)), (yield from _hashes(said))
+    hashes, others_hashes = (yield from _hashes(dataset, engine)), (yield from _hashes(said, engine))
     by_hash = {digest: row for row, digest in enumerate(others_hashes) if digest and words[row]}
     counts = {name: {"tracks": 0, "changed": 0, "added": 0} for name in heads}
     tracks, there, artists = [], set[str](), dict[str, str]()
@@ -191,7 +191,9 @@ def _compared(found: Corrections, job: Job, model: Path) -> Steps[dict[str, dict
     import tempfile
 
     from earmark.evaluation.answers import answers_of
+    from earmark.evaluation.evaluate import analyse_dataset
     from earmark.evaluation.scores import compare_answers, main_figure, rounded, score_head
+    from earmark.inference.tagger import load_model
     from earmark.training.run import train_model
 
     plain, rows = _plain(found, job.dataset)
@@ -200,8 +202,9 @@ def _compared(found: Corrections, job: Job, model: Path) -> Steps[dict[str, dict
     test = job.dataset.subset(job.split.test)
     options = replace(job.options, split=split, overwrite=False, heads=None)
     with tempfile.TemporaryDirectory(prefix="earmark-", ignore_cleanup_errors=True) as folder:
-        other = yield from train_model(plain, job.recipe, Path(folder) / "without", options)
-        ours, theirs = _hear(model, test), _hear(other, test)
+        other = yield from train_model(plain, job.recipe, Path(folder) / "without", options, job.engine)
+        ours = yield from analyse_dataset(load_model(model), test, job.engine)
+        theirs = yield from analyse_dataset(load_model(other), test, job.engine)
     figures = {}
     for name in found.counts:
         first, second = answers_of([ours], test, name, [theirs]), answers_of([theirs], test, name, [ours])
@@ -235,32 +238,12 @@ def _moved(rows: Any, place: Mapping[int, int]) -> Any:
     return np.array([place[int(row)] for row in rows if int(row) in place], np.intp)
 
 
-def _hear(model: Path, test: Dataset) -> Heard:
-    from earmark.engine import predict_all
-    from earmark.evaluation.answers import Heard
-    from earmark.inference import HearingOptions
-    from earmark.inference.tagger import load_model
-
-    tagger = load_model(model)
-    paths = [track.path for track in test.tracks]
-    return Heard(tagger.card, tuple(predict_all(tagger, paths, workers=1, options=HearingOptions())))
-
-
-def _hashes(dataset: Dataset) -> Steps[list[str]]:
+def _hashes(dataset: Dataset, engine: Engine) -> Steps[list[str]]:
     """Content hash of each track, "" where it cannot be read: training says so."""
-    from earmark.datasets.contents import FileIndex
-    from earmark.training.spectrograms import in_parallel
+    from earmark.datasets.contents import content_hashes
 
-    index, found = FileIndex.open(), [""] * len(dataset.tracks)
-
-    def read(row: int) -> None:
-        try:
-            found[row] = index.content_hash(dataset.tracks[row].path)
-        except AudioError:
-            found[row] = ""
-
-    yield from in_parallel(read, range(len(found)), "reading files")
-    return found
+    hashes = yield from content_hashes([track.path for track in dataset.tracks], engine)
+    return [digest if isinstance(digest, str) else "" for digest in hashes]
 
 
 def _one_case(said: Dataset) -> Dataset:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earmark.app import corrections
+from earmark.app.selection import opened_engine
 from earmark.errors import DatasetError, MissingExtra
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
     from earmark.datasets.core import Dataset
+    from earmark.engine import Engine
     from earmark.models.card import Card
     from earmark.training.extend import Extension
 
@@ -48,7 +50,7 @@ class ExtendRequest:
 
 
 @use_case
-def extend(request: ExtendRequest) -> Steps[Extension]:
+def extend(request: ExtendRequest, engine: Engine | None = None) -> Steps[Extension]:
     """Add the classes, and measure what the old ones lose.
 
     Raises:
@@ -62,26 +64,27 @@ def extend(request: ExtendRequest) -> Steps[Extension]:
     from earmark.training.extend import ExtendOptions, extend_model
 
     model = find_model(request.model)
-    songs = yield from _songs(request, read_card(model))
-    options = ExtendOptions(
-        head=request.head, test=load_dataset(request.test) if request.test else None, seed=request.seed
-    )
-    yield from map(Notice, songs.notices)
-    found = yield from extend_model(model, songs, Path(request.output), options)
+    with opened_engine(engine, None) as workers:
+        songs = yield from _songs(request, read_card(model), workers)
+        options = ExtendOptions(
+            head=request.head, test=load_dataset(request.test) if request.test else None, seed=request.seed
+        )
+        yield from map(Notice, songs.notices)
+        found = yield from extend_model(model, songs, Path(request.output), workers, options)
     yield from map(Notice, found.notices)
     if found.degraded:
         yield Notice(_warning(found))
     return found
 
 
-def _songs(request: ExtendRequest, card: Card) -> Steps[Dataset]:
+def _songs(request: ExtendRequest, card: Card, engine: Engine) -> Steps[Dataset]:
     if request.library and not request.from_library:
         raise DatasetError("--library: is for --from-library")
     if request.songs is not None:
         songs = _given(Path(request.songs), request, card)
         if not request.from_library:
             return songs
-        return (yield from corrections.join(songs, corrections.corrections_of(request.library))).dataset
+        return (yield from corrections.join(songs, corrections.corrections_of(request.library), engine)).dataset
     if request.label is not None:
         raise DatasetError(f"--label {request.label}: give the folder of its songs, too")
     if not request.from_library:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from earmark.app import corrections
+from earmark.app.selection import opened_engine
 from earmark.errors import DatasetError, MissingExtra, RecipeError
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
     from earmark.app.corrections import Corrections
     from earmark.datasets.core import Dataset
+    from earmark.engine import Engine
     from earmark.models.card import Card
 
 __all__ = ["TrainRequest", "Trained", "train"]
@@ -69,7 +71,7 @@ class Trained:
 
 
 @use_case
-def train(request: TrainRequest) -> Steps[Trained]:
+def train(request: TrainRequest, engine: Engine | None = None) -> Steps[Trained]:
     """Train; what is done when it is stopped lies in ``MODEL.part``, and the same request goes on.
 
     Raises:
@@ -86,24 +88,25 @@ def train(request: TrainRequest) -> Steps[Trained]:
 
     epochs = [] if request.epochs is None else [f"training.epochs={request.epochs}"]
     recipe, out = load_recipe(request.recipe, [*request.settings, *epochs]), Path(request.output).absolute()
-    dataset, corrected = yield from _data(request)
     options = TrainOptions(
         seed=request.seed,
         device=request.device,
         init=find_model(request.init) if request.init else None,
         overwrite=request.overwrite,
     )
-    job = yield from prepare(dataset, recipe, out, options)
-    yield from map(Notice, job.notices)
-    if is_finished(out, settings_of(job), request.overwrite):
-        yield Notice(f"{request.output} is finished already; --overwrite begins again.")
-    else:
-        yield from train_job(job, out)
-    worth = (yield from corrections.measure(corrected, job, out)) if corrected else None
+    with opened_engine(engine, None) as workers:
+        dataset, corrected = yield from _data(request, workers)
+        job = yield from prepare(dataset, recipe, out, options, workers)
+        yield from map(Notice, job.notices)
+        if is_finished(out, settings_of(job), request.overwrite):
+            yield Notice(f"{request.output} is finished already; --overwrite begins again.")
+        else:
+            yield from train_job(job, out)
+        worth = (yield from corrections.measure(corrected, job, out)) if corrected else None
     return Trained(read_card(out), worth)
 
 
-def _data(request: TrainRequest) -> Steps[tuple[Dataset, Corrections | None]]:
+def _data(request: TrainRequest, engine: Engine) -> Steps[tuple[Dataset, Corrections | None]]:
     """What is learned from, and the corrections in it where they are asked for."""
     from earmark.datasets import load_dataset
 
@@ -116,9 +119,10 @@ def _data(request: TrainRequest) -> Steps[tuple[Dataset, Corrections | None]]:
             raise DatasetError("no data set: give a folder of class folders, or --from-library")
         return _without(dataset, request.exclude), None
     corrected = corrections.corrections_of(request.library)
-    found = (
-        corrections.alone(corrected, heads) if dataset is None else (yield from corrections.join(dataset, corrected))
-    )
+    if dataset is None:
+        found = corrections.alone(corrected, heads)
+    else:
+        found = yield from corrections.join(dataset, corrected, engine)
     return _without(found.dataset, request.exclude), found
 
 

@@ -92,10 +92,16 @@ class ArrayStore:
             raise storage_error(self.folder, error.__cause__) from error
         return stored
 
-    def get_or_put(self, digest: str, compute: Callable[[], Array]) -> Array:
-        """The stored array, or else what ``compute`` gives, stored."""
+    def __getitem__(self, digest: str) -> Array:
+        """The array of a content hash that was stored.
+
+        Raises:
+            StorageError: Somebody has removed it.
+        """
         found = self.get(digest)
-        return self.put(digest, compute()) if found is None else found
+        if found is None:
+            raise StorageError(f"{self._path(digest)}: is gone or damaged; run again, and it is computed again")
+        return found
 
     def __contains__(self, digest: str) -> bool:
         return self._path(digest).is_file()

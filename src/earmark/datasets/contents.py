@@ -12,14 +12,13 @@ from pathlib import Path
 from earmark.audio import identity
 from earmark.audio.images import image_hash
 from earmark.datasets.cache import storage_error
-from earmark.datasets.core import Dataset
 from earmark.engine.base import Each, Engine
-from earmark.errors import AudioError, StorageError
+from earmark.errors import StorageError
 from earmark.events import Notice, Progress, Steps
 from earmark.inference.records import Failure
 from earmark.paths import cache_folder
 
-__all__ = ["FileIndex", "content_hash", "content_hashes", "track_hashes"]
+__all__ = ["FileIndex", "content_hash", "content_hashes"]
 
 Stamp = tuple[bytes, int, int]
 """A file as it is now: path, size and time of change."""
@@ -32,17 +31,6 @@ def content_hash(path: Path) -> str:
         AudioError: The file cannot be read.
     """
     return image_hash(path) if path.suffix.lower() == ".png" else identity.content_hash(path)
-
-
-def track_hashes(dataset: Dataset, index: FileIndex | None = None) -> list[str | AudioError]:
-    """Content hash of each track, or why it has none; with ``index`` unchanged files are not decoded again."""
-    found: list[str | AudioError] = []
-    for track in dataset.tracks:
-        try:
-            found.append(content_hash(track.path) if index is None else index.content_hash(track.path))
-        except AudioError as error:
-            found.append(error)
-    return found
 
 
 def content_hashes(paths: Sequence[Path], engine: Engine) -> Steps[list[str | Failure]]:
@@ -114,14 +102,6 @@ class FileIndex:
         """Keep a hash, where the cache can be written."""
         with suppress(sqlite3.Error), self._connection() as connection:
             connection.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)", (*stamp, digest))
-
-    def content_hash(self, path: Path) -> str:
-        """The hash that is known of the file as it is now, or else found and kept."""
-        stamp = _stamp(path)
-        digest = (stamp and self.get(stamp)) or content_hash(path)
-        if stamp:
-            self.put(stamp, digest)
-        return digest
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -19,11 +19,12 @@ from earmark.evaluation.history import Epoch, Jump, find_jumps, read_history
 from earmark.evaluation.intervals import RESAMPLES
 from earmark.evaluation.scores import compare_answers, main_figure, rounded, score_head
 from earmark.events import Progress, Steps
+from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
 from earmark.inference.tagger import Tagger
 from earmark.models.card import Card
 
-__all__ = ["PARTS", "Evaluation", "Plan", "choose_tracks", "evaluate"]
+__all__ = ["PARTS", "Evaluation", "Plan", "analyse_dataset", "choose_tracks", "evaluate"]
 
 PARTS = ("test", "valid", "train", "all")
 
@@ -175,18 +176,24 @@ def _hashes(dataset: Dataset, engine: Engine) -> Steps[list[str | None]]:
     return [digest if isinstance(digest, str) else None for digest in hashes]
 
 
+def analyse_dataset(
+    tagger: Tagger, dataset: Dataset, engine: Engine, options: HearingOptions | None = None
+) -> Steps[Heard]:
+    """What a model says of each track."""
+    results, paths = [], [str(track.path) for track in dataset.tracks]
+    with closing(analyse(engine, Analyse.of([tagger.folder], options), paths)) as predictions:
+        for result in predictions:
+            results.append(result)
+            yield Progress(len(results), len(paths), f"analysing with {tagger.card.id}")
+    return Heard(tagger.card, tuple(results))
+
+
 def _analyse_all(models: Sequence[Tagger], dataset: Dataset, engine: Engine) -> Steps[list[Heard]]:
     """What each model says of each track; a model that stands on both sides is asked once."""
-    paths = [str(track.path) for track in dataset.tracks]
     found: dict[Path, Heard] = {}
     for tagger in models:
         if tagger.folder not in found:
-            results = []
-            with closing(analyse(engine, Analyse.of([tagger.folder]), paths)) as predictions:
-                for result in predictions:
-                    results.append(result)
-                    yield Progress(len(results), len(paths), f"analysing with {tagger.card.id}")
-            found[tagger.folder] = Heard(tagger.card, tuple(results))
+            found[tagger.folder] = yield from analyse_dataset(tagger, dataset, engine)
     return [found[tagger.folder] for tagger in models]
 
 

@@ -11,7 +11,6 @@ import argparse
 import itertools
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -22,16 +21,19 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
 from earmark.datasets import load_dataset
-from earmark.datasets.cache import open_store
-from earmark.datasets.contents import FileIndex, track_hashes
+from earmark.datasets.cache import keep_arrays, open_store
+from earmark.datasets.contents import content_hashes
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, apply_split, load_split, split
-from earmark.errors import AudioError, DatasetError
+from earmark.engine import Each, Engine, LocalEngine
+from earmark.errors import DatasetError
 from earmark.evaluation import metrics
 from earmark.evaluation.answers import HeadAnswers
 from earmark.evaluation.metrics import Float
 from earmark.evaluation.scores import main_figure, score_head
+from earmark.events import Run, Steps
 from earmark.features.statistics import COEFFICIENTS, FRONTEND, track_statistics
+from earmark.inference.records import Failure
 from earmark.models.registry import find_model
 from earmark.recipe import SplitPlan, Task
 from earmark.training.examples import Examples, group_folds
@@ -64,7 +66,7 @@ class Baseline:
     gamma: float | Literal["scale"]
 
 
-def baseline(dataset: Dataset, head: str, parts: Split, seed: int = 0) -> Baseline:
+def baseline(dataset: Dataset, head: str, parts: Split, engine: Engine, seed: int = 0) -> Steps[Baseline]:
     """Train on the training and validation parts (C and gamma by folds of groups), answer on the test part.
 
     A multi-label head has one C and gamma for all labels, and balanced classes.
@@ -73,7 +75,7 @@ def baseline(dataset: Dataset, head: str, parts: Split, seed: int = 0) -> Baseli
         DatasetError: No track of either part can be heard, or only one label is left to learn.
     """
     spec, targets = dataset.head(head), dataset.targets(head).astype(np.float64)
-    rows = statistics_of(dataset)
+    rows = yield from statistics_of(dataset, engine)
     labelled = metrics.labelled(targets)
     known = np.array([row is not None for row in rows]) & labelled
     train = np.array([row for row in sorted({*parts.train, *parts.valid}) if known[row]], np.intp)
@@ -175,24 +177,17 @@ def _figure(task: Task, truth: Float, scores: Float) -> float:
     return float(metrics.macro(np.array(areas)))
 
 
-def statistics_of(dataset: Dataset) -> list[NDArray[np.float32] | None]:
+def statistics_of(dataset: Dataset, engine: Engine) -> Steps[list[NDArray[np.float32] | None]]:
     """(tracks,) of (240,) numbers, kept on disk; None for a file that cannot be read."""
-    store = open_store(
-        "statistics", {"frontend": asdict(FRONTEND), "coefficients": COEFFICIENTS, "version": 1}, "float32"
-    )
-    hashes = track_hashes(dataset, FileIndex.open())
-
-    def one(row: int) -> NDArray[np.float32] | None:
-        digest = hashes[row]
-        if isinstance(digest, AudioError):
-            return None
-        try:
-            return np.asarray(store.get_or_put(digest, lambda: track_statistics(dataset.tracks[row].path)))
-        except AudioError:
-            return None
-
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(one, range(len(hashes))))
+    facts = {"frontend": asdict(FRONTEND), "coefficients": COEFFICIENTS, "version": 1}
+    store = open_store("statistics", facts, "float32")
+    paths = [track.path for track in dataset.tracks]
+    hashes = yield from content_hashes(paths, engine)
+    files = {digest: path for digest, path in zip(hashes, paths, strict=True) if isinstance(digest, str)}
+    failures = yield from keep_arrays(Each(track_statistics), store, files, engine)
+    return [
+        None if isinstance(digest, Failure) or digest in failures else np.asarray(store[digest]) for digest in hashes
+    ]
 
 
 def _main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
@@ -203,12 +198,13 @@ def _main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--split-from", metavar="MODEL", help="the parts that a model was trained with")
     args = parser.parse_args(arguments)
     dataset = load_dataset(args.dataset, heads=[args.heads], training=True)
-    if args.split_from:
-        hashes = [str(one) for one in track_hashes(dataset, FileIndex.open())]
-        parts = apply_split(dataset, load_split(find_model(args.split_from) / "split.tsv"), hashes)
-    else:
-        parts = split(dataset, SplitPlan(0.7, 0.1, 0.2), args.seed, args.heads)
-    found = baseline(dataset, args.heads, parts, args.seed)
+    with LocalEngine() as engine:
+        if args.split_from:
+            hashes = Run(content_hashes([track.path for track in dataset.tracks], engine)).wait()
+            parts = apply_split(dataset, load_split(find_model(args.split_from) / "split.tsv"), list(map(str, hashes)))
+        else:
+            parts = split(dataset, SplitPlan(0.7, 0.1, 0.2), args.seed, args.heads)
+        found = Run(baseline(dataset, args.heads, parts, engine, args.seed)).wait()
     known = score_head(found.train, resamples=0)
     key = main_figure(found.test.task)
     told = {"dataset": dataset.name, "head": args.heads, "group": parts.group_by, "c": found.c, "gamma": found.gamma}

@@ -17,6 +17,7 @@ import numpy as np
 
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
+from earmark.engine.base import Engine
 from earmark.errors import DatasetError, EarmarkError, RecipeError, UnknownName
 from earmark.evaluation.answers import HeadAnswers, Heard
 from earmark.evaluation.comparison import Comparison, Row, advise, pair_up
@@ -28,11 +29,12 @@ from earmark.models.card import Card
 from earmark.recipe import SplitPlan, load_recipe
 from earmark.training.classical import NOTES as CLASSICAL_NOTES
 from earmark.training.classical import baseline
-from earmark.training.costs import parameters_of, songs_per_second
+from earmark.training.costs import parameters_of
 from earmark.training.job import Device, TrainOptions
 from earmark.training.naive import NaivePlan, naive_row
 from earmark.training.run import train_model
 from earmark.training.scoring import scored_row
+from earmark.training.speeds import songs_per_second
 
 __all__ = ["ComparePlan", "Variant", "compare", "variants"]
 
@@ -120,7 +122,7 @@ def _own_settings(plan: ComparePlan) -> dict[str, tuple[str, ...]]:
     return {recipe: (*common, *alone[recipe]) for recipe in plan.recipes}
 
 
-def compare(dataset: Dataset, plan: ComparePlan, folder: Path) -> Steps[Comparison]:
+def compare(dataset: Dataset, plan: ComparePlan, folder: Path, engine: Engine) -> Steps[Comparison]:
     """Train every variant on the same tracks and score it on the same ones.
 
     What was finished by an earlier call in the same folder is kept. A recipe that fails is a row that says why. With a
@@ -131,6 +133,7 @@ def compare(dataset: Dataset, plan: ComparePlan, folder: Path) -> Steps[Comparis
         dataset: As :func:`earmark.datasets.load_dataset` reads it (with ``training=True``).
         plan: What.
         folder: Models go to ``models/NAME``.
+        engine: That reads the tracks.
 
     Raises:
         UnknownName, RecipeError: A recipe or setting that does not exist.
@@ -146,18 +149,18 @@ def compare(dataset: Dataset, plan: ComparePlan, folder: Path) -> Steps[Comparis
     rows: list[Row] = []
     for number, variant in enumerate(every, 1):
         yield Notice(f"Training {number} of {len(every)}: {' '.join([variant.recipe, *variant.settings])}.")
-        rows.append((yield from _trained(dataset, variant, plan, taught, models)))
+        rows.append((yield from _trained(dataset, variant, plan, taught, models, engine)))
     part = dataset.subset(scoring)
-    rows, heard = _scored(rows, plan, models, part, _unseen(dataset, parts))
+    rows, heard = yield from _scored(rows, plan, models, part, _unseen(dataset, parts), engine)
     without: list[str] = []
     if plan.naive:
 
         def again(row: Row) -> Steps[Row]:
             wanted = NaivePlan(tuple(row.heads), plan.split, plan.seed, plan.device)
-            return naive_row(row, models, dataset, wanted)
+            return naive_row(row, models, dataset, wanted, engine)
 
         rows, without = yield from _with_naive(rows, heard, again)
-    base, answers = _statistics(dataset, parts, plan.seed) if len(parts.test) else (None, {})
+    base, answers = (yield from _statistics(dataset, parts, plan.seed, engine)) if len(parts.test) else (None, {})
     paired = pair_up(heard, part, {base.title: answers} if base is not None else None, plan.seed)
     return Comparison(
         dataset=dataset.name,
@@ -171,7 +174,9 @@ def compare(dataset: Dataset, plan: ComparePlan, folder: Path) -> Steps[Comparis
     )
 
 
-def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split, models: Path) -> Steps[Row]:
+def _trained(
+    dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split, models: Path, engine: Engine
+) -> Steps[Row]:
     """A row with a trained model and its figures on the training and validation parts, or with an error."""
     recipe = load_recipe(variant.recipe, variant.settings)
     common = {setting.partition("=")[0] for setting in plan.settings}
@@ -181,7 +186,7 @@ def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split
     out, clock = models / variant.name, models / f"{variant.name}.seconds"
     finished, begun = (out / "card.json").is_file(), time.monotonic()
     try:
-        yield from train_model(dataset, recipe, out, options)
+        yield from train_model(dataset, recipe, out, options, engine)
     except _FAILURES as error:
         return replace(plain, error=_message(error))
     finally:
@@ -199,20 +204,20 @@ def _trained(dataset: Dataset, variant: Variant, plan: ComparePlan, parts: Split
 
 
 def _scored(
-    rows: Sequence[Row], plan: ComparePlan, models: Path, part: Dataset, unseen: Dataset
-) -> tuple[list[Row], dict[str, Heard]]:
+    rows: Sequence[Row], plan: ComparePlan, models: Path, part: Dataset, unseen: Dataset, engine: Engine
+) -> Steps[tuple[list[Row], dict[str, Heard]]]:
     """The rows with their figures on the part that scores (of a sweep the chosen ones), and the predictions."""
     chosen = _chosen(rows) if plan.sweep else {row.name for row in rows}
     found, heard = list(rows), {}
     for place, row in enumerate(rows):
         if row.error is None and row.name in chosen:
-            found[place], said = scored_row(row, models, part, unseen)
+            found[place], said = yield from scored_row(row, models, part, unseen, engine)
             if said is not None:
                 heard[row.title] = said
         elif row.error is None:
             found[place] = replace(row, chosen=False)
     named = {row.name: models / row.name for row in found if row.title in heard}
-    speeds = songs_per_second(named, [track.path for track in part.tracks])
+    speeds = songs_per_second(named, [track.path for track in part.tracks], engine)
     return [replace(row, songs_per_second=speeds.get(row.name)) for row in found], heard
 
 
@@ -238,7 +243,7 @@ def _message(error: BaseException) -> str:
     return words if isinstance(error, EarmarkError) else f"{type(error).__name__}: {words[:200]}"
 
 
-def _statistics(dataset: Dataset, parts: Split, seed: int) -> tuple[Row, dict[str, HeadAnswers]]:
+def _statistics(dataset: Dataset, parts: Split, seed: int, engine: Engine) -> Steps[tuple[Row, dict[str, HeadAnswers]]]:
     """What no network at all reaches, and its answers on the test part by head."""
     picture = all(track.path.suffix.lower() == ".png" for track in dataset.tracks)
     plain = Row(name="", recipe="DCT statistics + SVM" if picture else "MFCC statistics + SVM", notes=CLASSICAL_NOTES)
@@ -247,7 +252,7 @@ def _statistics(dataset: Dataset, parts: Split, seed: int) -> tuple[Row, dict[st
     begun = time.monotonic()
     try:
         for spec in dataset.heads:
-            found = baseline(dataset, spec.name, parts, seed)
+            found = yield from baseline(dataset, spec.name, parts, engine, seed)
             learnt, key = score_head(found.train, seed=seed), main_figure(spec.task)
             heads[spec.name] = score_head(found.test, seed=seed)
             heads[spec.name] |= {f"train_{key}{end}": learnt.get(f"{key}{end}") for end in ("", "_ci95")}

@@ -1,29 +1,24 @@
-"""What a trained model costs: its numbers, its arithmetic, and how many songs a second it analyses."""
+"""What a trained model costs: its numbers and its arithmetic."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from torch.utils.flop_counter import FlopCounterMode
 
 from earmark.audio.track import starts
 from earmark.datasets.core import HeadSpec
-from earmark.errors import AudioError, RecipeError, UnknownName
-from earmark.inference.tagger import Tagger, load_model
+from earmark.errors import RecipeError, UnknownName
 from earmark.models.card import Card
 from earmark.recipe import Recipe
 from earmark.training.backbones import Backbone, build
 from earmark.training.heads import build_head
 
-__all__ = ["count_flops", "count_parameters", "gflop_of", "parameters_of", "songs_per_second"]
-
-_SONGS = 8
+__all__ = ["count_flops", "count_parameters", "gflop_of", "parameters_of"]
 
 
 def gflop_of(folder: Path, card: Card, seconds: float) -> float | None:
@@ -79,33 +74,3 @@ def _shapes(folder: Path) -> Iterator[tuple[str, Sequence[int]]]:
     with safe_open(str(folder / "weights.safetensors"), "np") as weights:
         for name in weights.keys():  # noqa: SIM118 - not a dictionary
             yield name, weights.get_slice(name).get_shape()
-
-
-def songs_per_second(models: Mapping[str, Path], songs: Sequence[Path]) -> dict[str, float]:
-    """Of each model on one core, decoding included, by processor time: other programs do not count.
-
-    Args:
-        models: Model folders by name.
-        songs: Eight of them, spread evenly, are heard by one model after the other; the first one twice, since the
-            first hearing of a model is slower.
-
-    Returns:
-        By name; empty where none of the songs can be heard by all.
-    """
-    taggers = {name: load_model(folder) for name, folder in models.items()}
-    spread = dict.fromkeys(np.linspace(0, len(songs) - 1, min(_SONGS, len(songs))).round().astype(int).tolist())
-    rounds: list[dict[str, float]] = []
-    for place in (*list(spread)[:1], *spread):
-        try:
-            rounds.append({name: _seconds(tagger, songs[place]) for name, tagger in taggers.items()})
-        except AudioError:
-            continue
-    counted = rounds[1:] or rounds
-    spent = {name: sum(one[name] for one in counted) for name in taggers if counted}
-    return {name: float(f"{len(counted) / max(seconds, 1e-6):.3g}") for name, seconds in spent.items()}
-
-
-def _seconds(tagger: Tagger, song: Path) -> float:
-    begun = time.process_time()
-    tagger.predict(song)
-    return time.process_time() - begun

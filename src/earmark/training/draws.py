@@ -9,13 +9,14 @@ active and let go with it, so that memory does not grow with the data set.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.core import Dataset
+from earmark.engine.ahead import ahead
 from earmark.errors import MissingExtra
 from earmark.features.spectrogram import spectrogram
 from earmark.recipe import Augmentation
@@ -80,16 +81,8 @@ class Draws:
             rows, clips = zip(*(next(stream) for _ in part), strict=True)
             return np.array(rows, np.intp), np.stack(clips)
 
-        with ThreadPoolExecutor(1) as ahead:
-            try:
-                coming = ahead.submit(batch, parts[0])
-                for following in [*parts[1:], None]:
-                    done = coming.result()
-                    if following is not None:
-                        coming = ahead.submit(batch, following)
-                    yield done
-            finally:
-                ahead.shutdown(wait=True, cancel_futures=True)
+        with closing(ahead(map(batch, parts))) as batches:
+            yield from batches
 
     def _streamed(self, epoch: int, order: NDArray[np.intp]) -> Iterator[tuple[int, Array]]:
         rows, counts = np.unique(order, return_counts=True)

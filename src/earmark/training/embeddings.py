@@ -7,21 +7,20 @@ three clips takes 6 KB with 512 dimensions.
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.cache import ArrayStore, check_space, open_store
-from earmark.datasets.contents import FileIndex
-from earmark.errors import AudioError
-from earmark.events import Progress, Steps
+from earmark.datasets.cache import ArrayStore, check_space, keep_arrays, open_store
+from earmark.datasets.contents import content_hashes
+from earmark.engine.base import Alive, Engine, Task
+from earmark.events import Steps
 from earmark.inference.records import Failure
-from earmark.inference.tagger import Tagger
+from earmark.inference.tagger import Tagger, load_model
+from earmark.models.card import Card
 from earmark.models.registry import sha256
 
 __all__ = ["TrackEmbeddings", "embed_files"]
@@ -39,41 +38,53 @@ class TrackEmbeddings:
     clips: Array
 
 
-def embed_files(tagger: Tagger, paths: Sequence[Path]) -> Steps[list[TrackEmbeddings | Failure]]:
-    """Analyse files on all cores, each once and for all.
+@dataclass(frozen=True, slots=True)
+class EmbedClips(Task[Path, Array]):
+    """Embeddings of the clips of a file.
+
+    Attributes:
+        folder: The model folder.
+        card: The model's, perhaps with other clips than its folder says.
+    """
+
+    folder: Path
+    card: Card
+
+    def start(self, alive: Alive) -> Callable[[Path], Array]:
+        """Load the model."""
+        return replace(load_model(self.folder), card=self.card).embed_clips
+
+
+def embed_files(tagger: Tagger, paths: Sequence[Path], engine: Engine) -> Steps[list[TrackEmbeddings | Failure]]:
+    """Analyse files, each once and for all.
 
     Args:
         tagger: Whose embeddings.
         paths: The files.
+        engine: That analyses them.
 
     Returns:
-        (files,) in their order; a file that cannot be heard is a :class:`Failure`.
+        (files,) in their order; a file that cannot be analysed is a :class:`Failure`.
 
     Raises:
-        StorageError: The cache cannot be written, or its disk is too full: before anything is heard.
+        StorageError: The cache cannot be written, or its disk is too full: before anything is analysed.
         ModelError: The model takes no such files.
     """
-    store, index = _store(tagger), FileIndex.open()
+    store = _store(tagger)
     check_space(len(paths) * tagger.card.embedding * 4 * _CLIPS_BEFORE)
-    tagger.network  # noqa: B018  loaded here, not by all threads at once
+    hashes = yield from content_hashes(paths, engine)
+    files = {digest: path for digest, path in zip(hashes, paths, strict=True) if isinstance(digest, str)}
+    task = EmbedClips(tagger.folder, tagger.card)
+    failures = yield from keep_arrays(task, store, files, engine)
 
-    def embed(path: Path) -> TrackEmbeddings | Failure:
-        try:
-            digest = index.content_hash(path)
-            return TrackEmbeddings(digest, np.asarray(store.get_or_put(digest, lambda: tagger.embed_clips(path))))
-        except AudioError as error:
-            return Failure.of(error)
+    def found(digest: str | Failure, path: Path) -> TrackEmbeddings | Failure:
+        if isinstance(digest, Failure):
+            return digest
+        if digest in failures:
+            return replace(failures[digest], path=str(path))
+        return TrackEmbeddings(digest, np.asarray(store[digest]))
 
-    found: list[TrackEmbeddings | Failure] = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        try:
-            for result in pool.map(embed, paths):
-                found.append(result)
-                yield Progress(len(found), len(paths), "computing features")
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return found
+    return [found(digest, path) for digest, path in zip(hashes, paths, strict=True)]
 
 
 def _store(tagger: Tagger) -> ArrayStore:

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
+from earmark.engine.local import LocalEngine
 from earmark.errors import AudioError, DatasetError, RecipeError
 from earmark.events import Run
 from earmark.inference.records import Failure
@@ -134,7 +135,8 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):
         self.n_features_in_ = 1
 
     def _embed(self, paths: list[Path]) -> list[NDArray[np.float32]]:
-        found = Run(embed_files(self._tagger(), paths)).wait()
+        with LocalEngine() as engine:
+            found = Run(embed_files(self._tagger(), paths, engine)).wait()
         for one in found:
             if isinstance(one, Failure):
                 raise AudioError(one.path, one.kind, f"{one.message}; remove it from the list")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import load_split
+from earmark.engine.base import Engine
 from earmark.errors import DatasetError, ModelError, UnknownName
 from earmark.events import Steps
 from earmark.inference.records import Failure
@@ -88,7 +89,9 @@ class ExtendOptions:
     seed: int = 0
 
 
-def extend_model(model: Path, dataset: Dataset, out: Path, options: ExtendOptions | None = None) -> Steps[Extension]:
+def extend_model(
+    model: Path, dataset: Dataset, out: Path, engine: Engine, options: ExtendOptions | None = None
+) -> Steps[Extension]:
     """Write a model that knows further classes.
 
     Args:
@@ -96,6 +99,7 @@ def extend_model(model: Path, dataset: Dataset, out: Path, options: ExtendOption
         dataset: Songs of the new classes (:func:`~earmark.training.additions.songs_of_class`), or a data set
             with some.
         out: Folder of the new model, which must not exist.
+        engine: That analyses the songs.
         options: How.
 
     Raises:
@@ -124,23 +128,33 @@ def extend_model(model: Path, dataset: Dataset, out: Path, options: ExtendOption
         "seed": options.seed,
     }
     with ModelFolderWriter.open(out, settings) as writer:
-        extension = yield from _extended(tagger, dataset, additions, options, writer.folder)
+        extension = yield from _extended(tagger, dataset, additions, options, writer.folder, engine)
         writer.complete()
     return extension
 
 
 def _extended(
-    tagger: Tagger, dataset: Dataset, additions: tuple[Addition, ...], options: ExtendOptions, folder: Path
+    tagger: Tagger,
+    dataset: Dataset,
+    additions: tuple[Addition, ...],
+    options: ExtendOptions,
+    folder: Path,
+    engine: Engine,
 ) -> Steps[Extension]:
     """Learn the new classes, measure what they cost, and fill the new model's folder."""
     exemplars = load_exemplars(tagger.folder)
     if exemplars.embedding.shape[1] != tagger.card.embedding:
         raise ModelError(f"{tagger.folder}: exemplars.npz is of another network: train the model anew")
-    new, notices = yield from _embed_songs(tagger, dataset, additions, options)
+    found = yield from embed_files(tagger, [track.path for track in dataset.tracks], engine)
+    new, notices = _each_once(dataset, found, additions, options)
     songs = [_songs(addition, exemplars, new, tagger) for addition in additions]
     gained = [_gain(addition, mine, tagger.card, options.seed) for addition, mine in zip(additions, songs, strict=True)]
     stored = measure([_judge(head, mine, tagger.card) for head, mine in zip(gained, songs, strict=True)])
-    test = (yield from _test(tagger, gained, new, options)) if options.test is not None else None
+    test = None
+    if options.test is not None:
+        _same_kind(tagger, options.test)
+        found = yield from embed_files(tagger, [track.path for track in options.test.tracks], engine)
+        test = _test(tagger, gained, new, found, options.test)
     extension = Extension(tuple(label for a in additions for label in a.new), stored, test, notices)
     card = _card(tagger.card, gained, dataset, extension)
     write_extended(tagger, card, gained, _remember(exemplars, new, additions), folder)
@@ -184,11 +198,13 @@ def _same_kind(tagger: Tagger, dataset: Dataset) -> None:
         raise ModelError(f"{tagger.card.id} was trained on another frontend: it takes {takes} ({dataset.name})")
 
 
-def _embed_songs(
-    tagger: Tagger, dataset: Dataset, additions: tuple[Addition, ...], options: ExtendOptions
-) -> Steps[tuple[_New, tuple[str, ...]]]:
-    """Embed the new songs, each recording once, and set a fifth of their artists aside."""
-    said = yield from embed_files(tagger, [track.path for track in dataset.tracks])
+def _each_once(
+    dataset: Dataset,
+    said: list[TrackEmbeddings | Failure],
+    additions: tuple[Addition, ...],
+    options: ExtendOptions,
+) -> tuple[_New, tuple[str, ...]]:
+    """The new songs, each recording once; a fifth of their artists is set aside."""
     rows: dict[str, int] = {}
     for row, one in enumerate(said):
         if isinstance(one, TrackEmbeddings):
@@ -303,18 +319,21 @@ def _judge(head: GainedHead, songs: _Songs, card: Card) -> Judged:
     )
 
 
-def _test(tagger: Tagger, gained: list[GainedHead], new: _New, options: ExtendOptions) -> Steps[Drift]:
+def _test(
+    tagger: Tagger,
+    gained: list[GainedHead],
+    new: _New,
+    heard: list[TrackEmbeddings | Failure],
+    test: Dataset,
+) -> Drift:
     """The same on a data set, without the tracks that either model learnt from."""
-    assert options.test is not None
-    _same_kind(tagger, options.test)
     learnt = tagger.folder / "split.tsv"
     parts = load_split(learnt) if learnt.is_file() else {}
     seen = {digest for digest, part in parts.items() if part != "test"} | {one.hash for one in new.heard}
-    heard = yield from embed_files(tagger, [track.path for track in options.test.tracks])
     rows = [row for row, one in enumerate(heard) if isinstance(one, TrackEmbeddings) and one.hash not in seen]
     if not rows:
-        raise DatasetError(f"{options.test.name}: --test: the models were trained on all tracks that can be heard")
-    part, clips = options.test.subset(rows), [one.clips for one in heard if isinstance(one, TrackEmbeddings)
+        raise DatasetError(f"{test.name}: --test: the models were trained on all tracks that can be heard")
+    part, clips = test.subset(rows), [one.clips for one in heard if isinstance(one, TrackEmbeddings)
                                               and one.hash not in seen]  # fmt: skip
     judged = []
     for head in gained:
@@ -336,7 +355,7 @@ def _test(tagger: Tagger, gained: list[GainedHead], new: _New, options: ExtendOp
             )
         )
     if not judged:
-        raise UnknownName(f"head of {options.test.name}", gained[0].card.name, [s.name for s in part.heads])
+        raise UnknownName(f"head of {test.name}", gained[0].card.name, [s.name for s in part.heads])
     return measure(judged)
 
 

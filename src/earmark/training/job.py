@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split
+from earmark.engine.base import Engine
 from earmark.models.registry import sha256
 from earmark.recipe import Recipe
 
@@ -54,6 +55,7 @@ class Job:
         options: What else was asked for.
         work: Folder for checkpoints (``OUT.part``).
         folder: The model folder to be filled and finished, inside it.
+        engine: That reads the tracks.
         notices: Lines for people about data and split.
     """
 
@@ -65,6 +67,7 @@ class Job:
     options: TrainOptions
     work: Path
     folder: Path
+    engine: Engine
     notices: tuple[str, ...] = ()
 
 

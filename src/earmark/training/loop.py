@@ -280,7 +280,7 @@ def _settle(state: _State, plan: FitPlan, epoch: int) -> None:
 def _validate(state: _State, plan: FitPlan) -> Measured | None:
     if not len(plan.valid):
         return None
-    outputs = list(outputs_of(state.module, plan.valid.tolist(), plan.draws.songs.spread, plan.device))
+    outputs = list(outputs_of(state.module, map(plan.draws.songs.spread, plan.valid.tolist()), plan.device))
     return measure(plan.tasks, plan.valid, outputs, plan.pooling)
 
 

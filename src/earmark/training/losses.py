@@ -4,10 +4,10 @@ network is on a part of the data: outputs, losses and scores by track, dropout o
 
 from __future__ import annotations
 
+import itertools
 import math
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from earmark.datasets.core import Dataset, HeadSpec
+from earmark.engine.ahead import ahead
 from earmark.evaluation import metrics
 from earmark.models.card import HeadCard
 from earmark.training.calibrate import track_scores
@@ -28,7 +29,7 @@ __all__ = ["HeadTask", "Measured", "fold_scale", "head_loss", "head_task", "meas
 _MOST = 20.0
 """A class weighs at most so many times as much as it would."""
 _TRACKS = 16
-"""Read at once, by all cores."""
+"""Held at once."""
 _CLIPS = 8
 """Through the network at once: the maps of more would take gigabytes in a large one, and no less time."""
 
@@ -145,14 +146,12 @@ class Measured:
 
 
 @torch.inference_mode()
-def outputs_of(
-    module: TaggerModule, rows: Sequence[int], see: Callable[[int], NDArray[np.float32]], device: torch.device
-) -> Iterator[Outputs]:
-    """What a network says of tracks, in their order; ``see`` gives a track's clips (clips, frames, bands)."""
+def outputs_of(module: TaggerModule, tracks: Iterable[NDArray[np.float32]], device: torch.device) -> Iterator[Outputs]:
+    """What a network says of tracks, given as clips (clips, frames, bands), in their order."""
     module.eval()
-    with ThreadPoolExecutor(os.cpu_count() or 1) as readers:
-        for first in range(0, len(rows), _TRACKS):
-            yield from _outputs(module, list(readers.map(see, rows[first : first + _TRACKS])), device)
+    with closing(ahead(tracks)) as coming:
+        while some := list(itertools.islice(coming, _TRACKS)):
+            yield from _outputs(module, some, device)
 
 
 def _outputs(module: TaggerModule, tracks: Sequence[NDArray[np.float32]], device: torch.device) -> Iterator[Outputs]:

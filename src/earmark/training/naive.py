@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,12 @@ from earmark.audio.images import read_image, write_image
 from earmark.audio.track import starts
 from earmark.datasets.core import Dataset, Track
 from earmark.datasets.splits import split
-from earmark.engine.base import Engine
-from earmark.engine.local import LocalEngine
-from earmark.errors import AudioError, StorageError
+from earmark.engine.base import Each, Engine
+from earmark.errors import StorageError
 from earmark.evaluation.comparison import Row
 from earmark.evaluation.evaluate import Plan, evaluate
-from earmark.events import Steps
+from earmark.events import Progress, Steps
+from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.registry import sha256
 from earmark.recipe import Recipe, SplitPlan, load_recipe, recipe_from
@@ -80,16 +82,16 @@ def naive_figures(tagger: Tagger, dataset: Dataset, plan: NaivePlan, engine: Eng
     wanted = replace(dataset, heads=tuple(dataset.head(name) for name in plan.heads))
     with tempfile.TemporaryDirectory(prefix="earmark-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
-        clips = write_clips(wanted, tagger, folder / "clips", _pieces_of_a_track(recipe))
+        clips = yield from write_clips(wanted, tagger, folder / "clips", engine, _pieces_of_a_track(recipe))
         recipe = _sparing(recipe, len(clips.tracks) / max(len(dataset.tracks), 1))
         parts = None if plan.shares is None else split(clips, plan.shares, plan.seed)
         options = TrainOptions(seed=plan.seed, device=plan.device, init=init, split=parts)
-        out = yield from train_model(clips, recipe, folder / "model", options)
+        out = yield from train_model(clips, recipe, folder / "model", options, engine)
         found = yield from evaluate([load_model(out)], clips, Plan(heads=plan.heads), engine=engine)
         return dict(found.figures)
 
 
-def naive_row(row: Row, models: Path, dataset: Dataset, wanted: NaivePlan) -> Steps[Row]:
+def naive_row(row: Row, models: Path, dataset: Dataset, wanted: NaivePlan, engine: Engine) -> Steps[Row]:
     """The row with its leaking score, which is kept beside the model and found there the next time.
 
     Args:
@@ -97,6 +99,7 @@ def naive_row(row: Row, models: Path, dataset: Dataset, wanted: NaivePlan) -> St
         models: Folder of the model folders.
         dataset: All of it.
         wanted: Of the leaking score.
+        engine: That reads the tracks.
 
     Raises:
         EarmarkError: As :func:`naive_figures`.
@@ -110,32 +113,34 @@ def naive_row(row: Row, models: Path, dataset: Dataset, wanted: NaivePlan) -> St
         known = {}
     if known.get("plan") == asked:
         return replace(row, naive=known["heads"])
-    with LocalEngine() as engine:
-        found = yield from naive_figures(load_model(models / row.name), dataset, wanted, engine)
+    found = yield from naive_figures(load_model(models / row.name), dataset, wanted, engine)
     file.write_text(json.dumps({"plan": asked, "heads": found}, allow_nan=False) + "\n", "utf-8")
     return replace(row, naive=found)
 
 
-def write_clips(dataset: Dataset, tagger: Tagger, folder: Path, count: int = 0) -> Dataset:
+def write_clips(dataset: Dataset, tagger: Tagger, folder: Path, engine: Engine, count: int = 0) -> Steps[Dataset]:
     """The data set's tracks as files of clips, each a track and a group of its own.
 
-    Tracks that cannot be read are left out. A track gives ``count`` clips at most: as many as the tagger hears where it
-    is 0, and no less than three.
+    Tracks that cannot be read are left out. A track gives ``count`` clips at most: as many as the tagger analyses where
+    it is 0, and no less than three.
 
     Raises:
         StorageError: A clip cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    plan, most = tagger.card.clip, max(_CLIPS, count or tagger.card.clip.count)
+    if dataset.kind == "images":
+        task = Each(partial(_cut_picture, folder=folder, columns=plan.seconds, count=most))
+    else:
+        rate = tagger.frontend.sample_rate
+        task = Each(partial(_cut_audio, folder=folder, rate=rate, seconds=min(plan.seconds, _SECONDS), count=most))
     tracks: list[Track] = []
-    most = max(_CLIPS, count or tagger.card.clip.count)
-    for row, track in enumerate(dataset.tracks):
-        try:
-            written = list(_cut(track, folder / f"{row:06}", tagger, most, dataset.kind == "images"))
-        except AudioError:
-            continue
-        except (OSError, soundfile.SoundFileError) as error:
-            raise StorageError(f"{folder}: cannot write the clips: {error}") from error
-        tracks += [replace(track, path=path, name=path.name, group=path.name, part=None) for path in written]
+    files = [(row, track.path) for row, track in enumerate(dataset.tracks)]
+    with closing(engine.map(task, files)) as results:
+        for track, result in zip(dataset.tracks, results, strict=True):
+            written = [] if isinstance(result, Failure) else result.value
+            tracks += [replace(track, path=path, name=path.name, group=path.name, part=None) for path in written]
+            yield Progress((result.index or 0) + 1, len(files), "cutting clips")
     return replace(
         dataset,
         name=f"{dataset.name} in clips",
@@ -146,22 +151,25 @@ def write_clips(dataset: Dataset, tagger: Tagger, folder: Path, count: int = 0) 
     )
 
 
-def _cut(track: Track, out: Path, tagger: Tagger, count: int, picture: bool) -> Iterator[Path]:
-    plan = tagger.card.clip
-    if picture:
-        columns = read_image(track.path)
-        length = max(1, round(min(plan.seconds, len(columns) / _CLIPS)))
-        for number, piece in _pieces(columns, length, count):
-            path = out.with_name(f"{out.name}-{number:02}.png")
-            write_image(path, piece)
-            yield path
-        return
-    rate = tagger.frontend.sample_rate
-    wave = load(track.path, rate, seconds=_SECONDS * count)
-    for number, piece in _pieces(wave, round(min(plan.seconds, _SECONDS) * rate), count):
-        path = out.with_name(f"{out.name}-{number:02}.flac")
-        soundfile.write(path, np.clip(piece, -1, 1), rate)
-        yield path
+def _cut_picture(item: tuple[int, Path], folder: Path, columns: float, count: int) -> list[Path]:
+    row, path = item
+    picture, written = read_image(path), []
+    for number, piece in _pieces(picture, max(1, round(min(columns, len(picture) / _CLIPS))), count):
+        written.append(folder / f"{row:06}-{number:02}.png")
+        write_image(written[-1], piece)
+    return written
+
+
+def _cut_audio(item: tuple[int, Path], folder: Path, rate: int, seconds: float, count: int) -> list[Path]:
+    row, path = item
+    wave, written = load(path, rate, seconds=_SECONDS * count), []
+    for number, piece in _pieces(wave, round(seconds * rate), count):
+        written.append(folder / f"{row:06}-{number:02}.flac")
+        try:
+            soundfile.write(written[-1], np.clip(piece, -1, 1), rate)
+        except (OSError, soundfile.SoundFileError) as error:
+            raise StorageError(f"{folder}: cannot write the clips: {error}") from error
+    return written
 
 
 def _pieces(values: NDArray[np.float32], length: int, count: int) -> Iterator[tuple[int, NDArray[np.float32]]]:

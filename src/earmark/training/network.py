@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from earmark.datasets.splits import folds
 from earmark.errors import DatasetError, ModelError
 from earmark.events import Progress, Steps
+from earmark.inference.records import Failure
 from earmark.models.card import Card, HeadCard, read_card
 from earmark.models.registry import find_model
 from earmark.storage import write_file
@@ -60,8 +61,9 @@ def train_network(job: Job) -> Steps[None]:
     """
     device = find_device(job.options.device)
     build_module(job, job.options.seed)  # what does not fit together is said before anything is decoded
-    songs = yield from open_songs(job.dataset, job.hashes, job.recipe)
+    songs = yield from open_songs(job.dataset, job.hashes, job.recipe, job.engine)
     songs = replace(songs, keep=job.recipe.training.streams == 0)
+    job = _without(job, songs.failures)
     parts = _chunks(job)
     chunks: list[_Chunk] = []
     for number, rows in enumerate(parts, 1):
@@ -89,6 +91,23 @@ def train_network(job: Job) -> Steps[None]:
             seed=job.options.seed,
         ),
     )
+
+
+def _without(job: Job, failures: Mapping[str, Failure]) -> Job:
+    """The job without the tracks that turned out to be unreadable."""
+    if not failures:
+        return job
+    parts = job.split
+
+    def kept(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.array([row for row in rows if job.hashes[row] not in failures], np.intp)
+
+    parts = replace(parts, train=kept(parts.train), valid=kept(parts.valid), test=kept(parts.test))
+    first = next(iter(failures.values()))
+    notice = f"{len(failures)} tracks cannot be read to their end, as {first.path}: {first.message}: left out"
+    if not len(parts.train):
+        raise DatasetError(f"{job.dataset.name}: no track is left to learn from: {notice}")
+    return replace(job, split=parts, notices=(*job.notices, notice))
 
 
 def build_module(job: Job, seed: int) -> TaggerModule:
@@ -220,12 +239,19 @@ def _outputs(job: Job, songs: Songs, module: TaggerModule) -> Steps[list[Outputs
     """What the finished network says of every track: of training tracks from the cache, of others from the file."""
     found: list[Outputs | None] = [None] * len(job.dataset.tracks)
     cpu = torch.device("cpu")
-    parts = ((job.split.train, songs.spread), (job.split.valid, songs.heard), (job.split.test, songs.heard))
-    total, done = sum(len(rows) for rows, _ in parts), 0
-    for rows, see in parts:
-        for row, output in zip(rows.tolist(), outputs_of(module, rows.tolist(), see, cpu), strict=True):
-            found[row], done = output, done + 1
-            yield Progress(done, total, "scoring")
+    train, others = job.split.train.tolist(), [*job.split.valid.tolist(), *job.split.test.tolist()]
+    readable: list[int] = []
+
+    def clips() -> Iterator[NDArray[np.float32]]:
+        yield from map(songs.spread, train)
+        for row, seen in zip(others, songs.from_files(others, job.engine), strict=True):
+            if not isinstance(seen, Failure):
+                readable.append(row)
+                yield seen
+
+    for done, output in enumerate(outputs_of(module, clips(), cpu)):
+        found[train[done] if done < len(train) else readable[done - len(train)]] = output
+        yield Progress(done + 1, len(train) + len(others), "scoring")
     return found
 
 

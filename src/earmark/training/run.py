@@ -10,22 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.checks import check_trainable
-from earmark.datasets.contents import FileIndex
+from earmark.datasets.contents import content_hashes
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
-from earmark.errors import AudioError, DatasetError, UnknownName
+from earmark.engine.base import Engine
+from earmark.errors import DatasetError, UnknownName
 from earmark.events import Steps
+from earmark.inference.records import Failure
 from earmark.models.writer import ModelFolderWriter, check_place, work_folder
 from earmark.recipe import Recipe
 from earmark.training.augment import check_augmentations
 from earmark.training.device import find_device
 from earmark.training.job import Job, TrainOptions, settings_of
-from earmark.training.spectrograms import in_parallel, picture_recipe
+from earmark.training.spectrograms import picture_recipe
 
 __all__ = ["Job", "prepare", "train_job", "train_model"]
 
 
-def train_model(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions) -> Steps[Path]:
+def train_model(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, engine: Engine) -> Steps[Path]:
     """Train a model folder; an interrupted run goes on where it was, a finished one is left as it is.
 
     Args:
@@ -33,6 +35,7 @@ def train_model(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptio
         recipe: How.
         out: The model folder to be; work is done in ``OUT.part/``, which is renamed at the end.
         options: Seed, device, heads, model to start from.
+        engine: That reads the tracks.
 
     Returns:
         The model folder.
@@ -43,7 +46,7 @@ def train_model(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptio
         ModelError: The model to start from does not fit, or ``out`` is something else.
         StorageError: No space, or no permission.
     """
-    job = yield from prepare(dataset, recipe, out, options)
+    job = yield from prepare(dataset, recipe, out, options, engine)
     return (yield from train_job(job, out))
 
 
@@ -63,7 +66,7 @@ def train_job(job: Job, out: Path) -> Steps[Path]:
         return writer.complete()
 
 
-def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions) -> Steps[Job]:
+def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, engine: Engine) -> Steps[Job]:
     """Read every file once, refuse what cannot be learnt, and divide the tracks.
 
     Raises:
@@ -85,9 +88,10 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions) 
         options=options,
         work=work_folder(out),
         folder=work_folder(out) / "model",
+        engine=engine,
     )
     _check_network(draft)
-    known, hashes, notices = yield from _readable(dataset)
+    known, hashes, notices = yield from _readable(dataset, engine)
     dataset = dataset.subset(known)
     notices = (*dataset.notices, *notices, *check_trainable(dataset, one_artist=recipe.split.test == 0))
     if dataset.kind == "images" and recipe.training.method == "network":
@@ -133,19 +137,10 @@ def _labelled(dataset: Dataset) -> list[int]:
     return rows
 
 
-def _readable(dataset: Dataset) -> Steps[tuple[list[int], tuple[str, ...], tuple[str, ...]]]:
+def _readable(dataset: Dataset, engine: Engine) -> Steps[tuple[list[int], tuple[str, ...], tuple[str, ...]]]:
     """Tracks that can be read, each recording once; their content hashes; what was left out, in words."""
-    index = FileIndex.open()
-    found: list[str | AudioError] = [""] * len(dataset.tracks)
-
-    def read(row: int) -> None:
-        try:
-            found[row] = index.content_hash(dataset.tracks[row].path)
-        except AudioError as error:
-            found[row] = error
-
-    yield from in_parallel(read, range(len(found)), "reading files")
-    failures = [entry for entry in found if isinstance(entry, AudioError)]
+    found = yield from content_hashes([track.path for track in dataset.tracks], engine)
+    failures = [f"{entry.path}: {entry.message}" for entry in found if isinstance(entry, Failure)]
     if len(failures) == len(found):
         raise DatasetError(f"{dataset.name}: not one track can be read, as {failures[0]}")
     first: dict[str, int] = {}

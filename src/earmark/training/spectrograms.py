@@ -6,12 +6,12 @@ clip is what inference would see of the same seconds, but for half a frame at it
 
 from __future__ import annotations
 
-import os
 import struct
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from earmark.audio.decode import load, open_track
 from earmark.audio.images import read_image
 from earmark.audio.track import fit, starts
-from earmark.datasets.cache import ArrayStore, bytes_per_hour, check_space, feature_store, open_store
+from earmark.datasets.cache import ArrayStore, bytes_per_hour, check_space, feature_store, keep_arrays, open_store
 from earmark.datasets.core import Dataset
+from earmark.engine.base import Each, Engine
 from earmark.errors import AudioError, DatasetError
 from earmark.events import Progress, Steps
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import open_input, relate_to_peak, spectrogram, views
+from earmark.inference.records import Failure
 from earmark.recipe import ClipPlan, Recipe
 from earmark.training.augment import needs_waveform
 
@@ -51,6 +53,7 @@ class Songs:
         store: Whole tracks, before ``range_db`` and ``relative``.
         waves: Whole tracks as waveforms, 16 bits; only where the recipe changes the sound itself.
         keep: Whether tracks stay mapped once they were used.
+        failures: By content hash, tracks that could not be read to their end: they have no spectrogram.
     """
 
     dataset: Dataset
@@ -61,17 +64,14 @@ class Songs:
     store: ArrayStore
     waves: ArrayStore | None = None
     keep: bool = True
+    failures: Mapping[str, Failure] = field(default_factory=dict)
     _mapped: dict[int, NDArray[np.generic]] = field(default_factory=dict)
 
     def whole(self, row: int) -> NDArray[np.generic]:
         """A track's spectrogram (frames, bands), at least as long as a clip; memory-mapped."""
         found = self._mapped.get(row)
         if found is None:
-            digest = self.hashes[row]
-            found = self.store.get(digest)
-            if found is None:
-                path = self.dataset.tracks[row].path
-                found = self.store.put(digest, _whole(path, self.frontend, self.plan))
+            found = self.store[self.hashes[row]]
             if len(self._mapped) >= _OPEN:
                 self._mapped.clear()
             if self.keep:
@@ -90,8 +90,7 @@ class Songs:
     def sound(self, row: int, start: int) -> Array:
         """The waveform (samples,) of the clip that begins at a frame of a track; needs ``waves``."""
         assert self.waves is not None
-        digest, path = self.hashes[row], self.dataset.tracks[row].path
-        stored = self.waves.get_or_put(digest, lambda: _sixteen_bits(path, self.frontend.sample_rate))
+        stored = self.waves[self.hashes[row]]
         samples = round(self.plan.seconds * self.frontend.sample_rate)
         begin = min(start * self.frontend.hop_length, max(0, len(stored) - samples))
         waveform = stored[begin : begin + samples].astype(np.float32) / np.float32(32767)
@@ -107,23 +106,25 @@ class Songs:
         begins = [min(round(start), total - self.frames) for start in starts(total, self.frames, self.plan.count)]
         return np.stack([self.cut(row, begin) for begin in begins])
 
-    def heard(self, row: int) -> Array:
-        """Clips (clips, frames, bands) of a track exactly as inference hears them, from the file."""
-        with open_input(self.dataset.tracks[row].path, self.frontend) as opened:
-            return np.stack([clip.data for clip in views(opened, self.frontend, self.plan)])
+    def from_files(self, rows: Iterable[int], engine: Engine) -> Iterator[Array | Failure]:
+        """Clips (clips, frames, bands) of tracks exactly as inference sees them."""
+        task = Each(partial(_views, frontend=self.frontend, plan=self.plan))
+        with closing(engine.map(task, (self.dataset.tracks[row].path for row in rows))) as results:
+            for result in results:
+                yield result if isinstance(result, Failure) else result.value
 
 
-def open_songs(dataset: Dataset, hashes: Sequence[str], recipe: Recipe) -> Steps[Songs]:
-    """Decode what the cache does not hold yet, on all cores.
+def open_songs(dataset: Dataset, hashes: Sequence[str], recipe: Recipe, engine: Engine) -> Steps[Songs]:
+    """Decode what the cache does not hold yet.
 
     Args:
         dataset: Tracks that can be read.
         hashes: (tracks,) content hashes.
         recipe: Its frontend and clips; of pictures as :func:`picture_recipe` gives it.
+        engine: That decodes.
 
     Raises:
         StorageError: No space for the cache, said before the work begins; or it cannot be written.
-        AudioError: A file cannot be read after all.
     """
     frontend, plan = recipe.frontend, recipe.clip
     plain = replace(frontend, relative=False, range_db=0.0) if frontend.kind == "mel" else frontend
@@ -131,34 +132,16 @@ def open_songs(dataset: Dataset, hashes: Sequence[str], recipe: Recipe) -> Steps
     columns = frontend.frames(round(plan.seconds * frontend.sample_rate))
     frames = round(plan.seconds) if frontend.kind == "image" else columns
     songs = Songs(dataset, hashes, frontend, plan, frames, store)
-    missing = [row for row, digest in enumerate(hashes) if digest not in store]
-    check_space(_needed(songs, missing))
-
+    rate = frontend.sample_rate
     if needs_waveform(recipe.augment) and frontend.kind != "image":
-        songs = replace(songs, waves=open_store("waveforms", {"sample_rate": frontend.sample_rate}, "int16"))
-
-    def make(row: int) -> None:
-        store.put(hashes[row], _whole(dataset.tracks[row].path, frontend, plan))
-
-    yield from in_parallel(make, missing, "computing features")
-    return songs
-
-
-def in_parallel(work: Callable[[int], None], rows: Sequence[int], stage: str) -> Steps[None]:
-    """Call ``work`` of each row on all cores (decoding and NumPy leave Python's lock alone); the first error is raised.
-
-    Ctrl-C, or an error, lets what is begun end and begins nothing new.
-    """
-    if not rows:
-        return
-    pool = ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2))
-    try:
-        futures = [pool.submit(work, row) for row in rows]
-        for done, future in enumerate(as_completed(futures), 1):
-            future.result()
-            yield Progress(done, len(rows), stage)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        songs = replace(songs, waves=open_store("waveforms", {"sample_rate": rate}, "int16"))
+    files = {digest: track.path for digest, track in zip(hashes, dataset.tracks, strict=True)}
+    check_space((yield from _needed(songs, [path for digest, path in files.items() if digest not in store], engine)))
+    make = partial(_whole, frontend=frontend, plan=plan)
+    failures = yield from keep_arrays(Each(make), store, files, engine)
+    if songs.waves is not None:
+        failures |= yield from keep_arrays(Each(partial(_sixteen_bits, rate=rate)), songs.waves, files, engine)
+    return replace(songs, failures=failures)
 
 
 def picture_recipe(recipe: Recipe, dataset: Dataset) -> Recipe:
@@ -217,12 +200,25 @@ def _sixteen_bits(path: Path, rate: int) -> NDArray[np.int16]:
     return np.asarray((np.clip(waveform, -1, 1) * 32767).round(), np.int16)
 
 
-def _needed(songs: Songs, rows: Sequence[int]) -> int:
-    """Bytes that the cache will take for tracks that it does not hold."""
+def _views(path: Path, frontend: Frontend, plan: ClipPlan) -> Array:
+    with open_input(path, frontend) as opened:
+        return np.stack([clip.data for clip in views(opened, frontend, plan)])
+
+
+def _seconds(path: Path) -> float:
+    with open_track(path) as track:
+        return track.seconds
+
+
+def _needed(songs: Songs, paths: Sequence[Path], engine: Engine) -> Steps[int]:
+    """Bytes that the cache will take for files that it does not hold."""
     if songs.frontend.kind == "image":
-        return len(rows) * songs.frames * songs.frontend.bands
+        return len(paths) * songs.frames * songs.frontend.bands
+    an_hour = bytes_per_hour(songs.frontend) + (songs.frontend.sample_rate * 7200 if songs.waves is not None else 0)
     seconds = 0.0
-    for row in rows:
-        with open_track(songs.dataset.tracks[row].path) as source:
-            seconds += max(min(source.seconds, _LONGEST), songs.plan.seconds)
-    return round(seconds / 3600 * bytes_per_hour(songs.frontend))
+    with closing(engine.map(Each(_seconds), paths)) as results:
+        for done, result in enumerate(results, 1):
+            length = 0.0 if isinstance(result, Failure) else result.value
+            seconds += max(min(length, _LONGEST), songs.plan.seconds)
+            yield Progress(done, len(paths), "measuring files")
+    return round(seconds / 3600 * an_hour)

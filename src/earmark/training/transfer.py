@@ -48,7 +48,7 @@ def train_transfer(job: Job) -> Steps[None]:
         ModelError: The base model is damaged.
     """
     base = base_model(job.recipe, job.options.init, job.dataset)
-    heard = yield from embed_files(base, [track.path for track in job.dataset.tracks])
+    heard = yield from embed_files(base, [track.path for track in job.dataset.tracks], job.engine)
     embeddings = [None if isinstance(one, Failure) else one.clips for one in heard]
     failures = [one for one in heard if isinstance(one, Failure)]
     if len(failures) == len(heard):
