@@ -127,6 +127,7 @@ def extend_model(
         "labels": [f"{addition.old.name}: {label}" for addition in additions for label in addition.new],
         "seed": options.seed,
     }
+    _exemplars(tagger)  # what is wrong with them is said before a folder is made
     with ModelFolderWriter.open(out, settings) as writer:
         extension = yield from _extended(tagger, dataset, additions, options, writer.folder, engine)
         writer.complete()
@@ -142,9 +143,7 @@ def _extended(
     engine: Engine,
 ) -> Steps[Extension]:
     """Learn the new classes, measure what they cost, and fill the new model's folder."""
-    exemplars = load_exemplars(tagger.folder)
-    if exemplars.embedding.shape[1] != tagger.card.embedding:
-        raise ModelError(f"{tagger.folder}: exemplars.npz is of another network: train the model anew")
+    exemplars = _exemplars(tagger)
     found = yield from embed_files(tagger, [track.path for track in dataset.tracks], engine)
     new, notices = _each_once(dataset, found, additions, options)
     songs = [_songs(addition, exemplars, new, tagger) for addition in additions]
@@ -196,6 +195,13 @@ def _same_kind(tagger: Tagger, dataset: Dataset) -> None:
     if pictures != (dataset.kind == "images"):
         takes = "spectrogram images, not audio" if pictures else "audio, not spectrogram images"
         raise ModelError(f"{tagger.card.id} was trained on another frontend: it takes {takes} ({dataset.name})")
+
+
+def _exemplars(tagger: Tagger) -> Exemplars:
+    exemplars = load_exemplars(tagger.folder)
+    if exemplars.embedding.shape[1] != tagger.card.embedding:
+        raise ModelError(f"{tagger.folder}: exemplars.npz is of another network: train the model anew")
+    return exemplars
 
 
 def _each_once(
