@@ -81,9 +81,8 @@ def train(request: TrainRequest, engine: Engine | None = None) -> Steps[Trained]
         raise MissingExtra("train", "training")
     from earmark.models.card import read_card
     from earmark.models.registry import find_model
-    from earmark.models.writer import is_finished
     from earmark.recipe import load_recipe
-    from earmark.training.job import TrainOptions, settings_of
+    from earmark.training.job import TrainOptions
     from earmark.training.run import prepare, train_job
 
     epochs = [] if request.epochs is None else [f"training.epochs={request.epochs}"]
@@ -98,10 +97,7 @@ def train(request: TrainRequest, engine: Engine | None = None) -> Steps[Trained]
         dataset, corrected = yield from _data(request, workers)
         job = yield from prepare(dataset, recipe, out, options, workers)
         yield from map(Notice, job.notices)
-        if is_finished(out, settings_of(job), request.overwrite):
-            yield Notice(f"{request.output} is finished already; --overwrite begins again.")
-        else:
-            yield from train_job(job, out)
+        yield from train_job(job, out)
         worth = (yield from corrections.measure(corrected, job, out)) if corrected else None
     return Trained(read_card(out), worth)
 

@@ -15,7 +15,7 @@ from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError, UnknownName
-from earmark.events import Steps
+from earmark.events import Notice, Steps
 from earmark.inference.records import Failure
 from earmark.models.writer import ModelFolderWriter, check_place, work_folder
 from earmark.recipe import Recipe
@@ -54,6 +54,7 @@ def train_job(job: Job, out: Path) -> Steps[Path]:
     """Do a run that is prepared; as :func:`train_model`."""
     with ModelFolderWriter.open(out, settings_of(job), overwrite=job.options.overwrite) as writer:
         if writer.finished:
+            yield Notice(f"{out} is finished already; --overwrite begins again.")
             return out
         if job.recipe.training.method == "transfer":
             from earmark.training.transfer import train_transfer
