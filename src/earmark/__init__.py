@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from earmark.inference.options import HearingOptions
     from earmark.inference.records import Failure, HeadPrediction, Prediction, Taggram
     from earmark.inference.tagger import Tagger, load_model
-    from earmark.training.estimator import GenreClassifier
+    from earmark.training.estimator import GenreClassifier, TrackClassifier
 
 __version__ = "0.1.0"
 
@@ -31,6 +31,7 @@ _HOMES = {
     "ModelError": "earmark.errors",
     "Prediction": "earmark.inference.records",
     "Taggram": "earmark.inference.records",
+    "TrackClassifier": "earmark.training.estimator",
     "Tagger": "earmark.inference.tagger",
     "load_model": "earmark.inference.tagger",
     "predict_all": "earmark.engine",
@@ -47,6 +48,7 @@ __all__ = [
     "Prediction",
     "Tagger",
     "Taggram",
+    "TrackClassifier",
     "__version__",
     "load_model",
     "predict_all",

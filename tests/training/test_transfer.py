@@ -200,6 +200,38 @@ def test_estimator_in_cross_validation_by_artist(collection, module_model):
     assert np.allclose(model.predict_proba(paths).sum(1), 1)
 
 
+def test_a_saved_classifier_is_a_model_that_learns_on(collection, module_model, tmp_path):
+    from sklearn.exceptions import NotFittedError
+
+    import earmark
+
+    dataset = load_dataset(collection)
+    paths = [track.path for track in dataset.tracks if track.labels["genre"] != "middle"]
+    labels = [track.labels["genre"] for track in dataset.tracks if track.labels["genre"] != "middle"]
+    fresh = earmark.TrackClassifier(str(module_model))
+    assert earmark.GenreClassifier is earmark.TrackClassifier
+    for ask in (lambda: fresh.predict(paths), lambda: fresh.save(tmp_path / "m")):
+        with pytest.raises(NotFittedError):
+            ask()
+    assert not (tmp_path / "m").exists()
+    assert repr(fresh).startswith("TrackClassifier(") and len(repr(fresh)) < 200
+    fitted = fresh.fit(paths, labels)
+    folder = fitted.save(tmp_path / "m")
+    again = earmark.TrackClassifier.load(folder)
+    assert np.allclose(again.predict_proba(paths), fitted.predict_proba(paths), atol=1e-6)
+    assert list(again.classes_) == list(fitted.classes_)
+    said = load_model(folder).predict(paths[0]).heads["genre"]
+    assert said.best == fitted.predict(paths[:1])[0]
+    rest = [track.path for track in dataset.tracks if track.labels["genre"] == "middle"]
+    again.add_classes(rest, ["middle"] * len(rest))
+    assert list(again.classes_) == sorted(PITCHES)
+    with pytest.raises(ModelError, match="was not saved by TrackClassifier"):
+        earmark.TrackClassifier.load(module_model)
+    (tmp_path / "music").mkdir()
+    with pytest.raises(ModelError, match="no model folder"):
+        fitted.save(tmp_path / "music")
+
+
 def test_estimator_names_the_bad_file(module_model, tmp_path):
     import earmark
 

@@ -1,7 +1,8 @@
-"""A scikit-learn estimator that hears files: heads on a model's embeddings, kept on disk, so folds cost seconds."""
+"""A scikit-learn estimator for files: heads on a model's embeddings, kept on disk, so folds cost seconds."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,32 +15,36 @@ from sklearn.utils.validation import check_is_fitted
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
 from earmark.engine.local import LocalEngine
-from earmark.errors import AudioError, DatasetError, RecipeError
+from earmark.errors import AudioError, DatasetError, ModelError, RecipeError
 from earmark.events import Run
 from earmark.inference.records import Failure
 from earmark.inference.scores import raw_scores
-from earmark.inference.tagger import Tagger
+from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import HeadCard
+from earmark.models.heads import write_heads
+from earmark.models.writer import ModelFolderWriter, seal
 from earmark.recipe import Recipe, load_recipe
 from earmark.training.embeddings import embed_files
 from earmark.training.examples import examples_of, pooled
 from earmark.training.fitting import fit_head
 from earmark.training.heads import weights_of
-from earmark.training.transfer import base_model
+from earmark.training.transfer import base_model, copy_network, new_card
 
-__all__ = ["GenreClassifier"]
+__all__ = ["GenreClassifier", "TrackClassifier"]
 
 Paths = Sequence[str | os.PathLike[str]]
 
 _HEAD = "genre"
+_LEARNED = "classifier.npz"
+_RECIPE = "classifier"
 
 
-class GenreClassifier(ClassifierMixin, BaseEstimator):
+class TrackClassifier(ClassifierMixin, BaseEstimator):
     """Learns people's own labels from files.
 
-    ``earmark.GenreClassifier().fit(paths, labels).predict(paths)``. Every file is decoded once: embeddings are kept on
-    disk, so that ``cross_val_score(GenreClassifier(), paths, labels, groups=artists, cv=GroupKFold(5))`` hears nothing
-    twice.
+    ``earmark.TrackClassifier().fit(paths, labels).predict(paths)``. Every file is decoded once: embeddings are kept on
+    disk, so that ``cross_val_score(TrackClassifier(), paths, labels, groups=artists, cv=GroupKFold(5))`` decodes
+    nothing twice.
 
     Args:
         model: Whose embeddings: a folder, or a name that ``earmark models`` lists.
@@ -68,7 +73,7 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):
         self.balance = balance
         self.seed = seed
 
-    def fit(self, X: Paths, y: Sequence[str], groups: Sequence[str] | None = None) -> GenreClassifier:
+    def fit(self, X: Paths, y: Sequence[str], groups: Sequence[str] | None = None) -> TrackClassifier:
         """Learn.
 
         Args:
@@ -77,7 +82,7 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):
             groups: (tracks,) artists, kept together where the strength is chosen; without them each track is by itself.
 
         Raises:
-            AudioError: A file cannot be heard; names it.
+            AudioError: A file cannot be analysed; names it.
             DatasetError: One class only, or lengths that differ.
             RecipeError: The recipe trains a whole network.
         """
@@ -93,7 +98,7 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):
         self._learn(clips, labels, names, classes)
         return self
 
-    def add_classes(self, X: Paths, y: Sequence[str], groups: Sequence[str] | None = None) -> GenreClassifier:
+    def add_classes(self, X: Paths, y: Sequence[str], groups: Sequence[str] | None = None) -> TrackClassifier:
         """Learn further classes (or more of the old ones) beside what was learnt; no old file is opened.
 
         Arguments and errors as of :meth:`fit`.
@@ -121,7 +126,69 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Paths) -> NDArray[Any]:
         """Labels (tracks,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
+        best = self.predict_proba(X).argmax(1)
+        return np.asarray(self.classes_[best])
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write a model folder, which :meth:`load` and every verb of the command line take.
+
+        Args:
+            folder: It must not exist, or hold this very classifier.
+
+        Returns:
+            The folder.
+
+        Raises:
+            NotFittedError: Nothing is learned yet.
+            ModelError: Something else stands there.
+            StorageError: It cannot be written.
+        """
+        check_is_fitted(self)
+        base, out = self._tagger(), Path(folder)
+        head = self._head.described(HeadCard(_HEAD, "multiclass", tuple(map(str, self.classes_))))
+        learned = {
+            "clips": np.concatenate(self._clips),
+            "lengths": np.array([len(one) for one in self._clips]),
+            "labels": _plain(self._labels),
+            "groups": np.array(self._groups, np.str_),
+            "classes": _plain(self.classes_),
+        }
+        settings = self.get_params() | {"settings": list(self.settings)}
+        content = b"".join(np.ascontiguousarray(array).tobytes() for array in learned.values())
+        card = new_card(out.name, base.card, (head,), {_RECIPE: settings})
+        with ModelFolderWriter.open(
+            out, {"classifier": settings, "learned from": hashlib.sha256(content).hexdigest()}
+        ) as writer:
+            if not writer.finished:
+                copy_network(base.folder, writer.folder, {})
+                write_heads({_HEAD: self._head}, writer.folder)
+                np.savez(writer.folder / _LEARNED, allow_pickle=False, **learned)
+                seal(writer.folder, card)
+                writer.complete()
+        return out
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> TrackClassifier:
+        """The classifier that :meth:`save` wrote; it uses the network in that folder.
+
+        Raises:
+            ModelError: The folder is damaged, or was not written by :meth:`save`.
+        """
+        tagger = load_model(folder)
+        settings = tagger.card.recipe.get(_RECIPE)
+        if not isinstance(settings, dict) or not (tagger.folder / _LEARNED).is_file():
+            raise ModelError(f"{folder}: is a model, but was not saved by TrackClassifier; use earmark.load_model")
+        try:
+            with np.load(tagger.folder / _LEARNED, allow_pickle=False) as stored:
+                learned = {name: stored[name] for name in stored.files}
+            found = cls(**settings | {"model": str(tagger.folder)})
+            found._clips = np.split(learned["clips"], np.cumsum(learned["lengths"])[:-1])
+            found._labels, found._groups = learned["labels"], learned["groups"].tolist()
+            found.classes_, found.n_features_in_ = learned["classes"], 1
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"{tagger.folder / _LEARNED}: damaged: {error}") from error
+        found._head = tagger.heads[_HEAD]
+        return found
 
     def _learn(self, clips: list[Any], labels: NDArray[Any], groups: list[str], classes: NDArray[Any]) -> None:
         recipe = self._recipe()
@@ -145,13 +212,22 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):
     def _recipe(self) -> Recipe:
         recipe = load_recipe(self.recipe, tuple(self.settings))
         if recipe.training.method != "transfer":
-            raise RecipeError(f"{recipe.name}: GenreClassifier takes recipes of the method transfer; use earmark train")
+            raise RecipeError(f"{recipe.name}: TrackClassifier takes recipes of the method transfer; use earmark train")
         return recipe
 
     def _tagger(self) -> Tagger:
         track = Track(Path(), "", "", None, {})
         return base_model(self._recipe(), Path(self.model) if self.model != "default" else None, Dataset(
             "the given files", Path(), (), (track,)))  # fmt: skip
+
+
+GenreClassifier = TrackClassifier
+"""Its first name."""
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Labels as an array that is stored without pickle."""
+    return values.astype(np.str_) if values.dtype == object else values
 
 
 def _paths(X: Paths) -> list[Path]:

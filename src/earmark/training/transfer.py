@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from earmark.training.weights import WEIGHTS, read_weights, write_weights
 if TYPE_CHECKING:
     from earmark.training.job import Job
 
-__all__ = ["base_model", "outputs_of", "train_transfer"]
+__all__ = ["base_model", "copy_network", "new_card", "outputs_of", "train_transfer"]
 
 Array = NDArray[np.float32]
 
@@ -43,20 +43,19 @@ def train_transfer(job: Job) -> Steps[None]:
     """Fill ``job.folder`` with a whole model: the base model's network with heads of the job's data set.
 
     Raises:
-        DatasetError: Pictures for a model that hears audio, or the other way round.
+        DatasetError: Pictures for a model of audio, or the other way round.
         RecipeError: Settings that the base model's network does not allow.
         ModelError: The base model is damaged.
     """
     base = base_model(job.recipe, job.options.init, job.dataset)
-    heard = yield from embed_files(base, [track.path for track in job.dataset.tracks], job.engine)
-    embeddings = [None if isinstance(one, Failure) else one.clips for one in heard]
-    failures = [one for one in heard if isinstance(one, Failure)]
-    if len(failures) == len(heard):
+    found = yield from embed_files(base, [track.path for track in job.dataset.tracks], job.engine)
+    embeddings = [None if isinstance(one, Failure) else one.clips for one in found]
+    failures = [one for one in found if isinstance(one, Failure)]
+    if len(failures) == len(found):
         first = failures[0]
         raise DatasetError(f"{job.dataset.name}: not one track could be read, as {first.path}: {first.message}")
     modules = yield from _fit(job, embeddings)
-    shutil.copyfile(base.folder / NETWORK, job.folder / NETWORK)
-    _write_weights(base.folder, job.folder, modules)
+    copy_network(base.folder, job.folder, modules)
     card, heads = _card(job, base.card), {name: weights_of(head) for name, head in modules.items()}
     draft = Draft(
         card=card,
@@ -71,7 +70,7 @@ def train_transfer(job: Job) -> Steps[None]:
 
 
 def base_model(recipe: Recipe, init: Path | None, dataset: Dataset) -> Tagger:
-    """The model whose network is used, hearing as the recipe says as far as its network allows.
+    """The model whose network is used, with clips as the recipe plans them as far as its network allows.
 
     Args:
         recipe: Its ``backbone.init`` names the model where ``init`` does not.
@@ -90,17 +89,17 @@ def base_model(recipe: Recipe, init: Path | None, dataset: Dataset) -> Tagger:
         )
     if recipe.clip.seconds not in (ClipPlan().seconds, clip.seconds):
         raise RecipeError(
-            f"{recipe.name}: clip.seconds = {recipe.clip.seconds:g}: the base model {base.card.id} hears clips of "
+            f"{recipe.name}: clip.seconds = {recipe.clip.seconds:g}: the base model {base.card.id} takes clips of "
             f"{clip.seconds:g} s; leave it out"
         )
     if recipe.augment:
-        raise RecipeError(f"{recipe.name}: augment: transfer hears every track once, so there is nothing to change")
+        raise RecipeError(f"{recipe.name}: augment: transfer analyses every track once, so there is nothing to change")
     pictures = frontend.kind == "image"
     if pictures != (dataset.kind == "images"):
-        told = "is of spectrogram images" if dataset.kind == "images" else "is of audio"
+        kind = "is of spectrogram images" if dataset.kind == "images" else "is of audio"
         needs = "spectrogram images" if pictures else "audio"
         raise DatasetError(
-            f"{dataset.name}: the data set {told}, but transfer from {base.card.id} needs {needs}; "
+            f"{dataset.name}: the data set {kind}, but transfer from {base.card.id} needs {needs}; "
             "train a whole network instead (-r slices-best), or give a fitting --init"
         )
     if recipe.clip != ClipPlan():
@@ -109,16 +108,17 @@ def base_model(recipe: Recipe, init: Path | None, dataset: Dataset) -> Tagger:
 
 
 def outputs_of(card: Card, heads: Mapping[str, HeadWeights], clips: Array) -> Outputs:
-    """What the heads say of a track's embeddings (clips, dimensions)."""
+    """What the network and the heads give of a track, from its embeddings (clips, dimensions)."""
     return Outputs(clips, raw_scores(card.heads, heads, {"embedding": clips}))
 
 
-def _write_weights(base: Path, folder: Path, heads: Mapping[str, nn.Module]) -> None:
-    """Write ``weights.safetensors``: the base model's backbone, where it has its weights, and these heads.
+def copy_network(base: Path, folder: Path, heads: Mapping[str, nn.Module]) -> None:
+    """Take over the base model's network, and its weights to train on with those of these heads.
 
     Raises:
         ModelError: The base model's weights are damaged.
     """
+    shutil.copyfile(base / NETWORK, folder / NETWORK)
     state: dict[str, Array] = {}
     if (base / WEIGHTS).is_file():
         state = read_weights(base)
@@ -148,6 +148,14 @@ def _fit(job: Job, embeddings: Sequence[Array | None]) -> Steps[dict[str, nn.Mod
     return heads
 
 
+def new_card(name: str, base: Card, heads: Sequence[HeadCard], recipe: Mapping[str, Any]) -> Card:
+    """The card of a model with other heads on the network of ``base``."""
+    note = f"The network is that of {base.id}, which did not change; the heads are new."
+    return replace(
+        base, name=name, version="1", heads=tuple(heads), recipe=recipe, data=(), scores={}, notes=(note,), files={}
+    )
+
+
 def _card(job: Job, base: Card) -> Card:
     recipe = dataclasses.asdict(job.recipe)
     recipe["backbone"] = {
@@ -156,15 +164,5 @@ def _card(job: Job, base: Card) -> Card:
         "name": base.backbone,
         "init": base.id,
     }
-    return Card(
-        name=job.name,
-        version="1",
-        backbone=base.backbone,
-        frontend=base.frontend,
-        clip=base.clip,
-        heads=tuple(HeadCard(spec.name, spec.task, spec.labels) for spec in job.dataset.heads),
-        embedding=base.embedding,
-        recipe=recipe,
-        licence=base.licence,
-        notes=(f"The network is that of {base.id}, which did not change; the heads are new.",),
-    )
+    heads = [HeadCard(spec.name, spec.task, spec.labels) for spec in job.dataset.heads]
+    return new_card(job.name, base, heads, recipe)
