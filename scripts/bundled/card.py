@@ -23,14 +23,12 @@ from earmark.recipe import ClipPlan
 from earmark.training.calibrate import calibrate
 from earmark.training.exemplars import choose_exemplars
 from earmark.training.export import write_network
-from earmark.training.finish import score_outputs
+from earmark.training.finish import Outputs, model_card_text, score_line, score_outputs
 from earmark.training.module import TaggerModule
-from earmark.training.outputs import Outputs
-from earmark.training.readme import model_card_text, score_line
 from scripts.bundled.heads import Corpus, FittedHeads, StudentClips, fold_of
 from scripts.bundled.students import StudentDesign
 
-__all__ = ["Draft", "calibrated", "write_folder"]
+__all__ = ["BundledModel", "calibrated", "write_folder"]
 
 VERSION = "1"
 LICENCE = (
@@ -63,7 +61,7 @@ NOTES = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Draft:
+class BundledModel:
     """What the folder is written from.
 
     Attributes:
@@ -97,7 +95,7 @@ def calibrated(corpus: Corpus, outputs: Sequence[Outputs | None], plan: ClipPlan
     return tuple(heads)
 
 
-def write_folder(out: Path, draft: Draft) -> Card:
+def write_folder(out: Path, draft: BundledModel) -> Card:
     """Write the model folder, in the place of the one that is there: network, heads, card, exemplars, split and README.
 
     Only hashes and embeddings stand in it: no name of a track or an artist.
@@ -108,7 +106,7 @@ def write_folder(out: Path, draft: Draft) -> Card:
         return card
 
 
-def _fill(folder: Path, draft: Draft) -> Card:
+def _fill(folder: Path, draft: BundledModel) -> Card:
     dataset = draft.corpus.dataset
     heads = calibrated(draft.corpus, draft.fitted.outputs, draft.plan)
     weights = write_network(draft.module, folder, _sample(draft), any_length=True)
@@ -138,7 +136,7 @@ def _fill(folder: Path, draft: Draft) -> Card:
     return seal(folder, card)
 
 
-def _recipe(draft: Draft) -> Mapping[str, Any]:
+def _recipe(draft: BundledModel) -> Mapping[str, Any]:
     student = dataclasses.asdict(draft.student)
     return {
         "name": "distilled",
@@ -150,7 +148,7 @@ def _recipe(draft: Draft) -> Mapping[str, Any]:
     }
 
 
-def _keep_exemplars(folder: Path, draft: Draft, hashes: Sequence[str]) -> None:
+def _keep_exemplars(folder: Path, draft: BundledModel, hashes: Sequence[str]) -> None:
     dataset: Dataset = draft.corpus.dataset
     held = fold_of([track.group for track in dataset.tracks], 8) == 0
     part = Split(np.flatnonzero(~held), np.flatnonzero(held), np.zeros(0, np.intp), "artist")
@@ -158,7 +156,7 @@ def _keep_exemplars(folder: Path, draft: Draft, hashes: Sequence[str]) -> None:
     choose_exemplars(dataset, part, hashes, clips, 0).save(folder)
 
 
-def _sample(draft: Draft) -> NDArray[np.float32]:
+def _sample(draft: BundledModel) -> NDArray[np.float32]:
     """A few real clips, by which the export is checked."""
     tracks = draft.corpus.dataset.tracks
     clips = []

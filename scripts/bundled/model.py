@@ -33,7 +33,7 @@ from earmark.training.module import TaggerModule
 from scripts.bundled import cache as distill_cache
 from scripts.bundled import students as distill
 from scripts.bundled.cache import CacheDesign, Piece
-from scripts.bundled.card import Draft, write_folder
+from scripts.bundled.card import BundledModel, write_folder
 from scripts.bundled.heads import CORPORA, embed_tracks, fit_heads, join
 from scripts.bundled.students import Resume, StudentDesign
 from scripts.bundled.teachers import KINDS
@@ -191,7 +191,7 @@ def make_from(shop: Workshop, network: Backbone, plan: StudentDesign = STUDENT) 
     embeddings = yield from embed_tracks(network, paths, FRONTEND, PLAN)
     fitted = yield from fit_heads(corpus, embeddings)
     module = TaggerModule(network, {name: linear_module(linear) for name, linear in fitted.heads.items()})
-    write_folder(shop.output, Draft(module, corpus, embeddings, fitted, plan, FRONTEND, PLAN))
+    write_folder(shop.output, BundledModel(module, corpus, embeddings, fitted, plan, FRONTEND, PLAN))
     yield Notice(f"The model is written: {shop.output}.")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
 from earmark.engine import Each, InlineEngine, Result
-from earmark.evaluation.answers import Heard, answers_of
+from earmark.evaluation.answers import ModelPredictions, answers_of
 from earmark.evaluation.evaluate import Evaluation
 from earmark.evaluation.scores import score_head
 from earmark.features.frontend import Frontend
@@ -108,7 +108,7 @@ def genre_model(skill=2.0, tracks=120, seed=0, **options):
 
 
 def made_evaluation(facts, data, results):
-    heads = {head.name: answers_of([Heard(facts, results)], data, head.name) for head in data.heads}
+    heads = {head.name: answers_of([ModelPredictions(facts, results)], data, head.name) for head in data.heads}
     return Evaluation(
         model=facts.id, cards=(facts,), dataset=data.name, part="test", group_by=data.group_by, left_out=0,
         answers=heads, figures={name: score_head(head, 50) for name, head in heads.items()},

@@ -5,7 +5,7 @@ import pytest
 
 from earmark.datasets.core import HeadSpec
 from earmark.errors import DatasetError, UnknownName
-from earmark.evaluation.answers import Heard, answers_of, match_labels, shared_heads
+from earmark.evaluation.answers import ModelPredictions, answers_of, match_labels, shared_heads
 from earmark.inference.records import Failure
 from earmark.models.card import HeadCard
 from evaluation.fakes import card, dataset, genre_model, multiclass, multilabel, prediction
@@ -31,7 +31,7 @@ def test_the_answer_is_the_best_of_the_labels_known_to_both():
     data = dataset([SPEC], [{"genre": "ROCK"}, {"genre": "Jazz"}, {"genre": "Waltz"}, {"genre": None}])
     said = [[0.2, 0.15, 0.1, 0.05, 0.5], [0.4, 0.25, 0.2, 0.1, 0.05], [1, 0, 0, 0, 0], [1, 0, 0, 0, 0]]
     results = [prediction(t, {"genre": multiclass(HEAD, p)}) for t, p in zip(data.tracks, said, strict=True)]
-    found = answers_of([Heard(card(HEAD), results)], data, "genre")
+    found = answers_of([ModelPredictions(card(HEAD), results)], data, "genre")
     assert found.tracks == ("000.wav", "001.wav")
     assert [found.labels[i] for i in found.guess] == ["ROCK", "ROCK"]  # Rock and Metal add up
     np.testing.assert_allclose(found.scores[0], [0.1, 0.4, 0.5])
@@ -44,7 +44,7 @@ def test_of_multi_label_names_that_mean_one_the_highest_counts():
     head = HeadCard("tags", "multilabel", ("Guitar", "Electric guitar"), aliases={"Electric guitar": ("guitar",)})
     data = dataset([spec], [{"tags": ("guitar",)}, {"tags": ()}, {"tags": None}])
     results = [prediction(t, {"tags": multilabel(head, [0.3, 0.6])}) for t in data.tracks]
-    found = answers_of([Heard(card(head), results)], data, "tags")
+    found = answers_of([ModelPredictions(card(head), results)], data, "tags")
     np.testing.assert_allclose(found.scores, [[0.6], [0.6]])
     np.testing.assert_array_equal(found.truth, [[1], [0]])
     assert found.given.all() and found.match.dataset_only == ("voice",)
@@ -53,23 +53,23 @@ def test_of_multi_label_names_that_mean_one_the_highest_counts():
 def test_an_ensemble_answers_by_the_mean_of_its_models():
     facts, data, first = genre_model(seed=1)
     other, _, second = genre_model(seed=2, name="other")
-    alone = [answers_of([Heard(c, r)], data, "genre").scores for c, r in ((facts, first), (other, second))]
-    both = answers_of([Heard(facts, first), Heard(other, second)], data, "genre")
+    alone = [answers_of([ModelPredictions(c, r)], data, "genre").scores for c, r in ((facts, first), (other, second))]
+    both = answers_of([ModelPredictions(facts, first), ModelPredictions(other, second)], data, "genre")
     np.testing.assert_allclose(both.scores, np.mean(alone, 0))
 
 
 def test_a_track_that_one_model_could_not_hear_is_not_scored():
     facts, data, results = genre_model(tracks=6)
     broken = [Failure(results[0].path, "decode", "broken"), *results[1:]]
-    both = answers_of([Heard(facts, results), Heard(facts, broken)], data, "genre")
+    both = answers_of([ModelPredictions(facts, results), ModelPredictions(facts, broken)], data, "genre")
     assert both.tracks == tuple(t.name for t in data.tracks[1:])
 
 
 def test_a_model_that_is_not_sure_gives_no_answer():
     facts, data, results = genre_model(threshold=0.6)
-    found = answers_of([Heard(facts, results)], data, "genre")
+    found = answers_of([ModelPredictions(facts, results)], data, "genre")
     np.testing.assert_array_equal(found.given, found.scores.max(1) >= 0.6)
-    both = answers_of([Heard(facts, results)] * 2, data, "genre")
+    both = answers_of([ModelPredictions(facts, results)] * 2, data, "genre")
     np.testing.assert_array_equal(found.given, both.given)
 
 
@@ -90,4 +90,4 @@ def test_no_label_in_common_is_an_error_that_names_both_sides():
     data = dataset([SPEC], [{"genre": "Jazz"}])
     results = [prediction(data.tracks[0], {"genre": multiclass(head, [1.0])})]
     with pytest.raises(DatasetError, match=r"no label in common; made-up has Hip-Hop.*made@1 knows polka"):
-        answers_of([Heard(card(head), results)], data, "genre")
+        answers_of([ModelPredictions(card(head), results)], data, "genre")

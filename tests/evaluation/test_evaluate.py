@@ -117,7 +117,7 @@ def test_not_one_track_that_can_be_heard_is_an_error(tmp_path):
     facts, data, _ = genre_model(tracks=3)
     tagger = made_tagger(tmp_path / "made", facts)
     broken = [Failure(str(t.path), "missing", "no such file") for t in data.tracks]
-    with pytest.raises(DatasetError, match=r"not one track could be heard, as .*000.wav: no such file"):
+    with pytest.raises(DatasetError, match=r"not one track could be analysed, as .*000.wav: no such file"):
         evaluated([tagger], data, QUICK, Canned(made=broken))
 
 

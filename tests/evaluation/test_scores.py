@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from earmark.datasets.core import HeadSpec
-from earmark.evaluation.answers import Heard, answers_of
+from earmark.evaluation.answers import ModelPredictions, answers_of
 from earmark.evaluation.scores import compare_answers, score_head
 from earmark.models.card import HeadCard
 from evaluation.fakes import card, dataset, genre_model, multilabel, number, prediction
@@ -26,12 +26,12 @@ def tags(seed=0, tracks=80, skill=1.0):
     )
     scores = (1 / (1 + np.exp(-(rng.normal(size=truth.shape) + skill * (truth - 0.5))))).round(4)
     results = [prediction(t, {"tags": multilabel(head, p)}) for t, p in zip(data.tracks, scores, strict=True)]
-    return answers_of([Heard(card(head), results)], data, "tags"), truth, scores
+    return answers_of([ModelPredictions(card(head), results)], data, "tags"), truth, scores
 
 
 def test_multiclass_keys_are_those_of_the_design():
     facts, data, results = genre_model(scores={"genre": {"train_accuracy": 0.97, "accuracy": 0.8}}, threshold=0.5)
-    found = score_head(answers_of([Heard(facts, results)], data, "genre"), 200)
+    found = score_head(answers_of([ModelPredictions(facts, results)], data, "genre"), 200)
     assert list(found)[:12] == [
         "task", "tracks", "accuracy", "accuracy_ci95", "macro_f1", "macro_f1_ci95", "ece", "ece_limit", "coverage",
         "precision", "train_accuracy", "labels",
@@ -51,7 +51,7 @@ def test_multiclass_keys_are_those_of_the_design():
 def test_rows_of_the_confusion_table_are_the_truth():
     facts, data, results = genre_model(skill=9.0, tracks=4)
     wrong = dataset(data.heads, [{"genre": "rock"}] * 4)
-    found = score_head(answers_of([Heard(facts, results)], wrong, "genre"), 0)
+    found = score_head(answers_of([ModelPredictions(facts, results)], wrong, "genre"), 0)
     assert sum(found["confusion"][3]) == 4
 
 
@@ -78,7 +78,9 @@ def test_regression_figures():
     guess = truth + rng.normal(0, 0.1, 60)
     data = dataset([HeadSpec("energy", "regression")], [{"energy": float(v)} for v in truth] + [{"energy": None}])
     results = [prediction(t, {"energy": number(v)}) for t, v in zip(data.tracks, [*guess, 9.0], strict=True)]
-    found = score_head(answers_of([Heard(card(HeadCard("energy", "regression")), results)], data, "energy"), 200)
+    found = score_head(
+        answers_of([ModelPredictions(card(HeadCard("energy", "regression")), results)], data, "energy"), 200
+    )
     assert found["tracks"] == 60
     assert found["r2_ci95"][0] < found["r2"] < found["r2_ci95"][1]
     assert found["mae"] == pytest.approx(np.abs(truth - guess).mean(), abs=1e-4)
@@ -87,7 +89,7 @@ def test_regression_figures():
 def test_a_head_without_a_track_has_no_figures_but_does_not_fall():
     facts, data, results = genre_model(tracks=2)
     empty = dataset(data.heads, [{"genre": None}, {"genre": None}])
-    found = score_head(answers_of([Heard(facts, results)], empty, "genre"))
+    found = score_head(answers_of([ModelPredictions(facts, results)], empty, "genre"))
     assert found["tracks"] == 0 and found["accuracy"] is None and found["accuracy_ci95"] is None
     json.dumps(found, allow_nan=False)
 
@@ -95,7 +97,7 @@ def test_a_head_without_a_track_has_no_figures_but_does_not_fall():
 def test_paired_test_of_each_task():
     facts, data, strong = genre_model(skill=3.0)
     weak = genre_model(skill=1.0, seed=4)[2]
-    good, bad = (answers_of([Heard(facts, r)], data, "genre") for r in (strong, weak))
+    good, bad = (answers_of([ModelPredictions(facts, r)], data, "genre") for r in (strong, weak))
     found = compare_answers(good, bad, 200)
     accuracies = [score_head(a, 0)["accuracy"] for a in (good, bad)]
     assert found.difference == pytest.approx(accuracies[0] - accuracies[1], abs=2e-4)
@@ -118,7 +120,7 @@ def test_paired_test_of_numbers():
         results = [
             prediction(t, {"energy": number(v + noise * rng.normal())}) for t, v in zip(data.tracks, truth, strict=True)
         ]
-        return answers_of([Heard(facts, results)], data, "energy")
+        return answers_of([ModelPredictions(facts, results)], data, "energy")
 
     found = compare_answers(heard(0.05), heard(0.5), 200)
     assert found.difference > 0 and found.p < 0.01

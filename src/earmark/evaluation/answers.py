@@ -20,7 +20,7 @@ from earmark.inference.records import Failure, HeadPrediction, Prediction
 from earmark.models.card import Card, HeadCard
 from earmark.recipe import Task
 
-__all__ = ["HeadAnswers", "Heard", "LabelMatch", "answers_of", "match_labels", "shared_heads"]
+__all__ = ["HeadAnswers", "LabelMatch", "ModelPredictions", "answers_of", "match_labels", "shared_heads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class LabelMatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ModelPredictions:
     """One model and what it said of each track of a data set, in the data set's order."""
 
     card: Card
@@ -60,7 +60,7 @@ class HeadAnswers:
         name: The head.
         task: ``multiclass``, ``multilabel`` or ``regression``.
         labels: Names of the columns; empty for a regression.
-        tracks: (tracks,) names of the tracks that are labelled and were heard.
+        tracks: (tracks,) names of the tracks that are labelled and were analysed.
         groups: (tracks,) what each track belongs to.
         truth: (tracks,) index of the label, or the number; multi-label (tracks, labels) 0 or 1.
         scores: (tracks, labels) probabilities, of a multiclass head adding up to 1; a regression (tracks, 1) values.
@@ -153,34 +153,36 @@ def shared_heads(cards: Sequence[Card], dataset: Dataset, wanted: Sequence[str] 
     return found
 
 
-def answers_of(heard: Sequence[Heard], dataset: Dataset, head: str, beside: Sequence[Heard] = ()) -> HeadAnswers:
-    """One head's answers on all tracks that are labelled and were heard; several models answer by their mean.
+def answers_of(
+    predictions: Sequence[ModelPredictions], dataset: Dataset, head: str, beside: Sequence[ModelPredictions] = ()
+) -> HeadAnswers:
+    """One head's answers on all tracks that are labelled and were analysed; several models answer by their mean.
 
     Probabilities of a multiclass head are those among the labels known to both: they add up to 1 again.
 
     Args:
-        heard: One or more models.
-        dataset: What they heard.
+        predictions: One or more models.
+        dataset: What they predict.
         head: Which head.
-        beside: Other models, for a comparison: only labels that they know too, and tracks that they heard too.
+        beside: Other models, for a comparison: only labels that they know too, and tracks that they have analysed too.
 
     Raises:
         DatasetError: No label in common.
     """
     spec = dataset.head(head)
-    matches = [match_labels(model.card.head(head), spec) for model in heard]
+    matches = [match_labels(model.card.head(head), spec) for model in predictions]
     match = _common([*matches, *(match_labels(model.card.head(head), spec) for model in beside)])
     if spec.task != "regression" and not match.labels:
         raise DatasetError(
             f"head {head}: no label in common; {dataset.name} has {_some(match.dataset_only)}, "
-            f"{heard[0].card.id} knows {_some(match.model_only)}; add aliases to its card"
+            f"{predictions[0].card.id} knows {_some(match.model_only)}; add aliases to its card"
         )
     truth, known = _truth(dataset, spec, match)
-    heard_by_all = np.array([all(isinstance(r, Prediction) for r in row) for row in _rows([*heard, *beside])], np.bool_)
+    by_all = np.array([all(isinstance(r, Prediction) for r in row) for row in _rows([*predictions, *beside])], np.bool_)
     labelled_tracks = _labelled(dataset, head)
-    rows = np.flatnonzero(known & heard_by_all)
-    scores = np.mean([_scores(model, m, match, rows, head) for model, m in zip(heard, matches, strict=True)], 0)
-    given = _given(heard, matches, match, rows, scores, head)
+    rows = np.flatnonzero(known & by_all)
+    scores = np.mean([_scores(model, m, match, rows, head) for model, m in zip(predictions, matches, strict=True)], 0)
+    given = _given(predictions, matches, match, rows, scores, head)
     if spec.task == "multiclass" and scores.size:
         total = scores.sum(1, keepdims=True)
         scores = np.where(total > 0, scores / np.where(total > 0, total, 1), 1 / max(1, scores.shape[1]))
@@ -194,13 +196,13 @@ def answers_of(heard: Sequence[Heard], dataset: Dataset, head: str, beside: Sequ
         scores=scores,
         given=given,
         match=match if spec.task != "regression" else None,
-        unknown=int((labelled_tracks & ~known & heard_by_all).sum()),
-        training=_training(heard[0].card, head) if len(heard) == 1 else {},
+        unknown=int((labelled_tracks & ~known & by_all).sum()),
+        training=_training(predictions[0].card, head) if len(predictions) == 1 else {},
     )
 
 
-def _rows(heard: Sequence[Heard]) -> list[tuple[Prediction | Failure, ...]]:
-    return list(zip(*(model.results for model in heard), strict=True))
+def _rows(predictions: Sequence[ModelPredictions]) -> list[tuple[Prediction | Failure, ...]]:
+    return list(zip(*(model.results for model in predictions), strict=True))
 
 
 def _labelled(dataset: Dataset, head: str) -> NDArray[np.bool_]:
@@ -237,11 +239,11 @@ def _truth(dataset: Dataset, spec: HeadSpec, match: LabelMatch) -> tuple[Float, 
     return truth, metrics.labelled(truth)
 
 
-def _heads(model: Heard, rows: NDArray[np.intp], head: str) -> list[HeadPrediction]:
+def _heads(model: ModelPredictions, rows: NDArray[np.intp], head: str) -> list[HeadPrediction]:
     return [result.heads[head] for i in rows if isinstance(result := model.results[int(i)], Prediction)]
 
 
-def _scores(model: Heard, match: LabelMatch, shared: LabelMatch, rows: NDArray[np.intp], head: str) -> Float:
+def _scores(model: ModelPredictions, match: LabelMatch, shared: LabelMatch, rows: NDArray[np.intp], head: str) -> Float:
     """(tracks, shared labels) of one model: labels of one meaning add up, or the highest counts (multi-label)."""
     said = _heads(model, rows, head)
     card = model.card.head(head)
@@ -254,7 +256,7 @@ def _scores(model: Heard, match: LabelMatch, shared: LabelMatch, rows: NDArray[n
 
 
 def _given(
-    heard: Sequence[Heard],
+    predictions: Sequence[ModelPredictions],
     matches: Sequence[LabelMatch],
     shared: LabelMatch,
     rows: NDArray[np.intp],
@@ -262,12 +264,12 @@ def _given(
     head: str,
 ) -> NDArray[np.bool_]:
     """Who was sure: one model by its own word, several where their mean is above the mean of their thresholds."""
-    cards = [model.card.head(head) for model in heard]
+    cards = [model.card.head(head) for model in predictions]
     if cards[0].task == "regression":
         return np.ones(len(rows), np.bool_)
     if cards[0].task == "multiclass":
-        if len(heard) == 1:
-            return np.array([h.label is not None for h in _heads(heard[0], rows, head)], np.bool_)
+        if len(predictions) == 1:
+            return np.array([h.label is not None for h in _heads(predictions[0], rows, head)], np.bool_)
         return np.asarray(scores.max(1) >= np.mean([card.threshold for card in cards]))
     limits = np.array(
         [

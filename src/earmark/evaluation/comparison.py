@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from earmark.datasets.core import Dataset
-from earmark.evaluation.answers import HeadAnswers, Heard, answers_of
+from earmark.evaluation.answers import HeadAnswers, ModelPredictions, answers_of
 from earmark.evaluation.history import Epoch
 from earmark.evaluation.intervals import RESAMPLES
 from earmark.evaluation.nodes import Node
@@ -135,7 +135,7 @@ class Comparison:
 
 
 def pair_up(
-    heard: Mapping[str, Heard],
+    predictions: Mapping[str, ModelPredictions],
     dataset: Dataset,
     baseline: Mapping[str, Mapping[str, HeadAnswers]] | None = None,
     seed: int = 0,
@@ -144,7 +144,7 @@ def pair_up(
     """The paired test of each two models and each head, on the tracks that both could hear.
 
     Args:
-        heard: By title, what each said of the data set's tracks.
+        predictions: By title, those of each model on the data set's tracks.
         dataset: The test part.
         baseline: By title and head, answers that come from no model; each is compared with every model.
         seed: Of permutations and bootstrap.
@@ -152,10 +152,10 @@ def pair_up(
     """
     both: list[tuple[str, str, HeadAnswers, HeadAnswers]] = []
     for title, heads in (baseline or {}).items():
-        for name, model in heard.items():
+        for name, model in predictions.items():
             for head, answers in heads.items():
                 both.append((name, title, *_on_the_same(answers_of([model], dataset, head), answers)))
-    for (a, first), (b, second) in itertools.combinations(heard.items(), 2):
+    for (a, first), (b, second) in itertools.combinations(predictions.items(), 2):
         for spec in dataset.heads:
             ours = answers_of([first], dataset, spec.name, [second])
             both.append((a, b, ours, answers_of([second], dataset, spec.name, [first])))

@@ -14,7 +14,7 @@ from earmark.datasets.splits import load_split
 from earmark.engine.base import Engine
 from earmark.engine.predict import Analyse, analyse
 from earmark.errors import DatasetError, UnknownName
-from earmark.evaluation.answers import HeadAnswers, Heard, answers_of, shared_heads
+from earmark.evaluation.answers import HeadAnswers, ModelPredictions, answers_of, shared_heads
 from earmark.evaluation.history import Epoch, Jump, find_jumps, read_history
 from earmark.evaluation.intervals import RESAMPLES
 from earmark.evaluation.scores import compare_answers, main_figure, rounded, score_head
@@ -63,7 +63,7 @@ class Evaluation:
         figures: By head, as :func:`earmark.evaluation.scores.score_head` gives them.
         naive: The same figures on clips split at random, by head; None where they were not asked for.
         against: The paired test; None where it was not asked for.
-        failures: Tracks that could not be heard.
+        failures: Tracks that could not be analysed.
         notices: Lines for people.
         history: Learning curves of the (first) model.
         jumps: In its validation curve.
@@ -129,12 +129,12 @@ def evaluate(
     hashes = (yield from _hashes(dataset, engine)) if any(splits) else [None] * len(dataset.tracks)
     chosen = choose_tracks(dataset, plan.part, hashes, splits, plan.allow_training_tracks)
     part = dataset.subset(chosen.rows)
-    heard = yield from _analyse_all(everyone, part, engine)
-    failures = _failures(heard)
-    ours, theirs = heard[: len(models)], heard[len(models) :]
+    predictions = yield from _analyse_all(everyone, part, engine)
+    failures = _failures(predictions)
+    ours, theirs = predictions[: len(models)], predictions[len(models) :]
     if len(failures) == len(part.tracks):
         first = failures[0]
-        raise DatasetError(f"{dataset.name}: not one track could be heard, as {first.path}: {first.message}")
+        raise DatasetError(f"{dataset.name}: not one track could be analysed, as {first.path}: {first.message}")
     answers = {head: answers_of(ours, part, head) for head in heads}
     history = read_history(models[0].folder / "history.csv")
     return Evaluation(
@@ -178,37 +178,41 @@ def _hashes(dataset: Dataset, engine: Engine) -> Steps[list[str | None]]:
 
 def analyse_dataset(
     tagger: Tagger, dataset: Dataset, engine: Engine, options: HearingOptions | None = None
-) -> Steps[Heard]:
+) -> Steps[ModelPredictions]:
     """What a model says of each track."""
     results, paths = [], [str(track.path) for track in dataset.tracks]
     with closing(analyse(engine, Analyse.of([tagger.folder], options), paths)) as predictions:
         for result in predictions:
             results.append(result)
             yield Progress(len(results), len(paths), f"analysing with {tagger.card.id}")
-    return Heard(tagger.card, tuple(results))
+    return ModelPredictions(tagger.card, tuple(results))
 
 
-def _analyse_all(models: Sequence[Tagger], dataset: Dataset, engine: Engine) -> Steps[list[Heard]]:
+def _analyse_all(models: Sequence[Tagger], dataset: Dataset, engine: Engine) -> Steps[list[ModelPredictions]]:
     """What each model says of each track; a model that stands on both sides is asked once."""
-    found: dict[Path, Heard] = {}
+    found: dict[Path, ModelPredictions] = {}
     for tagger in models:
         if tagger.folder not in found:
             found[tagger.folder] = yield from analyse_dataset(tagger, dataset, engine)
     return [found[tagger.folder] for tagger in models]
 
 
-def _failures(heard: Sequence[Heard]) -> list[Failure]:
+def _failures(predictions: Sequence[ModelPredictions]) -> list[Failure]:
     """One a track, whichever model it failed."""
 
     def first(row: Iterable[Prediction | Failure]) -> Iterator[Failure]:
         return (result for result in row if isinstance(result, Failure))
 
-    rows = zip(*(model.results for model in heard), strict=True)
+    rows = zip(*(model.results for model in predictions), strict=True)
     return [failure for row in rows if (failure := next(first(row), None)) is not None]
 
 
 def _against(
-    theirs: Sequence[Heard], ours: Sequence[Heard], dataset: Dataset, heads: Sequence[str], plan: Plan
+    theirs: Sequence[ModelPredictions],
+    ours: Sequence[ModelPredictions],
+    dataset: Dataset,
+    heads: Sequence[str],
+    plan: Plan,
 ) -> dict[str, Any]:
     """The paired test, on the labels that all models know and the tracks that all could hear."""
     found = {}

@@ -19,7 +19,7 @@ from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError, EarmarkError, RecipeError, UnknownName
-from earmark.evaluation.answers import HeadAnswers, Heard
+from earmark.evaluation.answers import HeadAnswers, ModelPredictions
 from earmark.evaluation.comparison import Comparison, Row, advise, pair_up
 from earmark.evaluation.history import read_history
 from earmark.evaluation.scores import main_figure, score_head
@@ -151,7 +151,7 @@ def compare(dataset: Dataset, plan: ComparePlan, folder: Path, engine: Engine) -
         yield Notice(f"Training {number} of {len(every)}: {' '.join([variant.recipe, *variant.settings])}.")
         rows.append((yield from _trained(dataset, variant, plan, taught, models, engine)))
     part = dataset.subset(scoring)
-    rows, heard = yield from _scored(rows, plan, models, part, _unseen(dataset, parts), engine)
+    rows, predictions = yield from _scored(rows, plan, models, part, _unseen(dataset, parts), engine)
     without: list[str] = []
     if plan.naive:
 
@@ -159,9 +159,9 @@ def compare(dataset: Dataset, plan: ComparePlan, folder: Path, engine: Engine) -
             wanted = NaivePlan(tuple(row.heads), plan.split, plan.seed, plan.device)
             return naive_row(row, models, dataset, wanted, engine)
 
-        rows, without = yield from _with_naive(rows, heard, again)
+        rows, without = yield from _with_naive(rows, predictions, again)
     base, answers = (yield from _statistics(dataset, parts, plan.seed, engine)) if len(parts.test) else (None, {})
-    paired = pair_up(heard, part, {base.title: answers} if base is not None else None, plan.seed)
+    paired = pair_up(predictions, part, {base.title: answers} if base is not None else None, plan.seed)
     return Comparison(
         dataset=dataset.name,
         part="test" if len(parts.test) else "valid",
@@ -205,28 +205,28 @@ def _trained(
 
 def _scored(
     rows: Sequence[Row], plan: ComparePlan, models: Path, part: Dataset, unseen: Dataset, engine: Engine
-) -> Steps[tuple[list[Row], dict[str, Heard]]]:
+) -> Steps[tuple[list[Row], dict[str, ModelPredictions]]]:
     """The rows with their figures on the part that scores (of a sweep the chosen ones), and the predictions."""
     chosen = _chosen(rows) if plan.sweep else {row.name for row in rows}
-    found, heard = list(rows), {}
+    found, predictions = list(rows), {}
     for place, row in enumerate(rows):
         if row.error is None and row.name in chosen:
             found[place], said = yield from scored_row(row, models, part, unseen, engine)
             if said is not None:
-                heard[row.title] = said
+                predictions[row.title] = said
         elif row.error is None:
             found[place] = replace(row, chosen=False)
-    named = {row.name: models / row.name for row in found if row.title in heard}
+    named = {row.name: models / row.name for row in found if row.title in predictions}
     speeds = songs_per_second(named, [track.path for track in part.tracks], engine)
-    return [replace(row, songs_per_second=speeds.get(row.name)) for row in found], heard
+    return [replace(row, songs_per_second=speeds.get(row.name)) for row in found], predictions
 
 
 def _with_naive(
-    rows: Sequence[Row], heard: Mapping[str, Heard], again: Callable[[Row], Steps[Row]]
+    rows: Sequence[Row], predictions: Mapping[str, ModelPredictions], again: Callable[[Row], Steps[Row]]
 ) -> Steps[tuple[list[Row], list[str]]]:
     """Scored rows with their scores of the random split, and why some have none: the honest ones stand all the same."""
     found, without = list(rows), []
-    places = [place for place, row in enumerate(rows) if row.title in heard]
+    places = [place for place, row in enumerate(rows) if row.title in predictions]
     for number, place in enumerate(places, 1):
         title = rows[place].title
         yield Notice(f"Training {number} of {len(places)} on clips split at random: {title}.")

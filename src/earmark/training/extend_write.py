@@ -17,9 +17,9 @@ from earmark.models.heads import HeadWeights, widened, write_heads
 from earmark.models.writer import seal
 from earmark.storage import plain_reason
 from earmark.training.exemplars import Exemplars
+from earmark.training.finish import model_card_text
 from earmark.training.linear import Linear
-from earmark.training.readme import model_card_text
-from earmark.training.weights import WEIGHTS, read_weights, write_weights
+from earmark.training.module import WEIGHTS, read_weights, write_weights
 
 __all__ = ["GainedHead", "write_extended"]
 

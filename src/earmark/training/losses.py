@@ -21,8 +21,8 @@ from earmark.engine.ahead import ahead
 from earmark.evaluation import metrics
 from earmark.models.card import HeadCard
 from earmark.training.calibrate import track_scores
+from earmark.training.finish import Outputs
 from earmark.training.module import TaggerModule
-from earmark.training.outputs import Outputs
 
 __all__ = ["HeadTask", "Measured", "fold_scale", "head_loss", "head_task", "measure", "outputs_of"]
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 from torch import nn
 
 from earmark.errors import ModelError
 from earmark.training.backbones import Backbone
-from earmark.training.weights import WEIGHTS, read_weights, write_weights
 
-__all__ = ["TaggerModule", "load_matching", "load_weights", "save_weights"]
+__all__ = ["WEIGHTS", "TaggerModule", "load_matching", "load_weights", "read_weights", "save_weights", "write_weights"]
+
+WEIGHTS = "weights.safetensors"
 
 
 class TaggerModule(nn.Module):
@@ -81,3 +87,20 @@ def _check(file: Path, state: Mapping[str, torch.Tensor], wanted: Mapping[str, t
         if state[name].shape != value.shape:
             shapes = f"{tuple(state[name].shape)} instead of {tuple(value.shape)}"
             raise ModelError(f"{file}: weights of another network: {name} has shape {shapes}")
+
+
+def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
+    """The state in a model folder, by name.
+
+    Raises:
+        ModelError: The file is missing or damaged.
+    """
+    try:
+        return load_file(str(folder / WEIGHTS))
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{folder / WEIGHTS}: cannot read the weights: {error}") from error
+
+
+def write_weights(state: Mapping[str, NDArray[Any]], folder: Path) -> None:
+    """Write the state into a model folder, readable by whoever may read the folder; shapes stay, () too."""
+    (folder / WEIGHTS).write_bytes(save({name: np.asarray(value, order="C") for name, value in state.items()}))

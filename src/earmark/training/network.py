@@ -24,14 +24,12 @@ from earmark.training.backbones import Backbone, build
 from earmark.training.device import find_device
 from earmark.training.draws import Draws, chances
 from earmark.training.export import write_network
-from earmark.training.finish import Draft, finish_model
+from earmark.training.finish import Outputs, TrainedModel, finish_model
 from earmark.training.heads import build_head
 from earmark.training.job import Job
 from earmark.training.loop import FitPlan, FitResult, fit
 from earmark.training.losses import HeadTask, fold_scale, head_task, outputs_of
 from earmark.training.module import TaggerModule, load_matching
-from earmark.training.outputs import Outputs
-from earmark.training.pretrained import load_pretrained
 from earmark.training.spectrograms import Songs, open_songs
 
 __all__ = ["build_module", "train_network"]
@@ -79,7 +77,7 @@ def train_network(job: Job) -> Steps[None]:
         write_file(job.folder / "chunks.csv", _table(chunks, best))
     finish_model(
         job.folder,
-        Draft(
+        TrainedModel(
             card=_card(job, module, _compared(chunks, best)),
             dataset=job.dataset,
             split=job.split,
@@ -130,6 +128,8 @@ def build_module(job: Job, seed: int) -> TaggerModule:
     module = TaggerModule(backbone, heads)
     given = job.options.init or recipe.backbone.init
     if isinstance(given, str) and Path(given).is_file():
+        from earmark.training.pretrained import load_pretrained
+
         load_pretrained(module.backbone, Path(given))
     elif given:
         _start_from(module, job, find_model(given))

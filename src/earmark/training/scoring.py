@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from earmark.datasets.core import Dataset
 from earmark.engine.base import Engine
-from earmark.evaluation.answers import Heard, answers_of
+from earmark.evaluation.answers import ModelPredictions, answers_of
 from earmark.evaluation.comparison import Row
 from earmark.evaluation.evaluate import analyse_dataset
 from earmark.evaluation.nodes import Node, explain_nodes
@@ -30,7 +30,7 @@ _EXPLAINED = 64
 
 def scored_row(
     row: Row, models: Path, part: Dataset, unseen: Dataset, engine: Engine
-) -> Steps[tuple[Row, Heard | None]]:
+) -> Steps[tuple[Row, ModelPredictions | None]]:
     """The row with its figures on the part that scores and what it costs; and its predictions, for paired tests.
 
     Args:

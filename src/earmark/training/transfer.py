@@ -25,11 +25,10 @@ from earmark.models.heads import HeadWeights
 from earmark.recipe import ClipPlan, Recipe
 from earmark.training.embeddings import embed_files
 from earmark.training.examples import examples_of
-from earmark.training.finish import Draft, finish_model
+from earmark.training.finish import Outputs, TrainedModel, finish_model
 from earmark.training.fitting import fit_head
 from earmark.training.heads import weights_of
-from earmark.training.outputs import Outputs
-from earmark.training.weights import WEIGHTS, read_weights, write_weights
+from earmark.training.module import WEIGHTS, read_weights, write_weights
 
 if TYPE_CHECKING:
     from earmark.training.job import Job
@@ -57,7 +56,7 @@ def train_transfer(job: Job) -> Steps[None]:
     modules = yield from _fit(job, embeddings)
     copy_network(base.folder, job.folder, modules)
     card, heads = _card(job, base.card), {name: weights_of(head) for name, head in modules.items()}
-    draft = Draft(
+    draft = TrainedModel(
         card=card,
         dataset=job.dataset,
         split=job.split,

@@ -25,7 +25,7 @@ from earmark.models.network import run_network
 from earmark.models.writer import ModelFolderWriter, seal
 from earmark.storage import write_file
 from earmark.training.export import TOLERANCE, plain_graph
-from earmark.training.weights import read_weights
+from earmark.training.module import read_weights
 
 __all__ = ["convert", "upgrade_model"]
 

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(args: argparse.Namespace, card: Card, worth: Mapping[str, Mapping[str, Any]] | None) -> None:
-    from earmark.training.readme import score_line
+    from earmark.training.finish import score_line
 
     if console.wants_json(args):
         facts = {"model": card.id, "folder": args.output, "heads": dict(card.scores)}
