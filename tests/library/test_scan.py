@@ -23,7 +23,7 @@ from earmark.audio.identity import content_hash, same_recording
 from earmark.engine import InlineEngine
 from earmark.errors import EarmarkError, StorageError
 from earmark.events import Progress, Run
-from earmark.inference.records import Failure
+from earmark.inference.records import Failure, Prediction
 from earmark.inference.tagger import load_model
 from earmark.library import survey as surveys
 from earmark.library.records import LibraryModel
@@ -281,6 +281,31 @@ def test_a_new_model_hears_old_songs_only_on_request(
     done = run(music, by=newer, force=True)
     assert done.analysed == 5, "a song that it has heard is heard again too"
     assert library.model().digest == "y"
+
+
+def test_new_heads_on_a_known_backbone_need_no_audio(
+    library: Library, music: Path, run: Scan, model: LibraryModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stored embeddings are enough: nothing is opened, and the scores are those of a scan of its own."""
+    soundfile.write(music / "silence.wav", np.zeros(3 * 22050), 22050)
+    run(music)
+    old = {track.path: said for track, said in library.predictions(library.model()) if isinstance(said, Prediction)}
+
+    def nothing_to_open(engine: InlineEngine, task: Any, items: Any, **options: Any) -> Any:
+        assert list(items) == []
+        yield from ()
+
+    monkeypatch.setattr(InlineEngine, "map", nothing_to_open)
+    done = run(music, by=replace(model, digest="new heads"))
+    assert (done.scored, done.analysed, done.unchanged) == (5, 0, 6)
+    newer = done.model
+    for track, said in library.predictions(newer):
+        if isinstance(said, Prediction):
+            for name, head in said.heads.items():
+                before = old[track.path].heads[name]
+                assert head.label == before.label
+                assert all(abs(score - before.scores[label]) < 0.002 for label, score in head.scores.items())
+    assert len(library.embeddings(newer)[0]) == 4, "silence is no song for it either"
 
 
 def test_hearing_again_goes_on_where_it_was_stopped(

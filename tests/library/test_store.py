@@ -260,7 +260,7 @@ def test_the_model_in_use_is_the_one_that_heard_most(tmp_path: Path) -> None:
         with library.change():
             other = library.add_model(replace(MODEL, name="made@2"))
             library.db.execute(
-                "INSERT INTO results SELECT ?, audio, scores, numbers, warning, heard FROM results LIMIT 3",
+                "INSERT INTO results SELECT ?, audio, scores, numbers, warning, analysed FROM results LIMIT 3",
                 (other.key,),
             )
         assert library.model().key == model.key
@@ -270,7 +270,7 @@ def test_the_model_in_use_is_the_one_that_heard_most(tmp_path: Path) -> None:
             library.model("maid")
         with library.change():
             library.db.execute(
-                "INSERT OR IGNORE INTO results SELECT ?, audio, scores, numbers, warning, heard FROM results",
+                "INSERT OR IGNORE INTO results SELECT ?, audio, scores, numbers, warning, analysed FROM results",
                 (other.key,),
             )
         assert library.model().key == other.key, "among equals the one used last"

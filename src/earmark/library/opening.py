@@ -18,7 +18,7 @@ from earmark.text import plain_text
 
 __all__ = ["Compare", "Item", "Open", "Opened", "Pair", "tags_of"]
 
-_SAME_LENGTH = 0.05  # seconds
+_SAME_LENGTH = 0.1  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Item:
         path: Where it is.
         work: ``analyse`` it, unless it holds a known recording; ``again``: even then; ``identify`` it: its key and tags
             alone; or read its ``tags``.
-        seconds: Of ``identify``: where the file is of another length it is analysed.
+        seconds: Of ``identify``: where the file turns out to be of another length it is analysed.
     """
 
     path: str
     work: Literal["analyse", "again", "identify", "tags"] = "analyse"
-    seconds: float | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +88,7 @@ class Open(Task[Item, Opened]):
                 return Opened(tags)
             if item.work == "identify":
                 found = predict(item.path, _Everything())
-                if item.seconds is None or abs(found.seconds - item.seconds) < _SAME_LENGTH:
+                if abs(found.seconds - item.seconds) < _SAME_LENGTH:
                     return Opened(tags, found)
             found = predict(item.path, frozenset(() if item.work == "again" else self.known))
             if found.heads:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -121,16 +120,16 @@ class LibraryModel:
     @classmethod
     def of(cls, folder: Path, card: Card, layer: str = "", aliases: LabelTable | None = None) -> LibraryModel:
         """The model in a folder, with a row yet to get."""
-        where, digests = str(folder.resolve()), (card_digest(folder, card), backbone_digest(folder, card))
-        return cls(0, card.id, digests[0], layer, where, card.embedding, card.heads, aliases or {}, digests[1])
+        facts = (0, card.id, card.digest, layer, str(folder.resolve()), card.embedding, card.heads, aliases or {})
+        return cls(*facts, card.backbone_digest)
 
-    def is_of(self, folder: Path, card: Card) -> bool:
-        """Whether a folder holds this model. Format 1 kept no digest to compare; name and vocabularies must do."""
+    def is_of(self, card: Card) -> bool:
+        """Whether a card is this model's. Format 1 kept no digest to compare; name and vocabularies must do."""
         if card.id != self.name:
             return False
         if self.digest.startswith(UNVERIFIED):
             return vocabularies(card.heads) == vocabularies(self.heads)
-        return card_digest(folder, card) == self.digest
+        return card.digest == self.digest
 
     @property
     def shown(self) -> str:
@@ -155,16 +154,6 @@ class LibraryModel:
                 found[head.name] = slice(start, start + len(head.labels))
                 start += len(head.labels)
         return found
-
-
-def card_digest(folder: Path, card: Card) -> str:
-    """The digest of a whole model."""
-    return str(getattr(card, "digest", "")) or hashlib.sha256((folder / "card.json").read_bytes()).hexdigest()[:16]
-
-
-def backbone_digest(folder: Path, card: Card) -> str:
-    """The digest of what makes a model's embeddings: network, frontend and clips."""
-    return str(getattr(card, "backbone_digest", "")) or card.files.get("model.onnx", card_digest(folder, card))
 
 
 def vocabularies(heads: Sequence[HeadCard]) -> list[tuple[str, str, tuple[str, ...]]]:

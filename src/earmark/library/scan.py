@@ -117,16 +117,14 @@ def _score(library: Library, done: Scanned) -> Steps[None]:
     model, unscored = done.model, [] if done.model.layer else library.unscored(done.model)
     if not unscored:
         return
-    predict = getattr(load_model(model.folder), "predict_embeddings", None)
-    if predict is None:
-        return
+    tagger = load_model(model.folder)
     for start in range(0, len(unscored), _SCORED_AT_ONCE):
         part = unscored[start : start + _SCORED_AT_ONCE]
         clips = library.clips(model, [audio for audio, _ in part])
         try:
             with library.change():
                 for audio, warning in part:
-                    prediction = replace(predict(clips[audio]), warning=warning)
+                    prediction = replace(tagger.predict_embeddings(clips[audio]), warning=warning)
                     library.add_result(model, replace(prediction, embedding=None, clips=None), audio)
         except ModelError:  # a head that reads another layer than the embedding must run on the files
             return
@@ -233,7 +231,7 @@ class _Scan:
             return opened.audio, "compare" if shared and not opened.proven else ""
         if known is not None and known.audio is not None and known.state != "analyse":
             if known.state == "identify" and (known.stamp.same_content(todo.stamp) or not prediction.heads):
-                return known.audio, "compare" if self.library.set_key(known.audio, key) else ""
+                return known.audio, "compare" if self.library.set_key(known.audio, key, prediction.seconds) else ""
             if known.key == key:  # analysed again: the same recording
                 return known.audio, ""
         other = self.library.audio_of(key)

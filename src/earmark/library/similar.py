@@ -143,7 +143,7 @@ def tagger_of(model: LibraryModel) -> Tagger:
 
     for folder in (*list_models().values(), Path(model.folder)):
         try:
-            if model.is_of(folder, read_card(folder)):
+            if model.is_of(read_card(folder)):
                 return load_model(folder)
         except ModelError:
             continue  # a damaged folder of another name is no reason to stop

@@ -175,7 +175,7 @@ def _place(
     if _needs_analysis(track, analysed_since):
         found.todo.append(Todo(Item(path, "again" if track.error in PASSING else "analyse"), stamp, track))
     elif track.state == "identify":
-        found.todo.append(Todo(Item(path, "identify"), stamp, track, moved))
+        found.todo.append(Todo(Item(path, "identify", track.seconds), stamp, track, moved))
     elif moved:
         found.todo.append(Todo(Item(path, "tags"), stamp, track, moved))
     else:

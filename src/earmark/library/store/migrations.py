@@ -43,6 +43,7 @@ def _backbones(connection: sqlite3.Connection) -> None:
         {table("models")};
         INSERT INTO models SELECT id, name, '{UNVERIFIED}' || digest, id, folder, heads, aliases, used FROM models_1;
         DROP TABLE models_1;
+        ALTER TABLE results RENAME COLUMN heard TO analysed;
         ALTER TABLE embeddings RENAME TO embeddings_1;
         {table("embeddings")};
         INSERT INTO embeddings SELECT * FROM embeddings_1;
@@ -74,12 +75,17 @@ def _audio(connection: sqlite3.Connection) -> None:
 
 def _tracks(connection: sqlite3.Connection) -> None:
     """Files that shared a hash of format 1 may be different recordings: the first is the one that was analysed."""
-    script = """
+    script = r"""
         ALTER TABLE tracks ADD COLUMN nfc TEXT;
         ALTER TABLE tracks ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE tracks ADD COLUMN failed_by INTEGER;
         ALTER TABLE tracks ADD COLUMN state TEXT NOT NULL DEFAULT '';
         CREATE INDEX tracks_nfc ON tracks(nfc) WHERE nfc IS NOT NULL;
+        CREATE INDEX tracks_failed ON tracks(vanished) WHERE error IS NOT NULL;
+        CREATE INDEX tracks_vanished ON tracks(id) WHERE vanished IS NOT NULL;
+        DROP INDEX tracks_audio;
+        CREATE INDEX tracks_audio ON tracks(audio, vanished, error);
+        CREATE INDEX tracks_order ON tracks(replace(replace(path, '/', char(1)), '\', char(1)));
         UPDATE tracks SET state = 'analyse' WHERE audio IS NOT NULL;
         UPDATE tracks SET state = 'identify' WHERE id IN (SELECT id FROM (
             SELECT id, ROW_NUMBER() OVER (PARTITION BY audio ORDER BY vanished IS NOT NULL, id) AS place

@@ -12,7 +12,7 @@ FORMAT = 2
 APPLICATION = 0x4561726D
 """``Earm``: tells the file from any other SQLite file."""
 
-_TABLES = """
+_TABLES = r"""
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE roots (path TEXT PRIMARY KEY, scanned REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE audio (
@@ -38,8 +38,11 @@ CREATE TABLE tracks (
     state TEXT NOT NULL DEFAULT '',     -- what the next scan owes it: identify, analyse, compare
     vanished REAL                       -- since when it is not there any more (seconds since 1970)
 );
-CREATE INDEX tracks_audio ON tracks(audio);
+CREATE INDEX tracks_audio ON tracks(audio, vanished, error);
+CREATE INDEX tracks_order ON tracks(replace(replace(path, '/', char(1)), '\', char(1)));
 CREATE INDEX tracks_file ON tracks(inode, size);
+CREATE INDEX tracks_failed ON tracks(vanished) WHERE error IS NOT NULL;
+CREATE INDEX tracks_vanished ON tracks(id) WHERE vanished IS NOT NULL;
 CREATE INDEX tracks_nfc ON tracks(nfc) WHERE nfc IS NOT NULL;
 CREATE TABLE backbones (                -- what embeddings belong to: models may share one
     id INTEGER PRIMARY KEY,
@@ -65,7 +68,7 @@ CREATE TABLE results (
     scores BLOB NOT NULL,               -- uint16, 1/10000: all labels of all heads in order
     numbers BLOB NOT NULL,              -- float64: the regression heads in order
     warning TEXT,
-    heard REAL NOT NULL,                -- seconds since 1970
+    analysed REAL NOT NULL,             -- seconds since 1970
     PRIMARY KEY (model, audio)
 ) WITHOUT ROWID;
 CREATE TABLE embeddings (

@@ -22,7 +22,7 @@ _TRACK = (
     " album, year, genre, error, COALESCE(message, ''), vanished, COALESCE(song, 1), COALESCE(number, 1), state"
     " FROM tracks LEFT JOIN audio ON audio.id = tracks.audio"
 )
-_ORDER = f"replace(path, '{os.sep}', char(1))"  # by the parts of the path, as folders are walked
+_ORDER = r"replace(replace(path, '/', char(1)), '\', char(1))"  # by the parts of the path, as folders are walked
 _MANY = 500  # values in one statement, below SQLite's limit
 _SORTS = {
     "path": _ORDER,
@@ -176,18 +176,23 @@ class Tracks(LibraryFile):
             where += " AND audio IN (SELECT value FROM json_each(?))"
             values.append(f"[{','.join(str(int(one)) for one in audio)}]")
         total = int(self.value(f"SELECT COUNT(*) FROM tracks WHERE {where}", values))
-        query = f"{_TRACK} WHERE {where} ORDER BY {_SORTS[sort]} LIMIT ? OFFSET ?"
+        joined = " LEFT JOIN audio ON audio.id = audio" if sort == "length" else ""
+        these = f"SELECT tracks.id FROM tracks{joined} WHERE {where} ORDER BY {_SORTS[sort]} LIMIT ? OFFSET ?"
+        query = f"{_TRACK} WHERE tracks.id IN ({these}) ORDER BY {_SORTS[sort]}"
         found = tuple(LibraryTrack(*row) for row in self.rows(query, [*values, limit, cursor]))
         end = cursor + len(found)
         return Page(found, total, end if found and end < total else None)
 
     def facts(self) -> LibraryFacts:
         """What the library holds, in numbers."""
+        # One walk over an index that has all of it, in the order of the audio.
         query = (
-            "SELECT COUNT(audio), COALESCE(SUM(seconds), 0.0), COUNT(audio) - COUNT(DISTINCT audio), COUNT(error),"
-            " COALESCE(SUM(song = 0), 0) FROM tracks LEFT JOIN audio ON audio.id = audio WHERE vanished IS NULL"
+            "SELECT COALESCE(SUM(files), 0), COALESCE(SUM(files * seconds), 0.0), COALESCE(SUM(files - 1), 0),"
+            " COALESCE(SUM(files * (1 - song)), 0) FROM (SELECT audio AS one, COUNT(*) AS files FROM tracks"
+            " WHERE audio IS NOT NULL AND vanished IS NULL GROUP BY audio) JOIN audio ON audio.id = one"
         )
-        tracks, seconds, copies, failures, silent = self.row(query)
+        tracks, seconds, copies, silent = self.row(query)
+        failures = self.value("SELECT COUNT(*) FROM tracks WHERE error IS NOT NULL AND vanished IS NULL")
         vanished = self.value("SELECT COUNT(*) FROM tracks WHERE vanished IS NOT NULL")
         return LibraryFacts(tracks, seconds, vanished, copies, failures, silent)
 
@@ -237,13 +242,13 @@ class Tracks(LibraryFile):
         row: int | None = self.value("SELECT id FROM audio WHERE hash = ? ORDER BY number LIMIT 1", (content_hash,))
         return row
 
-    def set_key(self, audio: int, content_hash: str) -> bool:
-        """Give an audio its key; returns whether another has the same: they have to be compared. In a change."""
+    def set_key(self, audio: int, content_hash: str, seconds: float) -> bool:
+        """Give an audio key and length; returns whether another has that key: they have to be compared. In a change."""
         query = (
             "UPDATE audio SET hash = ?1, number = (SELECT COALESCE(MAX(number), 0) + 1 FROM audio"
-            " WHERE hash = ?1 AND id <> ?2) WHERE id = ?2 RETURNING number"
+            " WHERE hash = ?1 AND id <> ?2), seconds = ?3 WHERE id = ?2 RETURNING number"
         )
-        return int(self.value(query, (content_hash, audio))) > 1
+        return int(self.value(query, (content_hash, audio, seconds))) > 1
 
     def content_hashes(self) -> dict[int, str]:
         """The key of each audio, by its row; where audio shares a key, with a number."""
@@ -307,7 +312,7 @@ class Tracks(LibraryFile):
         """All tracks as a scan compares them, with when the model (its row) analysed each."""
         query = (
             "SELECT tracks.id, path, device, inode, size, modified, changed, tracks.audio, error, vanished, state,"
-            " COALESCE(seconds, 0.0), COALESCE(hash, ''), heard FROM tracks LEFT JOIN audio ON audio.id = tracks.audio"
+            " COALESCE(seconds, 0.0), COALESCE(hash, ''), analysed FROM tracks LEFT JOIN audio ON audio.id = tracks.audio"
             " LEFT JOIN results ON results.audio = tracks.audio AND results.model = ?"
         )
         return [StoredFile(row[0], row[1], Stamp(*row[2:7]), *row[7:]) for row in self.rows(query, (model,))]
