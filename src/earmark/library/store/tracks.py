@@ -313,7 +313,8 @@ class Tracks(LibraryFile):
         query = (
             "SELECT tracks.id, path, device, inode, size, modified, changed, tracks.audio, error, vanished, state,"
             " COALESCE(seconds, 0.0), COALESCE(hash, ''), analysed FROM tracks"
-            " LEFT JOIN audio ON audio.id = tracks.audio LEFT JOIN results ON results.audio = tracks.audio AND results.model = ?"
+            " LEFT JOIN audio ON audio.id = tracks.audio"
+            " LEFT JOIN results ON results.audio = tracks.audio AND results.model = ?"
         )
         return [StoredFile(row[0], row[1], Stamp(*row[2:7]), *row[7:]) for row in self.rows(query, (model,))]
 
