@@ -12,46 +12,70 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from earmark.engine import predict_all
-    from earmark.errors import AudioError, EarmarkError, ModelError
+    from earmark.api import evaluate, predict_all, train
+    from earmark.datasets import load_dataset
+    from earmark.errors import AudioError, Cancelled, DatasetError, EarmarkError, MissingExtra, ModelError, RecipeError, StorageError, UnknownName
     from earmark.inference.options import HearingOptions
     from earmark.inference.records import Failure, HeadPrediction, Prediction, Taggram
     from earmark.inference.tagger import Tagger, load_model
+    from earmark.library.store import Library, open_library
     from earmark.training.estimator import GenreClassifier, TrackClassifier
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AudioError": "earmark.errors",
+    "Cancelled": "earmark.errors",
+    "DatasetError": "earmark.errors",
     "EarmarkError": "earmark.errors",
     "Failure": "earmark.inference.records",
     "GenreClassifier": "earmark.training.estimator",
     "HeadPrediction": "earmark.inference.records",
     "HearingOptions": "earmark.inference.options",
+    "Library": "earmark.library.store",
+    "MissingExtra": "earmark.errors",
     "ModelError": "earmark.errors",
     "Prediction": "earmark.inference.records",
+    "RecipeError": "earmark.errors",
+    "StorageError": "earmark.errors",
+    "Tagger": "earmark.inference.tagger",
     "Taggram": "earmark.inference.records",
     "TrackClassifier": "earmark.training.estimator",
-    "Tagger": "earmark.inference.tagger",
+    "UnknownName": "earmark.errors",
+    "evaluate": "earmark.api",
+    "load_dataset": "earmark.datasets",
     "load_model": "earmark.inference.tagger",
-    "predict_all": "earmark.engine",
+    "open_library": "earmark.library.store",
+    "predict_all": "earmark.api",
+    "train": "earmark.api",
 }
 
 __all__ = [
     "AudioError",
+    "Cancelled",
+    "DatasetError",
     "EarmarkError",
     "Failure",
     "GenreClassifier",
     "HeadPrediction",
     "HearingOptions",
+    "Library",
+    "MissingExtra",
     "ModelError",
     "Prediction",
+    "RecipeError",
+    "StorageError",
     "Tagger",
     "Taggram",
     "TrackClassifier",
+    "UnknownName",
     "__version__",
+    "evaluate",
+    "load_dataset",
     "load_model",
+    "open_library",
     "predict_all",
+    "train",
 ]
 
 
@@ -62,13 +86,13 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> object:
     """Public names are imported when first used: ``import earmark`` costs nothing."""
-    if name in _HOMES:
-        try:
-            return getattr(import_module(_HOMES[name]), name)
-        except ModuleNotFoundError as error:
-            if not _HOMES[name].startswith("earmark.training") or (error.name or "").startswith("earmark"):
-                raise
-            from earmark.errors import MissingExtra
+    if name not in _HOMES:
+        raise AttributeError(f"module 'earmark' has no attribute {name!r}")
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if not _HOMES[name].startswith("earmark.training") or (error.name or "").startswith("earmark"):
+            raise
+        from earmark.errors import MissingExtra
 
-            raise MissingExtra("train", name) from error
-    raise AttributeError(f"module 'earmark' has no attribute {name!r}")
+        raise MissingExtra("train", name) from error
