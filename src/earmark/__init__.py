@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from earmark.api import evaluate, predict_all, train
     from earmark.datasets import load_dataset
-    from earmark.errors import AudioError, Cancelled, DatasetError, EarmarkError, MissingExtra, ModelError, RecipeError, StorageError, UnknownName
+    from earmark.errors import (
+        AudioError,
+        Cancelled,
+        DatasetError,
+        EarmarkError,
+        MissingExtra,
+        ModelError,
+        RecipeError,
+        StorageError,
+        UnknownName,
+    )
     from earmark.inference.options import HearingOptions
     from earmark.inference.records import Failure, HeadPrediction, Prediction, Taggram
     from earmark.inference.tagger import Tagger, load_model

@@ -35,14 +35,16 @@ def predict_all(
         One :class:`Prediction` or :class:`Failure` a path, in their order; a bad file is a value, never an exception.
 
     Raises:
-        TypeError: One path instead of several, or the name of a model instead of a tagger. At once, not at the first file.
+        TypeError: One path instead of several, or the name of a model instead of a tagger.
         ValueError: Fewer than one worker.
     """
     from earmark.engine.predict import predict_all as run
     from earmark.inference.tagger import Tagger
 
     if not isinstance(tagger, Tagger):
-        remedy = f"predict_all(load_model({tagger!r}), ...)" if isinstance(tagger, (str, os.PathLike)) else "load_model()"
+        remedy = (
+            f"predict_all(load_model({tagger!r}), ...)" if isinstance(tagger, (str, os.PathLike)) else "load_model()"
+        )
         raise TypeError(f"tagger: expected a Tagger, not {type(tagger).__name__}; write {remedy}")
     if isinstance(paths, (str, bytes, os.PathLike)):
         raise TypeError(f"paths: expected several files, not the one {paths!r}; write predict_all(tagger, [{paths!r}])")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -37,3 +38,14 @@ class HearingOptions:
     clips: bool = False
     content_hash: bool = False
     known: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuse what the command line refuses (ValueError)."""
+        if self.excerpt is not None and self.excerpt != "whole" and not _positive(self.excerpt):
+            raise ValueError(f"excerpt = {self.excerpt!r}: expected seconds above 0, 'whole' or None")
+        if not _positive(self.timeout):
+            raise ValueError(f"timeout = {self.timeout!r}: expected seconds above 0")
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf

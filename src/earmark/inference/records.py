@@ -94,7 +94,7 @@ class ClipEmbeddings:
     vectors: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Prediction:
     """What a model says of one track.
 
@@ -117,6 +117,16 @@ class Prediction:
     warning: str | None = None
     clips: ClipEmbeddings | None = None
     content_hash: str | None = None
+
+    def __repr__(self) -> str:
+        """Short: the best name or number of the first heads, with a question mark where the model is not sure."""
+        words = []
+        for name, head in self.heads.items():
+            if head.task == "multiclass" and head.best is not None:
+                words.append(f"{name}={head.best}{'' if head.label else '?'} {head.scores[head.best]:.0%}")
+            elif head.value is not None:
+                words.append(f"{name}={head.value:.2f}")
+        return f"Prediction({self.path!r}, {self.seconds:.1f} s, {self.model}: {', '.join(words[:4]) or 'no labels'})"
 
     def to_dict(self) -> dict[str, Any]:
         """The record of ``tag -f json``."""

@@ -55,7 +55,7 @@ def load_model(model: str | os.PathLike[str] = "default") -> Tagger:
     return Tagger(folder, card, read_heads(folder, card))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tagger:
     """Frontend, backbone, heads and card of one model.
 
@@ -69,6 +69,10 @@ class Tagger:
     card: Card
     heads: Mapping[str, HeadWeights]
     options: HearingOptions = field(default_factory=lambda: HearingOptions(embedding=True))
+
+    def __repr__(self) -> str:
+        """Short: which model, and its heads."""
+        return f"Tagger({self.card.id}: {', '.join(head.name for head in self.card.heads)})"
 
     @cached_property
     def network(self) -> Network:
