@@ -23,11 +23,13 @@ class AuditRequest:
     Attributes:
         dataset: A folder of class folders, or one with ``dataset.toml``.
         model: Whose embeddings the quick model learns from.
+        exclude_files: Patterns of files of the data set that are left out.
         jobs: Files at a time; as many as cores where None.
     """
 
     dataset: str
     model: str = "default"
+    exclude_files: tuple[str, ...] = ()
     jobs: int | None = None
 
 
@@ -38,11 +40,11 @@ def audit(request: AuditRequest, engine: Engine | None = None) -> Steps[Audit]:
     Raises:
         EarmarkError: The data set or the model cannot be used.
     """
-    from earmark.datasets import load_dataset
+    from earmark.datasets import load_dataset, without_files
     from earmark.evaluation.audit import audit as look_over
     from earmark.inference.tagger import load_model
 
-    dataset, tagger = load_dataset(request.dataset), None
+    dataset, tagger = without_files(load_dataset(request.dataset), request.exclude_files), None
     if dataset.kind != "images":
         try:
             tagger = load_model(request.model)

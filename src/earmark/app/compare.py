@@ -27,6 +27,7 @@ class CompareRequest:
     Attributes:
         dataset: A folder of class folders, or one with ``dataset.toml``.
         recipes: Names or files.
+        exclude_files: Patterns of files of the data set that are left out.
         heads: Only these heads of the data set; all where there are none.
         settings: ``KEY=VALUE`` of every recipe, ``RECIPE:KEY=VALUE`` of one.
         sweep: ``KEY=V1,V2``: every combination of values is tried.
@@ -39,6 +40,7 @@ class CompareRequest:
 
     dataset: str
     recipes: tuple[str, ...] = ()
+    exclude_files: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     sweep: tuple[str, ...] = ()
@@ -58,7 +60,7 @@ def compare(request: CompareRequest, engine: Engine | None = None) -> Steps[Comp
     """
     if importlib.util.find_spec("torch") is None:
         raise MissingExtra("train", "training")
-    from earmark.datasets import load_dataset
+    from earmark.datasets import load_dataset, without_files
     from earmark.pages.comparison import write_comparison
     from earmark.training.compare import compare as train_rows
     from earmark.training.compare import variants
@@ -66,6 +68,7 @@ def compare(request: CompareRequest, engine: Engine | None = None) -> Steps[Comp
     plan, folder = _plan(request), Path(request.report)
     variants(plan)  # names and settings are checked before anything is read
     dataset = load_dataset(request.dataset, heads=request.heads or None, training=True)
+    dataset = without_files(dataset, request.exclude_files)
     with opened_engine(engine, None) as workers:
         found = yield from train_rows(dataset, plan, folder, workers)
     page = write_comparison(found, folder)

@@ -32,6 +32,7 @@ class EvaluateRequest:
         naive: Also train again on clips split at random, for the leaky score.
         against: Another model, for a paired test on the same tracks.
         allow_training_tracks: Score tracks that the model was trained on, too.
+        exclude_files: Patterns of files of the data set that are left out.
         report: A folder for a page with pictures.
         jobs: Files at a time; as many as cores where None.
     """
@@ -43,6 +44,7 @@ class EvaluateRequest:
     naive: bool = False
     against: str | None = None
     allow_training_tracks: bool = False
+    exclude_files: tuple[str, ...] = ()
     report: str | None = None
     jobs: int | None = None
 
@@ -54,12 +56,12 @@ def evaluate(request: EvaluateRequest, engine: Engine | None = None) -> Steps[Ev
     Raises:
         EarmarkError: A model or the data set cannot be used, or they have nothing in common.
     """
-    from earmark.datasets import load_dataset
+    from earmark.datasets import load_dataset, without_files
     from earmark.evaluation.evaluate import Plan
     from earmark.evaluation.evaluate import evaluate as score
 
     models, against = _taggers(request.model), _taggers(request.against) if request.against else []
-    dataset = load_dataset(request.dataset)
+    dataset = without_files(load_dataset(request.dataset), request.exclude_files)
     plan = Plan(heads=request.heads, part=request.split, allow_training_tracks=request.allow_training_tracks)
     with opened_engine(engine, request.jobs) as workers:
         found = yield from score(models, dataset, plan, engine=workers, against=against)

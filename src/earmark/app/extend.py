@@ -30,6 +30,7 @@ class ExtendRequest:
         songs: A data set with labels that the model does not know; with ``label`` a folder of songs; None for
             corrections alone.
         output: The folder of the new model.
+        exclude_files: Patterns of files of the data set that are left out.
         label: The class of all songs.
         head: The head that gains the classes.
         test: A data set to measure before and after on, too.
@@ -41,6 +42,7 @@ class ExtendRequest:
     model: str
     songs: str | None = None
     output: str
+    exclude_files: tuple[str, ...] = ()
     label: str | None = None
     head: str | None = None
     test: str | None = None
@@ -94,14 +96,16 @@ def _songs(request: ExtendRequest, card: Card, engine: Engine) -> Steps[Dataset]
 
 def _given(folder: Path, request: ExtendRequest, card: Card) -> Dataset:
     """The songs that were given by name."""
-    from earmark.datasets import load_dataset
+    from earmark.datasets import load_dataset, without_files
     from earmark.training.additions import songs_of_class
 
     if not folder.exists():
         raise DatasetError(f"{folder}: no such folder")
     if request.label is not None:
-        return songs_of_class(folder, request.label, request.head, card)
-    return load_dataset(folder)
+        songs = songs_of_class(folder, request.label, request.head, card)
+    else:
+        songs = load_dataset(folder)
+    return without_files(songs, request.exclude_files)
 
 
 def _warning(found: Extension) -> str:

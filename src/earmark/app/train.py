@@ -32,6 +32,7 @@ class TrainRequest:
         recipe: A name or a TOML file.
         heads: Only these heads of the data set; all where there are none.
         exclude: Labels that are left out, as ``HEAD=LABEL``.
+        exclude_files: Patterns of files of the data set that are left out.
         init: A model to start from.
         epochs: At most; the recipe's where None.
         seed: Of split, weights and order.
@@ -47,6 +48,7 @@ class TrainRequest:
     recipe: str = "transfer"
     heads: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    exclude_files: tuple[str, ...] = ()
     init: str | None = None
     epochs: int | None = None
     seed: int = 0
@@ -104,12 +106,14 @@ def train(request: TrainRequest, engine: Engine | None = None) -> Steps[Trained]
 
 def _data(request: TrainRequest, engine: Engine) -> Steps[tuple[Dataset, Corrections | None]]:
     """What is learned from, and the corrections in it where they are asked for."""
-    from earmark.datasets import load_dataset
+    from earmark.datasets import load_dataset, without_files
 
     heads = request.heads or None
     if request.library and not request.from_library:
         raise DatasetError("--library: is for --from-library")
     dataset = load_dataset(request.dataset, heads=heads, training=True) if request.dataset is not None else None
+    if dataset is not None:
+        dataset = without_files(dataset, request.exclude_files)
     if not request.from_library:
         if dataset is None:
             raise DatasetError("no data set: give a folder of class folders, or --from-library")

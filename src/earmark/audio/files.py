@@ -6,14 +6,14 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.audio.containers import HEAD_BYTES, is_audio
 from earmark.errors import AudioError
 
-__all__ = ["AUDIO_SUFFIXES", "IGNORE_FILE", "Entry", "has_audio_name", "left_out", "walk"]
+__all__ = ["AUDIO_SUFFIXES", "IGNORE_FILE", "Entry", "has_audio_name", "left_out", "matcher", "walk"]
 
 AUDIO_SUFFIXES = frozenset({
     ".3ga", ".8svx", ".aa", ".aa3", ".aac", ".aax", ".ac3", ".ac4", ".adp", ".adts", ".adx", ".aea", ".afc", ".aif",
@@ -88,6 +88,18 @@ def has_audio_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122 - a name, maybe not decodable
 
 
+def matcher(exclude: Iterable[str]) -> Callable[[Path, Path], bool]:
+    """Whether patterns leave out a file or a folder between it and the one above: ``leaves_out(root, file)``."""
+    patterns = _patterns(exclude)
+
+    def leaves_out(root: Path, file: Path) -> bool:
+        above = [folder for folder in file.parents if folder != root and root in folder.parents]
+        rules = (_Rules(str(root), patterns),)
+        return any(_matched(str(place), place != file, rules) for place in (*above, file))
+
+    return leaves_out
+
+
 def left_out(folder: Path) -> bool:
     """Whether a walk through the folder above leaves this one out."""
     above = str(folder.parent)
@@ -147,8 +159,12 @@ def _expression(pattern: str) -> str:
 def _left_out(path: str, folder: bool, rules: tuple[_Rules, ...]) -> bool:
     """Whether the system's or the user's rules leave a file or folder out; the last pattern that matches decides."""
     name = os.path.basename(path)  # noqa: PTH119 - a name, maybe not decodable
-    if (_SYSTEM_FOLDERS if folder else _NO_RECORDINGS).fullmatch(name):
-        return True
+    return bool((_SYSTEM_FOLDERS if folder else _NO_RECORDINGS).fullmatch(name)) or _matched(path, folder, rules)
+
+
+def _matched(path: str, folder: bool, rules: tuple[_Rules, ...]) -> bool:
+    """Whether the user's rules leave it out."""
+    name = os.path.basename(path)  # noqa: PTH119 - a name, maybe not decodable
     out = False
     for rule in rules:
         below = Path(os.path.relpath(path, rule.folder)).as_posix() if rule.patterns else ""

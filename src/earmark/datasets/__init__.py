@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from earmark.audio.files import matcher
 from earmark.datasets.core import Dataset, HeadSpec, Track
 from earmark.datasets.manifest import list_readers, read_manifest, reader_module, run_reader
 from earmark.errors import DatasetError, UnknownName
 
-__all__ = ["Dataset", "HeadSpec", "Track", "list_readers", "load_dataset", "without_label"]
+__all__ = ["Dataset", "HeadSpec", "Track", "list_readers", "load_dataset", "without_files", "without_label"]
 
 
 def load_dataset(path: str | Path, *, heads: Sequence[str] | None = None, training: bool = False) -> Dataset:
@@ -38,6 +39,37 @@ def load_dataset(path: str | Path, *, heads: Sequence[str] | None = None, traini
     if training:
         dataset = _without_rare(dataset, options)
     return dataset if heads is None else _only(dataset, heads)
+
+
+def without_files(dataset: Dataset, exclude: Sequence[str]) -> Dataset:
+    """The data set without the files that patterns name (those of ``tag --exclude``), and labels that only they had.
+
+    Raises:
+        DatasetError: No track is left.
+    """
+    if not exclude:
+        return dataset
+    leaves_out = matcher(exclude)
+    tracks = tuple(track for track in dataset.tracks if not leaves_out(dataset.root, track.path))
+    if not tracks:
+        raise DatasetError(f"{dataset.name}: the patterns {', '.join(exclude)} leave no track")
+    before, after = _labels_in_use(dataset.tracks), _labels_in_use(tracks)
+    gone = {head: before[head] - after.get(head, set()) for head in before}
+    heads = tuple(_shrunk(s, [x for x in s.labels if x not in gone.get(s.name, ())]) for s in dataset.heads)
+    notice = f"{len(dataset.tracks) - len(tracks)} files are left out by {', '.join(exclude)}."
+    return replace(dataset, heads=heads, tracks=tracks, notices=(*dataset.notices, notice))
+
+
+def _labels_in_use(tracks: Sequence[Track]) -> dict[str, set[str]]:
+    """By head, the labels that some track has."""
+    found: dict[str, set[str]] = {}
+    for track in tracks:
+        for head, label in track.labels.items():
+            if isinstance(label, str):
+                found.setdefault(head, set()).add(label)
+            elif isinstance(label, tuple):
+                found.setdefault(head, set()).update(label)
+    return found
 
 
 def without_label(dataset: Dataset, head: str, label: str) -> Dataset:

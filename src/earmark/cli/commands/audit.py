@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "whose embeddings the quick model learns from (default: %(default)s)"
     parser.add_argument("-m", "--model", metavar="MODEL", help=text)
     arguments.add_jobs(parser)
+    arguments.add_exclude(parser, "--exclude-files")
     arguments.add_format(parser)
     arguments.defaults(parser, AuditRequest)
 

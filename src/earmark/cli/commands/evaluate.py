@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-training-tracks", action=arguments.FLAG, help=text)
     parser.add_argument("--report", metavar="FOLDER", help="write a page with pictures there")
     arguments.add_jobs(parser)
+    arguments.add_exclude(parser, "--exclude-files")
     arguments.add_format(parser)
     arguments.defaults(parser, EvaluateRequest)
 

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "of which artists are set aside (default: %(default)s)"
     parser.add_argument("--seed", metavar="N", type=int, help=text)
     arguments.add_from_library(parser)
+    arguments.add_exclude(parser, "--exclude-files")
     arguments.add_format(parser)
     arguments.defaults(parser, ExtendRequest)
 

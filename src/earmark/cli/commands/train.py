@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", dest="settings", metavar="KEY=VALUE", action=arguments.Collect, help=text)
     parser.add_argument("--overwrite", action="store_true", help="begin again where there is a model already")
     arguments.add_from_library(parser)
+    arguments.add_exclude(parser, "--exclude-files")
     arguments.add_format(parser)
     arguments.defaults(parser, TrainRequest)
 
