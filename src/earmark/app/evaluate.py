@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.app.selection import model_names, opened_engine
+from earmark.app.selection import opened_engine
 from earmark.errors import MissingExtra
 from earmark.events import Notice, Steps, use_case
 
@@ -77,8 +77,9 @@ def evaluate(request: EvaluateRequest, engine: Engine | None = None) -> Steps[Ev
 
 def _taggers(text: str) -> list[Tagger]:
     from earmark.inference.tagger import load_model
+    from earmark.models.registry import find_models
 
-    return [load_model(name) for name in model_names(text)]
+    return [load_model(folder) for folder in find_models(text)]
 
 
 def _notices(found: Evaluation) -> Iterator[str]:

@@ -24,7 +24,6 @@ __all__ = [
     "find_files",
     "find_models",
     "label_table",
-    "model_names",
     "one_model",
     "opened_engine",
     "predict",
@@ -60,18 +59,6 @@ class Files:
         return [entry.path for entry in self.entries]
 
 
-def model_names(text: str) -> list[str]:
-    """The models that one argument names; a folder whose name holds a comma is one model.
-
-    Raises:
-        ModelError: A name is empty.
-    """
-    names = [text] if Path(text).is_dir() else [name.strip() for name in text.split(",")]
-    if "" in names:
-        raise ModelError(f"{text!r}: a model's name is missing")
-    return names
-
-
 def find_models(text: str) -> Models:
     """The models that one argument names, which must take audio.
 
@@ -79,10 +66,10 @@ def find_models(text: str) -> Models:
         EarmarkError: One of them is not there or damaged, or they do not fit together.
     """
     from earmark.inference.ensemble import joint_card
+    from earmark.models import registry
     from earmark.models.card import read_card
-    from earmark.models.registry import find_model
 
-    folders = tuple(map(find_model, model_names(text)))
+    folders = registry.find_models(text)
     cards = [read_card(folder) for folder in folders]
     for folder, card in zip(folders, cards, strict=True):
         if card.frontend is None or card.frontend.kind == "image":

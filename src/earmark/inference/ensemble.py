@@ -56,17 +56,17 @@ def combine(predictions: Sequence[Prediction], card: Card) -> Prediction:
     first = predictions[0]
     heads: dict[str, HeadPrediction] = {}
     for head in card.heads:
-        said = [prediction.heads[head.name] for prediction in predictions]
+        each = [prediction.heads[head.name] for prediction in predictions]
         if head.task == "regression":
-            scores = [sum(one.value or 0.0 for one in said) / len(said)]
+            scores = [sum(one.value or 0.0 for one in each) / len(each)]
         else:
-            scores = [sum(one.scores[label] for one in said) / len(said) for label in head.labels]
-        heads[head.name] = answer(head, scores, _combine_taggrams([one.taggram for one in said]))
+            scores = [sum(one.scores[label] for one in each) / len(each) for label in head.labels]
+        heads[head.name] = answer(head, scores, _combine_taggrams([one.taggram for one in each]))
     return replace(first, model=card.name, heads=heads)
 
 
 def _combine_taggrams(taggrams: Sequence[Taggram | None]) -> Taggram | None:
-    """The mean over time where all models hear the same clips; the first one's otherwise."""
+    """The mean over time where all models analyse the same clips; the first one's otherwise."""
     first = taggrams[0]
     if first is None or any(one is None or one.start != first.start for one in taggrams):
         return first

@@ -52,15 +52,15 @@ def relabel(prediction: Prediction, card: Card, table: LabelTable) -> Prediction
     return replace(prediction, heads=heads)
 
 
-def _relabel_head(said: HeadPrediction, head: HeadCard, names: dict[str, str]) -> HeadPrediction:
-    scores = _merge(said.scores, names, said.task)
-    over_time = said.taggram and _merge_taggram(said.taggram, names, said.task)
-    if said.task == "multilabel":
-        named = dict.fromkeys(names.get(label, label) for label in said.labels)
-        return replace(said, labels=tuple(named), scores=scores, taggram=over_time)
+def _relabel_head(found: HeadPrediction, head: HeadCard, names: dict[str, str]) -> HeadPrediction:
+    scores = _merge(found.scores, names, found.task)
+    over_time = found.taggram and _merge_taggram(found.taggram, names, found.task)
+    if found.task == "multilabel":
+        named = dict.fromkeys(names.get(label, label) for label in found.labels)
+        return replace(found, labels=tuple(named), scores=scores, taggram=over_time)
     best = max(scores, key=lambda label: scores[label])
     label = best if scores[best] >= head.threshold else None
-    return replace(said, label=label, confidence=scores[best], scores=scores, taggram=over_time)
+    return replace(found, label=label, confidence=scores[best], scores=scores, taggram=over_time)
 
 
 def _merge(scores: Mapping[str, float], names: dict[str, str], task: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""How to hear: facts that travel to the workers. Needs no NumPy."""
+"""How to analyse: facts that travel to the workers. Needs no NumPy."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LabelTable = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class HearingOptions:
-    """How to hear a track, and what to say of it.
+    """How to analyse a track, and what to give of it.
 
     Attributes:
-        excerpt: Seconds heard of a track, spread over it; ``whole`` hears all; None as the model's card plans.
+        excerpt: Seconds analysed of a track, spread over it; ``whole`` takes all; None as the model's card plans.
         taggram: Whether heads give scores over time too.
         embedding: Whether predictions carry the embedding.
         layer: The embedding is this layer of the network instead.
@@ -26,7 +26,7 @@ class HearingOptions:
         timeout: Seconds without progress after which a worker is taken to hang.
         clips: Whether predictions carry the embedding of each clip too.
         content_hash: Whether predictions carry the hash of the audio, at next to no cost.
-        known: Tracks with one of these hashes are not heard: their predictions have no heads.
+        known: Tracks with one of these hashes are not analysed: their predictions have no heads.
     """
 
     excerpt: float | Literal["whole"] | None = None

@@ -1,4 +1,4 @@
-"""What is said of one file: a :class:`Prediction`, or a :class:`Failure`. Facts only; needs no NumPy."""
+"""What became of one file: a :class:`Prediction`, or a :class:`Failure`. Facts only; needs no NumPy."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class HeadPrediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipEmbeddings:
-    """The clips of a track that were heard.
+    """The clips of a track that were analysed.
 
     Attributes:
         times: (clips, 2) float32, start and end in seconds.
@@ -103,8 +103,8 @@ class Prediction:
         seconds: Length of the track.
         model: ``name@version`` of the model.
         heads: One :class:`HeadPrediction` a head, by name.
-        embedding: (dimensions,) float32, the mean over the clips heard.
-        warning: One line, where the file was odd but could be heard.
+        embedding: (dimensions,) float32, the mean over the clips.
+        warning: One line, where the file was odd but could be analysed.
         clips: Embeddings of the clips, where asked for.
         content_hash: Of the decoded audio, where asked for.
     """
@@ -178,5 +178,5 @@ def path_fields(path: str) -> dict[str, str]:
         raw.decode("utf-8")
         return {"path": path}
     except UnicodeDecodeError:
-        shown = raw.decode("utf-8", "backslashreplace")
-        return {"path": shown, "path_bytes": base64.b64encode(raw).decode("ascii")}
+        escaped = raw.decode("utf-8", "backslashreplace")
+        return {"path": escaped, "path_bytes": base64.b64encode(raw).decode("ascii")}

@@ -1,4 +1,4 @@
-"""The one path from a file to a :class:`Prediction`: hear, spectrogram, network, scores."""
+"""The one path from a file to a :class:`Prediction`: audio, spectrogram, network, heads, scores."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["Tagger", "load_model"]
 Array = NDArray[np.float32]
 Scores = NDArray[np.float64]
 
-_BATCH = 8  # clips a run of the network: always the same, so that scores never depend on what else is heard
+_BATCH = 8  # clips a run of the network: always the same, so that scores never depend on what else is analysed
 _NO_AUDIO = "the model {} was trained on pictures of spectrograms: it takes PNG files, not audio"
 
 
@@ -94,20 +94,20 @@ class Tagger:
         options: HearingOptions | None = None,
         progress: Callable[[], None] = lambda: None,
     ) -> Prediction:
-        """Hear one track.
+        """Analyse one track.
 
         Args:
             track: An audio file (a PNG, for a model of pictures); or a waveform in -1..1: (samples,) mono,
                 (samples, channels) or (channels, samples), of which the longer axis is time.
             sample_rate: Hz of the waveform; required with one, refused with a file.
-            options: How to hear; the card's plan where not given.
+            options: How to analyse; the card's plan where not given.
             progress: Called after every few clips, so that a long track is not taken for a hang.
 
         Returns:
             Calibrated scores of every head, and the (dimensions,) embedding; no heads for audio in ``options.known``.
 
         Raises:
-            AudioError: The file cannot be heard; its ``kind`` says why.
+            AudioError: The file cannot be analysed; its ``kind`` says why.
             ModelError: The model was trained on images and takes no audio.
             ValueError: A waveform without a plausible sample rate, or of a wrong shape.
         """
@@ -120,16 +120,14 @@ class Tagger:
             raw, vectors, times = self._run(views(opened, self.frontend, self._plan(options)), options, progress)
             facts = opened.facts
         prediction = self._prediction(name, raw, vectors, times, options)
-        heads = (
-            {head: said.of_silence() for head, said in prediction.heads.items()} if facts.silent else prediction.heads
-        )
+        heads = {head: one.of_silence() for head, one in prediction.heads.items()} if facts.silent else prediction.heads
         return replace(prediction, seconds=facts.seconds, warning=facts.warning, content_hash=key, heads=heads)
 
     def see(self, track: str | os.PathLike[str]) -> Array:
         """What the network gets of a file by the card's plan: (clips, frames, bands).
 
         Raises:
-            AudioError: The file cannot be heard.
+            AudioError: The file cannot be analysed.
             ModelError: A file of the other kind: audio for a model of pictures.
         """
         with self._open(track) as opened:
@@ -149,7 +147,7 @@ class Tagger:
             ModelError: The model was trained on pictures of unknown origin, and the card says nothing of them.
         """
         if self.card.frontend is None:
-            raise ModelError(f"the model {self.card.id} has no frontend: it cannot hear")
+            raise ModelError(f"the model {self.card.id} has no frontend: it takes no files")
         return self.card.frontend
 
     @contextmanager
@@ -177,7 +175,7 @@ class Tagger:
 
     def check_layer(self, layer: str | None) -> None:
         """Refuse a layer that the network does not give out (UnknownName)."""
-        layers = self.layers  # also loads the network, so that what is wrong with it is said now
+        layers = self.layers  # also loads the network, so that what is wrong with it shows now
         if layer is not None and layer not in layers:
             raise UnknownName("layer", layer, layers)
 

@@ -112,7 +112,7 @@ class Card:
         backbone: Registry name of the network that the weights belong to.
         frontend: Waveform to spectrogram; ``None`` where the model was trained on images of unknown origin.
         clip: How a track becomes clips.
-        heads: Vocabularies, in the order in which they are shown.
+        heads: Vocabularies, in the order in which they are listed.
         embedding: Number of dimensions.
         recipe: The recipe as it was used, to train on.
         data: What it was trained on, in words, a line a corpus.

@@ -157,12 +157,12 @@ def _check_shapes(file: Path, card: Card, shapes: Mapping[str, tuple[int, ...]])
     inputs: dict[str, int | None] = {"embedding": card.embedding}
     used = set()
     for head in card.heads:
-        for name, wanted in _shapes_of(head, shapes, inputs, labels):
+        for name, expected in _shapes_of(head, shapes, inputs, labels):
             if name not in shapes:
                 raise ModelError(f"{file}: the array {name} is missing")
             shape = shapes[name]
-            if len(shape) != len(wanted) or any(w not in (None, s) for w, s in zip(wanted, shape, strict=True)):
-                must = ", ".join("any" if width is None else str(width) for width in wanted)
+            if len(shape) != len(expected) or any(w not in (None, s) for w, s in zip(expected, shape, strict=True)):
+                must = ", ".join("any" if width is None else str(width) for width in expected)
                 raise ModelError(f"{file}: {name} has the shape {shape}; card.json says ({must})")
             used.add(name)
     for name in sorted(set(shapes) - used):

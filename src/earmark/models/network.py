@@ -49,7 +49,7 @@ class Network:
     """
 
     def __init__(self, folder: Path, card: Card, needed: Mapping[str, int], threads: int = 1) -> None:
-        """Load the network of a model folder, and run it once: what is wrong with it is said now.
+        """Load the network of a model folder, and run it once: what is wrong with it shows now.
 
         Args:
             folder: The model folder.

@@ -37,8 +37,8 @@ class Broken(ValueError):
     """A value that breaks its rule; the message begins with the key."""
 
     def __init__(self, key: str, value: object, must: str) -> None:
-        shown = repr(value)
-        super().__init__(f"{key} = {shown if len(shown) <= 60 else shown[:57] + '...'} must be {must}")
+        brief = repr(value)
+        super().__init__(f"{key} = {brief if len(brief) <= 60 else brief[:57] + '...'} must be {must}")
 
 
 def number(least: float = -1e12, most: float = 1e12, *, above: bool = False, whole: bool = False) -> Rule:

@@ -61,7 +61,7 @@ class ModelFolderWriter:
         Args:
             out: The model folder to be.
             settings: All that decides what will stand in it.
-            overwrite: Put it in the place of a model that is there, and begin anew where one was begun.
+            overwrite: Put it in the place of a model that is there, and begin again where one was begun.
 
         Raises:
             ModelError: Something else stands there.
@@ -228,7 +228,7 @@ def _same(out: Path, before: Mapping[str, Any], now: Mapping[str, Any], what: st
         if before.get(key) != now.get(key):
             raise RecipeError(
                 f"{out}: {what} with {key} = {_short(before.get(key))}, not {_short(now.get(key))}; "
-                "run it as before, give another name, or --overwrite to begin anew"
+                "run it as before, give another name, or --overwrite to begin again"
             )
 
 
@@ -241,7 +241,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         facts = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{file}: damaged: {error}; begin anew with --overwrite") from error
+        raise ModelError(f"{file}: damaged: {error}; begin again with --overwrite") from error
     return facts if isinstance(facts, dict) else {}
 
 

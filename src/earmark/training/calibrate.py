@@ -55,9 +55,9 @@ def calibrate(
     known = np.flatnonzero(~np.isnan(truth if truth.ndim == 1 else truth[:, 0])) if truth.size else np.zeros(0, int)
     if head.task == "regression" or len(known) < 2:
         return head
-    said, right = [raw[int(i)] for i in known], truth[known].astype(np.float64)
-    head = replace(head, temperature=_temperature(head, said[:_MOST], right[:_MOST], pooling))
-    scores = track_scores(said, head, pooling)
+    labelled, right = [raw[int(i)] for i in known], truth[known].astype(np.float64)
+    head = replace(head, temperature=_temperature(head, labelled[:_MOST], right[:_MOST], pooling))
+    scores = track_scores(labelled, head, pooling)
     if head.task == "multiclass":
         return replace(head, threshold=_abstain(scores.max(1), scores.argmax(1) == right, len(head.labels)))
     return replace(head, thresholds=_thresholds(head.labels, scores, right))
@@ -92,8 +92,8 @@ def _abstain(confidence: _Float, right: NDArray[np.bool_], labels: int) -> float
     slope, offset = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
     if slope < 0.1:
         return 0.0
-    wanted = (np.log(PRECISION / (1 - PRECISION)) - offset) / slope
-    threshold = float(1 / (1 + np.exp(-np.clip(wanted, -20, 20))))
+    edge = (np.log(PRECISION / (1 - PRECISION)) - offset) / slope
+    threshold = float(1 / (1 + np.exp(-np.clip(edge, -20, 20))))
     return 0.0 if threshold <= 1 / labels else round(min(threshold, 0.9), 3)
 
 

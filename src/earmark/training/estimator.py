@@ -99,7 +99,7 @@ class TrackClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def add_classes(self, X: Paths, y: Sequence[str], groups: Sequence[str] | None = None) -> TrackClassifier:
-        """Learn further classes (or more of the old ones) beside what was learnt; no old file is opened.
+        """Learn further classes (or more of the old ones) beside what was learned; no old file is opened.
 
         Arguments and errors as of :meth:`fit`.
         """

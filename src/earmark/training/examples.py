@@ -102,7 +102,7 @@ def examples_of(
     *,
     balance: Literal["none", "sample", "loss"] = "none",
 ) -> Examples:
-    """The tracks that one head has a label for and that could be heard.
+    """The tracks that one head has a label for and that could be analysed.
 
     Args:
         spec: The head.

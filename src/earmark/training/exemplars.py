@@ -68,14 +68,14 @@ def choose_exemplars(
     """Keep up to 50 training tracks a class of every head, and all validation tracks.
 
     Args:
-        dataset: What was learnt from.
+        dataset: What was learned from.
         split: Its parts.
         hashes: (tracks,) content hashes.
-        embeddings: (tracks,) of (clips, dimensions); None for a track that could not be heard.
+        embeddings: (tracks,) of (clips, dimensions); None for a track that could not be analysed.
         seed: Which tracks of a large class are kept.
     """
-    heard = {row for row, embedding in enumerate(embeddings) if embedding is not None}
-    train = np.array([row for row in split.train if int(row) in heard], np.intp)
+    known = {row for row, embedding in enumerate(embeddings) if embedding is not None}
+    train = np.array([row for row in split.train if int(row) in known], np.intp)
     order = np.random.default_rng([seed, 5]).permutation(train)
     kept: set[int] = set()
     for spec in dataset.heads:
@@ -83,7 +83,7 @@ def choose_exemplars(
             rows = [int(row) for row in order if members[row]]
             already = sum(row in kept for row in rows)
             kept.update([row for row in rows if row not in kept][: max(0, PER_CLASS - already)])
-    chosen = [*sorted(kept), *(int(row) for row in split.valid if int(row) in heard)]
+    chosen = [*sorted(kept), *(int(row) for row in split.valid if int(row) in known)]
     arrays = [_of(embeddings[row]) for row in chosen]
     names = {group: number for number, group in enumerate(dict.fromkeys(dataset.tracks[row].group for row in chosen))}
     return Exemplars(
@@ -105,7 +105,7 @@ def load_exemplars(folder: Path) -> Exemplars:
     file = folder / _FILE
     if not file.is_file():
         raise ModelError(
-            f"{folder}: the model keeps no exemplars.npz, so that nothing can be added to it; train it anew"
+            f"{folder}: the model keeps no exemplars.npz, so that nothing can be added to it; train it again"
         )
     try:
         with np.load(file, allow_pickle=False) as arrays:

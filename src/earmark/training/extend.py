@@ -1,15 +1,14 @@
 """Add classes to a trained model from a few songs, in seconds, without the audio that it was trained on.
 
-The network and the old scores stay: what is learnt is one more row a new class, against the old scores of the stored
+The network and the old scores stay: what is learned is one more row a new class, against the old scores of the stored
 exemplars (Rebuffi et al. 2017, iCaRL). So the odds between two old classes never change, however often a model is
-extended, and a song of an old class can only move to a new one; calibration is done anew.
+extended, and a song of an old class can only move to a new one; calibration is done again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,54 +23,18 @@ from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import Card, HeadCard
 from earmark.models.writer import ModelFolderWriter, check_place
-from earmark.training.additions import Addition, additions_of, still_enough, truth_of
+from earmark.training.additions import Addition, GainedHead, additions_of, still_enough, truth_of, write_extended
 from earmark.training.calibrate import calibrate
 from earmark.training.embeddings import TrackEmbeddings, embed_files
 from earmark.training.examples import Examples, group_folds
 from earmark.training.exemplars import PER_CLASS, Exemplars, load_exemplars
-from earmark.training.extend_write import GainedHead, write_extended
-from earmark.training.forgetting import Drift, Judged, measure
+from earmark.training.forgetting import Extension, Forgetting, HeadChange, measure
 from earmark.training.linear import Linear, fit_linear
 
 __all__ = ["ExtendOptions", "Extension", "extend_model"]
 
 Array = NDArray[np.float32]
 Double = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Extension:
-    """What was added and what it cost.
-
-    Attributes:
-        added: New classes.
-        stored: On the validation tracks that the model remembers.
-        test: The same on ``--test``; None where it was not given.
-        notices: Lines for people.
-    """
-
-    added: tuple[str, ...]
-    stored: Drift
-    test: Drift | None
-    notices: tuple[str, ...] = ()
-
-    @property
-    def degraded(self) -> bool:
-        """Whether the old classes' accuracy fell by more than 2 points, and by more than chance would move it."""
-        return self.stored.degraded or (self.test is not None and self.test.degraded)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As ``extend -f json`` prints it."""
-        return {
-            "added": list(self.added),
-            "classes": self.stored.classes_dict(),
-            "moved": [] if self.test is None else [moved.to_dict() for moved in self.test.moved],
-            "degraded": self.degraded,
-            "new": self.stored.new_dict(),
-            "change": self.stored.change_dict(),
-            "test": None if self.test is None else self.test.to_dict(),
-            "notices": list(self.notices),
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +67,7 @@ def extend_model(
 
     Raises:
         ModelError: No exemplars, a class that is there, nothing to add, a folder that exists, pictures.
-        DatasetError: Too few songs, or none that can be heard.
+        DatasetError: Too few songs, or none that can be analysed.
         UnknownName: No such head.
         StorageError: No space.
     """
@@ -127,7 +90,7 @@ def extend_model(
         "labels": [f"{addition.old.name}: {label}" for addition in additions for label in addition.new],
         "seed": options.seed,
     }
-    _exemplars(tagger)  # what is wrong with them is said before a folder is made
+    _exemplars(tagger)  # what is wrong with them shows before a folder is made
     with ModelFolderWriter.open(out, settings) as writer:
         extension = yield from _extended(tagger, dataset, additions, options, writer.folder, engine)
         writer.complete()
@@ -148,7 +111,7 @@ def _extended(
     new, notices = _each_once(dataset, found, additions, options)
     songs = [_songs(addition, exemplars, new, tagger) for addition in additions]
     gained = [_gain(addition, mine, tagger.card, options.seed) for addition, mine in zip(additions, songs, strict=True)]
-    stored = measure([_judge(head, mine, tagger.card) for head, mine in zip(gained, songs, strict=True)])
+    stored = measure([_change(head, mine, tagger.card) for head, mine in zip(gained, songs, strict=True)])
     test = None
     if options.test is not None:
         _same_kind(tagger, options.test)
@@ -162,10 +125,10 @@ def _extended(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _New:
-    """The new songs that could be heard; ``valid`` (songs,) are those of the artists that are set aside."""
+    """The new songs that could be analysed; ``valid`` (songs,) are those of the artists that are set aside."""
 
     dataset: Dataset
-    heard: list[TrackEmbeddings]
+    tracks: list[TrackEmbeddings]
     valid: NDArray[np.bool_]
 
 
@@ -200,24 +163,26 @@ def _same_kind(tagger: Tagger, dataset: Dataset) -> None:
 def _exemplars(tagger: Tagger) -> Exemplars:
     exemplars = load_exemplars(tagger.folder)
     if exemplars.embedding.shape[1] != tagger.card.embedding:
-        raise ModelError(f"{tagger.folder}: exemplars.npz is of another network: train the model anew")
+        raise ModelError(f"{tagger.folder}: exemplars.npz is of another network: train the model again")
     return exemplars
 
 
 def _each_once(
     dataset: Dataset,
-    said: list[TrackEmbeddings | Failure],
+    found: list[TrackEmbeddings | Failure],
     additions: tuple[Addition, ...],
     options: ExtendOptions,
 ) -> tuple[_New, tuple[str, ...]]:
     """The new songs, each recording once; a fifth of their artists is set aside."""
     rows: dict[str, int] = {}
-    for row, one in enumerate(said):
+    for row, one in enumerate(found):
         if isinstance(one, TrackEmbeddings):
             rows.setdefault(one.hash, row)
-    failures = [one for one in said if isinstance(one, Failure)]
+    failures = [one for one in found if isinstance(one, Failure)]
     if not rows:
-        raise DatasetError(f"{dataset.name}: not one song could be heard, as {failures[0].path}: {failures[0].message}")
+        raise DatasetError(
+            f"{dataset.name}: not one song could be analysed, as {failures[0].path}: {failures[0].message}"
+        )
     kept = list(rows.values())
     for addition in additions:
         still_enough(dataset, addition, kept)
@@ -226,10 +191,10 @@ def _each_once(
     blank = Examples("regression", 1, np.zeros((len(kept), 1), np.float32), np.arange(len(kept)),
                      np.zeros(len(kept)), numbers)  # fmt: skip
     notices = [f"{one.path}: {one.message}: left out" for one in failures]
-    twice = len(said) - len(failures) - len(kept)
+    twice = len(found) - len(failures) - len(kept)
     notices += [f"{twice} songs are copies of others: left out"] if twice else []
-    heard = [one for one in (said[row] for row in kept) if isinstance(one, TrackEmbeddings)]
-    return _New(part, heard, group_folds(blank, 5, options.seed)[0]), tuple(notices)
+    analysed = [one for one in (found[row] for row in kept) if isinstance(one, TrackEmbeddings)]
+    return _New(part, analysed, group_folds(blank, 5, options.seed)[0]), tuple(notices)
 
 
 def _numbers(groups: list[str]) -> NDArray[np.intp]:
@@ -243,16 +208,16 @@ def _songs(addition: Addition, exemplars: Exemplars, new: _New, tagger: Tagger) 
         raise ModelError(f"exemplars.npz remembers nothing of the head {head!r}: nothing can be added to it")
     counts = np.bincount(exemplars.track, minlength=len(exemplars.valid))
     remembered = np.split(exemplars.embedding.astype(np.float32), np.cumsum(counts)[:-1])
-    clips = [*remembered, *(one.clips for one in new.heard)]
+    clips = [*remembered, *(one.clips for one in new.tracks)]
     truth = np.concatenate([_widened(exemplars.targets[head], addition), truth_of(new.dataset, addition)])
     groups = _numbers([track.group for track in new.dataset.tracks]) + int(exemplars.group.max(initial=-1)) + 1
     group = np.concatenate([exemplars.group.astype(np.intp), groups])
     valid = np.concatenate([exemplars.valid, new.valid])
     old = np.arange(len(clips)) < len(remembered)
-    # What is learnt now was perhaps remembered from before, with another label: the new one counts.
-    again = np.isin(exemplars.hash, [one.hash for one in new.heard])
+    # What is learned now was perhaps remembered from before, with another label: the new one counts.
+    again = np.isin(exemplars.hash, [one.hash for one in new.tracks])
     unlabelled = np.isnan(truth) if truth.ndim == 1 else np.isnan(truth).all(1)
-    kept = np.flatnonzero(~unlabelled & ~np.concatenate([again, np.zeros(len(new.heard), bool)]))
+    kept = np.flatnonzero(~unlabelled & ~np.concatenate([again, np.zeros(len(new.tracks), bool)]))
     chosen = [np.asarray(clips[row], np.float32) for row in kept]
     raw = [_raw(tagger, addition.old, one) for one in chosen]
     return _Songs(chosen, raw, truth[kept], group[kept], valid[kept], old[kept])
@@ -275,16 +240,16 @@ def _widened(targets: NDArray[np.float32], addition: Addition) -> NDArray[np.flo
 def _gain(addition: Addition, songs: _Songs, card: Card, seed: int) -> GainedHead:
     """Learn the new rows on what is not set aside, and calibrate on what is."""
     old, labels = addition.old, addition.labels
-    learnt = [row for row in range(len(songs.clips)) if not songs.valid[row]]
-    raw = np.concatenate([songs.raw[row] for row in learnt]).astype(np.float64) / old.temperature
-    numbers = np.unique(songs.group[learnt], return_inverse=True)[1]
-    truth = songs.truth[learnt].astype(np.float64)
+    train = [row for row in range(len(songs.clips)) if not songs.valid[row]]
+    raw = np.concatenate([songs.raw[row] for row in train]).astype(np.float64) / old.temperature
+    numbers = np.unique(songs.group[train], return_inverse=True)[1]
+    truth = songs.truth[train].astype(np.float64)
     fixed = len(old.labels)
     examples = Examples(
         task=old.task,
         labels=len(labels),
-        clips=np.concatenate([songs.clips[row] for row in learnt]),
-        owner=np.repeat(np.arange(len(learnt)), [len(songs.clips[row]) for row in learnt]),
+        clips=np.concatenate([songs.clips[row] for row in train]),
+        owner=np.repeat(np.arange(len(train)), [len(songs.clips[row]) for row in train]),
         truth=truth,
         group=numbers,
         balance=True,
@@ -293,13 +258,13 @@ def _gain(addition: Addition, songs: _Songs, card: Card, seed: int) -> GainedHea
     found = fit_linear(examples, seed, fixed=fixed)
     linear = Linear(found.weight * old.temperature, found.bias * old.temperature)
     held = [row for row in range(len(songs.clips)) if songs.valid[row]]
-    said = [_raw_after(songs.clips[row], songs.raw[row], linear) for row in held]
+    raw_held = [_raw_after(songs.clips[row], songs.raw[row], linear) for row in held]
     truth_held = songs.truth[held]
     if old.task == "multiclass":
-        return GainedHead(old, calibrate(replace(old, labels=labels), said, truth_held, card.clip.pooling), linear)
-    # Multi-label: what is said of old labels stays as it was; new rows are scaled to the head's one temperature.
+        return GainedHead(old, calibrate(replace(old, labels=labels), raw_held, truth_held, card.clip.pooling), linear)
+    # Multi-label: the scores of old labels stay as they were; new rows are scaled to the head's one temperature.
     alone = replace(old, labels=addition.new, thresholds={})
-    new = calibrate(alone, [one[:, fixed:] for one in said], truth_held[:, fixed:], card.clip.pooling)
+    new = calibrate(alone, [one[:, fixed:] for one in raw_held], truth_held[:, fixed:], card.clip.pooling)
     scale = old.temperature / new.temperature
     thresholds = {**old.thresholds, **new.thresholds}
     wide = replace(old, labels=labels, thresholds=thresholds)
@@ -312,9 +277,9 @@ def _raw_after(clips: Array, raw: Double, linear: Linear) -> Double:
     return np.concatenate([raw, clips @ linear.weight[old:].T + linear.bias[old:]], axis=1)
 
 
-def _judge(head: GainedHead, songs: _Songs, card: Card) -> Judged:
+def _change(head: GainedHead, songs: _Songs, card: Card) -> HeadChange:
     rows = np.flatnonzero(songs.valid)
-    return Judged(
+    return HeadChange(
         before=head.before,
         after=head.card,
         raw_before=[songs.raw[row] for row in rows],
@@ -329,27 +294,27 @@ def _test(
     tagger: Tagger,
     gained: list[GainedHead],
     new: _New,
-    heard: list[TrackEmbeddings | Failure],
+    analysed: list[TrackEmbeddings | Failure],
     test: Dataset,
-) -> Drift:
-    """The same on a data set, without the tracks that either model learnt from."""
-    learnt = tagger.folder / "split.tsv"
-    parts = load_split(learnt) if learnt.is_file() else {}
-    seen = {digest for digest, part in parts.items() if part != "test"} | {one.hash for one in new.heard}
-    rows = [row for row, one in enumerate(heard) if isinstance(one, TrackEmbeddings) and one.hash not in seen]
+) -> Forgetting:
+    """The same on a data set, without the tracks that either model learned from."""
+    file = tagger.folder / "split.tsv"
+    parts = load_split(file) if file.is_file() else {}
+    seen = {digest for digest, part in parts.items() if part != "test"} | {one.hash for one in new.tracks}
+    rows = [row for row, one in enumerate(analysed) if isinstance(one, TrackEmbeddings) and one.hash not in seen]
     if not rows:
-        raise DatasetError(f"{test.name}: --test: the models were trained on all tracks that can be heard")
-    part, clips = test.subset(rows), [one.clips for one in heard if isinstance(one, TrackEmbeddings)
+        raise DatasetError(f"{test.name}: --test: the models were trained on all tracks that can be analysed")
+    part, clips = test.subset(rows), [one.clips for one in analysed if isinstance(one, TrackEmbeddings)
                                               and one.hash not in seen]  # fmt: skip
-    judged = []
+    changes = []
     for head in gained:
         spec = next((spec for spec in part.heads if spec.name == head.card.name), None)
         if spec is None:
             continue
         raw = [_raw(tagger, head.before, one) for one in clips]
         addition = Addition(head.before, head.card.labels[len(head.before.labels) :], spec)
-        judged.append(
-            Judged(
+        changes.append(
+            HeadChange(
                 before=head.before,
                 after=head.card,
                 raw_before=raw,
@@ -360,9 +325,9 @@ def _test(
                 paths=tuple(str(track.path) for track in part.tracks),
             )
         )
-    if not judged:
+    if not changes:
         raise UnknownName(f"head of {test.name}", gained[0].card.name, [s.name for s in part.heads])
-    return measure(judged)
+    return measure(changes)
 
 
 def _remember(exemplars: Exemplars, new: _New, additions: tuple[Addition, ...]) -> Exemplars:
@@ -384,14 +349,14 @@ def _remember(exemplars: Exemplars, new: _New, additions: tuple[Addition, ...]) 
         else:
             targets[head] = np.concatenate([old, np.full((len(kept), *old.shape[1:]), np.nan, np.float32)])
     groups = _numbers([track.group for track in new.dataset.tracks])[kept] + int(exemplars.group.max(initial=-1)) + 1
-    clips: list[Array] = [new.heard[row].clips for row in kept]
+    clips: list[Array] = [new.tracks[row].clips for row in kept]
     track = np.repeat(np.arange(len(kept)), [len(one) for one in clips]) + len(exemplars.valid)
     return Exemplars(
         embedding=np.concatenate([exemplars.embedding, *clips]).astype(np.float16),
         track=np.concatenate([exemplars.track, track]).astype(np.int32),
         valid=np.concatenate([exemplars.valid, new.valid[kept]]),
         group=np.concatenate([exemplars.group, groups]).astype(np.int32),
-        hash=np.concatenate([exemplars.hash, [new.heard[row].hash for row in kept]]).astype(np.str_),
+        hash=np.concatenate([exemplars.hash, [new.tracks[row].hash for row in kept]]).astype(np.str_),
         targets=targets,
     )
 

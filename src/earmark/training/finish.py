@@ -36,7 +36,7 @@ _PARTS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outputs:
-    """One track, heard as inference hears it.
+    """One track, analysed as inference does it.
 
     Attributes:
         embedding: (clips, dimensions) float32.
@@ -54,9 +54,9 @@ class TrainedModel:
     Attributes:
         card: With heads as yet uncalibrated; ``data``, ``scores`` and ``files`` are filled in here.
         dataset: What it was trained on; its heads are the card's, in the same order.
-        split: Which tracks taught, chose and judge.
+        split: The parts of the tracks.
         hashes: (tracks,) content hashes.
-        outputs: (tracks,) what the network says of each; None where it was not asked or could not hear.
+        outputs: (tracks,) what the network gives of each; None where it was not asked, or could not read it.
         heads: By name, the arrays of the card's heads.
         history: Learning curves; empty where there are none.
         kept: The epoch whose weights were kept; 0 where that says nothing.
@@ -102,8 +102,8 @@ def finish_model(folder: Path, model: TrainedModel) -> Card:
 def score_outputs(
     card: Card, dataset: Dataset, outputs: Sequence[Outputs | None], resamples: int = RESAMPLES
 ) -> dict[str, dict[str, Any]]:
-    """Figures by head, as :func:`earmark.evaluation.scores.score_head` gives them, of what is said of tracks."""
-    results = [_said(card, output) for output in outputs]
+    """Figures by head, as :func:`earmark.evaluation.scores.score_head` gives them, of predictions of tracks."""
+    results = [_prediction(card, output) for output in outputs]
     return {
         head.name: score_head(answers_of([ModelPredictions(card, results)], dataset, head.name), resamples)
         for head in card.heads
@@ -117,9 +117,9 @@ def _calibrated(head: HeadCard, model: TrainedModel) -> HeadCard:
     return calibrate(head, raw, truth, model.card.clip.pooling)
 
 
-def _said(card: Card, output: Outputs | None) -> Prediction | Failure:
+def _prediction(card: Card, output: Outputs | None) -> Prediction | Failure:
     if output is None:
-        return Failure("", "decode", "not heard")
+        return Failure("", "decode", "not analysed")
     heads: dict[str, HeadPrediction] = {}
     for head in card.heads:
         scores = pool(probabilities(output.raw[head.name], head), card.clip.pooling, head.task)
@@ -129,31 +129,31 @@ def _said(card: Card, output: Outputs | None) -> Prediction | Failure:
 
 def _scores(card: Card, model: TrainedModel) -> Mapping[str, Any]:
     parts = {"train": model.split.train, "valid": model.split.valid, "test": model.split.test}
-    judged = "test" if len(parts["test"]) else "valid" if len(parts["valid"]) else "train"
+    scored = "test" if len(parts["test"]) else "valid" if len(parts["valid"]) else "train"
     found: dict[str, Any] = {}
     figures = {part: _part_scores(card, model, rows) for part, rows in parts.items()}
     for head in card.heads:
-        known = {"part": judged, "group": model.split.group_by, **figures[judged].get(head.name, {})}
+        facts = {"part": scored, "group": model.split.group_by, **figures[scored].get(head.name, {})}
         key = main_figure(head.task)
         for part in ("train", "valid"):
             for figure in (key, f"{key}_ci95"):
-                known[f"{part}_{figure}"] = figures[part].get(head.name, {}).get(figure)
-        found[head.name] = known
+                facts[f"{part}_{figure}"] = figures[part].get(head.name, {}).get(figure)
+        found[head.name] = facts
     return found
 
 
 def _part_scores(card: Card, model: TrainedModel, rows: NDArray[np.intp]) -> dict[str, dict[str, Any]]:
-    heard = [row for row in map(int, rows) if model.outputs[row] is not None]
-    if not heard:
+    known = [row for row in map(int, rows) if model.outputs[row] is not None]
+    if not known:
         return {}
-    outputs = [model.outputs[row] for row in heard]
-    return score_outputs(card, model.dataset.subset(heard), outputs)
+    outputs = [model.outputs[row] for row in known]
+    return score_outputs(card, model.dataset.subset(known), outputs)
 
 
 def _data_line(model: TrainedModel) -> str:
     split, dataset = model.split, model.dataset
-    counts = f"{len(split.train)} to learn from, {len(split.valid)} to choose by, {len(split.test)} to judge by"
-    return f"{dataset.name}: {counts}; no {split.group_by} on two sides"
+    counts = f"{len(split.train)} for training, {len(split.valid)} for validation, {len(split.test)} for testing"
+    return f"{dataset.name}: {counts}; no {split.group_by} in two parts"
 
 
 def model_card_text(card: Card, curves: bool) -> str:

@@ -80,7 +80,7 @@ def _train_layers(member: nn.Module, examples: Examples, training: Training, see
     """
     scaling = scaling_of(examples)
     held = group_folds(examples, 5, seed)[0]
-    train, judged = (_Batch(examples.subset(part), scaling) for part in (~held, held))
+    train, valid = (_Batch(examples.subset(part), scaling) for part in (~held, held))
     optimiser = torch.optim.AdamW(member.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     best, best_loss, waited = copy.deepcopy(member.state_dict()), float("inf"), 0
     with torch.random.fork_rng(devices=[]):
@@ -92,7 +92,7 @@ def _train_layers(member: nn.Module, examples: Examples, training: Training, see
             optimiser.step()
             member.eval()
             with torch.no_grad():
-                loss = float(judged.loss(member))
+                loss = float(valid.loss(member))
             waited += 1
             if loss < best_loss:
                 best, best_loss, waited = copy.deepcopy(member.state_dict()), loss, 0

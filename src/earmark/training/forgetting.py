@@ -1,4 +1,4 @@
-"""What new classes cost old ones: answers before and after on the same tracks, and whether it is more than chance."""
+"""What new classes cost old ones: before and after on the same tracks, and whether it is more than chance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from earmark.evaluation.scores import rounded, score_head
 from earmark.models.card import HeadCard
 from earmark.training.calibrate import track_scores
 
-__all__ = ["Drift", "Judged", "Moved", "OldClass", "measure"]
+__all__ = ["Extension", "Forgetting", "HeadChange", "Moved", "OldClass", "measure"]
 
 NOTABLE = 0.02
 """A fall of the old classes' accuracy that is worth a warning, if chance would not move it as far."""
@@ -53,7 +53,7 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Judged:
+class HeadChange:
     """One head before and after on the same tracks.
 
     Attributes:
@@ -78,7 +78,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drift:
+class Forgetting:
     """What changed.
 
     Attributes:
@@ -120,7 +120,42 @@ class Drift:
         return {"classes": self.classes_dict(), "new": self.new_dict(), "change": self.change_dict()}
 
 
-def measure(heads: Sequence[Judged]) -> Drift:
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What was added and what it cost.
+
+    Attributes:
+        added: New classes.
+        stored: On the validation tracks that the model remembers.
+        test: The same on ``--test``; None where it was not given.
+        notices: Lines for people.
+    """
+
+    added: tuple[str, ...]
+    stored: Forgetting
+    test: Forgetting | None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the old classes' accuracy fell by more than 2 points, and by more than chance would move it."""
+        return self.stored.degraded or (self.test is not None and self.test.degraded)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``extend -f json`` prints it."""
+        return {
+            "added": list(self.added),
+            "classes": self.stored.classes_dict(),
+            "moved": [] if self.test is None else [moved.to_dict() for moved in self.test.moved],
+            "degraded": self.degraded,
+            "new": self.stored.new_dict(),
+            "change": self.stored.change_dict(),
+            "test": None if self.test is None else self.test.to_dict(),
+            "notices": list(self.notices),
+        }
+
+
+def measure(heads: Sequence[HeadChange]) -> Forgetting:
     """Compare heads before and after."""
     classes: dict[str, OldClass] = {}
     new: dict[str, OldClass] = {}
@@ -143,10 +178,10 @@ def measure(heads: Sequence[Judged]) -> Drift:
             if head.paths:
                 moved += _moved(head)
         scores[head.after.name] = _scores(head, truth, after, groups)
-    return Drift(classes, new, changes, tuple(moved), scores)
+    return Forgetting(classes, new, changes, tuple(moved), scores)
 
 
-def _one_class(head: Judged, number: int, truth: Float, before: Float, after: Float) -> OldClass:
+def _one_class(head: HeadChange, number: int, truth: Float, before: Float, after: Float) -> OldClass:
     there = number < before.shape[1]
     if head.after.task == "multilabel":
         column = truth[:, number]
@@ -173,7 +208,7 @@ def _change(truth: Float, before: Float, after: Float, groups: Sequence[str]) ->
     return found.difference, found.p, len(rows)
 
 
-def _moved(head: Judged) -> list[Moved]:
+def _moved(head: HeadChange) -> list[Moved]:
     before = track_scores(head.raw_before, head.before, head.pooling).argmax(1)
     after = track_scores(head.raw_after, head.after, head.pooling).argmax(1)
     labels = head.after.labels
@@ -184,7 +219,7 @@ def _moved(head: Judged) -> list[Moved]:
     ]
 
 
-def _scores(head: Judged, truth: Float, after: Float, groups: tuple[str, ...]) -> dict[str, Any]:
+def _scores(head: HeadChange, truth: Float, after: Float, groups: tuple[str, ...]) -> dict[str, Any]:
     """The new head's figures for its card, on tracks that are labelled in full."""
     full = metrics.labelled(truth)
     truth, after, groups = truth[full], after[full], tuple(g for g, ok in zip(groups, full, strict=True) if ok)

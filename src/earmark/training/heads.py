@@ -1,6 +1,6 @@
 """Heads: embedding (batch, features) to raw scores (batch, labels); a linear layer, hidden layers, or an ensemble.
 
-An ensemble of classifiers in place of the last layers is what S2 wanted next. It is one head with one answer: members
+An ensemble of classifiers in place of the last layers is what S2 planned next. It is one head with one answer: members
 with weights of their own, whose mean is taken here.
 """
 

@@ -51,10 +51,10 @@ def load_weights(module: nn.Module, folder: Path) -> None:
     Raises:
         ModelError: The file is missing or damaged, or belongs to another network; the first mismatch is named.
     """
-    file, state, wanted = folder / WEIGHTS, _read(folder), module.state_dict()
-    _check(file, state, wanted)
+    file, state, expected = folder / WEIGHTS, _read(folder), module.state_dict()
+    _check(file, state, expected)
     for name in state:
-        if name not in wanted:
+        if name not in expected:
             raise ModelError(f"{file}: weights of another network: {name} is not in it")
     module.load_state_dict(state)
 
@@ -65,13 +65,13 @@ def load_matching(module: TaggerModule, folder: Path, heads: Iterable[str]) -> N
     Raises:
         ModelError: The file is missing or damaged, or its backbone is another network.
     """
-    file, state, wanted = folder / WEIGHTS, _read(folder), module.state_dict()
-    backbone = {name: value for name, value in wanted.items() if name.startswith("backbone.")}
+    file, state, expected = folder / WEIGHTS, _read(folder), module.state_dict()
+    backbone = {name: value for name, value in expected.items() if name.startswith("backbone.")}
     _check(file, state, backbone)
     taken = {name: state[name] for name in backbone}
     for head in heads:
-        names = [name for name in wanted if name.startswith(f"heads.{head}.")]
-        if all(name in state and state[name].shape == wanted[name].shape for name in names):
+        names = [name for name in expected if name.startswith(f"heads.{head}.")]
+        if all(name in state and state[name].shape == expected[name].shape for name in names):
             taken |= {name: state[name] for name in names}
     module.load_state_dict(taken, strict=False)
 
@@ -80,8 +80,8 @@ def _read(folder: Path) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(value) for name, value in read_weights(folder).items()}
 
 
-def _check(file: Path, state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
-    for name, value in wanted.items():
+def _check(file: Path, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
+    for name, value in expected.items():
         if name not in state:
             raise ModelError(f"{file}: weights of another network: {name} is missing")
         if state[name].shape != value.shape:

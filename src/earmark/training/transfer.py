@@ -74,7 +74,7 @@ def base_model(recipe: Recipe, init: Path | None, dataset: Dataset) -> Tagger:
     Args:
         recipe: Its ``backbone.init`` names the model where ``init`` does not.
         init: As ``--init``.
-        dataset: What is to be learnt from.
+        dataset: What is to be learned from.
 
     Raises:
         DatasetError, RecipeError, ModelError, UnknownName: As :func:`train_transfer`.
