@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.decoders import FFmpeg, Soundfile, Source, resampled
-from earmark.audio.views import Layout, Part, open_view
+from earmark.audio.views import Layout, open_view
 from earmark.errors import AudioError
 
 __all__ = ["Chain"]
@@ -35,10 +35,16 @@ class Chain:
         if first is None:
             raise AudioError(name, "decode", self.damaged)
         self.rate = first.rate
-        self.seconds = sum(part.seconds for part in self._parts)
-        self.stated = layout.stated
-        if len(self._parts) == 1 and abs(first.seconds - self.seconds) < 0.25:
-            self.seconds = first.seconds  # exact to the sample
+        self._lengths = [self._seconds(index) for index in range(len(self._parts))]
+        self.seconds, self.stated = sum(self._lengths), layout.stated
+
+    def _seconds(self, index: int) -> float:
+        """Length of a part: as a decoder tells it, where it is the only one or nobody else knows."""
+        stated = self._parts[index].seconds
+        if stated and len(self._parts) > 1:
+            return stated
+        source = self._open(index)
+        return source.seconds if source and (not stated or abs(source.seconds - stated) < 0.25) else stated
 
     def _open(self, index: int) -> Source | None:
         if self._opened and self._opened[0] == index:
@@ -49,33 +55,35 @@ class Chain:
             lambda: Soundfile(lambda: open_view(self._name, pieces)),
             lambda: FFmpeg(lambda: open_view(self._name, pieces), self._alive),
         )
+        why = "its parts state another length than they have"
         for opening in openings:
             try:
                 source: Source = opening()
             except AudioError as error:
-                self.damaged = error.message
+                why = error.message
                 continue
             if source.seconds < self._parts[index].seconds - max(0.25, 0.01 * source.seconds):
                 source.close()  # it believes a header that lies
                 continue
             self._opened = index, source
             return source
+        self.damaged = why
         return None
 
     def frames(self, start: int, count: int | None) -> Iterator[Array]:
         """Blocks (samples, channels) from the sample ``start`` on."""
         begun, left = 0, count
-        for index, part in enumerate(self._parts):
-            length = round(part.seconds * self.rate)
-            if start < begun + length or index == len(self._parts) - 1:
-                for block in self._part(index, part, max(0, start - begun), left):
+        for index, seconds in enumerate(self._lengths):
+            length = round(seconds * self.rate)
+            if start < begun + length or index == len(self._lengths) - 1:
+                for block in self._part(index, max(0, start - begun), left):
                     yield block
                     left = None if left is None else left - len(block)
                 if left is not None and left <= 0:
                     return
             begun += length
 
-    def _part(self, index: int, part: Part, start: int, count: int | None) -> Iterator[Array]:
+    def _part(self, index: int, start: int, count: int | None) -> Iterator[Array]:
         source = self._open(index)
         if source is None:
             return

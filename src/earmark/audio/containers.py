@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from earmark.audio.layouts import ASF, au_layout, chunk_layout, flac_layout, joined_layout, ogg_layout
 from earmark.audio.mpeg import frame_bytes, mpeg_layout, tag_bytes
 from earmark.audio.views import Layout
 
@@ -27,7 +28,7 @@ _FORMS = {
     b"FORM": (b"AIFF", b"AIFC", b"8SVX"),
 }
 _MPEG_NAMES = (".mp3", ".mp2", ".mp1", ".mpa", ".mpga", ".m2a")
-_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_CHUNKED = {b"RIFF": (b"WAVE",), b"RIFX": (b"WAVE",), b"FORM": (b"AIFF", b"AIFC")}
 _ASF_VIDEO = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
 _MP4_AUDIO = (b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B ")
 _MP4_EITHER = (b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"dash")
@@ -46,7 +47,7 @@ def is_audio(head: bytes) -> bool:
         return True
     if head.startswith(b"OggS"):
         return b"theora" not in head
-    if head.startswith(_ASF):
+    if head.startswith(ASF):
         return _ASF_VIDEO not in head
     if head.startswith(_MATROSKA):
         return bool(_MATROSKA_AUDIO.search(head)) and not _MATROSKA_VIDEO.search(head)
@@ -67,9 +68,16 @@ def layout_of(name: str) -> Layout | None:
         if tag:
             file.seek(tag)
             head = file.read(HEAD_BYTES)
+        if head.startswith(b"OggS"):
+            return ogg_layout(file, size)
+        if head.startswith(b"fLaC"):
+            return flac_layout(file, tag, size)
+        if head[8:12] in _CHUNKED.get(head[:4], ()):
+            return chunk_layout(file, tag, size)
         if _frames_follow(head, frame_bytes) or (name.lower().endswith(_MPEG_NAMES) and not is_audio(head)):
             return mpeg_layout(file, size)
-    return None
+        joined = joined_layout(file, size, head)
+        return au_layout(file, size) if joined is None and head.startswith(b".snd") else joined
 
 
 def _is_stream(head: bytes) -> bool:

@@ -116,6 +116,9 @@ def _measured(source: Source, layout: Layout) -> Source:
     if source.seconds < layout.seconds - 0.25:
         source.close()
         raise AudioError("", "decode", "it guesses a length that is too short")
+    if not layout.seconds:
+        source.stated = source.seconds / (1 - layout.missing)
+        return source
     if not layout.stated or source.seconds > layout.seconds + 0.25:
         source.seconds = layout.seconds
     source.stated = layout.stated or source.seconds

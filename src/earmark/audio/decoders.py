@@ -235,15 +235,18 @@ class FFmpeg:
         Where the header says nothing, or the container is a guess, all packets are passed; otherwise those at the end.
         """
         bare = self._container.format.name in _BARE
-        end = self._last_packet(self.stated - 2.0) if self.stated > 4.0 and not bare else 0.0
-        if not end:
+        end, before = self._last_packets(self.stated - 2.0) if self.stated > 4.0 and not bare else (0.0, 0.0)
+        slack = max(0.25, 0.002 * self.stated)
+        if not end or (end < self.stated - slack and not before):
             self._open()
-            end = self._last_packet(0.0)
-        return self.stated if abs(end - self.stated) <= max(0.25, 0.002 * self.stated) and not bare else end
+            end, before = self._last_packets(0.0)
+        if abs(end - self.stated) <= slack and not bare:
+            return self.stated
+        return before if end < self.stated - slack else end  # the last packet of a file that is cut off is too
 
-    def _last_packet(self, start: float) -> float:
-        """Where the last packet ends, in seconds, looking from ``start`` on; 0 where packets have no times."""
-        base, end, passed = self._stream.time_base, 0, 0
+    def _last_packets(self, start: float) -> tuple[float, float]:
+        """Where the last packet from ``start`` seconds on ends, and the one before; 0 where packets have no times."""
+        base, end, before, passed = self._stream.time_base, 0, 0, 0
         origin = self._stream.start_time or 0
         self._used = True
         try:
@@ -251,13 +254,13 @@ class FFmpeg:
                 self._container.seek(int(start / base) + origin, stream=self._stream)
             for packet in self._container.demux(self._stream):
                 if packet.pts is not None:
-                    end = max(end, packet.pts - origin + (packet.duration or 0))
+                    end, before = max(end, packet.pts - origin + (packet.duration or 0)), end
                 passed += 1
                 if passed % 1000 == 0:
                     self._alive()
         except _av_errors(OverflowError):
-            pass
-        return float(end * base)
+            before = end  # the packet that is cut off was not given out
+        return float(end * base), float(before * base)
 
     def frames(self, start: int, count: int | None) -> Iterator[Array]:
         """Blocks (samples, channels) from the sample ``start`` on."""

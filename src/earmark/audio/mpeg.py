@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
-from earmark.audio.views import Layout, Part, Piece, merge_parts
+from earmark.audio.views import Layout, Part, merge_parts
 
 __all__ = ["frame_bytes", "mpeg_layout", "tag_bytes"]
 
@@ -35,11 +35,16 @@ class _Run:
     """Frames without a gap between them."""
 
     start: int
-    stream: tuple[int, int, bool]
+    word: bytes
+    header: _Header
     end: int = 0
     frames: int = 0
-    samples: int = 0
-    headers: set[bytes] = field(default_factory=set)
+    lengths: dict[bytes, int] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """What they play."""
+        return self.frames * self.header.samples / self.header.stream[0]
 
 
 def frame_bytes(data: bytes) -> int:
@@ -64,30 +69,19 @@ def mpeg_layout(file: BinaryIO, size: int) -> Layout | None:
     stated, skip = _stated(file, runs[0])
     if skip:
         runs[0].start, runs[0].frames = runs[0].start + skip, runs[0].frames - 1
-        runs[0].samples -= _samples_of(runs[0])
-    seconds = sum(run.samples / run.stream[0] for run in runs)
+    seconds = sum(run.seconds for run in runs)
     whole = len(runs) == 1 and (not stated or abs(stated - seconds) <= max(0.25, 0.002 * seconds))
-    parts = merge_parts([Part((_piece(run),), run.samples / run.stream[0], run.stream) for run in runs])
-    headed = tuple(
-        Part((_count_frame(part, [run for run in runs if run.stream == part.stream]), *part.pieces), part.seconds)
-        for part in parts
+    parts = merge_parts([Part(((run.start, run.end - run.start),), run.seconds, run.header.stream) for run in runs])
+    first = {run.header.stream: run.word for run in reversed(runs)}
+    counted = tuple(
+        Part((_count_frame(part.seconds, first[part.stream]), *part.pieces), part.seconds) for part in parts
     )
-    return Layout(headed, seconds, stated, whole)
-
-
-def _piece(run: _Run) -> Piece:
-    return run.start, run.end - run.start
-
-
-def _samples_of(run: _Run) -> int:
-    header = _header(next(iter(run.headers)))
-    return header.samples if header else 0
+    return Layout(counted, seconds, stated, whole)
 
 
 def _runs(file: BinaryIO, size: int) -> list[_Run]:
     """Frames in a row, wherever in the file."""
     runs: list[_Run] = []
-    known: dict[bytes, _Header | None] = {}
     run: _Run | None = None
     position = 0
     while position < size - 3:
@@ -97,18 +91,18 @@ def _runs(file: BinaryIO, size: int) -> list[_Run]:
         if last < 0:
             break
         while place <= last:
+            place = place if run is None else _pass(run, data, place, last)
+            if place > last:
+                break
             word = data[place : place + 4]
-            header = known[word] if word in known else known.setdefault(word, _header(word))
-            if header is not None and run is not None and run.stream == header.stream:
-                place += header.length
-                run.frames += 1
-                run.samples += header.samples
-                run.headers.add(word)
+            header = _header(word)
+            if run is not None and header is not None and header.stream == run.header.stream:
+                run.lengths[word] = header.length
                 continue
             if run is not None:
                 run.end, run = position + place, None
             if header is not None and _followed(data, place, header, position + len(data) >= size):
-                run = _Run(position + place, header.stream)
+                run = _Run(position + place, word, header)
                 runs.append(run)
                 continue
             step = _next_place(data, place)
@@ -119,6 +113,19 @@ def _runs(file: BinaryIO, size: int) -> list[_Run]:
     if run is not None:
         run.end = min(size, position)
     return runs
+
+
+def _pass(run: _Run, data: bytes, place: int, last: int) -> int:
+    """Count frames whose like the run has met, from a place in a block on; where that ends."""
+    lengths, frames = run.lengths, run.frames
+    while place <= last:
+        length = lengths.get(data[place : place + 4])
+        if length is None:
+            break
+        place += length
+        frames += 1
+    run.frames = frames
+    return place
 
 
 def _followed(data: bytes, place: int, header: _Header, last_block: bool) -> bool:
@@ -172,10 +179,10 @@ def _stated(file: BinaryIO, run: _Run) -> tuple[float, int]:
     return 0.0, 0
 
 
-def _count_frame(part: Part, runs: list[_Run]) -> bytes:
+def _count_frame(seconds: float, first: bytes) -> bytes:
     """A frame that states how many follow, as libmpg123 reads it; it plays as nothing."""
-    word = bytearray(next(iter(runs[0].headers)))
-    header = _header(bytes(word))
+    word = bytearray(first)
+    header = _header(first)
     if header is None or header.stream[1] != 3:
         return b""
     for index in range(1, 15):
@@ -185,6 +192,6 @@ def _count_frame(part: Part, runs: list[_Run]) -> bytes:
             break
     mpeg1, mono = word[1] >> 3 & 3 == 3, header.stream[2]
     side = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
-    frames = round(part.seconds * header.stream[0] / header.samples)
+    frames = round(seconds * header.stream[0] / header.samples)
     body = bytes(word) + bytes(side) + b"Xing" + (1).to_bytes(4, "big") + frames.to_bytes(4, "big")
     return body + bytes(length - len(body))

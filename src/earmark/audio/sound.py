@@ -10,19 +10,19 @@ __all__ = ["Sound"]
 Array = NDArray[np.float32]
 
 _SILENT_PEAK = 1e-4  # -80 dB of full scale
-_QUIET_PEAK, _QUIET_LEVEL = 3e-3, 3e-4  # -50 dB and -70 dB: the noise of a line without a signal
+_QUIET_PEAK, _QUIET_LEVEL = 5e-3, 1e-3  # -46 dB and -60 dB: the noise of a line without a signal
 _WINDOW = 1024
 _WINDOWS = 12  # a clip, spread evenly over it
-_FEWEST = 24  # windows, below which a spectrum is too rough to call it flat
-_FLAT = 0.9  # geometric over arithmetic mean of the spectrum: white noise has .97 or more, music under .3
-_STEADY = 0.25  # deviation over mean of the windows' energy: white noise has .05
+_FEWEST = 36  # windows, below which a spectrum is too rough to call it flat
+_FLAT = 0.95  # geometric over arithmetic mean of the spectrum: white noise has .977 or more, music up to .89
+_STEADY = 0.25  # deviation over mean of the windows' energy: white noise has .1, flat music .5 or more
 
 
 class Sound:
-    """Loudness and spectrum of what was taken of a track, clip by clip; ``rate`` in Hz."""
+    """Loudness and spectrum of what was taken of a track, clip by clip; ``band`` is the part of the spectrum in use."""
 
-    def __init__(self, rate: int) -> None:
-        self._rate, self._peak, self._squares, self._samples = rate, 0.0, 0.0, 0
+    def __init__(self, band: float = 1.0) -> None:
+        self._band, self._peak, self._squares, self._samples = band, 0.0, 0.0, 0
         self._spectrum: NDArray[np.float64] = np.zeros(_WINDOW // 2 + 1)
         self._energies: list[float] = []
 
@@ -53,7 +53,7 @@ class Sound:
         if self.silent or len(self._energies) < _FEWEST:
             return False
         energies = np.asarray(self._energies)
-        low, high = round(0.02 * _WINDOW), round(0.4 * _WINDOW)  # resamplers and codecs cut what is above
+        low, high = round(0.02 * _WINDOW), round(0.4 * self._band * _WINDOW)  # resamplers and codecs cut what is above
         band = self._spectrum[low:high]
         if energies.std() > _STEADY * energies.mean() or not band.min() > 0:
             return False

@@ -11,6 +11,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from earmark.audio.cue import album_warning
 from earmark.audio.decoders import Opening, Source, mono
 from earmark.audio.sound import Sound
 from earmark.errors import AudioError
@@ -100,6 +101,7 @@ class OpenTrack:
         self._name, self._source, self._others, self._alive = name, source, others, alive
         self.rate, self.seconds = source.rate, source.seconds
         self._missing = ""
+        self._album: str | None = None  # looked for once
         self._sound: Sound | None = None
         self._whole: Array | None = None
         self._kept: dict[tuple[int, int | None], list[Array]] = {}
@@ -114,9 +116,9 @@ class OpenTrack:
     @property
     def facts(self) -> Facts:
         """Length, warning and loudness; complete once the clips are taken."""
-        sound = self._sound or Sound(self.rate)
+        sound = self._sound or Sound()
         silent, noise = sound.silent, sound.noise
-        said = [self.damaged, "silence" if silent else "", "noise" if noise else ""]
+        said = [self._album or "", self.damaged, "silence" if silent else "", "noise" if noise else ""]
         return Facts(self.seconds, "; ".join(filter(None, said)) or None, silent, noise)
 
     def frames(self, start: int, count: int | None) -> Iterator[Array]:
@@ -208,11 +210,16 @@ class OpenTrack:
         return self.seconds
 
     def _ends_at(self, seconds: float) -> None:
-        """Note the real length, and what is missing of the promised one."""
-        promised = max(self.seconds, self._source.stated)
-        if seconds < promised - max(_SLACK, 0.002 * promised):
-            why = f" ({self._source.damaged})" if self._source.damaged else ""
-            self._missing = f"only {seconds:.1f} of {promised:.1f} s could be read: the file is cut off or damaged{why}"
+        """Note the real length, and what is missing of the stated one."""
+        stated = max(self.seconds, self._source.stated)
+        if seconds < stated - max(_SLACK, 0.002 * stated):
+            why = self._source.damaged
+            self._missing = (
+                f"only {seconds:.1f} of {stated:.1f} s could be decoded: {why}"
+                if why
+                else f"the file ends after {seconds:.1f} s, and its header states {stated:.1f} s: "
+                "it is cut off, or the header is wrong"
+            )
         self.seconds = seconds
 
     def lead(self) -> float:
@@ -247,7 +254,7 @@ class OpenTrack:
         Raises:
             AudioError: The track is under 0.1 s.
         """
-        sound = self._sound = Sound(sample_rate)
+        sound = self._sound = Sound(min(1.0, self.rate / sample_rate))
         end = 0.0
         for clip in self._end_to_end(plan, sample_rate) if plan.count is None else self._spread(plan, sample_rate):
             end = max(end, clip.end)
@@ -257,6 +264,8 @@ class OpenTrack:
             yield clip
         if plan.count is None:
             self._ends_at(end)
+        if self._album is None:
+            self._album = album_warning(self._name)
         if end < MIN_SECONDS:
             raise AudioError(self._name, "too-short", f"{end:.3f} s of audio; at least {MIN_SECONDS} s are needed")
 

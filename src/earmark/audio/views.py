@@ -17,7 +17,10 @@ Piece = bytes | tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One stream of audio: the bytes that a decoder gets, their length, and what must agree to be joined to another."""
+    """One stream of audio: the bytes that a decoder gets, their length, and what must agree to be joined to another.
+
+    A length of 0 is the decoder's to tell.
+    """
 
     pieces: tuple[Piece, ...]
     seconds: float
@@ -33,12 +36,14 @@ class Layout:
         seconds: Length of all of them.
         stated: Length that its header states; 0 where it states none.
         whole: Whether the file as it is gives a decoder all of it.
+        missing: Part of the data that its header states and that is not there.
     """
 
     parts: tuple[Part, ...]
     seconds: float
     stated: float
     whole: bool
+    missing: float = 0.0
 
 
 def merge_parts(parts: Iterable[Part]) -> list[Part]:
