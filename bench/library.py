@@ -96,7 +96,7 @@ def _shown(seconds: float) -> str:
 
 def similar(file: Path) -> dict[str, str]:
     """Search in memory, and the whole answer of a process that has just started."""
-    from earmark.library.similar import Wish, find_seed, similar_to
+    from earmark.library.similar import find_seed, similar_to
     from earmark.library.store import open_library
     from earmark.library.vectors import read_vectors
 
@@ -109,7 +109,7 @@ def similar(file: Path) -> dict[str, str]:
         exact = median(_timed(lambda query=query: vectors.nearest(query, 60)) for query in queries)
         seeds = [find_seed(library, model, f"/music/0000/{number:07d}.mp3") for number in range(7, 107, 10)]
         whole = median(
-            _timed(lambda seed=seed: similar_to(library, model, seed, Wish(10, 2), vectors)) for seed in seeds
+            _timed(lambda seed=seed: similar_to(library, model, seed, 10, 2, vectors)) for seed in seeds
         )
     return {
         "reading all embeddings": _shown(reading),
@@ -130,7 +130,7 @@ def cluster(file: Path) -> dict[str, str]:
 
         def work() -> None:
             nonlocal found
-            found = len(cluster_tracks(library, model, anew=True).clusters)
+            found = len(cluster_tracks(library, model, rebuild=True).clusters)
 
         seconds = _timed(work)
         return {"cluster": f"{_shown(seconds)} ({found} found)", "memory of cluster": _memory()}
@@ -138,12 +138,12 @@ def cluster(file: Path) -> dict[str, str]:
 
 def playlist(file: Path) -> dict[str, str]:
     """An hour by words, and a walk of twenty."""
-    from earmark.library.playlist import PlaylistWish, make_playlist, walk_between
+    from earmark.library.playlist import PlaylistRequest, make_playlist, walk_between
     from earmark.library.store import open_library
 
     with open_library(file, write=False) as library:
         model = library.model()
-        words = _timed(lambda: make_playlist(library, model, PlaylistWish(genres=("Rock",), without=("sad",))))
+        words = _timed(lambda: make_playlist(library, model, Playlistgenres=("Rock",, without=("sad",))))
         ends = ("/music/0000/0000007.mp3", "/music/0000/0000009.mp3")
         walk = _timed(lambda: walk_between(library, model, *ends, 20))
     return {"playlist": _shown(words), "path": _shown(walk), "memory of playlist": _memory()}
@@ -160,7 +160,7 @@ def map_(file: Path) -> dict[str, str]:
     with open_library(file) as library:
         model = library.model()
         start = time.perf_counter()
-        placed = layout.lay_out(library, model, anew=True)
+        placed = layout.lay_out(library, model, rebuild=True)
         placing = time.perf_counter() - start
         start = time.perf_counter()
         page = map_page(map_data(library, model, placed))

@@ -89,9 +89,9 @@ def test_cluster_playlist_path_map(shelf: Path, earmark: Earmark, tmp_path: Path
     assert "<canvas" in (tmp_path / "map.html").read_text()
 
 
-def test_a_wish_that_nothing_meets(shelf: Path, earmark: Earmark) -> None:
+def test_what_no_song_has(shelf: Path, earmark: Earmark) -> None:
     said = earmark("playlist", "--genre", "Jazz", "--not", "jazz", "--library", shelf / "a.db")
-    assert said.code == 1 and said.err.count("\n") == 1 and "no song meets all of the wish" in said.err
+    assert said.code == 1 and said.err.count("\n") == 1 and "no song has all that is asked for" in said.err
 
 
 def test_export(shelf: Path, earmark: Earmark, tmp_path: Path) -> None:

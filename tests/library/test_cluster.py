@@ -98,7 +98,7 @@ def test_new_songs_join_and_the_old_stay(tmp_path: Path) -> None:
         after = {audio: one.name for one in found.clusters for audio in one.audio}
         assert not found.made and found.joined == 20
         assert len(after) == 100 and before.items() <= after.items()
-        assert cluster_tracks(library, model, anew=True).joined == 0
+        assert cluster_tracks(library, model, rebuild=True).joined == 0
         assert len(cluster_tracks(library, model, 3).clusters) == 3, "another number makes them again"
         assert not cluster_tracks(library, model, 3).made
 

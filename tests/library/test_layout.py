@@ -62,4 +62,4 @@ def test_the_map_is_kept_and_new_songs_come_between(tmp_path: Path, monkeypatch:
         middles = np.stack([second.places[:80][groups[:80] == number].mean(axis=0) for number in range(5)])
         for place, group in zip(second.places[80:], groups[80:], strict=True):
             assert np.argmin(((middles - place) ** 2).sum(axis=1)) == group
-        assert lay_out(library, model, anew=True).joined == 0
+        assert lay_out(library, model, rebuild=True).joined == 0

@@ -19,7 +19,7 @@ from earmark.inference.tagger import load_model
 from earmark.library.cluster import cluster_tracks
 from earmark.library.records import LibraryModel
 from earmark.library.scan import Scanned, scan_folders
-from earmark.library.similar import Wish, find_seed, similar_to
+from earmark.library.similar import find_seed, similar_to
 from earmark.library.store import FORMAT, migrations, open_library
 from earmark.library.store.schema import tables
 from sounds_of_library import songs_of_format_1
@@ -53,7 +53,7 @@ def test_everything_stays(old: Path) -> None:
         assert len(cluster_tracks(library, model).clusters) == 2 and not cluster_tracks(library, model).made
         assert len(library.places(model)[0]) == 4
         assert len(tracks["a.wav"].title) == 1000 and tracks["a.wav"].title.endswith("…"), "hostile titles are cut"
-        found = similar_to(library, model, find_seed(library, model, tracks["b.wav"].path), Wish(9))
+        found = similar_to(library, model, find_seed(library, model, tracks["b.wav"].path), 9)
         assert "silence.wav" not in {Path(one.track.path).name for one in found}
     connection = sqlite3.connect(old)
     assert connection.execute("PRAGMA user_version").fetchone()[0] == FORMAT

@@ -25,7 +25,7 @@ def test_contradictions_before_close_calls(tmp_path: Path) -> None:
         found = questions(library, model, heads, 50)
         first = {one.track.id: one for one in found if one.why == "disagrees"}
         assert set(first) == {3, 4} and {one.track.id for one in found[:2]} == {3, 4}
-        assert (first[3].heard, first[3].own, first[4].own) == ("Pop", "Folk", "Metal")
+        assert (first[3].predicted, first[3].own, first[4].own) == ("Pop", "Folk", "Metal")
         assert found[0].confidence >= found[1].confidence
         assert first[3].options[0][0] == "Pop" and "Folk" in dict(first[3].options)
         unsure = [one for one in found if one.why == "unsure"]

@@ -12,7 +12,7 @@ import pytest
 from earmark.errors import EarmarkError
 from earmark.library import vectors as vectors_module
 from earmark.library.records import LibraryModel, direction
-from earmark.library.similar import Wish, find_seed, similar_to
+from earmark.library.similar import find_seed, similar_to
 from earmark.library.store import Library, open_library
 from earmark.library.vectors import Vectors, read_vectors
 from made_library import made_library
@@ -28,7 +28,7 @@ def seed_path(library: Library, number: int) -> str:
 def test_the_nearest_first_and_never_the_seed(tmp_path: Path) -> None:
     with made_library(tmp_path, 100) as (library, model):
         path = seed_path(library, 7)
-        found = similar_to(library, model, find_seed(library, model, path), Wish(12))
+        found = similar_to(library, model, find_seed(library, model, path), 12)
         assert len(found) == 12
         assert path not in [one.track.path for one in found]
         distances = [one.distance for one in found]
@@ -45,7 +45,7 @@ def test_the_nearest_first_and_never_the_seed(tmp_path: Path) -> None:
 def test_at_most_so_many_of_one_artist(tmp_path: Path) -> None:
     with made_library(tmp_path, 100, groups=1) as (library, model):
         seed = find_seed(library, model, seed_path(library, 0))
-        found = similar_to(library, model, seed, Wish(20, per_artist=2))
+        found = similar_to(library, model, seed, 20, per_artist=2)
         artists = [one.track.artist for one in found]
         assert len(found) == 20 and max(map(artists.count, artists)) == 2
 
@@ -53,14 +53,14 @@ def test_at_most_so_many_of_one_artist(tmp_path: Path) -> None:
 def test_the_whole_library_if_asked(tmp_path: Path) -> None:
     with made_library(tmp_path, 30) as (library, model):
         seed = find_seed(library, model, seed_path(library, 0))
-        assert len(similar_to(library, model, seed, Wish(500))) == 29
+        assert len(similar_to(library, model, seed, 500)) == 29
 
 
 def test_copies_are_one_answer(tmp_path: Path) -> None:
     """Other files of the same audio, and other editions of the same song."""
     with made_library(tmp_path, 40) as (library, model):
         path = seed_path(library, 0)
-        nearest = similar_to(library, model, find_seed(library, model, path), Wish(2))
+        nearest = similar_to(library, model, find_seed(library, model, path), 2)
         first, second = nearest
         with library.change():
             library.db.execute(
@@ -72,7 +72,7 @@ def test_copies_are_one_answer(tmp_path: Path) -> None:
                 "UPDATE tracks SET artist = ?, title = upper(?) WHERE id = ?",
                 (first.track.artist, first.track.title, second.track.id),
             )
-        found = similar_to(library, model, find_seed(library, model, path), Wish(5))
+        found = similar_to(library, model, find_seed(library, model, path), 5)
         assert len(found) == 5
         assert set(found[0].copies) | {found[0].track.path} == {first.track.path, "/music/copy.mp3", second.track.path}
 
@@ -80,12 +80,12 @@ def test_copies_are_one_answer(tmp_path: Path) -> None:
 def test_another_edition_of_the_seed_is_not_an_answer(tmp_path: Path) -> None:
     with made_library(tmp_path, 40) as (library, model):
         seed = find_seed(library, model, seed_path(library, 0))
-        other = similar_to(library, model, seed, Wish(1))[0].track
+        other = similar_to(library, model, seed, 1)[0].track
         assert seed.track is not None
         with library.change():
             library.db.execute("UPDATE tracks SET artist = 'artist  0', title = 'SONG 1' WHERE id = ?", (other.id,))
         assert (seed.track.artist, seed.track.title) == ("Artist 0", "Song 1")
-        assert other.path not in [one.track.path for one in similar_to(library, model, seed, Wish(39))]
+        assert other.path not in [one.track.path for one in similar_to(library, model, seed, 39)]
 
 
 def test_real_sound(tmp_path: Path, tiny_model: Path) -> None:
@@ -95,16 +95,14 @@ def test_real_sound(tmp_path: Path, tiny_model: Path) -> None:
         model = scanned(library, tiny_model, music, count=5)
         path = str(music / "2.wav")
         seed = find_seed(library, model, path)
-        found = similar_to(library, model, seed, Wish(3))
+        found = similar_to(library, model, seed, 3)
         assert len(found) == 3 and found[0].seconds is not None and found[0].seed_seconds is not None
         start, end = found[0].seconds
         assert 0 <= start < end <= found[0].track.seconds + 0.1
         shutil.copy(path, tmp_path / "elsewhere.wav")
         again = find_seed(library, model, str(tmp_path / "elsewhere.wav"))
         assert again.track is None and again.audio == seed.audio
-        assert [one.track.path for one in similar_to(library, model, again, Wish(3))] == [
-            one.track.path for one in found
-        ]
+        assert [one.track.path for one in similar_to(library, model, again, 3)] == [one.track.path for one in found]
         with pytest.raises(EarmarkError, match="neither a track of the library nor a file"):
             find_seed(library, model, str(tmp_path / "nothing.mp3"))
 

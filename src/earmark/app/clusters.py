@@ -47,7 +47,7 @@ def make_clusters(request: ClusterRequest) -> Steps[tuple[NamedCluster, ...]]:
 
     with opened(request.library, write=True) as library:
         model = yield from chosen_model(library, request.model)
-        found = cluster_tracks(library, model, request.count, anew=request.rebuild)
+        found = cluster_tracks(library, model, request.count, rebuild=request.rebuild)
         clusters = []
         for one in found.clusters:
             files = library.tracks_of(one.audio)

@@ -77,7 +77,7 @@ def chosen_model(library: Library, name: str | None) -> Steps[LibraryModel]:
         total = library.facts().tracks
         if count < total:
             yield Notice(
-                f"{model.shown} analysed {count} of {total} songs; `earmark scan --force` lets it analyse the others."
+                f"{model.title} analysed {count} of {total} songs; `earmark scan --force` lets it analyse the others."
             )
     return model
 
@@ -90,7 +90,7 @@ def look_into_library(request: LibraryRequest) -> Steps[Contents]:
         facts = library.facts()
         models: dict[str, int] = {}
         for model, count in library.models():
-            name = model.shown if model.shown not in models else f"{model.shown} {model.digest[:6]}"
+            name = model.title if model.title not in models else f"{model.title} {model.digest[:6]}"
             models[name] = count
         return Contents(
             library.file,

@@ -54,7 +54,7 @@ def draw_map(request: MapRequest) -> Steps[DrawnMap]:
     with opened(request.library, write=True) as library:
         model = yield from chosen_model(library, request.model)
         yield Notice(f"Placing {library.facts().tracks} songs.")
-        layout = lay_out(library, model, anew=request.rebuild)
+        layout = lay_out(library, model, rebuild=request.rebuild)
         cluster_tracks(library, model)  # for their colours
         write_file(target, map_page(map_data(library, model, layout)))
     if not has_tsne():

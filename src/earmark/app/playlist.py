@@ -48,10 +48,9 @@ def make_playlist(request: PlaylistRequest) -> Steps[tuple[LibraryTrack, ...]]:
     Raises:
         EarmarkError: No song meets all that is asked for; the line says how many meet each part.
     """
-    from earmark.library.playlist import PlaylistWish
-    from earmark.library.playlist import make_playlist as choose
+    from earmark.library import playlist
 
-    asked = PlaylistWish(
+    asked = playlist.PlaylistRequest(
         seeds=request.seeds,
         cluster=request.cluster,
         genres=request.genres,
@@ -59,13 +58,13 @@ def make_playlist(request: PlaylistRequest) -> Steps[tuple[LibraryTrack, ...]]:
         tags=request.tags,
         without=request.without,
         minutes=request.minutes,
-        apart=request.artist_gap,
+        artist_gap=request.artist_gap,
     )
     with opened(
         request.library, write=request.cluster is not None
     ) as library:  # clusters are made where there are none
         model = yield from chosen_model(library, request.model)
-        tracks = choose(library, model, asked)
+        tracks = playlist.make_playlist(library, model, asked)
     minutes = sum(track.seconds for track in tracks) / 60
     if minutes < _ENOUGH * request.minutes:
         yield Notice(f"Only {minutes:.1f} minutes of music meet what is asked for.")

@@ -53,12 +53,12 @@ def similar(request: SimilarRequest) -> Steps[tuple[Similar, ...]]:
     Raises:
         EarmarkError: The library holds nothing else, or the song cannot be analysed.
     """
-    from earmark.library.similar import Wish, find_seed, similar_to
+    from earmark.library.similar import find_seed, similar_to
 
     with opened(request.library) as library:
         model = yield from chosen_model(library, request.model)
         seed = find_seed(library, model, request.track)
-        found = similar_to(library, model, seed, Wish(request.count, request.per_artist or None))
+        found = similar_to(library, model, seed, request.count, request.per_artist or None)
     if not found:
         raise EarmarkError("the library holds no other song to compare it with; `earmark scan FOLDER` adds some")
     return tuple(found)

@@ -49,7 +49,7 @@ class LibrarySource:
             else:
                 prediction = self._library.prediction(self._model, track, said.get(track.audio, {}))
                 if prediction is None:
-                    yield _unknown(path, f"the model {self._model.shown} has not analysed it; `earmark scan` does")
+                    yield _unknown(path, f"the model {self._model.title} has not analysed it; `earmark scan` does")
                 else:
                     yield Known(replace(prediction, path=path), track.content_hash, track.size, track.modified)
 

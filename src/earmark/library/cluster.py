@@ -71,19 +71,19 @@ class Clustering:
 
 
 def cluster_tracks(
-    library: Library, model: LibraryModel, count: int | None = None, *, anew: bool = False
+    library: Library, model: LibraryModel, count: int | None = None, *, rebuild: bool = False
 ) -> Clustering:
     """The library's clusters: made at the first call, kept from then on.
 
     Args:
         library: Open for writing.
-        model: By whose ears.
-        count: Clusters wanted; None goes by the data, or keeps those that there are.
-        anew: Make them again, though there are as many as wanted.
+        model: Whose embeddings are compared.
+        count: How many; None goes by the data, or keeps those that there are.
+        rebuild: Make them again, though there are as many.
     """
     vectors = read_vectors(library, model)
     known = library.clusters(model)
-    made = anew or not known or (count is not None and count != len(known))
+    made = rebuild or not known or (count is not None and count != len(known))
     if not len(vectors):
         return Clustering((), made, 0)
     if made:
@@ -193,11 +193,11 @@ def _telling_labels(
         audio, scores = library.scores(model, head)
         scores = scores[np.searchsorted(audio, vectors.audio)]
         inside, _ = means(scores, near, count)
-        told = telling(inside, scores.mean(axis=0), scores.std(axis=0))
+        value_of = telling(inside, scores.mean(axis=0), scores.std(axis=0))
         names = [model.aliases.get(head.name, {}).get(label, label) for label in head.labels]
         for number in range(count):
-            for label in np.flatnonzero(told[number] > 0):
-                name, value = names[label], float(told[number, label])
+            for label in np.flatnonzero(value_of[number] > 0):
+                name, value = names[label], float(value_of[number, label])
                 key = name.casefold()
                 if value > values[number].get(key, (0.0, ""))[0]:
                     values[number][key] = (value, name)

@@ -26,11 +26,11 @@ def library_dataset(library: Library, heads: Sequence[str] | None = None) -> Dat
     Raises:
         DatasetError: There are no such labels, or no file of them is there.
     """
-    said = library.labels()
-    files = library.tracks_of(said)
+    corrections = library.labels()
+    files = library.tracks_of(corrections)
     pairs = [
         (found[0], words)
-        for audio, all_words in sorted(said.items())
+        for audio, all_words in sorted(corrections.items())
         if (words := {head: word for head, word in all_words.items() if heads is None or head in heads})
         and (found := [track for track in files[audio] if Path(track.path).exists()])
     ]

@@ -27,9 +27,9 @@ def everything(library: Library, model: LibraryModel) -> Iterator[dict[str, Any]
     clusters = library.cluster_names(model)
     audio, places = library.places(model)
     place = dict(zip(audio.tolist(), places.astype(float).round(5).tolist(), strict=True))
-    words = library.labels()
+    corrections = library.labels()
     for track in library.tracks():
-        record = _record(library, model, track, words)
+        record = _record(library, model, track, corrections)
         x, y = place.get(track.audio or 0, (None, None))
         since = None if track.vanished is None else datetime.fromtimestamp(track.vanished, UTC)
         record |= {
@@ -42,18 +42,18 @@ def everything(library: Library, model: LibraryModel) -> Iterator[dict[str, Any]
             "y": y,
             "vanished": since and since.isoformat(timespec="seconds"),
             "audio": track.recording or None,
-            "correction": words.get(track.audio or 0),
+            "correction": corrections.get(track.audio or 0),
         }
         yield record
 
 
 def _record(
-    library: Library, model: LibraryModel, track: LibraryTrack, words: Mapping[int, Mapping[str, Any]]
+    library: Library, model: LibraryModel, track: LibraryTrack, corrections: Mapping[int, Mapping[str, Any]]
 ) -> dict[str, Any]:
     if track.audio is None:
         return Failure(track.path, track.error or "io", track.message).to_dict()  # type: ignore[arg-type]
-    said = library.prediction(model, track, words.get(track.audio))
-    return (said or Prediction(track.path, track.seconds, "", {})).to_dict()
+    prediction = library.prediction(model, track, corrections.get(track.audio))
+    return (prediction or Prediction(track.path, track.seconds, "", {})).to_dict()
 
 
 def jams(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,14 +16,14 @@ _EPSILON = 1e-6
 
 
 def flow(
-    vectors: Array, artists: Sequence[str], apart: int, *, first: int | None = None, last: int | None = None
+    vectors: Array, artists: Sequence[str], artist_gap: int, *, first: int | None = None, last: int | None = None
 ) -> list[int]:
     """Greedy nearest neighbour, then 2-opt (Croes 1958) until no turn of a stretch makes the way shorter.
 
     Args:
         vectors: (songs, dimensions) of length 1.
         artists: (songs,) names to compare by; "" is nobody.
-        apart: No artist again within so many songs, as far as the songs allow.
+        artist_gap: No artist again within so many songs, as far as the songs allow.
         first: The song to begin with; where None, that which is farthest from the middle of all.
         last: The song to end with.
 
@@ -40,21 +40,25 @@ def flow(
         if last is not None:
             value[last] = np.inf
         first = int(np.argmin(value))
-    order = _greedy(distance, artists, apart, first, last)
-    songs = _two_opt(distance, artists, apart, order, fixed_end=last is not None)
-    return _parted(distance, artists, apart, songs, fixed_end=last is not None)
+    order = _greedy(distance, artists, artist_gap, first, last)
+    songs = _two_opt(distance, artists, artist_gap, order, fixed_end=last is not None)
+    return _parted(distance, artists, artist_gap, songs, fixed_end=last is not None)
 
 
-def _greedy(distance: Array, artists: Sequence[str], apart: int, first: int, last: int | None) -> list[int]:
+def _greedy(distance: Array, artists: Sequence[str], artist_gap: int, first: int, last: int | None) -> list[int]:
     left = np.ones(len(distance), bool)
     left[first] = False
     if last is not None:
         left[last] = False
     order = [first]
     while left.any():
-        recent = {artists[song]: place for place, song in enumerate(order[-apart:] if apart else []) if artists[song]}
+        recent = {
+            artists[song]: place
+            for place, song in enumerate(order[-artist_gap:] if artist_gap else [])
+            if artists[song]
+        }
         near = np.flatnonzero(left)
-        # Those whose artist was not heard lately; else the one heard longest ago.
+        # Those whose artist was not met lately; else the one met longest ago.
         lateness = np.asarray([recent.get(artists[song], -1) for song in near.tolist()])
         near = near[lateness == lateness.min()]
         song = int(near[np.argmin(distance[order[-1], near])])
@@ -64,10 +68,10 @@ def _greedy(distance: Array, artists: Sequence[str], apart: int, first: int, las
 
 
 def _two_opt(
-    distance: Array, artists: Sequence[str], apart: int, order: list[int], *, fixed_end: bool
+    distance: Array, artists: Sequence[str], artist_gap: int, order: list[int], *, fixed_end: bool
 ) -> NDArray[np.intp]:
     songs = np.asarray(order)
-    clashes = _clashes(songs, artists, apart)
+    clashes = _clashes(songs, artists, artist_gap)
     for _ in range(_PASSES):
         turned = False
         for i in range(1, len(songs) - 1):
@@ -85,7 +89,7 @@ def _two_opt(
                 continue
             tried = songs.copy()
             tried[i : j[best] + 1] = tried[i : j[best] + 1][::-1]
-            if (fresh := _clashes(tried, artists, apart)) <= clashes:
+            if (fresh := _clashes(tried, artists, artist_gap)) <= clashes:
                 songs, clashes, turned = tried, fresh, True
         if not turned:
             break
@@ -93,21 +97,21 @@ def _two_opt(
 
 
 def _parted(
-    distance: Array, artists: Sequence[str], apart: int, songs: NDArray[np.intp], *, fixed_end: bool
+    distance: Array, artists: Sequence[str], artist_gap: int, songs: NDArray[np.intp], *, fixed_end: bool
 ) -> list[int]:
     """Songs of one artist that are still too near each other change places, at the least cost, as far as that helps."""
     stop = len(songs) - 1 if fixed_end else len(songs)
-    clashes = _clashes(songs, artists, apart)
+    clashes = _clashes(songs, artists, artist_gap)
     for place in range(1, stop):
         if not clashes:
             break
-        if not _clashes(songs[max(0, place - apart) : place + 1], artists, apart):
+        if not _clashes(songs[max(0, place - artist_gap) : place + 1], artists, artist_gap):
             continue
         tries = []
         for other in range(1, stop):
             tried = songs.copy()
             tried[place], tried[other] = songs[other], songs[place]
-            if (left := _clashes(tried, artists, apart)) < clashes:
+            if (left := _clashes(tried, artists, artist_gap)) < clashes:
                 tries.append((left, float(distance[tried[:-1], tried[1:]].sum()), other))
         if tries:
             clashes, _, other = min(tries)
@@ -116,13 +120,13 @@ def _parted(
     return [int(song) for song in songs]
 
 
-def _clashes(order: NDArray[np.intp], artists: Sequence[str], apart: int) -> int:
-    """How often an artist comes again within ``apart`` songs."""
+def _clashes(order: NDArray[np.intp], artists: Sequence[str], artist_gap: int) -> int:
+    """How often an artist comes again within ``artist_gap`` songs."""
     seen: dict[str, int] = {}
     count = 0
     for place, song in enumerate(order.tolist()):
         artist = artists[song]
-        if artist and place - seen.get(artist, -apart - 1) <= apart:
+        if artist and place - seen.get(artist, -artist_gap - 1) <= artist_gap:
             count += 1
         seen[artist] = place
     return count

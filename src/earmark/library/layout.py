@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,25 +44,21 @@ def has_tsne() -> bool:
     return importlib.util.find_spec("openTSNE") is not None
 
 
-def lay_out(
-    library: Library, model: LibraryModel, *, anew: bool = False, report: Callable[[str], None] = lambda _: None
-) -> Layout:
+def lay_out(library: Library, model: LibraryModel, *, rebuild: bool = False) -> Layout:
     """The library's map: made at the first call, kept from then on.
 
     Args:
         library: Open for writing.
-        model: By whose ears.
-        anew: Make it again. It is made again anyway once a third of the tracks are new.
-        report: Gets a line before what takes long.
+        model: Whose embeddings are compared.
+        rebuild: Make it again. It is made again anyway once a third of the tracks are new.
     """
     vectors = read_vectors(library, model)
     note = f"map {model.key}"
     method = library.fact(note)
     old, old_places = library.places(model)
     known = np.isin(vectors.audio, old)
-    if anew or method is None or known.sum() < 2 * len(vectors) / 3 or (method == "PCA" and has_tsne()):
+    if rebuild or method is None or known.sum() < 2 * len(vectors) / 3 or (method == "PCA" and has_tsne()):
         method = "t-SNE" if has_tsne() and len(vectors) > 3 else "PCA"
-        report(f"placing {len(vectors)} songs by {method}")
         places = plane(vectors.matrix, tsne=method == "t-SNE")
         with library.change():
             library.set_fact(note, method)

@@ -87,7 +87,7 @@ def map_data(library: Library, model: LibraryModel, layout: Layout) -> MapData:
     views = [_labels(library, model, audio, name, kinds) for name, kinds in _VIEWS]
     views += [_clusters(library, model, audio), _energy(library, model, audio)]
     found = tuple(view for view in views if view is not None)
-    return MapData(songs, layout.places[rows], layout.method, model.shown, found)
+    return MapData(songs, layout.places[rows], layout.method, model.title, found)
 
 
 def _labels(

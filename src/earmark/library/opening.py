@@ -76,7 +76,7 @@ class Open(Task[Item, Opened]):
         from earmark.inference.tagger import load_model
 
         tagger, layer = load_model(self.model), self.layer or None
-        tagger.check_layer(layer)  # loads the network now, so that what is wrong is said now
+        tagger.check_layer(layer)  # loads the network now, so that what is wrong shows now
         options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=layer)
 
         def predict(path: str, known: frozenset[str]) -> Prediction:

@@ -18,7 +18,7 @@ from earmark.library.store import Library
 from earmark.library.vectors import Vectors, read_vectors
 from earmark.library.words import given_labels
 
-__all__ = ["PlaylistWish", "make_playlist", "walk_between"]
+__all__ = ["PlaylistRequest", "make_playlist", "walk_between"]
 
 Array = NDArray[np.float32]
 
@@ -26,8 +26,8 @@ _GENRE, _MOOD = ("genre", "style"), ("mood", "emotion", "feeling")
 
 
 @dataclass(frozen=True, slots=True)
-class PlaylistWish:
-    """What is wanted; what is left empty is not asked for.
+class PlaylistRequest:
+    """What songs a playlist is to have; what is left empty is not asked for.
 
     Attributes:
         seeds: Tracks to start from.
@@ -37,7 +37,7 @@ class PlaylistWish:
         tags: All of them, labels of any head.
         without: None of them, labels of any head.
         minutes: About so long.
-        apart: No artist again within so many songs.
+        artist_gap: No artist again within so many songs.
     """
 
     seeds: tuple[str, ...] = ()
@@ -47,29 +47,29 @@ class PlaylistWish:
     tags: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     minutes: float = 60.0
-    apart: int = 5
+    artist_gap: int = 5
 
 
-def make_playlist(library: Library, model: LibraryModel, wish: PlaylistWish) -> list[LibraryTrack]:
-    """Songs that meet a wish, best ones first chosen, then put in an order that flows.
+def make_playlist(library: Library, model: LibraryModel, request: PlaylistRequest) -> list[LibraryTrack]:
+    """Songs that meet a request, best ones first chosen, then put in an order that flows.
 
     Raises:
         EarmarkError: No song meets it; the line says how many meet each part.
         UnknownName: A label or a cluster that there is not.
     """
     vectors = read_vectors(library, model)
-    seeds = [find_seed(library, model, path) for path in wish.seeds]
-    fits, value = _judged(library, model, vectors, wish)
+    seeds = [find_seed(library, model, path) for path in request.seeds]
+    fits, value = _matching(library, model, vectors, request)
     if seeds:
         value = np.max([vectors.matrix @ seed.vector for seed in seeds], axis=0)
     ranked = np.flatnonzero(fits)
     ranked = ranked[np.argsort(-value[ranked], kind="stable")]
-    chosen = _chosen(library, vectors, ranked, seeds, wish)
+    chosen = _chosen(library, vectors, ranked, seeds, request)
     if not chosen:
-        raise EarmarkError("no song meets the wish")
+        raise EarmarkError("no song has all that is asked for")
     tracks = [track for track, _ in chosen]
     matrix = np.stack([vector for _, vector in chosen])
-    order = flow(matrix, [fold(track.artist) for track in tracks], wish.apart, first=0 if seeds else None)
+    order = flow(matrix, [fold(track.artist) for track in tracks], request.artist_gap, first=0 if seeds else None)
     return [tracks[song] for song in order]
 
 
@@ -78,7 +78,7 @@ def walk_between(library: Library, model: LibraryModel, start: str, end: str, co
 
     Args:
         library: The library.
-        model: By whose ears.
+        model: Whose embeddings are compared.
         start: A track of the library, or any file.
         end: The same.
         count: Songs in all, at least 2; fewer where the library has no more.
@@ -101,34 +101,36 @@ def walk_between(library: Library, model: LibraryModel, start: str, end: str, co
     return [tracks[song] for song in order]
 
 
-def _judged(
-    library: Library, model: LibraryModel, vectors: Vectors, wish: PlaylistWish
+def _matching(
+    library: Library, model: LibraryModel, vectors: Vectors, request: PlaylistRequest
 ) -> tuple[NDArray[np.bool_], Array]:
-    """Which songs meet the wish, and how well each does: the product of the wanted labels' probabilities.
+    """Which songs meet the request, and how well each does: the product of the probabilities of the labels asked for.
 
     Raises:
         EarmarkError: None does.
     """
     fits, value = np.ones(len(vectors), bool), np.ones(len(vectors), np.float32)
     parts: list[tuple[str, int]] = []
-    if wish.cluster is not None:
-        inside = np.isin(vectors.audio, cluster_named(library, model, wish.cluster).audio)
-        parts.append((f"in {wish.cluster}", int(inside.sum())))
+    if request.cluster is not None:
+        inside = np.isin(vectors.audio, cluster_named(library, model, request.cluster).audio)
+        parts.append((f"in {request.cluster}", int(inside.sum())))
         fits &= inside
     labels = _Labels(library, model, vectors)
-    wanted = [("genre", wish.genres, _GENRE), ("mood", wish.moods, _MOOD)]
-    for what, words, kinds in [*wanted, *(("tag", (tag,), ()) for tag in wish.tags)]:
+    kinds_of = [("genre", request.genres, _GENRE), ("mood", request.moods, _MOOD)]
+    for what, words, kinds in [*kinds_of, *(("tag", (tag,), ()) for tag in request.tags)]:
         if words:
             given, score = labels.any_of(what, words, kinds)
             parts.append((f"{what} {' or '.join(words)}", int(given.sum())))
             fits, value = fits & given, value * score
-    for word in wish.without:
+    for word in request.without:
         given, _ = labels.any_of("label", (word,), ())
         parts.append((f"not {word}", int((~given).sum())))
         fits &= ~given
     if not fits.any():
         met = ", ".join(f"{name}: {count}" for name, count in parts)
-        raise EarmarkError(f"no song meets all of the wish ({met or 'the library is empty'}); leave a part of it out")
+        raise EarmarkError(
+            f"no song has all that is asked for ({met or 'the library is empty'}); leave a part of it out"
+        )
     return fits, value
 
 
@@ -154,9 +156,9 @@ class _Labels:
             for head in self.model.heads
             if head.labels and (not kinds or any(kind in head.name.casefold() for kind in kinds))
         ]
-        said = self.library.labels()
+        corrections = self.library.labels()
         extra: dict[str, set[str]] = {}
-        for one in said.values():
+        for one in corrections.values():
             for name, label in one.items():
                 extra.setdefault(name, set()).update([label] if isinstance(label, str) else label)
         found = [
@@ -175,31 +177,32 @@ class _Labels:
         columns = [number for number, label in enumerate(names) if fold(label) == fold(word)]
         given = np.asarray(given_labels(head, scores)[:, columns].any(axis=1), bool)
         score = scores[:, columns].max(axis=1, initial=0)
-        for one, said in self.library.labels().items():
+        for one, corrections in self.library.labels().items():
             row = self.vectors.row(one)
-            if row is not None and name in said:
-                labels = [said[name]] if isinstance(said[name], str) else said[name]
+            if row is not None and name in corrections:
+                given_by_user = corrections[name]
+                labels = [given_by_user] if isinstance(given_by_user, str) else given_by_user
                 given[row] = fold(word) in (fold(str(label)) for label in labels)
                 score[row] = max(score[row], 0.99) if given[row] else 0
         return given, score
 
 
 def _chosen(
-    library: Library, vectors: Vectors, ranked: NDArray[np.intp], seeds: Sequence[Seed], wish: PlaylistWish
+    library: Library, vectors: Vectors, ranked: NDArray[np.intp], seeds: Sequence[Seed], request: PlaylistRequest
 ) -> list[tuple[LibraryTrack, Array]]:
-    """The best songs up to the wished length: seeds first, copies once, and no artist too often to be kept apart."""
+    """The best songs up to the length asked for: seeds first, copies once, and no artist too often to be kept apart."""
     chosen = [(_track(seed), seed.vector) for seed in seeds]
     titles = {_title(track) for track, _ in chosen}
     taken = {seed.audio for seed in seeds}
     seconds = sum(track.seconds for track, _ in chosen)
     mean = float(np.mean([track.seconds for track, _ in chosen] or [240.0])) or 240.0
-    most = max(2, round(wish.minutes * 60 / mean / (wish.apart + 1)))
+    most = max(2, round(request.minutes * 60 / mean / (request.artist_gap + 1)))
     artists = Counter(fold(track.artist) for track, _ in chosen)
     for start in range(0, len(ranked), 500):
         rows = ranked[start : start + 500]
         files = library.tracks_of(vectors.audio[rows].tolist())
         for row in rows:
-            if seconds >= wish.minutes * 60:
+            if seconds >= request.minutes * 60:
                 return chosen
             audio = int(vectors.audio[row])
             if not files[audio] or audio in taken:

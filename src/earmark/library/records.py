@@ -47,11 +47,11 @@ class LibraryTrack:
     Attributes:
         id: Its row.
         path: Absolute; undecodable bytes are surrogate escapes.
-        size: Bytes, when it was heard last.
-        modified: Nanoseconds since 1970, when it was heard last.
-        audio: Row of its audio, which tracks of the same audio share; None where it could not be heard.
+        size: Bytes, when it was opened last.
+        modified: Nanoseconds since 1970, when it was opened last.
+        audio: Row of its audio, which tracks of the same audio share; None where it could not be analysed.
         content_hash: The key of its audio (:mod:`earmark.audio.identity`); "" where it could not be analysed.
-        seconds: Length; 0 where it could not be heard.
+        seconds: Length; 0 where it could not be analysed.
         artist: By the file's own tags, as are title, album, year and genre (several joined by ``;``).
         error: Kind of failure, or None; beside ``audio``, why it could not be analysed again.
         message: Of the failure.
@@ -91,7 +91,7 @@ class LibraryTrack:
 
 @dataclass(frozen=True, slots=True)
 class LibraryModel:
-    """One model that has heard tracks of the library.
+    """One model that has analysed tracks of the library.
 
     Attributes:
         key: Its row.
@@ -132,7 +132,7 @@ class LibraryModel:
         return card.digest == self.digest
 
     @property
-    def shown(self) -> str:
+    def title(self) -> str:
         """For people: its name, and the layer where that is not the usual one."""
         return f"{self.name} (layer {self.layer})" if self.layer else self.name
 
@@ -208,7 +208,7 @@ def pack_scores(heads: Mapping[str, HeadPrediction], order: Sequence[HeadCard]) 
 
 
 def unpack_scores(scores: bytes, numbers: bytes, order: Sequence[HeadCard]) -> dict[str, HeadPrediction]:
-    """What the heads said, exactly as it was packed."""
+    """The predictions of the heads, exactly as they were packed."""
     steps = (np.frombuffer(scores, "<u2") / _STEPS).tolist()
     values = np.frombuffer(numbers, "<f8").tolist()
     heads: dict[str, HeadPrediction] = {}
@@ -220,20 +220,20 @@ def unpack_scores(scores: bytes, numbers: bytes, order: Sequence[HeadCard]) -> d
     return heads
 
 
-def corrected(prediction: Prediction, model: LibraryModel, said: Mapping[str, Correction]) -> Prediction:
-    """The prediction in the user's names of labels, and with the user's word in place of the model's.
+def corrected(prediction: Prediction, model: LibraryModel, corrections: Mapping[str, Correction]) -> Prediction:
+    """The prediction in the user's names of labels, and with the user's corrections in place of the model's labels.
 
     Scores stay the model's; a corrected multi-class head has confidence 1.
     """
     prediction = relabel(prediction, model.card, model.aliases)
     heads = dict(prediction.heads)
-    for name, word in said.items():
+    for name, label in corrections.items():
         if name not in heads:
             continue
-        if isinstance(word, str):
-            heads[name] = replace(heads[name], label=word, confidence=1.0)
+        if isinstance(label, str):
+            heads[name] = replace(heads[name], label=label, confidence=1.0)
         else:
-            heads[name] = replace(heads[name], labels=word)
+            heads[name] = replace(heads[name], labels=label)
     return replace(prediction, heads=heads)
 
 

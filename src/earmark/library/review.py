@@ -30,7 +30,7 @@ class Question:
     Attributes:
         track: The track.
         head: Name of the head.
-        heard: The model's best label.
+        predicted: The model's best label.
         confidence: Of it.
         own: The label that the file's own tag or folder says; "" where none does.
         why: ``disagrees`` with the file, or ``unsure``.
@@ -40,7 +40,7 @@ class Question:
 
     track: LibraryTrack
     head: str
-    heard: str
+    predicted: str
     confidence: float
     own: str
     why: Literal["disagrees", "unsure"]
@@ -98,10 +98,10 @@ def _of_head(
         if track is None:
             continue
         best = ranked[row]
-        heard, confidence = names[best[0]], float(scores[row, best[0]])
+        predicted, confidence = names[best[0]], float(scores[row, best[0]])
         own = _own(track, known)
         margin = confidence - (float(scores[row, best[1]]) if len(best) > 1 else 0.0)
-        if own and own != heard:
+        if own and own != predicted:
             value, why = 1 + confidence, "disagrees"
         elif not sure[row] or margin < 0.2:
             value, why = 1 - margin, "unsure"
@@ -110,7 +110,7 @@ def _of_head(
         options = [(names[label], round(float(scores[row, label]), 4)) for label in best[:_OPTIONS]]
         if own and own not in (name for name, _ in options):
             options[-1] = (own, round(float(scores[row, names.index(own)]), 4))
-        yield value, Question(track, head.name, heard, round(confidence, 4), own, why, tuple(options), names)  # type: ignore[arg-type]
+        yield value, Question(track, head.name, predicted, round(confidence, 4), own, why, tuple(options), names)  # type: ignore[arg-type]
 
 
 def _own(track: LibraryTrack, known: dict[str, str]) -> str:

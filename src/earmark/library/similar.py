@@ -23,7 +23,7 @@ from earmark.library.words import common_labels, shared
 if TYPE_CHECKING:
     from earmark.inference.tagger import Tagger
 
-__all__ = ["Seed", "Similar", "Wish", "find_seed", "similar_to", "tagger_of"]
+__all__ = ["Seed", "Similar", "find_seed", "similar_to", "tagger_of"]
 
 Array = NDArray[np.float32]
 
@@ -40,7 +40,7 @@ class Seed:
         audio: Its row; None where it is not in the library.
         track: Of the library; None where it is not in it.
         vector: (dimensions,) of length 1.
-        said: What the model says of it.
+        prediction: What the model says of it.
         clips: Its clips' embeddings.
         seconds: Length.
     """
@@ -49,7 +49,7 @@ class Seed:
     audio: int | None
     track: LibraryTrack | None
     vector: Array
-    said: Prediction
+    prediction: Prediction
     clips: ClipEmbeddings | None
     seconds: float
 
@@ -76,22 +76,11 @@ class Similar:
 
 
 @dataclass(slots=True)
-class Wish:
-    """How many answers are wanted.
-
-    Attributes:
-        count: At most.
-        per_artist: At most of one artist; None does not count them.
-    """
-
-    count: int = 10
-    per_artist: int | None = None
-
-
-@dataclass(slots=True)
 class _Found:
-    """Tracks taken so far, each with the row of its vector, and how often each artist is among them."""
+    """Tracks taken so far, each with its vector's row; how often each artist is among them, and how often it may."""
 
+    count: int
+    per_artist: int | None
     tracks: list[tuple[LibraryTrack, float, list[str]]] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     names: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -99,36 +88,37 @@ class _Found:
 
 
 def find_seed(library: Library, model: LibraryModel, path: str) -> Seed:
-    """A track of the library, or any audio file, which is heard now.
+    """A track of the library, or any audio file, which is analysed now.
 
     Raises:
         AudioError: The file cannot be read.
         EarmarkError: It is silence or noise, or neither a track nor a file.
-        ModelError: It is not in the library, and the model that heard the library is not there any more.
+        ModelError: It is not in the library, and the model that analysed the library is not there any more.
     """
     track = library.track(path)
     if track is not None and not track.song:
         raise EarmarkError(f"{path}: is silence or noise: no song sounds like it")
     if track is not None and track.audio is not None:
-        said = library.prediction(model, track, library.labels_of([track.audio]).get(track.audio))
+        prediction = library.prediction(model, track, library.labels_of([track.audio]).get(track.audio))
         vector = library.embedding(model, track.audio)
-        if said is not None and vector is not None:
+        if prediction is not None and vector is not None:
             clips = library.clips(model, [track.audio]).get(track.audio)
-            return Seed(path, track.audio, track, vector, said, clips, track.seconds)
-    return _heard(library, model, path)
+            return Seed(path, track.audio, track, vector, prediction, clips, track.seconds)
+    return _analysed(library, model, path)
 
 
-def _heard(library: Library, model: LibraryModel, path: str) -> Seed:
+def _analysed(library: Library, model: LibraryModel, path: str) -> Seed:
     if not Path(path).exists() and not os.path.lexists(path):
         raise EarmarkError(f"{path}: neither a track of the library nor a file")
     tagger = tagger_of(model)
     options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=model.layer or None)
-    said = tagger.predict(path, options=options)
-    if not is_song(said.warning):
+    prediction = tagger.predict(path, options=options)
+    if not is_song(prediction.warning):
         raise EarmarkError(f"{path}: is silence or noise: no song sounds like it")
-    assert said.embedding is not None
-    audio = library.audio_of(said.content_hash)
-    return Seed(path, audio, None, direction(said.embedding), corrected(said, model, {}), said.clips, said.seconds)
+    assert prediction.embedding is not None
+    audio = library.audio_of(prediction.content_hash)
+    vector, named = direction(prediction.embedding), corrected(prediction, model, {})
+    return Seed(path, audio, None, vector, named, prediction.clips, prediction.seconds)
 
 
 def tagger_of(model: LibraryModel) -> Tagger:
@@ -148,13 +138,18 @@ def tagger_of(model: LibraryModel) -> Tagger:
         except ModelError:
             continue  # a damaged folder of another name is no reason to stop
     raise ModelError(
-        f"the model {model.shown} that analysed the library is neither installed nor at {model.folder}; "
+        f"the model {model.title} that analysed the library is neither installed nor at {model.folder}; "
         "`earmark scan --force` analyses the library with another"
     )
 
 
 def similar_to(
-    library: Library, model: LibraryModel, seed: Seed, wish: Wish, vectors: Vectors | None = None
+    library: Library,
+    model: LibraryModel,
+    seed: Seed,
+    count: int = 10,
+    per_artist: int | None = None,
+    vectors: Vectors | None = None,
 ) -> list[Similar]:
     """The tracks most like a seed, the most alike first.
 
@@ -162,24 +157,25 @@ def similar_to(
 
     Args:
         library: The library.
-        model: By whose ears.
+        model: Whose embeddings are compared.
         seed: From :func:`find_seed`.
-        wish: How many.
+        count: Answers at most.
+        per_artist: At most so many of one artist; None does not count them.
         vectors: From :func:`~earmark.library.vectors.read_vectors`, where they are at hand.
     """
     vectors = read_vectors(library, model) if vectors is None else vectors
-    found, looked_at = _Found(), 0
-    count = 4 * wish.count + 50
+    found, looked_at = _Found(count, per_artist), 0
+    deep = 4 * count + 50
     if seed.track is not None and (name := _title(seed.track)):
         found.names[name] = -1
-    while len(found.tracks) < wish.count and looked_at < len(vectors):
-        rows, distances = vectors.nearest(seed.vector, count)
+    while len(found.tracks) < count and looked_at < len(vectors):
+        rows, distances = vectors.nearest(seed.vector, deep)
         rows, distances = rows[looked_at:], distances[looked_at:]
         if not len(rows):
             break
         looked_at += len(rows)
-        _take(library, vectors, (rows, distances), seed, wish, found)
-        count *= 4
+        _take(library, vectors, (rows, distances), seed, found)
+        deep *= 4
     return _explained(library, model, seed, found)
 
 
@@ -188,13 +184,12 @@ def _take(
     vectors: Vectors,
     nearest: tuple[NDArray[np.int64], Array],
     seed: Seed,
-    wish: Wish,
     found: _Found,
 ) -> None:
-    """Take from the nearest rows as many as are wanted, folding copies."""
+    """Take from the nearest rows as many as there is room for, folding copies."""
     files = library.tracks_of(vectors.audio[nearest[0]].tolist())
     for row, distance in zip(*nearest, strict=True):
-        if len(found.tracks) == wish.count:
+        if len(found.tracks) == found.count:
             return
         audio = int(vectors.audio[row])
         if not files[audio] or audio == seed.audio:
@@ -208,7 +203,7 @@ def _take(
             found.tracks[copy_of][2].extend([track.path, *(one.path for one in others)])
             continue
         artist = fold(track.artist)
-        if artist and wish.per_artist is not None and found.artists[artist] >= wish.per_artist:
+        if artist and found.per_artist is not None and found.artists[artist] >= found.per_artist:
             continue
         found.artists[artist] += 1
         if name := _title(track):
@@ -246,12 +241,12 @@ def _explained(library: Library, model: LibraryModel, seed: Seed, found: _Found)
     common = common_labels(library, model)
     audio = [track.audio for track, _, _ in found.tracks if track.audio is not None]
     clips = library.clips(model, audio)
-    said = library.labels_of(audio)
+    corrections = library.labels_of(audio)
     answers = []
     for track, distance, copies in found.tracks:
         assert track.audio is not None
-        prediction = library.prediction(model, track, said.get(track.audio))
-        why = shared(seed.said, prediction, common) if prediction is not None else ""
+        prediction = library.prediction(model, track, corrections.get(track.audio))
+        why = shared(seed.prediction, prediction, common) if prediction is not None else ""
         match = _best_seconds(seed.clips, clips.get(track.audio))
         answers.append(Similar(track, round(distance, 4), why, match[1], match[0], tuple(copies)))
     return answers

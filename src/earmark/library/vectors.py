@@ -53,21 +53,21 @@ class Vectors:
 
         Args:
             query: (dimensions,) of any length.
-            count: Rows wanted.
+            count: Rows at most.
 
         Returns:
             Row numbers, and distances: 1 - cosine, 0..2.
         """
         count = min(count, len(self))
-        wanted = direction(query)
+        target = direction(query)
         if not count:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         index = self._built()
         if index is not None:
-            near, rows = index.search(wanted[None], count)
+            near, rows = index.search(target[None], count)
             found = rows[0] >= 0
             return rows[0][found].astype(np.int64), np.maximum(0, 1 - near[0][found])
-        cosine = self.matrix @ wanted
+        cosine = self.matrix @ target
         best = np.argpartition(-cosine, count - 1)[:count] if count < len(cosine) else np.arange(len(cosine))
         best = best[np.lexsort((best, -cosine[best]))]
         return best.astype(np.int64), np.maximum(0, 1 - cosine[best])
@@ -82,7 +82,7 @@ class Vectors:
 
 
 def read_vectors(library: Library, model: LibraryModel) -> Vectors:
-    """All that a model heard and that is still there."""
+    """All songs that a model analysed and that are still there."""
     return Vectors(*library.embeddings(model))
 
 

@@ -12,7 +12,7 @@ from earmark.library.records import LibraryModel
 from earmark.library.store import Library
 from earmark.models.card import HeadCard
 
-__all__ = ["common_labels", "given_labels", "said_of", "shared", "telling"]
+__all__ = ["common_labels", "given_labels", "predicted_labels", "shared", "telling"]
 
 Array = NDArray[np.float32]
 
@@ -21,8 +21,8 @@ _USUAL = 0.9
 _SAMPLE = 2_000
 
 
-def said_of(prediction: Prediction) -> list[str]:
-    """What a model is sure of in a track, the surest first, each name once."""
+def predicted_labels(prediction: Prediction) -> list[str]:
+    """What a model predicts of a track, the surest first, each name once."""
     ranked: dict[str, float] = {}
     for head in prediction.heads.values():
         for label in _names(head):
@@ -35,8 +35,8 @@ def shared(one: Prediction, other: Prediction, common: Mapping[str, float]) -> s
 
     The rarest labels that both are given say most: two thirds of a library may be rock.
     """
-    mine = set(said_of(one))
-    both = list({label.casefold(): label for label in said_of(other) if label in mine}.values())
+    mine = set(predicted_labels(one))
+    both = list({label.casefold(): label for label in predicted_labels(other) if label in mine}.values())
     rare = [label for label in both if common.get(label, 0.0) < _USUAL]  # what nearly all have is no reason
     if both := sorted(rare or both, key=lambda label: common.get(label, 0.0)):
         return "both " + ", ".join(both[:_MOST_SHARED])
@@ -90,7 +90,7 @@ def telling(inside: Array, overall: Array, spread: Array) -> Array:
     """How much each label tells a group from the whole library.
 
     By how much higher its mean within the group is than overall, in standard deviations, times the root of that mean:
-    what is said of the group, and is not said of all.
+    what the group has, and not all have.
 
     Args:
         inside: (groups, labels) means within.

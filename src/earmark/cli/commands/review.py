@@ -59,7 +59,7 @@ def _fields(one: Question) -> dict[str, Any]:
     return song_fields(one.track) | {
         "head": one.head,
         "why": one.why,
-        "heard": one.heard,
+        "heard": one.predicted,
         "confidence": one.confidence,
         "own": one.own or None,
         "options": dict(one.options),
@@ -86,7 +86,7 @@ class _Session:
 
     def _show(self, place: int) -> None:
         one = self._questions[place]
-        line = f"{one.head}: the model says {one.heard} ({one.confidence:.0%})"
+        line = f"{one.head}: the model says {one.predicted} ({one.confidence:.0%})"
         line += f", the file says {one.own}" if one.why == "disagrees" else " and is not sure"
         print(f"\n{self._style(console.plain(name_of(one.track)), 'bold')}  ({place + 1} of {len(self._questions)})")
         print(self._style(console.plain(one.track.path), "dim"))

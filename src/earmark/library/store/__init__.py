@@ -1,4 +1,4 @@
-"""The library's file: one SQLite database that knows every track of a collection and what models said of it.
+"""The library's file: one SQLite database that knows every track of a collection and what models predict of it.
 
 Results belong to audio, not to files: a track that is moved, renamed, copied or given other tags keeps them. Every
 change is one transaction, so that a process that is killed at any moment leaves a whole library. All SQL is here.

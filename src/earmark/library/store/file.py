@@ -1,4 +1,4 @@
-"""The library's file: how it is opened, one connection a thread, and what is said when it cannot be used."""
+"""The library's file: how it is opened, one connection a thread, and the message where it cannot be used."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class LibraryFile:
         self.file, self._write = file, write
         self._mine, self._all, self._lock = threading.local(), list[sqlite3.Connection](), threading.Lock()
         with self.guarded():
-            _ = self.db  # what is wrong is said now
+            _ = self.db  # what is wrong shows now
 
     @property
     def db(self) -> sqlite3.Connection:

@@ -77,9 +77,9 @@ class Results(Tracks, Groups):
         if name is None:
             return known[0]
         for model in known:
-            if name in (model.name, model.shown, model.name.split("@")[0]):
+            if name in (model.name, model.title, model.name.split("@")[0]):
                 return model
-        raise UnknownName("model of the library", name, [model.shown for model in known])
+        raise UnknownName("model of the library", name, [model.title for model in known])
 
     def add_model(self, model: LibraryModel) -> LibraryModel:
         """The model with the row that it has, or gets; its folder, heads and aliases are kept up to date. In a change.
@@ -125,7 +125,7 @@ class Results(Tracks, Groups):
         return None
 
     def add_result(self, model: LibraryModel, prediction: Prediction, audio: int | None = None) -> int:
-        """Keep what a model says of one audio, in place of what it said before, and return the audio's row.
+        """Keep what a model predicts of one audio, in place of what it predicted before, and return the audio's row.
 
         The prediction must carry ``content_hash``, unless the row is given. In a change.
         """
@@ -173,7 +173,7 @@ class Results(Tracks, Groups):
     def prediction(
         self, model: LibraryModel, track: LibraryTrack, corrections: Mapping[str, Correction] | None = None
     ) -> Prediction | None:
-        """What the model said of a track, with the user's corrections; None where it has not analysed it."""
+        """What the model predicted of a track, with the user's corrections; None where it has not analysed it."""
         query = "SELECT scores, numbers, warning FROM results WHERE model = ? AND audio = ?"
         row = self.row(query, (model.key, track.audio))
         if row is None:
