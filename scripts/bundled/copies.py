@@ -1,6 +1,6 @@
-"""Changed copies of sounds, for teachers and student to hear alike: the cheapest way to more music.
+"""Changed copies of sounds, for teachers and student alike: the cheapest way to more music.
 
-Whatever is done to a sound, its targets are what the teachers say of the result, so that no change can be wrong.
+Whatever is done to a sound, its targets are what the teachers make of the result, so that no change can be wrong.
 """
 
 from __future__ import annotations

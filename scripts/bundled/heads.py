@@ -185,7 +185,7 @@ def fit_heads(corpus: Corpus, embeddings: Sequence[StudentClips | None]) -> Step
 def _of_tracks(
     learner: _Learner, answers: Array, head: Linear, embeddings: Sequence[StudentClips | None]
 ) -> Iterator[tuple[int, Array]]:
-    """Raw scores (clips, labels) by track: out of fold where it taught the head, the head's own where it did not."""
+    """Raw scores (clips, labels) by track: out of fold where the head learned from it, the head's own where not."""
     place = {row: number for number, row in enumerate(learner.rows)}
     for row, embedded in enumerate(embeddings):
         if embedded is not None:

@@ -73,7 +73,7 @@ MOOD_OF_QUADRANT: Mapping[str, tuple[str, ...]] = {
     "Q3": ("sad",),
     "Q4": ("neutral", "happy"),
 }
-"""What a quadrant says of sad / neutral / happy, where mood is valence alone: tense music (Q2) is not happy."""
+"""What a quadrant means for sad / neutral / happy, where mood is valence alone: tense music (Q2) is not happy."""
 EMOTIONS: tuple[str, ...] = (
     "calmness", "joyful activation", "nostalgia", "power", "sadness", "solemnity", "tenderness", "tension",
 )  # fmt: skip
@@ -127,7 +127,7 @@ def _genres(corpus: str, track: Track) -> list[float] | None:
 _COMPANIONS = frozenset(
     {"Vocal", "World", "Pop & Rock", "Religious", "Holiday", "Stage & Screen", "Easy Listening", "R&B"}
 )
-"""Names that AllMusic often adds to another: a corpus with one genre a track does not say that they are absent."""
+"""Names that AllMusic often adds to another: a corpus with one genre a track does not mean that they are absent."""
 
 
 def _mood(corpus: str, track: Track) -> list[float] | None:

@@ -1,6 +1,6 @@
 """The bundled model beside the anchors: ``python -m scripts.bundled.report`` (``make model-report``).
 
-Embeddings come from the product's own way to hear a track; a support vector machine and a logistic regression on them
+Embeddings come from the product's own analysis of a track; a support vector machine and a logistic regression on them
 are scored on artists that they have not seen. Beside them stand plain statistics of cepstral coefficients, what is
 left without learning, and the model's own heads, out of fold.
 """
@@ -96,7 +96,7 @@ def report(data: Path, model: str) -> str:
 
 def _embedding(result: object) -> Array:
     if not isinstance(result, Prediction) or result.embedding is None:
-        raise EarmarkError(f"a track of the corpora could not be heard: {result}")
+        raise EarmarkError(f"a track of the corpora could not be analysed: {result}")
     return result.embedding
 
 

@@ -185,8 +185,8 @@ def _efficientat_mn04(file: Path, mixed_precision: bool) -> Teacher:
                 maps = network.series(spectrogram(_tensor(sound[start:end])))[0].float().numpy()
             rows.append(on_grid(maps, (end - start) / mn.SAMPLE_RATE / len(maps), (end - start) / mn.SAMPLE_RATE))
         series = np.concatenate(rows)
-        wanted = max(1, int(len(waveform) / mn.SAMPLE_RATE + 0.5))
-        return series[np.minimum(np.arange(wanted), len(series) - 1)], _NO_TAGS
+        rows_asked = max(1, int(len(waveform) / mn.SAMPLE_RATE + 0.5))
+        return series[np.minimum(np.arange(rows_asked), len(series) - 1)], _NO_TAGS
 
     return Teacher("efficientat-mn04", file, mn.SAMPLE_RATE, network.features, 0, analyse)
 

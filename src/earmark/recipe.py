@@ -40,7 +40,7 @@ class ClipPlan:
 
     Attributes:
         seconds: Length of a clip; the network always gets clips of this length.
-        count: Clips heard of a track, spread evenly over it; all of it, where it is no longer.
+        count: Clips taken of a track, spread evenly over it; all of it, where it is no longer.
         pad: What fills a track shorter than a clip: ``repeat`` (the track again) or ``zero`` (silence).
         pooling: How the clips' probabilities become the track's: ``mean``, or ``mean-log`` (geometric mean).
     """
@@ -306,5 +306,5 @@ def _value(hint: Any, value: Any, where: str, key: str) -> Any:
     if type(value) is hint:
         return value
     plain = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
-    wanted = "a list" if origin is tuple else plain.get(hint, "a table")
-    raise RecipeError(f"{where}: {key} = {value!r}: must be {wanted}")
+    kind = "a list" if origin is tuple else plain.get(hint, "a table")
+    raise RecipeError(f"{where}: {key} = {value!r}: must be {kind}")

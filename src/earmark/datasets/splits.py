@@ -1,4 +1,4 @@
-"""Splits: who learns, who chooses, who judges. Groups stay together, labels are spread evenly, seeds decide ties.
+"""Splits: training, validation and test parts. Groups stay together, labels are spread evenly, seeds decide ties.
 
 Draws are ordered by SHA-256 of seed and group, not by a random generator: the same on every platform, with every
 version of NumPy, and hardly changed by a track that is added.
@@ -35,7 +35,7 @@ class Split:
     Attributes:
         train: (train,) to learn from.
         valid: (valid,) to choose epochs and thresholds by; may be empty.
-        test: (test,) to judge by; may be empty.
+        test: (test,) to score on; may be empty.
         group_by: What never stands on two sides: artist, album or track; of a data set's own split what it claims.
         notices: Lines for people.
     """
@@ -215,8 +215,8 @@ def _draw(
     groups: dict[str, list[int]] = {}
     for row in rows:
         groups.setdefault(dataset.tracks[int(row)].group, []).append(int(row))
-    wanted = [i for i, fraction in enumerate(fractions) if fraction > 0]
-    _check_groups(dataset, len(groups), len(wanted))
+    used = [i for i, fraction in enumerate(fractions) if fraction > 0]
+    _check_groups(dataset, len(groups), len(used))
     contents = {group: _count(members, labels) for group, members in groups.items()}
     totals: dict[int, int] = {}
     for content in contents.values():
@@ -231,11 +231,11 @@ def _draw(
     assigned: dict[str, int] = {}
     filled: list[dict[int, int]] = [{} for _ in fractions]
     for group in sorted(groups, key=order):
-        costs = {part: _cost(contents[group], filled[part], totals, fractions[part]) for part in wanted}
-        best = min(wanted, key=lambda part: (costs[part], part))
+        costs = {part: _cost(contents[group], filled[part], totals, fractions[part]) for part in used}
+        best = min(used, key=lambda part: (costs[part], part))
         _move(contents[group], filled[best], +1)
         assigned[group] = best
-    _repair(contents, assigned, filled, wanted)
+    _repair(contents, assigned, filled, used)
     return [_rows([row for g, members in groups.items() if assigned[g] == part for row in members])
             for part in range(len(fractions))]  # fmt: skip
 
@@ -278,7 +278,7 @@ def _repair(
     contents: Mapping[str, Mapping[int, int]],
     assigned: dict[str, int],
     filled: list[dict[int, int]],
-    wanted: Sequence[int],
+    used: Sequence[int],
 ) -> None:
     """Give each part a group of each label where there are enough groups, by moving the smallest."""
     holders: dict[int, list[str]] = {}
@@ -286,8 +286,8 @@ def _repair(
         for label in contents[group]:
             holders.setdefault(label, []).append(group)
     for label in sorted(holders):
-        for part in wanted:
-            if filled[part].get(label, 0) or len(holders[label]) < len(wanted):
+        for part in used:
+            if filled[part].get(label, 0) or len(holders[label]) < len(used):
                 continue
             for group in holders[label]:
                 giver = assigned[group]
@@ -313,13 +313,13 @@ def _own_split(dataset: Dataset, plan: SplitPlan, seed: int, labels: Sequence[tu
         lacks = [(plan.valid, len(valid)), (plan.test, len(test))]
         fractions = [0.0 if there else fraction for fraction, there in lacks]
         rest = 1 - sum(fractions)
-        train, drawn, judged = _draw(dataset, train, labels, [rest, *fractions], f"{seed}:own split")
+        train, drawn, scored = _draw(dataset, train, labels, [rest, *fractions], f"{seed}:own split")
         if len(drawn):
             valid = drawn
             notices.append(f"early stopping has its own part of train: {len(drawn)} tracks")
-        if len(judged):
-            test = judged
-            notices.append(f"the data set has only a train part: {len(judged)} tracks of it are for evaluation")
+        if len(scored):
+            test = scored
+            notices.append(f"the data set has only a train part: {len(scored)} tracks of it are for evaluation")
     return Split(train, valid, test, dataset.group_by, (*filter(None, notices), *_notices(dataset)))
 
 
@@ -350,8 +350,8 @@ def _balanced(
     parts: dict[str, _Rows] = {}
     for part, fraction in (("test", plan.test), ("valid", plan.valid)):
         # Valid and test take half of the rarest class at most: the other half is to be learnt from.
-        wanted = round(fraction * len(dataset.tracks) / len(spec.labels))
-        quota = max(1, min(wanted, rarest // 4)) if fraction else 0
+        share = round(fraction * len(dataset.tracks) / len(spec.labels))
+        quota = max(1, min(share, rarest // 4)) if fraction else 0
         counts = [0] * len(spec.labels)
         for group in sorted(groups, key=lambda name: _key(f"{seed}:{part}", name)):
             mine = {label: number for label, number in contents[group].items() if label != _TRACKS}

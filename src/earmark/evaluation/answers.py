@@ -1,4 +1,4 @@
-"""What models said, beside what is true: predictions and a data set's labels as aligned arrays, one a head.
+"""Answers of models beside the truth: predictions and a data set's labels as aligned arrays, one a head.
 
 Labels of model and data set match by name without case, or through the aliases of the model's card. Only labels known
 to both (and to every model of an ensemble) are scored; what is left out is kept, for printing.
@@ -46,7 +46,7 @@ class LabelMatch:
 
 @dataclass(frozen=True, slots=True)
 class ModelPredictions:
-    """One model and what it said of each track of a data set, in the data set's order."""
+    """One model and its prediction of each track of a data set, in the data set's order."""
 
     card: Card
     results: Sequence[Prediction | Failure]
@@ -67,7 +67,7 @@ class HeadAnswers:
         given: Whether the model was sure enough: (tracks,) to answer at all, multi-label (tracks, labels) to name each.
         match: Which labels are scored and which are left out; None where nothing was matched.
         unknown: Labelled tracks whose every label is unknown to the model: not scored.
-        training: What the model's card says of its own training part (``train_accuracy``...).
+        training: The card's figures of its own training part (``train_accuracy``...).
     """
 
     name: str
@@ -116,20 +116,20 @@ def match_labels(head: HeadCard, spec: HeadSpec) -> LabelMatch:
     )
 
 
-def shared_heads(cards: Sequence[Card], dataset: Dataset, wanted: Sequence[str] = ()) -> tuple[str, ...]:
+def shared_heads(cards: Sequence[Card], dataset: Dataset, names: Sequence[str] = ()) -> tuple[str, ...]:
     """Names of the data set's heads that every model has too, with the same task.
 
     Args:
         cards: One or more models.
         dataset: What they are to be scored on.
-        wanted: Only these; empty for all.
+        names: Only these; empty for all.
 
     Raises:
-        UnknownName: A wanted head that the data set or a model has not.
-        DatasetError: No head in common, or a wanted one of different tasks.
+        UnknownName: A named head that the data set or a model has not.
+        DatasetError: No head in common, or a named one of different tasks.
     """
     have = {spec.name: spec.task for spec in dataset.heads}
-    for name in wanted:
+    for name in names:
         if name not in have:
             raise UnknownName(f"head of {dataset.name}", name, have)
         for card in cards:
@@ -145,7 +145,7 @@ def shared_heads(cards: Sequence[Card], dataset: Dataset, wanted: Sequence[str] 
     found = tuple(
         name
         for name, task in have.items()
-        if all((name, task) in model for model in models) and (not wanted or name in wanted)
+        if all((name, task) in model for model in models) and (not names or name in names)
     )
     if not found:
         ours = "; ".join(f"{card.id} has {', '.join(head.name for head in card.heads)}" for card in cards)
@@ -245,14 +245,14 @@ def _heads(model: ModelPredictions, rows: NDArray[np.intp], head: str) -> list[H
 
 def _scores(model: ModelPredictions, match: LabelMatch, shared: LabelMatch, rows: NDArray[np.intp], head: str) -> Float:
     """(tracks, shared labels) of one model: labels of one meaning add up, or the highest counts (multi-label)."""
-    said = _heads(model, rows, head)
+    heads = _heads(model, rows, head)
     card = model.card.head(head)
     if card.task == "regression":
-        return np.array([[np.nan if h.value is None else h.value] for h in said], np.float64).reshape(len(said), 1)
+        return np.array([[np.nan if h.value is None else h.value] for h in heads], np.float64).reshape(len(heads), 1)
     sources = dict(zip(match.labels, match.sources, strict=True))
     join = max if card.task == "multilabel" else sum
-    table = [[join(h.scores[name] for name in sources[label]) for label in shared.labels] for h in said]
-    return np.array(table, np.float64).reshape(len(said), len(shared.labels))
+    table = [[join(h.scores[name] for name in sources[label]) for label in shared.labels] for h in heads]
+    return np.array(table, np.float64).reshape(len(heads), len(shared.labels))
 
 
 def _given(

@@ -35,7 +35,7 @@ class Audit:
         leaks: What stands on two sides of the split.
         label_issues: Labels that a quick model disagrees with.
         balance: By head, tracks of each label.
-        failures: Files that could not be heard or seen.
+        failures: Files that could not be read.
         notices: Lines for people.
     """
 

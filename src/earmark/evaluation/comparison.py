@@ -97,7 +97,7 @@ class Comparison:
 
     Attributes:
         dataset: Its name.
-        part: That rows are judged by.
+        part: That rows are scored on.
         group_by: What the intervals draw, and what never stands on two sides.
         rows: In the order asked for.
         baseline: What an SVM on hand-made statistics reaches on the same tracks; None where it was not asked.
@@ -141,7 +141,7 @@ def pair_up(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> tuple[dict[str, Any], ...]:
-    """The paired test of each two models and each head, on the tracks that both could hear.
+    """The paired test of each two models and each head, on the tracks that both could analyse.
 
     Args:
         predictions: By title, those of each model on the data set's tracks.

@@ -25,9 +25,9 @@ from earmark.inference.records import Failure
 __all__ = ["Duplicate", "Leak", "Print", "find_duplicates", "find_leaks", "take_prints"]
 
 _SECONDS = 300.0
-"""So much of a track is heard for its fingerprint: copies that were trimmed by seconds share it."""
+"""So much of a track is read for its fingerprint: copies that were trimmed by seconds share it."""
 _ALL_PAIRS = 50
-"""Of more files of one content only the pairs with the first are told."""
+"""Of more files of one content only the pairs with the first are listed."""
 _ORDER = ("train", "valid", "test")
 
 

@@ -59,7 +59,7 @@ class Evaluation:
         part: What was really scored.
         group_by: What the bootstrap draws: ``artist``, ``album`` or ``track``.
         left_out: Tracks left out because a model was trained on them.
-        answers: By head, what was said and what is true.
+        answers: By head, predictions and truth.
         figures: By head, as :func:`earmark.evaluation.scores.score_head` gives them.
         naive: The same figures on clips split at random, by head; None where they were not asked for.
         against: The paired test; None where it was not asked for.
@@ -145,7 +145,7 @@ def evaluate(
         group_by=dataset.group_by,
         left_out=chosen.left_out,
         answers=answers,
-        figures={head: score_head(said, plan.resamples, plan.seed) for head, said in answers.items()},
+        figures={head: score_head(answer, plan.resamples, plan.seed) for head, answer in answers.items()},
         against=_against(theirs, ours, part, heads, plan) if against else None,
         failures=tuple(failures),
         notices=dataset.notices + chosen.notices,
@@ -179,7 +179,7 @@ def _hashes(dataset: Dataset, engine: Engine) -> Steps[list[str | None]]:
 def analyse_dataset(
     tagger: Tagger, dataset: Dataset, engine: Engine, options: HearingOptions | None = None
 ) -> Steps[ModelPredictions]:
-    """What a model says of each track."""
+    """A model's prediction of each track."""
     results, paths = [], [str(track.path) for track in dataset.tracks]
     with closing(analyse(engine, Analyse.of([tagger.folder], options), paths)) as predictions:
         for result in predictions:
@@ -189,7 +189,7 @@ def analyse_dataset(
 
 
 def _analyse_all(models: Sequence[Tagger], dataset: Dataset, engine: Engine) -> Steps[list[ModelPredictions]]:
-    """What each model says of each track; a model that stands on both sides is asked once."""
+    """Each model's prediction of each track; a model that stands on both sides is asked once."""
     found: dict[Path, ModelPredictions] = {}
     for tagger in models:
         if tagger.folder not in found:
@@ -214,7 +214,7 @@ def _against(
     heads: Sequence[str],
     plan: Plan,
 ) -> dict[str, Any]:
-    """The paired test, on the labels that all models know and the tracks that all could hear."""
+    """The paired test, on the labels that all models know and the tracks that all could analyse."""
     found = {}
     for head in heads:
         first, second = answers_of(ours, dataset, head, theirs), answers_of(theirs, dataset, head, ours)

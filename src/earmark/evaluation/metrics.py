@@ -98,8 +98,8 @@ def class_table_of_decisions(truth: ArrayLike, given: ArrayLike) -> ClassTable:
         given: (tracks, labels) whether each label was named.
     """
     known = labelled(truth)
-    yes, said = np.asarray(truth, np.float64)[known] == 1, np.asarray(given, np.bool_)[known]
-    hits, truths, guesses = (yes & said).sum(0), yes.sum(0), said.sum(0)
+    yes, named = np.asarray(truth, np.float64)[known] == 1, np.asarray(given, np.bool_)[known]
+    hits, truths, guesses = (yes & named).sum(0), yes.sum(0), named.sum(0)
     return ClassTable(ratio(hits, guesses), ratio(hits, truths), ratio(2 * hits, truths + guesses), truths)
 
 

@@ -38,7 +38,7 @@ def explain_nodes(vectors: NDArray[np.float32], dataset: Dataset) -> tuple[Node,
     """Correlate every node with every label, over songs.
 
     Args:
-        vectors: (tracks, nodes) what the layer says of each track; a row of NaN where it was not heard.
+        vectors: (tracks, nodes) the layer of each track; a row of NaN where it was not analysed.
         dataset: The tracks, with their labels.
 
     Returns:
@@ -76,7 +76,7 @@ def _columns(dataset: Dataset) -> tuple[list[str], list[NDArray[np.float64]]]:
 
 
 def _correlation(values: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
-    """Pearson's, over tracks that are heard and labelled; 0 where either never changes."""
+    """Pearson's, over tracks that are analysed and labelled; 0 where either never changes."""
     known = np.isfinite(values) & np.isfinite(labels)
     if known.sum() < 3 or np.ptp(values[known]) == 0 or np.ptp(labels[known]) == 0:
         return 0.0

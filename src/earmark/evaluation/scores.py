@@ -19,7 +19,7 @@ _MAIN = {"multiclass": "accuracy", "multilabel": "roc_auc_macro", "regression": 
 
 
 def main_figure(task: str) -> str:
-    """The key of the figure that a head of this task is judged by, and compared by in the paired test."""
+    """The key of the figure that a head of this task is scored by, and compared by in the paired test."""
     return _MAIN[task]
 
 

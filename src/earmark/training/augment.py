@@ -99,7 +99,7 @@ def augment_spectrogram(
 
 
 def zoom_factor(augmentations: Sequence[Augmentation], rng: np.random.Generator) -> int:
-    """How many clips' length of the track this clip shall show: 1, or by chance what ``zoom-out`` says (2)."""
+    """How many clips' length of the track this clip shall show: 1, or by chance that of ``zoom-out`` (2)."""
     for change in augmentations:
         if change.name == ZOOM and rng.random() < change.probability:
             return int(change.options.get("factor", 2))

@@ -51,7 +51,7 @@ _GAMMAS: tuple[float | Literal["scale"], ...] = ("scale", 0.001, 0.0003)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Baseline:
-    """What the SVM said of one head.
+    """The SVM's answers of one head.
 
     Attributes:
         train: Of the tracks that it learnt from (training and validation part).
@@ -72,7 +72,7 @@ def baseline(dataset: Dataset, head: str, parts: Split, engine: Engine, seed: in
     A multi-label head has one C and gamma for all labels, and balanced classes.
 
     Raises:
-        DatasetError: No track of either part can be heard, or only one label is left to learn.
+        DatasetError: No track of either part can be read, or only one label is left to learn.
     """
     spec, targets = dataset.head(head), dataset.targets(head).astype(np.float64)
     rows = yield from statistics_of(dataset, engine)
@@ -81,7 +81,7 @@ def baseline(dataset: Dataset, head: str, parts: Split, engine: Engine, seed: in
     train = np.array([row for row in sorted({*parts.train, *parts.valid}) if known[row]], np.intp)
     test = np.array([row for row in parts.test if known[row]], np.intp)
     if not len(test) or not len(train):
-        raise DatasetError(f"{dataset.name}: no labelled track that can be heard in the test (or training) part")
+        raise DatasetError(f"{dataset.name}: no labelled track that can be read in the test (or training) part")
     if spec.task == "multiclass" and len(np.unique(targets[train])) < 2:
         raise DatasetError(f"{dataset.name}: head {head} has a single label in the training part")
     numbers = {group: number for number, group in enumerate(dict.fromkeys(t.group for t in dataset.tracks))}
@@ -92,7 +92,7 @@ def baseline(dataset: Dataset, head: str, parts: Split, engine: Engine, seed: in
     c, gamma = _choice(learnt, seed)
     machine = _Machine(spec.task, len(spec.labels), c, gamma).fit(learnt.clips, learnt.truth)
 
-    def said(tracks: NDArray[np.intp]) -> HeadAnswers:
+    def answers(tracks: NDArray[np.intp]) -> HeadAnswers:
         scores = machine.scores(features[place[tracks]])
         return HeadAnswers(
             name=head,
@@ -105,7 +105,7 @@ def baseline(dataset: Dataset, head: str, parts: Split, engine: Engine, seed: in
             given=scores >= 0.5 if spec.task == "multilabel" else np.ones(len(tracks), np.bool_),
         )
 
-    return Baseline(said(train), said(test), c, gamma)
+    return Baseline(answers(train), answers(test), c, gamma)
 
 
 class _Machine:
@@ -173,7 +173,7 @@ def _figure(task: Task, truth: Float, scores: Float) -> float:
         return float((scores.argmax(1) == truth).mean())
     if task == "regression":
         return float(metrics.r2(truth, scores[:, 0]))
-    areas = [metrics.roc_auc(column, said) for column, said in zip(truth.T, scores.T, strict=True)]
+    areas = [metrics.roc_auc(column, score) for column, score in zip(truth.T, scores.T, strict=True)]
     return float(metrics.macro(np.array(areas)))
 
 
@@ -207,8 +207,8 @@ def _main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         found = Run(baseline(dataset, args.heads, parts, engine, args.seed)).wait()
     known = score_head(found.train, resamples=0)
     key = main_figure(found.test.task)
-    told = {"dataset": dataset.name, "head": args.heads, "group": parts.group_by, "c": found.c, "gamma": found.gamma}
-    return told | score_head(found.test) | {f"train_{key}": known[key]}
+    facts = {"dataset": dataset.name, "head": args.heads, "group": parts.group_by, "c": found.c, "gamma": found.gamma}
+    return facts | score_head(found.test) | {f"train_{key}": known[key]}
 
 
 if __name__ == "__main__":

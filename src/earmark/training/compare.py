@@ -125,8 +125,8 @@ def _own_settings(plan: ComparePlan) -> dict[str, tuple[str, ...]]:
 def compare(dataset: Dataset, plan: ComparePlan, folder: Path, engine: Engine) -> Steps[Comparison]:
     """Train every variant on the same tracks and score it on the same ones.
 
-    What was finished by an earlier call in the same folder is kept. A recipe that fails is a row that says why. With a
-    sweep the validation part chooses one variant of each recipe, and the test part meets that one alone: the
+    What was finished by an earlier call in the same folder is kept. A recipe that fails is a row with the reason. With
+    a sweep the validation part chooses one variant of each recipe, and the test part meets that one alone: the
     others are trained without it.
 
     Args:
@@ -145,19 +145,19 @@ def compare(dataset: Dataset, plan: ComparePlan, folder: Path, engine: Engine) -
     if not len(scoring):
         raise DatasetError(f"{dataset.name}: no track is left to score on; give more tracks, or a split of your own")
     models = folder / "models"
-    taught = replace(parts, test=np.zeros(0, np.intp)) if plan.sweep else parts
+    learned = replace(parts, test=np.zeros(0, np.intp)) if plan.sweep else parts
     rows: list[Row] = []
     for number, variant in enumerate(every, 1):
         yield Notice(f"Training {number} of {len(every)}: {' '.join([variant.recipe, *variant.settings])}.")
-        rows.append((yield from _trained(dataset, variant, plan, taught, models, engine)))
+        rows.append((yield from _trained(dataset, variant, plan, learned, models, engine)))
     part = dataset.subset(scoring)
     rows, predictions = yield from _scored(rows, plan, models, part, _unseen(dataset, parts), engine)
     without: list[str] = []
     if plan.naive:
 
         def again(row: Row) -> Steps[Row]:
-            wanted = NaivePlan(tuple(row.heads), plan.split, plan.seed, plan.device)
-            return naive_row(row, models, dataset, wanted, engine)
+            leaky = NaivePlan(tuple(row.heads), plan.split, plan.seed, plan.device)
+            return naive_row(row, models, dataset, leaky, engine)
 
         rows, without = yield from _with_naive(rows, predictions, again)
     base, answers = (yield from _statistics(dataset, parts, plan.seed, engine)) if len(parts.test) else (None, {})
@@ -211,9 +211,9 @@ def _scored(
     found, predictions = list(rows), {}
     for place, row in enumerate(rows):
         if row.error is None and row.name in chosen:
-            found[place], said = yield from scored_row(row, models, part, unseen, engine)
-            if said is not None:
-                predictions[row.title] = said
+            found[place], model = yield from scored_row(row, models, part, unseen, engine)
+            if model is not None:
+                predictions[row.title] = model
         elif row.error is None:
             found[place] = replace(row, chosen=False)
     named = {row.name: models / row.name for row in found if row.title in predictions}

@@ -18,17 +18,17 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of glibc's mallopt
 _ALL = 2**31 - 1
 
 
-def find_device(wanted: Device) -> torch.device:
+def find_device(name: Device) -> torch.device:
     """The device that is asked for; ``auto`` takes a GPU where there is one.
 
     Raises:
         RecipeError: ``cuda``, but PyTorch finds no GPU.
     """
     there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
+    if name == "cuda" and not there:
         why = "PyTorch was installed without CUDA" if torch.version.cuda is None else "PyTorch finds no GPU"
         raise RecipeError(f"--device cuda: {why} on this machine; leave it out to train on the CPU")
-    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")
 
 
 def autocast(plan: Training, device: torch.device) -> AbstractContextManager[object]:

@@ -90,8 +90,8 @@ class Draws:
         def open_track() -> Callable[[int, np.random.Generator], Array]:
             return replace(self, songs=self.songs.apart())._clip
 
-        wanted = dict(zip(rows.tolist(), counts.tolist(), strict=True))
-        return streamed(wanted, open_track, self.streams, [self.seed, epoch, _CLIP])
+        clips_of = dict(zip(rows.tolist(), counts.tolist(), strict=True))
+        return streamed(clips_of, open_track, self.streams, [self.seed, epoch, _CLIP])
 
     def _order(self, epoch: int) -> NDArray[np.intp]:
         rng = np.random.default_rng([self.seed, epoch, _ORDER])
@@ -126,7 +126,7 @@ def chances(dataset: Dataset, rows: Sequence[int] | NDArray[np.intp]) -> NDArray
     A track of several classes (heads, or labels of a multi-label head) is drawn as often as its rarest one asks for.
     """
     part = dataset.subset(rows)
-    wanted = np.zeros(len(part.tracks))
+    rarity = np.zeros(len(part.tracks))
     for spec in part.heads:
         if spec.task == "regression":
             continue
@@ -134,14 +134,14 @@ def chances(dataset: Dataset, rows: Sequence[int] | NDArray[np.intp]) -> NDArray
         if targets.ndim == 1:
             targets = (targets[:, None] == np.arange(len(spec.labels))).astype(np.float32)
         known = np.nan_to_num(targets)
-        wanted = np.maximum(wanted, (known / np.maximum(known.sum(0), 1)).max(1, initial=0))
-    least = wanted[wanted > 0].min(initial=1.0)
-    wanted = np.where(wanted > 0, wanted, least)
-    return np.asarray(wanted / wanted.sum())
+        rarity = np.maximum(rarity, (known / np.maximum(known.sum(0), 1)).max(1, initial=0))
+    least = rarity[rarity > 0].min(initial=1.0)
+    rarity = np.where(rarity > 0, rarity, least)
+    return np.asarray(rarity / rarity.sum())
 
 
 def streamed(
-    wanted: Mapping[int, int],
+    clips_of: Mapping[int, int],
     open_track: Callable[[], Callable[[int, np.random.Generator], Array]],
     active: int,
     seed: Sequence[int],
@@ -149,7 +149,7 @@ def streamed(
     """All clips of an epoch, each with its track, in the order in which the streams give them.
 
     Args:
-        wanted: How many random clips of which track.
+        clips_of: How many random clips of which track.
         open_track: Gives what cuts a random clip (frames, bands) of a track; called anew for every stream, and let go
             with it.
         active: Streams at once.
@@ -168,7 +168,7 @@ def streamed(
         for _ in range(clips):
             yield row, cut(row, rng)
 
-    streamers = [pescador.Streamer(stream, row, clips) for row, clips in wanted.items()]
+    streamers = [pescador.Streamer(stream, row, clips) for row, clips in clips_of.items()]
     order = int(np.random.default_rng(list(seed)).integers(2**31 - 1))
     mux = pescador.StochasticMux(
         streamers, min(active, len(streamers)), rate=None, mode="exhaustive", random_state=order

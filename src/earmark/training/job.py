@@ -48,7 +48,7 @@ class Job:
 
     Attributes:
         name: Of the model.
-        dataset: Tracks that can be read, each once, with the heads that are wanted.
+        dataset: Tracks that can be read, each once, with the heads that are asked for.
         hashes: (tracks,) content hashes.
         split: Their parts.
         recipe: How; of pictures with the frontend that they need.

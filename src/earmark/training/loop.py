@@ -100,7 +100,7 @@ def fit(module: TaggerModule, plan: FitPlan, checkpoint: Path) -> Steps[FitResul
 
     Yields:
         Progress after every step (stage ``training``) and every epoch (stage ``epochs``); the checkpoint of an epoch is
-        written before it is told.
+        written before it is yielded.
 
     Raises:
         RecipeError: The loss is not a number any more; the message names epoch and step.
@@ -235,7 +235,7 @@ def _loss(state: _State, plan: FitPlan, rows: NDArray[np.intp], clips: NDArray[n
         target = task.targets[chosen].to(plan.device)
         head = state.module.heads[task.spec.name]
         costs = state.costs.get(task.spec.name)
-        # Members of an ensemble learn each for itself; taught as one they would lean on each other.
+        # Members of an ensemble learn each for itself; as one they would lean on each other.
         for member in getattr(head, "members", [head]):
             each = head_loss(task, member(embedding.float()), target, plan.training.label_smoothing, costs)
             known = ~(target if target.ndim == 1 else target[:, 0]).isnan()

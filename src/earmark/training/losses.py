@@ -147,7 +147,7 @@ class Measured:
 
 @torch.inference_mode()
 def outputs_of(module: TaggerModule, tracks: Iterable[NDArray[np.float32]], device: torch.device) -> Iterator[Outputs]:
-    """What a network says of tracks, given as clips (clips, frames, bands), in their order."""
+    """What a network gives for tracks, given as clips (clips, frames, bands), in their order."""
     module.eval()
     with closing(ahead(tracks)) as coming:
         while some := list(itertools.islice(coming, _TRACKS)):
@@ -172,7 +172,7 @@ def measure(tasks: Sequence[HeadTask], rows: NDArray[np.intp], outputs: Sequence
     Args:
         tasks: The heads, whose raw scores of a number are standardised.
         rows: (tracks,) indices into the tasks' targets.
-        outputs: (tracks,) what the network says.
+        outputs: (tracks,) what the network gives.
         pooling: Of clips.
     """
     losses, scores, areas, confusion = [], [], [], {}

@@ -79,10 +79,10 @@ def naive_figures(tagger: Tagger, dataset: Dataset, plan: NaivePlan, engine: Eng
     """
     recipe = _recipe(tagger)
     init = tagger.folder if recipe.training.method == "transfer" else None
-    wanted = replace(dataset, heads=tuple(dataset.head(name) for name in plan.heads))
+    headed = replace(dataset, heads=tuple(dataset.head(name) for name in plan.heads))
     with tempfile.TemporaryDirectory(prefix="earmark-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
-        clips = yield from write_clips(wanted, tagger, folder / "clips", engine, _pieces_of_a_track(recipe))
+        clips = yield from write_clips(headed, tagger, folder / "clips", engine, _pieces_of_a_track(recipe))
         recipe = _sparing(recipe, len(clips.tracks) / max(len(dataset.tracks), 1))
         parts = None if plan.shares is None else split(clips, plan.shares, plan.seed)
         options = TrainOptions(seed=plan.seed, device=plan.device, init=init, split=parts)
@@ -91,21 +91,21 @@ def naive_figures(tagger: Tagger, dataset: Dataset, plan: NaivePlan, engine: Eng
         return dict(found.figures)
 
 
-def naive_row(row: Row, models: Path, dataset: Dataset, wanted: NaivePlan, engine: Engine) -> Steps[Row]:
+def naive_row(row: Row, models: Path, dataset: Dataset, plan: NaivePlan, engine: Engine) -> Steps[Row]:
     """The row with its leaking score, which is kept beside the model and found there the next time.
 
     Args:
         row: Of a trained model.
         models: Folder of the model folders.
         dataset: All of it.
-        wanted: Of the leaking score.
+        plan: Of the leaking score.
         engine: That reads the tracks.
 
     Raises:
         EarmarkError: As :func:`naive_figures`.
     """
     file = models / f"{row.name}.naive.json"
-    asked = json.loads(json.dumps(asdict(replace(wanted, device="auto"))))  # where it was trained makes no other score
+    asked = json.loads(json.dumps(asdict(replace(plan, device="auto"))))  # where it was trained makes no other score
     asked["model"] = sha256(models / row.name / "weights.safetensors")[:16]  # trained anew, on other songs: scored anew
     try:
         known = json.loads(file.read_text("utf-8"))
@@ -113,7 +113,7 @@ def naive_row(row: Row, models: Path, dataset: Dataset, wanted: NaivePlan, engin
         known = {}
     if known.get("plan") == asked:
         return replace(row, naive=known["heads"])
-    found = yield from naive_figures(load_model(models / row.name), dataset, wanted, engine)
+    found = yield from naive_figures(load_model(models / row.name), dataset, plan, engine)
     file.write_text(json.dumps({"plan": asked, "heads": found}, allow_nan=False) + "\n", "utf-8")
     return replace(row, naive=found)
 

@@ -58,7 +58,7 @@ def train_network(job: Job) -> Steps[None]:
         StorageError: No space for the cache or the checkpoints.
     """
     device = find_device(job.options.device)
-    build_module(job, job.options.seed)  # what does not fit together is said before anything is decoded
+    build_module(job, job.options.seed)  # what does not fit together is refused before anything is decoded
     songs = yield from open_songs(job.dataset, job.hashes, job.recipe, job.engine)
     songs = replace(songs, keep=job.recipe.training.streams == 0)
     job = _without(job, songs.failures)
@@ -236,7 +236,7 @@ def _table(chunks: Sequence[_Chunk], best: _Chunk) -> str:
 
 
 def _outputs(job: Job, songs: Songs, module: TaggerModule) -> Steps[list[Outputs | None]]:
-    """What the finished network says of every track: of training tracks from the cache, of others from the file."""
+    """What the finished network gives for every track: of training tracks from the cache, of others from the file."""
     found: list[Outputs | None] = [None] * len(job.dataset.tracks)
     cpu = torch.device("cpu")
     train, others = job.split.train.tolist(), [*job.split.valid.tolist(), *job.split.test.tolist()]

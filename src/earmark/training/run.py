@@ -77,14 +77,14 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
     check_place(out)
     given = dataset
     dataset = _with_heads(dataset, options.heads)
-    wanted = _labelled(dataset)
-    dataset = dataset.subset(wanted)
+    labelled = _labelled(dataset)
+    dataset = dataset.subset(labelled)
     check_trainable(dataset, one_artist=recipe.split.test == 0)
     draft = Job(
         name=out.name,
         dataset=dataset,
         hashes=(),
-        split=Split(np.arange(len(wanted)), np.zeros(0, np.intp), np.zeros(0, np.intp)),
+        split=Split(np.arange(len(labelled)), np.zeros(0, np.intp), np.zeros(0, np.intp)),
         recipe=recipe,
         options=options,
         work=work_folder(out),
@@ -105,7 +105,7 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
 
 
 def _check_network(job: Job) -> None:
-    """Build the network once before any file is read: what does not fit together is said at once."""
+    """Build the network once before any file is read: what does not fit together is refused at once."""
     if job.recipe.training.method != "network":
         return
     from earmark.training.network import build_module

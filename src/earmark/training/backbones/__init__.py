@@ -29,7 +29,7 @@ class Backbone(nn.Module):
         features: Numbers in an embedding.
         published_prefixes: Beginnings of the names in a published state dict that are called otherwise here.
         own_parts: Beginnings of the names of what a published network does not have.
-        any_length: Whether clips of other numbers of frames than it was built for can be heard.
+        any_length: Whether clips of other numbers of frames than it was built for are taken.
     """
 
     features: int
@@ -71,7 +71,7 @@ def build(name: str, frames: int, bands: int, options: Mapping[str, Any] | None 
 
     Args:
         name: One of :func:`names`.
-        frames: Frames of the clips that it will hear; networks that take any length only start from it.
+        frames: Frames of the clips that it will take; networks that take any length only start from it.
         bands: Bands of the spectrogram.
         options: Keyword arguments of the builder.
 
