@@ -116,6 +116,17 @@ def test_no_verb_touches_a_folder_that_is_no_model(
     assert [file.name for file in tmp_path.iterdir()] == ["m"]
 
 
+def test_the_bundled_model_is_written_the_same_way(tmp_path: Path) -> None:
+    """The guard stands before the work: an empty draft is never looked at."""
+    from scripts.bundled.card import write_folder
+
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "song.mp3").write_bytes(b"mine")
+    with pytest.raises(ModelError, match="no model folder"):
+        write_folder(tmp_path / "m", None)
+    assert content(tmp_path / "m") == {"song.mp3": b"mine"}
+
+
 def test_another_run_s_part_is_never_removed(write: Callable[..., Path], tmp_path: Path) -> None:
     """One that was stopped is gone on with, or named by what differs; a stranger's is left alone."""
     out = tmp_path / "m"

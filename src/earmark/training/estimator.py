@@ -20,6 +20,7 @@ from earmark.events import Run
 from earmark.inference.records import Failure
 from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger, load_model
+from earmark.models.arrays import read_npz
 from earmark.models.card import HeadCard
 from earmark.models.heads import write_heads
 from earmark.models.writer import ModelFolderWriter, seal
@@ -179,13 +180,12 @@ class TrackClassifier(ClassifierMixin, BaseEstimator):
         if not isinstance(settings, dict) or not (tagger.folder / _LEARNED).is_file():
             raise ModelError(f"{folder}: is a model, but was not saved by TrackClassifier; use earmark.load_model")
         try:
-            with np.load(tagger.folder / _LEARNED, allow_pickle=False) as stored:
-                learned = {name: stored[name] for name in stored.files}
+            learned = read_npz(tagger.folder / _LEARNED)
             found = cls(**settings | {"model": str(tagger.folder)})
             found._clips = np.split(learned["clips"], np.cumsum(learned["lengths"])[:-1])
             found._labels, found._groups = learned["labels"], learned["groups"].tolist()
             found.classes_, found.n_features_in_ = learned["classes"], 1
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise ModelError(f"{tagger.folder / _LEARNED}: damaged: {error}") from error
         found._head = tagger.heads[_HEAD]
         return found

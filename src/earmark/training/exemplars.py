@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split
 from earmark.errors import ModelError, StorageError
+from earmark.models.arrays import read_npz
 
 __all__ = ["PER_CLASS", "Exemplars", "choose_exemplars", "load_exemplars"]
 
@@ -25,6 +26,14 @@ PER_CLASS = 50
 _FILE = "exemplars.npz"
 _TARGET = "target:"
 _QUANTILES = 5
+_KINDS = {
+    "embedding": ("f", (2,)),
+    "track": ("iu", (1,)),
+    "valid": ("b", (1,)),
+    "group": ("iu", (1,)),
+    "hash": ("U", (1,)),
+}
+"""Kinds of numbers and dimensions of each array; targets are floats."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,17 +116,30 @@ def load_exemplars(folder: Path) -> Exemplars:
         raise ModelError(
             f"{folder}: the model keeps no exemplars.npz, so that nothing can be added to it; train it again"
         )
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            named = {name: arrays[name] for name in arrays.files}
-        targets = {name.removeprefix(_TARGET): named.pop(name) for name in list(named) if name.startswith(_TARGET)}
-        found = Exemplars(targets=targets, **named)
-        whole = len(found.embedding) == len(found.track) and len(found.valid) == len(found.group) == len(found.hash)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{file}: damaged: {error}") from error
-    if not whole or any(len(target) != len(found.valid) for target in targets.values()):
-        raise ModelError(f"{file}: damaged: its arrays are of different lengths")
+    named = read_npz(file)
+    targets = {name.removeprefix(_TARGET): named.pop(name) for name in list(named) if name.startswith(_TARGET)}
+    if set(named) != set(_KINDS):
+        raise ModelError(f"{file}: damaged: its arrays are {', '.join(sorted(named)) or 'missing'}")
+    for name, array in (named | targets).items():
+        kind, dimensions = _KINDS.get(name, ("f", (1, 2)))
+        if array.dtype.kind not in kind or array.ndim not in dimensions:
+            raise ModelError(f"{file}: damaged: {name} is of the wrong kind ({array.dtype}, {array.shape})")
+    found = Exemplars(targets=targets, **named)
+    _check(file, found)
     return found
+
+
+def _check(file: Path, found: Exemplars) -> None:
+    """What arrays must be beside each other."""
+    tracks, owner = len(found.valid), found.track.astype(np.int64)
+    if len(found.embedding) != len(owner) or any(
+        len(array) != tracks for array in (found.group, found.hash, *found.targets.values())
+    ):
+        raise ModelError(f"{file}: damaged: its arrays are of different lengths")
+    if len(owner) and (owner[0] != 0 or owner[-1] != tracks - 1 or not np.isin(np.diff(owner), (0, 1)).all()):
+        raise ModelError(f"{file}: damaged: track does not number its tracks in order")
+    if not np.isfinite(found.embedding).all() or (tracks and int(found.group.min()) < 0):
+        raise ModelError(f"{file}: damaged: a number in it makes no sense (NaN, or a negative group)")
 
 
 def _classes(targets: NDArray[np.float32]) -> list[NDArray[np.bool_]]:

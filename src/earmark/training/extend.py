@@ -164,6 +164,16 @@ def _exemplars(tagger: Tagger) -> Exemplars:
     exemplars = load_exemplars(tagger.folder)
     if exemplars.embedding.shape[1] != tagger.card.embedding:
         raise ModelError(f"{tagger.folder}: exemplars.npz is of another network: train the model again")
+    for head in tagger.card.heads:
+        targets = exemplars.targets.get(head.name)
+        if targets is None:
+            continue
+        known, labels = targets[~np.isnan(targets)], len(head.labels)
+        fits = targets.ndim == 1 and bool(np.isin(known, np.arange(labels)).all())
+        if head.task == "multilabel":
+            fits = targets.ndim == 2 and targets.shape[1] == labels and bool(np.isin(known, (0, 1)).all())
+        if head.task != "regression" and not fits:
+            raise ModelError(f"{tagger.folder}: exemplars.npz: its targets are not the labels of head {head.name!r}")
     return exemplars
 
 

@@ -187,7 +187,7 @@ def _model() -> dict[str, Any]:
     from earmark.models.registry import check_files, find_model
 
     try:
-        card = check_files(find_model("default"), "model.onnx")
+        card = check_files(find_model("default"))
     except EarmarkError as error:
         return {"works": False, "why": str(error)}
     return {"works": True, "model": card.id}
