@@ -142,17 +142,18 @@ def _length(song: Path) -> float:
 
 def _together(model: Path, songs: Sequence[Path], workers: int) -> float:
     """Songs a second of the command's own path, once every worker has started."""
-    from earmark.engine.predict import predict_files
+    from earmark.engine import Analyse, LocalEngine, analyse
     from earmark.inference.options import HearingOptions
 
     warm, measured = 8 * workers, 40 * workers
     paths = [str(songs[i % len(songs)]) for i in range(warm + measured)]
-    results = predict_files([model], paths, workers=workers, options=HearingOptions(excerpt=HEARD))
-    for _ in range(warm):
-        next(results)
-    begun = time.perf_counter()
-    count = sum(1 for _ in results)
-    return count / (time.perf_counter() - begun)
+    with LocalEngine(workers) as engine:
+        results = analyse(engine, Analyse.of([model], HearingOptions(excerpt=HEARD)), paths)
+        for _ in range(warm):
+            next(results)
+        begun = time.perf_counter()
+        count = sum(1 for _ in results)
+        return count / (time.perf_counter() - begun)
 
 
 def process(model: Path, song: Path, rounds: int) -> list[str]:

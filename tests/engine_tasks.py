@@ -6,13 +6,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earmark.engine import Alive, Task
+from earmark.engine import Alive, Analyse, LocalEngine, Task, analyse
 from earmark.errors import AudioError, MissingExtra, ModelError, StorageError, UnknownName
+from earmark.inference.options import HearingOptions
+from earmark.inference.records import Failure, Prediction
 
 REFUSALS = {
     "model": lambda: ModelError("no such model"),
@@ -73,6 +75,19 @@ class Together(Task[int, tuple[int, int]]):
             return [(item, len(items)) for item in items]
 
         return work
+
+
+def predict_files(
+    models: Sequence[Path],
+    paths: Iterable[str],
+    *,
+    workers: int,
+    options: HearingOptions | None = None,
+    ordered: bool = True,
+) -> Generator[Prediction | Failure]:
+    """Predictions of files by worker processes."""
+    with LocalEngine(workers) as engine:
+        yield from analyse(engine, Analyse.of(models, options), paths, ordered=ordered)
 
 
 def _raise(error: BaseException) -> None:

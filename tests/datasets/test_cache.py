@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from earmark.audio.decode import load
 from earmark.datasets.cache import (
@@ -112,6 +113,28 @@ def test_a_file_that_cannot_be_read_is_a_value(tmp_path):
     files = {KEY: good, "cd" * 16: bad}
     failures = Run(keep_arrays(Each(_spectrogram), store, files, InlineEngine())).wait()
     assert list(failures) == ["cd" * 16] and failures["cd" * 16].path == str(bad) and KEY in store
+
+
+def test_recordings_that_share_a_key_are_told_apart(tmp_path, monkeypatch):
+    """Two stems are silent wherever the key looks; a copy of one in another container stays a copy."""
+    monkeypatch.setenv("EARMARK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("earmark.audio.identity._stretches", lambda *_: [(0.0, 1.0)])
+    files = []
+    for name, pitch in (("a.wav", 300.0), ("b.wav", 500.0), ("c.flac", 300.0), ("d.wav", 900.0)):
+        wave = np.zeros(3 * 8000)
+        wave[16000:] = np.round(8000 * np.sin(np.arange(8000) * pitch / 8000 * 2 * np.pi)) / 32768
+        if name == "d.wav":
+            wave[:8000] = 0.5
+        soundfile.write(tmp_path / name, wave, 8000, "PCM_16")
+        files.append(tmp_path / name)
+    assert len({content_hash(file) for file in files[:3]}) == 1
+
+    def hashes(*rows):
+        return Run(content_hashes([files[row] for row in rows], InlineEngine())).wait()
+
+    a, b, c, d = hashes(0, 1, 2, 3)
+    assert a == c != b and d == content_hash(files[3])
+    assert hashes(1) == [b] and hashes(0, 2) == [a, a], "and the index remembers it"
 
 
 def test_an_index_that_breaks_costs_time_only(tmp_path, monkeypatch):

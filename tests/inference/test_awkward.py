@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from earmark.engine.predict import predict_files
 from earmark.errors import FAILURE_KINDS
+from engine_tasks import predict_files
 
 
 @pytest.fixture(scope="module")

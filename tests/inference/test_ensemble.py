@@ -8,10 +8,10 @@ import pytest
 
 import earmark
 from earmark import HearingOptions, Prediction
-from earmark.engine.predict import predict_files
 from earmark.errors import ModelError
 from earmark.inference.ensemble import joint_card
 from earmark.models.card import HeadCard, read_card
+from engine_tasks import predict_files
 from made import HEADS, make_model
 from sounds import melody, write
 

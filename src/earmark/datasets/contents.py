@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.audio import identity
+from earmark.audio.decode import open_track
 from earmark.audio.images import image_hash
 from earmark.datasets.cache import storage_error
-from earmark.engine.base import Each, Engine
+from earmark.engine.base import Alive, Each, Engine
 from earmark.errors import StorageError
 from earmark.events import Notice, Progress, Steps
 from earmark.inference.records import Failure
 from earmark.paths import cache_folder
 
-__all__ = ["FileIndex", "content_hash", "content_hashes"]
+__all__ = ["FileIndex", "content_hash", "content_hashes", "stamp_of"]
 
 Stamp = tuple[bytes, int, int]
 """A file as it is now: path, size and time of change."""
@@ -36,14 +38,15 @@ def content_hash(path: Path) -> str:
 def content_hashes(paths: Sequence[Path], engine: Engine) -> Steps[list[str | Failure]]:
     """Content hash of each file, or why it has none; files that did not change since the last time are not decoded.
 
-    A cache that cannot be read or written is no reason to stop.
+    Where several files have one key they are decoded to their ends: equal hashes mean equal recordings. A cache that
+    cannot be read or written is no reason to stop.
     """
     try:
         index = FileIndex.open()
     except StorageError as error:
         index = None
         yield Notice(f"{error}; every file is decoded.")
-    stamps = [_stamp(path) for path in paths]
+    stamps = [stamp_of(path) for path in paths]
     found: dict[int, str | Failure] = {}
     for row, stamp in enumerate(stamps):
         if index and stamp and (known := index.get(stamp)):
@@ -52,11 +55,46 @@ def content_hashes(paths: Sequence[Path], engine: Engine) -> Steps[list[str | Fa
     with closing(engine.map(Each(content_hash), [paths[row] for row in rows])) as results:
         for row, result in zip(rows, results, strict=True):
             found[row] = result if isinstance(result, Failure) else result.value
-            stamp = stamps[row]
-            if index and stamp and not isinstance(result, Failure):
-                index.put(stamp, result.value)
             yield Progress(len(found), len(paths), "reading files")
+    found |= yield from _told_apart(found, paths, engine)
+    for row, stamp in enumerate(stamps):
+        digest = found[row]
+        if index and stamp and isinstance(digest, str):
+            index.put(stamp, digest)
     return [found[row] for row in range(len(paths))]
+
+
+def _told_apart(
+    found: Mapping[int, str | Failure], paths: Sequence[Path], engine: Engine
+) -> Steps[dict[int, str | Failure]]:
+    """New hashes of files that share their key with another recording."""
+    alike: dict[str, list[int]] = {}
+    for row, digest in found.items():
+        if isinstance(digest, str) and paths[row].suffix.lower() != ".png":
+            alike.setdefault("-".join(digest.split("-")[:2]), []).append(row)
+    rows = [row for group in alike.values() if len(group) > 1 for row in group]
+    whole: dict[int, str | Failure] = {}
+    with closing(engine.map(Each(_samples_hash, lively=True), [paths[row] for row in rows])) as results:
+        for row, result in zip(rows, results, strict=True):
+            whole[row] = result if isinstance(result, Failure) else result.value
+            yield Progress(len(whole), len(rows), "comparing copies")
+    apart: dict[int, str | Failure] = {row: one for row, one in whole.items() if isinstance(one, Failure)}
+    for key, group in alike.items():
+        ends = {row: str(whole[row]) for row in group if row in whole and row not in apart}
+        if len(set(ends.values())) > 1 or any(found[row] != key for row in ends):
+            apart |= {row: f"{key}-{end}" for row, end in ends.items()}
+    return apart
+
+
+def _samples_hash(path: Path, alive: Alive) -> str:
+    """Hash of every sample of every channel: 8 hexadecimal digits tell recordings of one key apart."""
+    with open_track(path, alive=alive) as track:
+        digest, channels = hashlib.blake2b(digest_size=4), 0
+        for block in track.frames(0, None):
+            digest.update(block.tobytes())
+            channels = block.shape[1]
+        digest.update(f"{track.rate} {channels}".encode())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +152,8 @@ class FileIndex:
             connection.close()
 
 
-def _stamp(path: Path) -> Stamp | None:
-    """None for a file that is not there: whoever opens it says what is wrong."""
+def stamp_of(path: Path) -> Stamp | None:
+    """A file's stamp; None for one that is not there: whoever opens it says what is wrong."""
     try:
         status = path.stat()
     except (OSError, ValueError):

@@ -9,6 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -50,11 +51,13 @@ class Task(ABC, Generic[Item, Value]):
 class Each(Task[Item, Value]):
     """A function of each item, where nothing has to be loaded: one of a module, or a ``functools.partial`` of it."""
 
-    function: Callable[[Item], Value]
+    function: Callable[..., Value]
+    lively: bool = False
+    """Whether the function takes ``alive`` too."""
 
     def start(self, alive: Alive) -> Callable[[Item], Value]:
         """The function."""
-        return self.function
+        return partial(self.function, alive=alive) if self.lively else self.function
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ from earmark.inference.records import Failure, Prediction
 if TYPE_CHECKING:
     from earmark.inference.tagger import Tagger
 
-__all__ = ["Analyse", "analyse", "predict_all", "predict_files"]
+__all__ = ["Analyse", "analyse", "predict_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +91,6 @@ def predict_all(
     with LocalEngine(workers) as engine:
         task = Analyse.of([tagger.folder], options or tagger.options)
         yield from analyse(engine, task, (os.fspath(path) for path in paths))
-
-
-def predict_files(
-    models: Sequence[Path],
-    paths: Iterable[str],
-    *,
-    workers: int | None = None,
-    options: HearingOptions | None = None,
-    ordered: bool = True,
-) -> Generator[Prediction | Failure]:
-    """Analyse many files with a model, or with several as one, in an engine of its own."""
-    with LocalEngine(workers) as engine:
-        yield from analyse(engine, Analyse.of(models, options), paths, ordered=ordered)
 
 
 def _stamp(model: Path) -> int:

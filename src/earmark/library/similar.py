@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.errors import EarmarkError, ModelError
+from earmark.engine import Analyse, LocalEngine, analyse
+from earmark.errors import AudioError, EarmarkError, ModelError
 from earmark.inference.options import HearingOptions
-from earmark.inference.records import ClipEmbeddings, Prediction
+from earmark.inference.records import ClipEmbeddings, Failure, Prediction
 from earmark.library.records import LibraryModel, LibraryTrack, corrected, direction, is_song
 from earmark.library.store import Library
 from earmark.library.vectors import Vectors, read_vectors
@@ -110,9 +111,11 @@ def find_seed(library: Library, model: LibraryModel, path: str) -> Seed:
 def _analysed(library: Library, model: LibraryModel, path: str) -> Seed:
     if not Path(path).exists() and not os.path.lexists(path):
         raise EarmarkError(f"{path}: neither a track of the library nor a file")
-    tagger = tagger_of(model)
     options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=model.layer or None)
-    prediction = tagger.predict(path, options=options)
+    with LocalEngine(1) as engine:
+        (prediction,) = analyse(engine, Analyse.of([tagger_of(model).folder], options), [path])
+    if isinstance(prediction, Failure):
+        raise AudioError(prediction.path, prediction.kind, prediction.message)
     if not is_song(prediction.warning):
         raise EarmarkError(f"{path}: is silence or noise: no song sounds like it")
     assert prediction.embedding is not None

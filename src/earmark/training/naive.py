@@ -129,6 +129,7 @@ def write_clips(dataset: Dataset, tagger: Tagger, folder: Path, engine: Engine, 
     """
     folder.mkdir(parents=True, exist_ok=True)
     plan, most = tagger.card.clip, max(_CLIPS, count or tagger.card.clip.count)
+    task: Each[tuple[int, Path], list[Path]]
     if dataset.kind == "images":
         task = Each(partial(_cut_picture, folder=folder, columns=plan.seconds, count=most))
     else:

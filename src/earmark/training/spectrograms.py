@@ -108,7 +108,7 @@ class Songs:
 
     def from_files(self, rows: Iterable[int], engine: Engine) -> Iterator[Array | Failure]:
         """Clips (clips, frames, bands) of tracks exactly as inference sees them."""
-        task = Each(partial(_views, frontend=self.frontend, plan=self.plan))
+        task: Each[Path, Array] = Each(partial(_views, frontend=self.frontend, plan=self.plan))
         with closing(engine.map(task, (self.dataset.tracks[row].path for row in rows))) as results:
             for result in results:
                 yield result if isinstance(result, Failure) else result.value
