@@ -191,6 +191,23 @@ def test_a_library_that_cannot_be_used(verb: str, tiny_model: Path, earmark: Ear
         assert said.code == 1 and said.err.count("\n") == 1 and str(file) in said.err, said.err
 
 
+@pytest.mark.parametrize("verb", ["library", "similar", "cluster", "playlist", "map", "export", "review"])
+def test_a_damaged_library_is_one_plain_line(verb: str, shelf: Path, earmark: Earmark, tmp_path: Path) -> None:
+    """Bytes of a text that are no text, and numbers that are cut: SQLite minds neither."""
+    more = {"similar": (shelf / "music" / "0.wav",), "map": ("-o", tmp_path / "m.html"), "review": ("-f", "json")}
+    data = (shelf / "a.db").read_bytes()
+    for old, new in (
+        (b"music/", b"\xff\xfe\xfd\xfc\xfb/"),
+        (b'"threshold"', b'"xhreshold"'),
+        (b'"labels"', b'"labelx" '),
+    ):
+        file = tmp_path / "damaged.db"
+        file.write_bytes(data.replace(old, new[: len(old)]))
+        said = earmark(verb, *more.get(verb, ()), "--library", file)
+        assert "unexpected" not in said.err and "Traceback" not in said.err, said.err
+        assert said.code in (0, 3) or said.err.splitlines()[-1].startswith(f"earmark: error: {file}")
+
+
 def test_on_a_read_only_disk(shelf: Path, tmp_path: Path, tiny_model: Path) -> None:
     """Reading works, writing is refused in one line."""
     before = unprivileged()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from earmark.errors import StorageError
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
@@ -57,15 +58,25 @@ class Contents:
     failures: tuple[LibraryTrack, ...]
 
 
-def opened(file: str | None, *, write: bool = False, make: bool = False) -> AbstractContextManager[Library]:
+@contextmanager
+def opened(file: str | None, *, write: bool = False, make: bool = False) -> Iterator[Library]:
     """The library of a request; where ``make``, a missing one is made.
 
     Raises:
-        StorageError: It cannot be used.
+        StorageError: It cannot be used, or holds values that make no sense.
     """
-    from earmark.library.store import open_library
+    from earmark.library.store import default_file, open_library
 
-    return open_library(Path(file) if file else None, write=write, make=make)
+    place = Path(file) if file else default_file()
+    try:
+        with open_library(place, write=write, make=make) as library:
+            yield library
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StorageError(
+            f"{place}: a value in the library makes no sense ({reason}), as where a disk has damaged it; take it from a"
+            " backup, or scan into a new one by --library (EARMARK_DEBUG=1 shows where)"
+        ) from error
 
 
 def chosen_model(library: Library, name: str | None) -> Steps[LibraryModel]:
