@@ -19,10 +19,8 @@ from earmark.events import Notice, Steps
 from earmark.inference.records import Failure
 from earmark.models.writer import ModelFolderWriter, check_place, work_folder
 from earmark.recipe import Recipe
-from earmark.training.augment import check_augmentations
 from earmark.training.device import find_device
 from earmark.training.job import Job, TrainOptions, settings_of
-from earmark.training.spectrograms import picture_recipe
 
 __all__ = ["Job", "prepare", "train_job", "train_model"]
 
@@ -96,6 +94,8 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
     dataset = dataset.subset(known)
     notices = (*dataset.notices, *notices, *check_trainable(dataset, one_artist=recipe.split.test == 0))
     if dataset.kind == "images" and recipe.training.method == "network":
+        from earmark.training.spectrograms import picture_recipe
+
         recipe = picture_recipe(recipe, dataset)
     parts = _given_split(given, dataset, options.split) if options.split else split(dataset, recipe.split, options.seed)
     if not len(parts.train):
@@ -108,6 +108,7 @@ def _check_network(job: Job) -> None:
     """Build the network once before any file is read: what does not fit together is refused at once."""
     if job.recipe.training.method != "network":
         return
+    from earmark.training.augment import check_augmentations
     from earmark.training.network import build_module
 
     check_augmentations(job.recipe.augment)
