@@ -17,10 +17,12 @@ import earmark.app
 from earmark.app.analyse import AnalyseRequest, analyse
 from earmark.app.audit import AuditRequest, audit
 from earmark.app.embed import EmbedRequest, embed
+from earmark.app.extend import ExtendRequest, extend
 from earmark.app.library import LibraryRequest, look_into_library
 from earmark.app.review import CorrectRequest, ReviewRequest, correct, review
 from earmark.app.scan import ScanRequest, scan
 from earmark.app.search import SimilarRequest, similar
+from earmark.app.train import TrainRequest, train
 from earmark.cli import verbs
 from earmark.engine import LocalEngine
 from earmark.errors import Cancelled, EarmarkError
@@ -150,3 +152,15 @@ def test_progress_counts_to_the_end(shelf: Path, tiny_model: Path) -> None:
     request = AnalyseRequest(paths=(str(shelf / "music"),), model=str(tiny_model))
     steps = [event for event in analyse(request) if isinstance(event, Progress)]
     assert [(event.done, event.total) for event in steps] == [(done, 6) for done in range(7)]
+
+
+def test_extend_says_what_it_does_after_the_last_song(tiny_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    songs, new = write_collection(tmp_path / "songs", songs=6), write_collection(tmp_path / "new", {"beep": 1500.0})
+    done = train(TrainRequest(dataset=str(songs), init=str(tiny_model), output=str(tmp_path / "model"))).wait()
+    assert done.card.heads[0].labels == ("high", "low", "middle") and done.corrections is None
+    run = extend(ExtendRequest(model=str(tmp_path / "model"), songs=str(new), output=str(tmp_path / "more")))
+    stages = list(dict.fromkeys(event.stage for event in run if isinstance(event, Progress)))
+    said = ["learning the new classes", "measuring what the old classes lose", "writing the model"]
+    assert [stage for stage in stages if stage in said] == said and len(stages) > len(said)
+    assert run.result.added == ("beep",)

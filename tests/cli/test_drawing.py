@@ -44,6 +44,8 @@ def test_stages_units_and_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "training: 2 of 9 epochs, loss 0.500, 14 s left" in shown(terminal) and "nan" not in shown(terminal)
     drawing.show(Progress(7, stage="reading", unit="files"))
     assert "reading: 7 files" in shown(terminal)
+    drawing.show(Progress(0, stage="writing the model"))
+    assert "writing the model ..." in shown(terminal)
 
 
 def test_it_is_not_drawn_more_often_than_an_eye_can_follow() -> None:

@@ -86,7 +86,7 @@ class Drawing:
         stage = f"{event.stage}: " if event.stage else ""
         facts = "".join(f", {name} {value:.3f}" for name, value in event.facts.items() if value == value)
         if event.total is None:
-            return f"{stage}{event.done} {event.unit}{facts}"
+            return f"{stage}{event.done} {event.unit}{facts}" if event.done else f"{event.stage} ..."
         drawn = bar(event.done / event.total if event.total else 1.0, 20, self._stream)
         line = f"{drawn} {stage}{event.done} of {event.total}"
         if event.unit != "songs":

@@ -17,7 +17,7 @@ from earmark.datasets.core import Dataset
 from earmark.datasets.splits import load_split
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError, ModelError, UnknownName
-from earmark.events import Steps
+from earmark.events import Progress, Steps
 from earmark.inference.records import Failure
 from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger, load_model
@@ -110,7 +110,11 @@ def _extended(
     found = yield from embed_files(tagger, [track.path for track in dataset.tracks], engine)
     new, notices = _each_once(dataset, found, additions, options)
     songs = [_songs(addition, exemplars, new, tagger) for addition in additions]
-    gained = [_gain(addition, mine, tagger.card, options.seed) for addition, mine in zip(additions, songs, strict=True)]
+    gained: list[GainedHead] = []
+    for addition, mine in zip(additions, songs, strict=True):
+        yield Progress(len(gained), len(additions), "learning the new classes", "heads")
+        gained.append(_gain(addition, mine, tagger.card, options.seed))
+    yield Progress(0, stage="measuring what the old classes lose")
     stored = measure([_change(head, mine, tagger.card) for head, mine in zip(gained, songs, strict=True)])
     test = None
     if options.test is not None:
@@ -119,6 +123,7 @@ def _extended(
         test = _test(tagger, gained, new, found, options.test)
     extension = Extension(tuple(label for a in additions for label in a.new), stored, test, notices)
     card = _card(tagger.card, gained, dataset, extension)
+    yield Progress(0, stage="writing the model")
     write_extended(tagger, card, gained, _remember(exemplars, new, additions), folder)
     return extension
 
