@@ -20,6 +20,7 @@ import soundfile
 from commands import Earmark, command, environment, in_process
 from earmark.app.analyse import AnalyseRequest, analyse
 from earmark.events import Progress, Record
+from earmark.storage import lock
 from people import unprivileged
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
@@ -239,6 +240,19 @@ def test_a_full_disk_keeps_what_is_done(ending: str, tiny_model: Path, tone: Pat
     assert again.code == 0 and "going on after" in again.err and "records by an earlier run" in again.err
     fresh = in_process("tag", folder, "-m", tiny_model, "-f", ending)
     assert out.read_text() == fresh.out
+
+
+def test_a_second_run_into_the_same_file_is_refused(tiny_model: Path, tone: Path, tmp_path: Path) -> None:
+    """Two at once used to mix their records: twenty, twelve of them distinct."""
+    for verb, out in (("tag", tmp_path / "x.json"), ("embed", tmp_path / "x.npz")):
+        part = out.with_name(f"{out.name}.part")
+        with lock(part, "busy"):  # as the first run holds it
+            said = in_process(verb, tone, "-m", tiny_model, "-o", out)
+        assert said.code == 1 and not out.exists() and said.err.count("\n") == 1
+        assert f"{out}: another run is writing there (process {os.getpid()})" in said.err
+        assert in_process(verb, tone, "-m", tiny_model, "-o", out).code == 0
+        assert [file.name for file in tmp_path.glob("x.*") if file.stem == "x"] == [out.name]
+        out.unlink()
 
 
 @posix

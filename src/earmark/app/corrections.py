@@ -50,22 +50,27 @@ def corrections_of(library: str | None) -> Dataset:
         return _one_case(library_dataset(open_library))
 
 
-def alone(said: Dataset, heads: Sequence[str] | None) -> Corrections:
+def alone(corrected: Dataset, heads: Sequence[str] | None) -> Corrections:
     """Corrections without any other data set.
 
     Raises:
         UnknownName: A head that was never corrected.
     """
-    known = {spec.name: spec for spec in said.heads}
+    known = {spec.name: spec for spec in corrected.heads}
     for name in heads or ():
         if name not in known:
             raise UnknownName("head of your corrections", name, known)
-    said = replace(said, heads=tuple(known[name] for name in dict.fromkeys(heads or known)))
-    numbers = {spec.name: sum(track.labels.get(spec.name) is not None for track in said.tracks) for spec in said.heads}
-    return Corrections(said, None, {}, {name: {"tracks": n, "changed": 0, "added": n} for name, n in numbers.items()})
+    corrected = replace(corrected, heads=tuple(known[name] for name in dict.fromkeys(heads or known)))
+    numbers = {
+        spec.name: sum(track.labels.get(spec.name) is not None for track in corrected.tracks)
+        for spec in corrected.heads
+    }
+    return Corrections(
+        corrected, None, {}, {name: {"tracks": n, "changed": 0, "added": n} for name, n in numbers.items()}
+    )
 
 
-def join(dataset: Dataset, said: Dataset, engine: Engine) -> Steps[Corrections]:
+def join(dataset: Dataset, corrected: Dataset, engine: Engine) -> Steps[Corrections]:
     """A data set with corrected labels where its audio was corrected, and with the other corrected songs.
 
     Artists stay apart between the parts of a split: an artist of both sources is one group.
@@ -77,11 +82,11 @@ def join(dataset: Dataset, said: Dataset, engine: Engine) -> Steps[Corrections]:
 
     if dataset.kind != "audio":
         raise DatasetError(f"{dataset.name}: is of spectrogram images; corrections are of songs")
-    heads, notices = _shared(dataset, said)
-    said = replace(said, heads=tuple(said.head(name) for name in heads))
+    heads, notices = _shared(dataset, corrected)
+    corrected = replace(corrected, heads=tuple(corrected.head(name) for name in heads))
     spelling = {name: {label.casefold(): label for label in dataset.head(name).labels} for name in heads}
-    words = [_words(track, spelling) for track in said.tracks]
-    hashes, others_hashes = (yield from _hashes(dataset, engine)), (yield from _hashes(said, engine))
+    words = [_words(track, spelling) for track in corrected.tracks]
+    hashes, others_hashes = (yield from _hashes(dataset, engine)), (yield from _hashes(corrected, engine))
     by_hash = {digest: row for row, digest in enumerate(others_hashes) if digest and words[row]}
     counts = {name: {"tracks": 0, "changed": 0, "added": 0} for name in heads}
     tracks, there, artists = [], set[str](), dict[str, str]()
@@ -93,15 +98,15 @@ def join(dataset: Dataset, said: Dataset, engine: Engine) -> Steps[Corrections]:
         if digest not in there:
             _count(counts, track, words[row])
             there.add(digest)
-        group = said.tracks[row].group if track.group.startswith("track: ") else track.group
-        artists[fold(said.tracks[row].group)] = group
+        group = corrected.tracks[row].group if track.group.startswith("track: ") else track.group
+        artists[fold(corrected.tracks[row].group)] = group
         tracks.append(replace(track, group=group, labels={**track.labels, **words[row]}))
     new = [row for digest, row in by_hash.items() if digest not in there]
     for row in new:
         for name in words[row]:
             counts[name]["tracks"] += 1
             counts[name]["added"] += 1
-    others = [replace(said.tracks[row], labels=words[row]) for row in new]
+    others = [replace(corrected.tracks[row], labels=words[row]) for row in new]
     others = [replace(track, group=artists.get(fold(track.group), track.group)) for track in others]
     added = _added(dataset, tracks, others)
     grown = tuple(_grown(spec, words) for spec in dataset.heads)
@@ -112,7 +117,7 @@ def join(dataset: Dataset, said: Dataset, engine: Engine) -> Steps[Corrections]:
     return Corrections(joined, own, {spec.name: spec.labels for spec in dataset.heads}, counts)
 
 
-def unknown_to(card: Card, said: Dataset, head: str | None) -> Dataset:
+def unknown_to(card: Card, corrected: Dataset, head: str | None) -> Dataset:
     """Corrected songs with labels that a model's heads do not know; labels of too few songs are left out, and told.
 
     Raises:
@@ -124,24 +129,28 @@ def unknown_to(card: Card, said: Dataset, head: str | None) -> Dataset:
     known = {one.name: {label.casefold() for label in one.labels} for one in card.heads}
     if head is not None and head not in known:
         raise UnknownName(f"head of {card.id}", head, known)
-    specs = [spec for spec in said.heads if spec.name in known and head in (None, spec.name)]
+    specs = [spec for spec in corrected.heads if spec.name in known and head in (None, spec.name)]
     if not specs:
-        raise UnknownName("head of your corrections", head or card.heads[0].name, [spec.name for spec in said.heads])
+        raise UnknownName(
+            "head of your corrections", head or card.heads[0].name, [spec.name for spec in corrected.heads]
+        )
     new = {spec.name: [label for label in spec.labels if label.casefold() not in known[spec.name]] for spec in specs}
     if not any(new.values()):
-        raise DatasetError(f"{said.name}: {card.id} knows every label of your corrections: there is nothing to add")
-    songs = {name: {label: _songs(said, name, label) for label in labels} for name, labels in new.items()}
+        raise DatasetError(
+            f"{corrected.name}: {card.id} knows every label of your corrections: there is nothing to add"
+        )
+    songs = {name: {label: _songs(corrected, name, label) for label in labels} for name, labels in new.items()}
     few = [f"{n} of {label!r}" for labels in songs.values() for label, n in labels.items() if n < FEWEST]
     kept = {name: {label for label, n in labels.items() if n >= FEWEST} for name, labels in songs.items()}
-    told = f"songs with corrected labels: {', '.join(few)}; at least {FEWEST} a label are needed"
+    notice = f"songs with corrected labels: {', '.join(few)}; at least {FEWEST} a label are needed"
     if not any(kept.values()):
-        raise DatasetError(f"{said.name}: {told}, 30 to 50 are good")
+        raise DatasetError(f"{corrected.name}: {notice}, 30 to 50 are good")
     heads = tuple(
         replace(spec, labels=tuple(x for x in spec.labels if x in kept[spec.name])) for spec in specs if kept[spec.name]
     )
-    tracks = tuple(t for t in said.tracks if any(kept[spec.name] & set(_named(t, spec.name)) for spec in heads))
-    notices = (*said.notices, *([f"{told}: left out"] if few else []))
-    return replace(said, heads=heads, tracks=tracks, notices=notices)
+    tracks = tuple(t for t in corrected.tracks if any(kept[spec.name] & set(_named(t, spec.name)) for spec in heads))
+    notices = (*corrected.notices, *([f"{notice}: left out"] if few else []))
+    return replace(corrected, heads=heads, tracks=tracks, notices=notices)
 
 
 def measure(found: Corrections, job: Job, model: Path) -> Steps[dict[str, dict[str, Any]]]:
@@ -246,23 +255,23 @@ def _hashes(dataset: Dataset, engine: Engine) -> Steps[list[str]]:
     return [digest if isinstance(digest, str) else "" for digest in hashes]
 
 
-def _one_case(said: Dataset) -> Dataset:
+def _one_case(corrected: Dataset) -> Dataset:
     """Labels that differ in case alone are one, spelt as they are first in the alphabet."""
-    spelling = {spec.name: {label.casefold(): label for label in reversed(spec.labels)} for spec in said.heads}
-    heads = tuple(replace(spec, labels=tuple(sorted(spelling[spec.name].values()))) for spec in said.heads)
-    tracks = tuple(replace(t, labels={**t.labels, **_words(t, spelling)}) for t in said.tracks)
-    return replace(said, heads=heads, tracks=tracks)
+    spelling = {spec.name: {label.casefold(): label for label in reversed(spec.labels)} for spec in corrected.heads}
+    heads = tuple(replace(spec, labels=tuple(sorted(spelling[spec.name].values()))) for spec in corrected.heads)
+    tracks = tuple(replace(t, labels={**t.labels, **_words(t, spelling)}) for t in corrected.tracks)
+    return replace(corrected, heads=heads, tracks=tracks)
 
 
-def _shared(dataset: Dataset, said: Dataset) -> tuple[list[str], list[str]]:
+def _shared(dataset: Dataset, corrected: Dataset) -> tuple[list[str], list[str]]:
     """Heads of both, and what is left out, in words."""
     tasks = {spec.name: spec.task for spec in dataset.heads}
-    heads = [spec.name for spec in said.heads if tasks.get(spec.name) == spec.task]
+    heads = [spec.name for spec in corrected.heads if tasks.get(spec.name) == spec.task]
     if not heads:
         have = ", ".join(f"{name} ({task})" for name, task in tasks.items())
-        ours = ", ".join(f"{spec.name} ({spec.task})" for spec in said.heads)
-        raise DatasetError(f"{said.name}: your corrections are of {ours}; {dataset.name} has {have}")
-    lost = [spec.name for spec in said.heads if spec.name not in heads]
+        ours = ", ".join(f"{spec.name} ({spec.task})" for spec in corrected.heads)
+        raise DatasetError(f"{corrected.name}: your corrections are of {ours}; {dataset.name} has {have}")
+    lost = [spec.name for spec in corrected.heads if spec.name not in heads]
     notice = f"corrections of {', '.join(lost)} are left out: {dataset.name} has no such head of the same task"
     return heads, [notice] if lost else []
 
@@ -288,8 +297,8 @@ def _count(counts: Mapping[str, dict[str, int]], track: Track, words: Mapping[st
 
 
 def _grown(spec: HeadSpec, words: Sequence[Mapping[str, Label]]) -> HeadSpec:
-    said = [one[spec.name] for one in words if spec.name in one]
-    named = {label for word in said for label in ((word,) if isinstance(word, str) else word or ())}  # type: ignore[union-attr]
+    corrected = [one[spec.name] for one in words if spec.name in one]
+    named = {label for word in corrected for label in ((word,) if isinstance(word, str) else word or ())}  # type: ignore[union-attr]
     return replace(spec, labels=(*spec.labels, *sorted(named - set(spec.labels))))
 
 
@@ -329,5 +338,5 @@ def _named(track: Track, head: str) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else given if isinstance(given, tuple) else ()
 
 
-def _songs(said: Dataset, head: str, label: str) -> int:
-    return sum(label in _named(track, head) for track in said.tracks)
+def _songs(corrected: Dataset, head: str, label: str) -> int:
+    return sum(label in _named(track, head) for track in corrected.tracks)

@@ -18,12 +18,12 @@ __all__ = ["LibrarySource"]
 
 
 class LibrarySource:
-    """A library that hands out what one model has heard (:class:`earmark.filetags.source.Source`).
+    """A library that hands out what one model predicts (:class:`earmark.filetags.source.Source`).
 
     Attributes:
         file: The library's.
         heads: Of the model, with the labels as the user has them.
-        total: Files that are there and could be heard.
+        total: Files that are there and could be analysed.
         roots: The folders that were scanned.
     """
 

@@ -98,12 +98,12 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename}: " if error.filename else ""
         return plain(f"{name}{error.strerror[:1].lower()}{error.strerror[1:]}")
-    told = " ".join(str(error).split())
-    return plain(f"unexpected {type(error).__name__}{': ' if told else ''}{told} (EARMARK_DEBUG=1 shows where)")
+    text = " ".join(str(error).split())
+    return plain(f"unexpected {type(error).__name__}{': ' if text else ''}{text} (EARMARK_DEBUG=1 shows where)")
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # nobody is left to hear it
+    with contextlib.suppress(OSError, ValueError):  # nobody is left to read it
         print(f"earmark: {text}", file=sys.stderr, flush=True)
 
 

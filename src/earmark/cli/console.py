@@ -135,14 +135,14 @@ def print_json(value: Any) -> None:
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows below their header, as wide as the terminal at most; the last column takes the cut."""
-    shown = [[plain(cell) for cell in row] for row in rows]
-    widths = [max([cells(header[i]), *(cells(row[i]) for row in shown)]) for i in range(len(header))]
+    plain_rows = [[plain(cell) for cell in row] for row in rows]
+    widths = [max([cells(header[i]), *(cells(row[i]) for row in plain_rows)]) for i in range(len(header))]
     style, room = style_of(sys.stdout), columns()
     widths[-1] = max(8, min(widths[-1], room - sum(widths[:-1]) - 2 * (len(widths) - 1)))
     if not sys.stdout.isatty():
-        widths[-1] = max([cells(header[-1]), *(cells(row[-1]) for row in shown)])
+        widths[-1] = max([cells(header[-1]), *(cells(row[-1]) for row in plain_rows)])
     print(style(_row(header, widths), "dim"))
-    for row in shown:
+    for row in plain_rows:
         print(_row(row, widths))
 
 

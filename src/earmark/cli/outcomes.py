@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from earmark.events import Run
     from earmark.filetags.outcomes import Outcome
 
-__all__ = ["Row", "Teller"]
+__all__ = ["OutcomePrinter", "Row"]
 
 Row = Callable[["Outcome"], Sequence[Sequence[str]]]
 """The lines of a table for one outcome, without its name."""
@@ -27,7 +27,7 @@ _GAP = 2
 _NAME = 24  # columns that a file's name gets at least
 
 
-class Teller:
+class OutcomePrinter:
     """Prints outcomes as they come: rows of a table, or the list ``files`` of a JSON object.
 
     Args:
@@ -67,7 +67,7 @@ class Teller:
                 end = json.dumps({**facts(), **self.count}, ensure_ascii=False)
                 print(f"{start}\n], {end[1:]}")
 
-    def tell_skipped(self) -> None:
+    def print_skipped(self) -> None:
         """Say on standard error how many were left as they are, and why."""
         if self.count["skipped"]:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.skipped.items()))

@@ -29,7 +29,7 @@ def print_evaluation(found: Evaluation) -> None:
             print(f"  {style(plain(line), 'dim')}")
         _print_labels(figures)
         _print_confusion(figures)
-    _print_naive(found)
+    _print_leaky(found)
     _print_against(found.against)
     for jump in found.jumps:
         print(f"\njump of the validation loss in epoch {jump.epoch}, by {jump.rise:.3f}: {plain(jump.says[0])}")
@@ -125,20 +125,22 @@ def _print_confusion(figures: Mapping[str, Any]) -> None:
     if len(labels) <= _CONFUSED and 20 + len(labels) * max(width, 7) <= columns():
         short = [fit(plain(label), 6).rstrip() for label in labels]
         print_table(
-            ("true \\ heard", *short), [(label, *map(str, row)) for label, row in zip(labels, table, strict=True)]
+            ("true \\ predicted", *short), [(label, *map(str, row)) for label, row in zip(labels, table, strict=True)]
         )
         return
     wrong = [
         (count, labels[i], labels[j]) for i, row in enumerate(table) for j, count in enumerate(row) if i != j and count
     ]
     wrong.sort(key=lambda item: -item[0])
-    print_table(("tracks", "true", "heard"), [(str(n), given, heard) for n, given, heard in wrong[: 2 * _WRONG]])
+    print_table(
+        ("tracks", "true", "predicted"), [(str(n), given, predicted) for n, given, predicted in wrong[: 2 * _WRONG]]
+    )
 
 
-def _print_naive(found: Evaluation) -> None:
+def _print_leaky(found: Evaluation) -> None:
     if not found.naive:
         return
-    print("\nnaive: clips split at random, so that one song stands on both sides")
+    print("\nrandom split (leaky): clips of one song stand on both sides")
     for name, figures in found.naive.items():
         print(f"  {plain(name)}  {headline(figures)}")
 
@@ -155,13 +157,13 @@ def _print_against(against: Mapping[str, Any] | None) -> None:
 
 
 def _percent(value: float | None, interval: Sequence[float] | None = None) -> str:
-    told = "-" if value is None else f"{100 * value:.1f} %"
-    return told if interval is None else f"{told} ({_between(interval)})"
+    text = "-" if value is None else f"{100 * value:.1f} %"
+    return text if interval is None else f"{text} ({_between(interval)})"
 
 
 def _number(value: float | None, interval: Sequence[float] | None = None) -> str:
-    told = "-" if value is None else f"{value:.3f}"
-    return told if interval is None else f"{told} ({_between(interval, 1)})"
+    text = "-" if value is None else f"{value:.3f}"
+    return text if interval is None else f"{text} ({_between(interval, 1)})"
 
 
 def _between(interval: Sequence[float] | None, scale: int = 100) -> str:

@@ -72,8 +72,8 @@ def _record_lines(record: Record, layout: _Layout) -> Iterator[str]:
     style, path = layout.style, plain(record["path"])
     if "error" in record:
         yield fit(path, layout.room, keep_end=True)
-        told = plain(f"{record['error']['kind']}: {record['error']['message']}")
-        yield from (style(line, "red") for line in _wrapped(told, layout))
+        text = plain(f"{record['error']['kind']}: {record['error']['message']}")
+        yield from (style(line, "red") for line in _wrapped(text, layout))
         return
     heads = record["heads"]
     row = [fit(path, layout.name, keep_end=True)]

@@ -112,11 +112,11 @@ class _Formatter(argparse.HelpFormatter):
     def _expand_help(self, action: argparse.Action) -> str:
         if not isinstance(action.default, tuple):
             return super()._expand_help(action)
-        shown, action.default = action.default, ",".join(map(str, action.default))
+        default, action.default = action.default, ",".join(map(str, action.default))
         try:
             return super()._expand_help(action)
         finally:
-            action.default = shown
+            action.default = default
 
 
 class _Version(argparse.Action):

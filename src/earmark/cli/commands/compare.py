@@ -57,9 +57,9 @@ def _print(found: Comparison) -> None:
     console.print_table(header, [_cells(row, heads) for row in found.table])
     for head in heads:
         for row in found.table:
-            told = _parts(row, head)
-            if told:
-                print(console.plain(f"{head}, {row.title}: {told}"))
+            text = _parts(row, head)
+            if text:
+                print(console.plain(f"{head}, {row.title}: {text}"))
     print(f"\n{console.plain(found.advice)}")
 
 
@@ -86,7 +86,7 @@ def _figure(figures: dict[str, Any], key: str) -> str:
 
 
 def _parts(row: Row, head: str) -> str:
-    """Training, validation and naive figures in words."""
+    """Training, validation and leaky figures in words."""
     from earmark.evaluation.scores import main_figure
 
     figures = row.heads.get(head)

@@ -127,7 +127,7 @@ def _try_all(groups: Sequence[Mapping[str, str]]) -> Steps[dict[str, dict[str, A
     return found
 
 
-def _try_group(group: Mapping[str, str], tell: Callable[[tuple[str, dict[str, Any]]], None]) -> None:
+def _try_group(group: Mapping[str, str], put: Callable[[tuple[str, dict[str, Any]]], None]) -> None:
     left = dict(group)
     with suppress(OSError, ValueError, subprocess.SubprocessError):
         asked = json.dumps([pair for pair in group.items() if importlib.util.find_spec(pair[0])])
@@ -136,9 +136,9 @@ def _try_group(group: Mapping[str, str], tell: Callable[[tuple[str, dict[str, An
         for line in done.stdout.splitlines():
             name, facts = json.loads(line)
             del left[name]
-            tell((name, {"works": True, **facts}))
+            put((name, {"works": True, **facts}))
     for name, code in left.items():
-        tell((name, _tried(name, code)))
+        put((name, _tried(name, code)))
 
 
 def _tried(name: str, code: str) -> dict[str, Any]:
@@ -148,8 +148,8 @@ def _tried(name: str, code: str) -> dict[str, Any]:
     try:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=_SECONDS)
         if done.returncode == 0:
-            said: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-            return {"works": True, **said}
+            answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+            return {"works": True, **answer}
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
     except subprocess.TimeoutExpired:
         last = f"no answer for {_SECONDS} s"
@@ -227,8 +227,8 @@ def _print(facts: dict[str, Any], advice: list[str]) -> None:
     rows += [(f"device for {use}", "works", ", ".join(names)) for use, names in facts["devices"].items()]
     rows.append(("model default", _word(facts["model"]), facts["model"].get("model") or facts["model"].get("why", "")))
     held = facts["settings"]
-    told = held.get("why") or (held["file"] + ("" if held["found"] else " (there is none)"))
-    rows.append(("settings", _word(held), told))
+    text = held.get("why") or (held["file"] + ("" if held["found"] else " (there is none)"))
+    rows.append(("settings", _word(held), text))
     console.print_table(("what", "", "how"), rows)
     for line in advice:
         print(f"\n{console.plain(line)}", end="")

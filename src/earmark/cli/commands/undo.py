@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from earmark.app.write_tags import UndoRequest, list_runs, undo_tags
 from earmark.cli import arguments, console
 from earmark.cli.drawing import Stopped, count_of, follow, print_notice
-from earmark.cli.outcomes import Teller
+from earmark.cli.outcomes import OutcomePrinter
 
 if TYPE_CHECKING:
     from earmark.filetags.outcomes import Outcome
@@ -32,16 +32,16 @@ def run(args: argparse.Namespace) -> int:
         _list(args)
         return 0
     work = undo_tags(arguments.request(args, UndoRequest))
-    told = Teller(args, {"run": 15, "is": 24}, _rows)
+    printer = OutcomePrinter(args, {"run": 15, "is": 24}, _rows)
 
     def names() -> list[str]:
-        return list(told.runs if told.stopped else work.result)
+        return list(printer.runs if printer.stopped else work.result)
 
-    told.all(work, lambda: {"runs": names(), "restored": 0, "untouched": 0, "skipped": 0})
-    _print_summary(told, names())
-    if told.stopped:
-        raise Stopped if told.count["restored"] else KeyboardInterrupt
-    return 3 if told.count["skipped"] else 0
+    printer.all(work, lambda: {"runs": names(), "restored": 0, "untouched": 0, "skipped": 0})
+    _print_summary(printer, names())
+    if printer.stopped:
+        raise Stopped if printer.count["restored"] else KeyboardInterrupt
+    return 3 if printer.count["skipped"] else 0
 
 
 def _list(args: argparse.Namespace) -> None:
@@ -67,13 +67,13 @@ def _rows(outcome: Outcome) -> list[tuple[str, str]]:
     return [(outcome.run, "restored" if outcome.status == "restored" else "as it was: nothing to do")]
 
 
-def _print_summary(told: Teller, names: list[str]) -> None:
-    count = told.count
+def _print_summary(printer: OutcomePrinter, names: list[str]) -> None:
+    count = printer.count
     if not count.total():
         print_notice("nothing to undo")
         return
     untouched = f"; {count['untouched']} were as before" if count["untouched"] else ""
     print_notice(f"restored {count_of(count['restored'], 'file')}{untouched}")
-    told.tell_skipped()
+    printer.print_skipped()
     if count["skipped"] and len(names) == 1:
         print_notice(f"`earmark undo {names[0]}` tries again what was skipped")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from earmark.app.write_tags import WriteTagsRequest, list_runs, write_tags
 from earmark.cli import arguments
 from earmark.cli.drawing import Stopped, count_of, print_notice
-from earmark.cli.outcomes import Teller
+from earmark.cli.outcomes import OutcomePrinter
 
 if TYPE_CHECKING:
     from earmark.events import Run
@@ -43,28 +43,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write them."""
     work = write_tags(arguments.request(args, WriteTagsRequest))
-    told = Teller(args, {"field": 6, "before": 18, "after": 24}, _rows)
+    printer = OutcomePrinter(args, {"field": 6, "before": 18, "after": 24}, _rows)
 
     def facts() -> dict[str, Any]:
-        return {"run": _name(work, told), "dry_run": args.dry_run, "changed": 0, "unchanged": 0, "skipped": 0}
+        return {"run": _name(work, printer), "dry_run": args.dry_run, "changed": 0, "unchanged": 0, "skipped": 0}
 
-    told.all(work, facts)
-    changed = told.count["changed"]
+    printer.all(work, facts)
+    changed = printer.count["changed"]
     verb = "would change" if args.dry_run else "changed"
-    print_notice(f"{verb} {count_of(changed, 'file')}, {told.count['unchanged']} had nothing to change")
-    told.tell_skipped()
+    print_notice(f"{verb} {count_of(changed, 'file')}, {printer.count['unchanged']} had nothing to change")
+    printer.print_skipped()
     if changed and not args.dry_run:
-        print_notice(f"`earmark undo {_name(work, told)}` takes it back")
-    if told.stopped:
+        print_notice(f"`earmark undo {_name(work, printer)}` takes it back")
+    if printer.stopped:
         raise Stopped if changed and not args.dry_run else KeyboardInterrupt
-    return 3 if told.count["skipped"] else 0
+    return 3 if printer.count["skipped"] else 0
 
 
-def _name(work: Run[str | None], told: Teller) -> str | None:
+def _name(work: Run[str | None], printer: OutcomePrinter) -> str | None:
     """The run's; that of a stopped one is the last that there is."""
-    if not told.stopped:
+    if not printer.stopped:
         return work.result
-    return list_runs().wait()[-1].name if told.count["changed"] else None
+    return list_runs().wait()[-1].name if printer.count["changed"] else None
 
 
 def _rows(outcome: Outcome) -> list[tuple[str, str, str]]:
