@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from earmark.inference.records import ClipEmbeddings
 from earmark.models.card import read_card
 from earmark.models.registry import sha256
 from made import make_model
+from sounds import melody
 
 
 @pytest.fixture
@@ -112,6 +113,10 @@ CARDS: list[tuple[str, object]] = [
     ("frontend.range_db", -80),
     ("frontend.centre", "yes"),
     ("frontend.loudness", 1),
+    ("frontend.sample_rate", DROP),
+    ("frontend.log", DROP),
+    ("clip.pooling", DROP),
+    ("heads.0.temperature", DROP),
     ("heads", {}),
     ("heads", "genre"),
     ("heads.0", 3),
@@ -185,6 +190,44 @@ def test_an_absurd_card_is_one_error_that_names_the_key(model: Path, key: str, v
 
 def test_there_are_enough_absurd_cards() -> None:
     assert len(CARDS) >= 47
+
+
+ABSURD = [0, -1, 1, 0.5, 2, 1000, 10**12, 10**400, 1e-9, 1e300, -1e300, NAN, INFINITE]
+ABSURD += ["x", "", "a\nb", None, True, [], {}, ["x"], {"x": 1}]
+
+
+def _places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every value in a card by its way from the root, the root left out."""
+    if way:
+        yield way
+    inside = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()
+    for key, one in inside:
+        yield from _places(one, (*way, key))
+
+
+@pytest.mark.slow
+def test_any_value_of_a_card_replaced_by_anything(model: Path) -> None:
+    """Some two thousand cards: each is refused by one line, or gives a record of finite numbers."""
+    file = model / "card.json"
+    facts = json.loads(file.read_text("utf-8"))
+    wave, refused, accepted = melody(5, 16000), 0, 0
+    for *way, last in _places(facts):
+        for value in ABSURD:
+            changed = place = json.loads(json.dumps(facts))
+            for key in way:
+                place = place[key]
+            place[last] = value
+            file.write_text(json.dumps(changed))
+            try:
+                tagger = earmark.load_model(model)
+                tagger.check_layer(None)
+            except ModelError as error:
+                assert "\n" not in str(error)
+                refused += 1
+                continue
+            json.dumps(tagger.predict(wave, sample_rate=16000).to_dict(), allow_nan=False)
+            accepted += 1
+    assert refused > 1500 and accepted > 50
 
 
 def test_a_step_of_another_kind_is_newer(model: Path) -> None:

@@ -6,6 +6,7 @@ compute is compared with the old graph before anything is written.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ import onnx
 from numpy.typing import NDArray
 
 from earmark.errors import ModelError
+from earmark.features.frontend import Frontend
 from earmark.inference.scores import probabilities, raw_scores
 from earmark.models.card import FORMAT, NETWORK, Card, card_from, card_json, read_card
 from earmark.models.heads import Dense, HeadWeights, widened, write_heads
@@ -70,6 +72,8 @@ def convert(folder: Path) -> tuple[Card, bytes, dict[str, HeadWeights]]:
     facts = card_json(folder)
     if facts.get("format") != 1:
         raise ModelError(f"{folder}: a model folder of format {facts.get('format')}: only format 1 can be upgraded")
+    if isinstance(facts.get("frontend"), dict):  # keys that format 1 came to know later had these values
+        facts["frontend"] = dataclasses.asdict(Frontend()) | facts["frontend"]
     card = card_from(facts | {"format": FORMAT}, folder / "card.json")
     file = folder / NETWORK
     try:
