@@ -121,7 +121,7 @@ def test_a_model_that_cannot_be_used_is_one_line(
         card = json.loads((folder / "card.json").read_text())
         (folder / "card.json").write_text(json.dumps(card | {"format": 99}))
     elif damage == "torn":
-        (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes()[:500])
+        (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes()[:-100])
     else:
         (folder / damage).unlink()
     said = earmark("tag", tone, "-m", name, "-o", tmp_path / "x.json")
