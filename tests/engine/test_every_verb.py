@@ -11,7 +11,10 @@ import lessons
 from commands import Said, in_process
 from earmark import GenreClassifier
 from earmark.datasets.contents import FileIndex, stamp_of
+from earmark.engine import LocalEngine
 from earmark.errors import AudioError
+from earmark.filetags.outcomes import Refusal
+from earmark.filetags.sound import must_sound_the_same
 from made import make_model
 from made_songs import write_collection, write_song
 
@@ -115,6 +118,13 @@ def test_scan_and_similar(collection: Path, model: Path, tmp_path: Path, capfd: 
     outside = write_song(tmp_path / "outside" / "crash.wav", 90.0, 97)
     said = earmark(capfd, "similar", outside, *library)
     assert said.code == 1 and "SIGABRT" in said.err
+
+
+def test_write_tags(tmp_path: Path) -> None:
+    """The check that audio stays what it is decodes in a worker, too: a crash is a file that is left alone."""
+    songs = [write_song(tmp_path / name, pitch, 1) for name, pitch in (("crash.wav", 90.0), ("copy.wav", 900.0))]
+    with LocalEngine(1) as engine, pytest.raises(Refusal, match="SIGABRT"):
+        must_sound_the_same(*songs, engine)
 
 
 def test_estimator(collection: Path, model: Path) -> None:

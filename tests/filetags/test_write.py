@@ -199,7 +199,7 @@ def test_changed_audio_is_told_changed_tags_are_not(tmp_path: Path) -> None:
 def test_changed_while_at_work_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     song = make_song(tmp_path / "a.mp3")
 
-    def meddle(real: Path, copy: Path) -> None:
+    def meddle(real: Path, copy: Path, engine: object) -> None:
         os.utime(real, ns=(1, 1))
 
     monkeypatch.setattr(module, "must_sound_the_same", meddle)

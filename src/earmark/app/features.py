@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from earmark.engine import Engine
+    from earmark.engine import Alive, Engine
     from earmark.features.frontend import Frontend
     from earmark.recipe import Augmentation, Recipe
 
@@ -101,7 +101,7 @@ def draw_features(request: FeaturesRequest, engine: Engine | None = None) -> Ste
     readable = [song for song, entry in zip(songs, found.entries, strict=True) if entry.error is None]
     files: list[str] = []
     yield Progress(0, len(readable))
-    task: Each[_Song, list[str]] = Each(partial(_draw, plan=plan))
+    task: Each[_Song, list[str]] = Each(partial(_draw, plan=plan), lively=True)
     with opened_engine(engine, request.jobs) as workers, closing(workers.map(task, readable)) as results:
         for done, result in enumerate(results, 1):
             if isinstance(result, Failure):
@@ -143,7 +143,7 @@ def _targets(arguments: Sequence[str], paths: Sequence[str], folder: Path) -> It
         yield target
 
 
-def _draw(song: _Song, plan: _Plan) -> list[str]:
+def _draw(song: _Song, plan: _Plan, alive: Alive) -> list[str]:
     """One song's picture, and its sound: the files written."""
     import numpy as np
 
@@ -155,7 +155,7 @@ def _draw(song: _Song, plan: _Plan) -> list[str]:
     path, target = Path(song.path), Path(song.target)
     frontend, changes = plan.recipe.frontend, plan.changes
     rng = np.random.default_rng([plan.seed, song.place])
-    waveform = augment_waveform(load(path, frontend.sample_rate), frontend.sample_rate, changes, rng)
+    waveform = augment_waveform(load(path, frontend.sample_rate, alive=alive), frontend.sample_rate, changes, rng)
     plain = spectrogram(waveform, frontend)
     if not len(plain):
         raise AudioError(path, "too-short", "not one frame of the recipe's spectrogram")

@@ -73,7 +73,14 @@ def open_track(
     raise _worst(name, refusals)
 
 
-def load(path: str | os.PathLike[str], sample_rate: int, *, start: float = 0.0, seconds: float | None = None) -> Array:
+def load(
+    path: str | os.PathLike[str],
+    sample_rate: int,
+    *,
+    start: float = 0.0,
+    seconds: float | None = None,
+    alive: Callable[[], None] = lambda: None,
+) -> Array:
     """A stretch of a file as a waveform.
 
     Args:
@@ -81,6 +88,7 @@ def load(path: str | os.PathLike[str], sample_rate: int, *, start: float = 0.0, 
         sample_rate: Hz wanted; resampled by soxr HQ where the file's is another.
         start: Seconds from the beginning.
         seconds: Length; None reads to the end.
+        alive: Called every second or so of long work, so that it is not taken for a hang.
 
     Returns:
         (samples,) float32, mean of the channels; shorter where the audio ends early. NaN and infinities are zeros.
@@ -88,7 +96,7 @@ def load(path: str | os.PathLike[str], sample_rate: int, *, start: float = 0.0, 
     Raises:
         AudioError: The file cannot be read at all.
     """
-    with open_track(path) as track:
+    with open_track(path, alive=alive) as track:
         return track.load(sample_rate, start, seconds)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +28,15 @@ KEY_VERSION = "2-"
 """What every key begins with; keys of another version say nothing of these."""
 
 
-def content_hash(path: str | os.PathLike[str]) -> str:
+def content_hash(path: str | os.PathLike[str], alive: Callable[[], None] = lambda: None) -> str:
     """The key of a file's audio, whatever its tags and file name: :data:`KEY_VERSION` and 32 hexadecimal digits.
+
+    ``alive`` is called every second or so of long work.
 
     Raises:
         AudioError: The file cannot be read.
     """
-    with open_track(path) as track:
+    with open_track(path, alive=alive) as track:
         return track_key(track)
 
 

@@ -26,13 +26,13 @@ Stamp = tuple[bytes, int, int]
 """A file as it is now: path, size and time of change."""
 
 
-def content_hash(path: Path) -> str:
+def content_hash(path: Path, alive: Alive = lambda: None) -> str:
     """Key of a file's decoded audio (:mod:`earmark.audio.identity`), or hash of the pixels of a PNG.
 
     Raises:
         AudioError: The file cannot be read.
     """
-    return image_hash(path) if path.suffix.lower() == ".png" else identity.content_hash(path)
+    return image_hash(path) if path.suffix.lower() == ".png" else identity.content_hash(path, alive)
 
 
 def content_hashes(paths: Sequence[Path], engine: Engine) -> Steps[list[str | Failure]]:
@@ -52,7 +52,7 @@ def content_hashes(paths: Sequence[Path], engine: Engine) -> Steps[list[str | Fa
         if index and stamp and (known := index.get(stamp)):
             found[row] = known
     rows = [row for row in range(len(paths)) if row not in found]
-    with closing(engine.map(Each(content_hash), [paths[row] for row in rows])) as results:
+    with closing(engine.map(Each(content_hash, lively=True), [paths[row] for row in rows])) as results:
         for row, result in zip(rows, results, strict=True):
             found[row] = result if isinstance(result, Failure) else result.value
             yield Progress(len(found), len(paths), "reading files")

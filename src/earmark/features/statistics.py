@@ -5,6 +5,7 @@ The one definition behind the first row of every comparison, ``audit`` without a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +22,22 @@ COEFFICIENTS = 20
 FRONTEND = Frontend(sample_rate=22050, n_fft=2048, win_length=2048, hop_length=512, bands=40, f_min=0, f_max=11025)
 
 
-def track_statistics(path: Path, seconds: float | None = None) -> NDArray[np.float32]:
+def track_statistics(
+    path: Path, seconds: float | None = None, alive: Callable[[], None] = lambda: None
+) -> NDArray[np.float32]:
     """:func:`cepstral_statistics` of a file: of its log-mel spectrogram, or of the picture that it is.
 
     Args:
         path: Audio, or a PNG spectrogram.
         seconds: Of audio, at most, from the beginning; None for all of it.
+        alive: Called every second or so of long work.
 
     Raises:
         AudioError: The file cannot be read.
     """
     if path.suffix.lower() == ".png":
         return cepstral_statistics(read_image(path))
-    return cepstral_statistics(spectrogram(load(path, FRONTEND.sample_rate, seconds=seconds), FRONTEND))
+    return cepstral_statistics(spectrogram(load(path, FRONTEND.sample_rate, seconds=seconds, alive=alive), FRONTEND))
 
 
 def cepstral_statistics(frames: NDArray[np.float32]) -> NDArray[np.float32]:

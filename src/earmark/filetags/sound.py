@@ -5,25 +5,34 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from earmark.errors import AudioError
+from earmark.engine.base import Alive, Each, Engine
 from earmark.filetags.outcomes import Refusal
+from earmark.inference.records import Failure
 from earmark.tags.read import Reader
 
 __all__ = ["must_sound_the_same"]
 
 
-def must_sound_the_same(old: Path, new: Path) -> None:
+def must_sound_the_same(old: Path, new: Path, engine: Engine) -> None:
     """Compare what the containers hand out to decoders; where that cannot tell, what the decoders make of it.
 
     Raises:
         Refusal: ``audio``, it differs, or none comes out of the file.
     """
+    (result,) = engine.map(Each(_same, lively=True), [(old, new)])
+    if isinstance(result, Failure):
+        raise Refusal("audio", f"its audio cannot be read, so it could not be checked: {result.message}")
+    if not result.value:
+        raise Refusal("audio", "its audio would not stay as it is")
+
+
+def _same(pair: tuple[Path, Path], alive: Alive) -> bool:
+    old, new = pair
     packets = _packets(old)
     if packets and packets == _packets(new):
-        return
+        return True
     # No packets come out of some files that libsndfile reads; the last one of an APE ends with the file, tags and all.
-    if _samples(old) != _samples(new):
-        raise Refusal("audio", "its audio would not stay as it is")
+    return _samples(old, alive) == _samples(new, alive)
 
 
 def _packets(path: Path) -> str:
@@ -53,16 +62,13 @@ def _packets(path: Path) -> str:
     return digest.hexdigest() if packets else ""
 
 
-def _samples(path: Path) -> str:
+def _samples(path: Path, alive: Alive) -> str:
     """A hash of the decoded audio."""
     from earmark.audio.decode import open_track
 
     digest = hashlib.sha256()
-    try:
-        with open_track(path) as source:
-            for block in source.blocks(0.0, None):
-                digest.update(block.tobytes())
-            digest.update(f"{source.rate} {source.damaged}".encode())
-    except AudioError as error:
-        raise Refusal("audio", f"its audio cannot be read, so it could not be checked: {error.message}") from error
+    with open_track(path, alive=alive) as source:
+        for block in source.blocks(0.0, None):
+            digest.update(block.tobytes())
+        digest.update(f"{source.rate} {source.damaged}".encode())
     return digest.hexdigest()

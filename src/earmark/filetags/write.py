@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from earmark.errors import AudioError
+from earmark.engine import Each, Engine, InlineEngine
 from earmark.events import Progress, Record, Steps
 from earmark.filetags.fields import Values, differences
 from earmark.filetags.journal import Journal
@@ -30,7 +30,7 @@ from earmark.filetags.swap import (
     refusal_of,
 )
 from earmark.filetags.tagged import TaggedFile, need_mutagen, open_tags
-from earmark.inference.records import Prediction
+from earmark.inference.records import Failure, Prediction
 
 __all__ = ["write_tags"]
 
@@ -43,6 +43,7 @@ def write_tags(
     journal: Journal | None,
     relabel: Relabel = lambda prediction: prediction,
     total: int | None = None,
+    engine: Engine | None = None,
 ) -> Steps[Counter[str]]:
     """Write what is known of files into them.
 
@@ -55,6 +56,7 @@ def write_tags(
         journal: None does everything but the last step, to show what would change.
         relabel: From the model's labels to the user's.
         total: How many there are, for the progress.
+        engine: Compares the audio before and after; this process where None.
 
     Yields:
         A Record with an Outcome for each; a file that is met again under another name is written once and then
@@ -68,14 +70,14 @@ def write_tags(
         StorageError: The journal cannot be written.
     """
     need_mutagen()
-    counts, seen = Counter[str](), set[Path]()
+    counts, seen, engine = Counter[str](), set[Path](), engine or InlineEngine()
     for one in known:
         if isinstance(one, Outcome):
             outcome = one
         else:
             path = one.prediction.path
             try:
-                outcome = _write_one(one, relabel, options, journal, seen)
+                outcome = _write_one(one, relabel, options, journal, seen, engine)
             except Refusal as refusal:
                 outcome = Outcome.skipped(path, refusal)
             except OSError as error:
@@ -87,7 +89,12 @@ def write_tags(
 
 
 def _write_one(
-    known: Known, relabel: Relabel, options: WriteOptions, journal: Journal | None, seen: set[Path]
+    known: Known,
+    relabel: Relabel,
+    options: WriteOptions,
+    journal: Journal | None,
+    seen: set[Path],
+    engine: Engine,
 ) -> Outcome:
     path = known.prediction.path
     real = real_file(path)
@@ -104,23 +111,22 @@ def _write_one(
     written = {name: after for name, (_, after) in changes.items()}
     if not any(tagged.changes(written)):
         return Outcome(path, "unchanged")
-    _must_be_the_audio(known, real, facts)
+    _must_be_the_audio(known, real, facts, engine)
     with hold(real) as handle:
-        _change(_Change(handle, tagged, written, facts, options.keep_mtime), journal)
+        _change(_Change(handle, tagged, written, facts, options.keep_mtime, engine), journal)
     return Outcome(path, "changed", changes)
 
 
-def _must_be_the_audio(known: Known, real: Path, facts: os.stat_result) -> None:
+def _must_be_the_audio(known: Known, real: Path, facts: os.stat_result, engine: Engine) -> None:
     """Other tags do not matter, other audio does."""
     if not known.content or (known.size, known.modified) == (facts.st_size, facts.st_mtime_ns):
         return
     from earmark.audio.identity import content_hash
 
-    try:
-        content = content_hash(real)
-    except AudioError as error:
-        raise Refusal("audio", error.message) from error
-    if content != known.content:
+    (result,) = engine.map(Each(content_hash, lively=True), [real])
+    if isinstance(result, Failure):
+        raise Refusal("audio", result.message)
+    if result.value != known.content:
         raise Refusal("changed", "its audio was changed since it was scanned; scan it again")
 
 
@@ -133,6 +139,7 @@ class _Change:
     values: Values
     facts: os.stat_result
     keep_mtime: bool
+    engine: Engine
 
 
 def _change(change: _Change, journal: Journal | None) -> None:
@@ -144,7 +151,7 @@ def _change(change: _Change, journal: Journal | None) -> None:
         with new_copy(copy) as target:
             before = copy_and_hash(change.handle, target)
         change.tagged.write(change.values, copy)
-        must_sound_the_same(real, copy)
+        must_sound_the_same(real, copy, change.engine)
         steps = way_back(real, copy)
         with copy.open("rb") as new:
             after = sha256_of(iter(lambda: new.read(1 << 20), b""))

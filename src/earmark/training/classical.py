@@ -184,7 +184,7 @@ def statistics_of(dataset: Dataset, engine: Engine) -> Steps[list[NDArray[np.flo
     paths = [track.path for track in dataset.tracks]
     hashes = yield from content_hashes(paths, engine)
     files = {digest: path for digest, path in zip(hashes, paths, strict=True) if isinstance(digest, str)}
-    failures = yield from keep_arrays(Each(track_statistics), store, files, engine)
+    failures = yield from keep_arrays(Each(track_statistics, lively=True), store, files, engine)
     return [
         None if isinstance(digest, Failure) or digest in failures else np.asarray(store[digest]) for digest in hashes
     ]

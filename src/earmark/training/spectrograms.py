@@ -22,7 +22,7 @@ from earmark.audio.images import read_image
 from earmark.audio.track import fit, starts
 from earmark.datasets.cache import ArrayStore, bytes_per_hour, check_space, feature_store, keep_arrays, open_store
 from earmark.datasets.core import Dataset
-from earmark.engine.base import Each, Engine
+from earmark.engine.base import Alive, Each, Engine
 from earmark.errors import AudioError, DatasetError
 from earmark.events import Progress, Steps
 from earmark.features.frontend import Frontend
@@ -138,9 +138,11 @@ def open_songs(dataset: Dataset, hashes: Sequence[str], recipe: Recipe, engine: 
     files = {digest: track.path for digest, track in zip(hashes, dataset.tracks, strict=True)}
     check_space((yield from _needed(songs, [path for digest, path in files.items() if digest not in store], engine)))
     make = partial(_whole, frontend=frontend, plan=plan)
-    failures = yield from keep_arrays(Each(make), store, files, engine)
+    failures = yield from keep_arrays(Each(make, lively=True), store, files, engine)
     if songs.waves is not None:
-        failures |= yield from keep_arrays(Each(partial(_sixteen_bits, rate=rate)), songs.waves, files, engine)
+        failures |= yield from keep_arrays(
+            Each(partial(_sixteen_bits, rate=rate), lively=True), songs.waves, files, engine
+        )
     return replace(songs, failures=failures)
 
 
@@ -182,21 +184,21 @@ def _size(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def _whole(path: Path, frontend: Frontend, plan: ClipPlan) -> Array:
+def _whole(path: Path, frontend: Frontend, plan: ClipPlan, alive: Alive) -> Array:
     """A track before ``range_db`` and ``relative``; what is shorter than a clip is filled as inference fills it."""
     if frontend.kind == "image":
         picture = read_image(path)
         return np.rint(fit(picture, max(len(picture), round(plan.seconds)), plan.pad))
     plain = replace(frontend, relative=False, range_db=0.0) if frontend.kind == "mel" else frontend
-    waveform = load(path, frontend.sample_rate, seconds=_LONGEST)
+    waveform = load(path, frontend.sample_rate, seconds=_LONGEST, alive=alive)
     samples = round(plan.seconds * frontend.sample_rate)
     if not len(waveform):
         raise AudioError(path, "empty", "no samples")
     return spectrogram(fit(waveform, samples, plan.pad) if len(waveform) < samples else waveform, plain)
 
 
-def _sixteen_bits(path: Path, rate: int) -> NDArray[np.int16]:
-    waveform = load(path, rate, seconds=_LONGEST)
+def _sixteen_bits(path: Path, rate: int, alive: Alive) -> NDArray[np.int16]:
+    waveform = load(path, rate, seconds=_LONGEST, alive=alive)
     return np.asarray((np.clip(waveform, -1, 1) * 32767).round(), np.int16)
 
 
