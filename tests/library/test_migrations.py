@@ -131,6 +131,8 @@ def test_what_shared_a_hash_is_told_apart_by_the_next_scan(old: Path, tmp_path: 
         keys = library.content_hashes()
         assert {keys[one] for one in audio.values() if one} == set(keys.values()), "nothing is left over"
         assert all(key.startswith(KEY_VERSION) for key in keys.values())
+        finer = [audio for audio, _ in library.unscored(replace(done.model, key=99))]
+        assert set(finer) == {1, audio["show 2.wav"]}, "what was analysed anew has clips that heads can read"
         done = scanned()
         assert (done.analysed, done.known, done.unchanged) == (0, 0, 7)
 

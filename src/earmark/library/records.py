@@ -20,8 +20,10 @@ from earmark.recipe import ClipPlan
 __all__ = [
     "UNVERIFIED",
     "Correction",
+    "LibraryFacts",
     "LibraryModel",
     "LibraryTrack",
+    "Page",
     "corrected",
     "direction",
     "is_song",
@@ -87,6 +89,42 @@ class LibraryTrack:
         if not self.content_hash or self.state == "analyse":
             return ""
         return self.content_hash if self.number == 1 else f"{self.content_hash}.{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryFacts:
+    """What the library holds, in numbers.
+
+    Attributes:
+        tracks: Files that are there and were analysed.
+        seconds: Their length in all.
+        vanished: Files that are not there any more.
+        copies: Files beyond the first of each recording.
+        failures: Files that are there and could not be analysed.
+        silent: Of the tracks, those that are silence or noise.
+    """
+
+    tracks: int
+    seconds: float
+    vanished: int
+    copies: int
+    failures: int
+    silent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a long list of tracks.
+
+    Attributes:
+        tracks: In order.
+        total: In the whole list.
+        cursor: Where the next page begins; None at the end.
+    """
+
+    tracks: tuple[LibraryTrack, ...]
+    total: int
+    cursor: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from earmark.inference.records import Failure
-from earmark.library.records import LibraryTrack
+from earmark.library.records import LibraryFacts, LibraryTrack, Page
 from earmark.library.store.file import LibraryFile, absolute
 from earmark.text import composed_path, encode_path
 
-__all__ = ["LibraryFacts", "Page", "Stamp", "StoredFile", "Tracks"]
+__all__ = ["Stamp", "StoredFile", "Tracks"]
 
 _KEY = "iif(number = 1, hash, hash || '.' || number)"  # recordings that share a key are told apart
 _TRACK = (
@@ -31,42 +31,6 @@ _SORTS = {
     "length": f"seconds, {_ORDER}",
     "newest": "tracks.id DESC",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryFacts:
-    """What the library holds, in numbers.
-
-    Attributes:
-        tracks: Files that are there and were analysed.
-        seconds: Their length in all.
-        vanished: Files that are not there any more.
-        copies: Files beyond the first of each recording.
-        failures: Files that are there and could not be analysed.
-        silent: Of the tracks, those that are silence or noise.
-    """
-
-    tracks: int
-    seconds: float
-    vanished: int
-    copies: int
-    failures: int
-    silent: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of a long list of tracks.
-
-    Attributes:
-        tracks: In order.
-        total: In the whole list.
-        cursor: Where the next page begins; None at the end.
-    """
-
-    tracks: tuple[LibraryTrack, ...]
-    total: int
-    cursor: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +263,8 @@ class Tracks(LibraryFile):
         """Two rows of audio are one recording: the older keeps its results and gets what it lacks. In a change."""
         keep, drop = min(one, other), max(one, other)
         self.rows("UPDATE tracks SET audio = ? WHERE audio = ?", (keep, drop))
+        finer = "SELECT backbone FROM clips WHERE audio = ? AND kind = 'float16'"
+        self.rows(f"DELETE FROM clips WHERE audio = ? AND kind = 'int8' AND backbone IN ({finer})", (keep, drop))
         for table in ("results", "embeddings", "clips", "labels", "members", "places"):
             self.rows(f"UPDATE OR IGNORE {table} SET audio = ? WHERE audio = ?", (keep, drop))
             self.rows(f"DELETE FROM {table} WHERE audio = ?", (drop,))
