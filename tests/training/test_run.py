@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +20,15 @@ import earmark
 import lessons
 from earmark.datasets import load_dataset
 from earmark.datasets.splits import Split, load_split
-from earmark.errors import DatasetError, EarmarkError, ModelError, RecipeError, StorageError
+from earmark.engine import InlineEngine
+from earmark.errors import Cancelled, DatasetError, EarmarkError, ModelError, RecipeError, StorageError
 from earmark.evaluation.history import read_history
-from earmark.events import Progress
+from earmark.events import Progress, Run
 from earmark.inference.records import Prediction
 from earmark.models.card import read_card
 from earmark.models.registry import check_files
 from earmark.training.job import TrainOptions
+from earmark.training.run import train_model
 from lessons import train
 
 
@@ -110,6 +113,27 @@ def test_ctrl_c_keeps_what_is_done(songs: Path, tmp_path: Path, one_thread: None
     train(data, recipe, tmp_path / "b", TrainOptions())
     assert min(e for e in epochs if e) == 3
     assert (tmp_path / "a" / "model.onnx").read_bytes() == (tmp_path / "b" / "model.onnx").read_bytes()
+
+
+def test_a_cancelled_run_goes_on_to_the_same_model(songs: Path, tmp_path: Path, one_thread: None) -> None:
+    """Cancelled in the middle of an epoch, as a server would: no thread is left, and what is done is kept."""
+    data, recipe = load_dataset(songs), lessons.recipe("training.epochs=4", "backbone.options.dropout=0.3")
+    before, done = threading.active_count(), []
+    with InlineEngine() as engine:
+        run = Run(train_model(data, recipe, tmp_path / "a", TrainOptions(), engine))
+        with pytest.raises(Cancelled):
+            for event in run:
+                done += [event.done] if event.stage == "epochs" else []
+                if event.stage == "training" and event.facts["epoch"] == 3:
+                    run.cancel()
+    assert done == [1, 2] and threading.active_count() == before and not (tmp_path / "a").exists()
+    epochs = []
+    train(
+        data, recipe, tmp_path / "a", TrainOptions(), lambda e: epochs.append(e.done) if e.stage == "epochs" else None
+    )
+    train(data, recipe, tmp_path / "b", TrainOptions())
+    assert epochs == [3, 4]
+    assert content(tmp_path / "a")["weights.safetensors"] == content(tmp_path / "b")["weights.safetensors"]
 
 
 def test_other_settings_than_before_are_an_error_that_names_the_key(songs: Path, tmp_path: Path) -> None:
