@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cases import make_case
 from earmark.audio.containers import HEAD_BYTES, is_audio
 from earmark.audio.files import Entry, has_audio_name, walk
 from people import unprivileged
@@ -101,6 +102,11 @@ def test_rubbish_is_left_out_below_a_folder_and_taken_where_it_is_named(tmp_path
     assert paths(*rubbish) == [str(path) for path in rubbish]
     for folder in (".hidden", "#recycle", "quiet"):
         assert str(tmp_path / folder / "a.mp3") in paths(tmp_path / folder)
+
+
+def test_trash_is_not_scanned(tmp_path: Path, shared: Path) -> None:
+    folder = make_case(shared, "10", tmp_path / "made", songs=1)
+    assert [entry.path for entry in walk([folder])] == [str(folder / "Song.mp3")]
 
 
 def test_patterns_leave_out(tmp_path: Path) -> None:

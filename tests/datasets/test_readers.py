@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cases import make_case
 from earmark.datasets import list_readers, load_dataset
 from earmark.datasets.manifest import reader_module
 from earmark.errors import DatasetError
@@ -15,6 +16,15 @@ def described(folder, toml):
     folder.mkdir(exist_ok=True)
     (folder / "dataset.toml").write_text(toml)
     return folder
+
+
+@pytest.mark.parametrize("kind", ["eadir", "macosx", "windows", "art", "recycle"])
+def test_folders_of_systems_and_of_artwork_are_no_classes(tmp_path, shared, kind):
+    folder = make_case(shared, "11", tmp_path / "made", kind, songs=1)
+    dataset = load_dataset(folder)
+    assert {head.name: head.labels for head in dataset.heads} == {"genre": ("pop", "rock")}
+    assert len(dataset.tracks) == 12
+    assert ("Artwork: pictures, no songs: left out" in dataset.notices) is (kind == "art")
 
 
 def labels_of(dataset, head):
