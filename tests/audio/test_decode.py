@@ -208,6 +208,23 @@ def test_a_stream_has_no_seams(tmp_path: Path, rate: int) -> None:
     assert_allclose(streamed[: len(once) - 1], once[: len(streamed)][: len(once) - 1], atol=1e-4)
 
 
+@pytest.mark.parametrize("channels", [8, 16, 63])
+def test_many_channels_in_planes(channels: int) -> None:
+    """PyAV reads beyond the planes of such a frame: a damaged AAC file, which claims 63, crashed the process."""
+    import av
+
+    from earmark.audio.decoders import FFmpeg
+
+    wave = np.stack([np.full(1000, channel / 100, np.float32) for channel in range(channels)])
+    packed = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave.T).reshape(1, -1), "flt", f"{channels} channels")
+    packed.sample_rate = RATE
+    (planar,) = av.AudioResampler(format="fltp", layout=packed.layout).resample(packed)
+    source = object.__new__(FFmpeg)
+    source.damaged = ""
+    for _ in range(50):
+        assert_allclose(source._samples(planar), wave.T, atol=1e-6)
+
+
 def test_real_songs(shared: Path) -> None:
     """Whole songs as their makers published them: stretches by seeking are those of the whole."""
     for song in sorted((shared / "data" / "full-songs").glob("* - *")):

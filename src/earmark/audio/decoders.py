@@ -42,6 +42,7 @@ _RATES = range(100, 6_000_001)  # Hz; a header outside lies
 _SMALL_BLOCK = 1024  # samples
 _UNKNOWN_FORMAT = (1, 7)  # libsndfile's codes for "not my format"; 7 is what its mp3 reader says of other files
 _UNKNOWN_LENGTH = 2**53
+_MOST_PLANES = 8  # PyAV reads planes up to the first null, and there is none behind eight (a damaged AAC has 63)
 _PREROLL_SECONDS = 0.2  # decoded before a stretch: the first frames after a seek lack what came before them (AAC, Opus)
 _BARE = ("aac", "ac3", "eac3", "dts", "amr", "loas", "mp3")  # streams without a header: FFmpeg guesses their length
 
@@ -307,11 +308,13 @@ class FFmpeg:
 
     def _samples(self, frame: Any) -> Array:
         """A frame as (samples, channels) float32 in -1..1, whatever its sample format; none where it cannot be had."""
+        channels = frame.layout.nb_channels
         try:
+            if frame.format.is_planar and channels >= _MOST_PLANES:
+                frame = _packed(frame)
             data: NDArray[Any] = frame.to_ndarray()
-            channels = frame.layout.nb_channels
             data = data.T if frame.format.is_planar else data.reshape(-1, channels)
-        except ValueError as error:
+        except _av_errors() as error:
             self.damaged = plain(error)
             return np.zeros((0, 1), np.float32)
         if data.dtype.kind == "f":
@@ -383,6 +386,14 @@ def plain(error: BaseException) -> str:
 
 def _block_frames(channels: int, rate: int) -> int:
     return max(1, min(10 * rate, _BLOCK_VALUES // max(1, channels)))
+
+
+def _packed(frame: Any) -> Any:
+    """A frame whose channels lie side by side in one plane."""
+    import av
+
+    (packed,) = av.AudioResampler(format="flt", layout=frame.layout).resample(frame)
+    return packed
 
 
 def _av_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:

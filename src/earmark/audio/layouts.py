@@ -324,6 +324,8 @@ def joined_layout(file: BinaryIO, size: int, head: bytes) -> Layout | None:
     while found and len(heads) < 1000:
         magic, at, length_of = found
         length = length_of(file, position, size)
+        if position + length >= size:
+            break
         file.seek(position + length)
         gap = file.read(_BLOCK if length else 0).find(magic)  # tags may stand between
         if gap < at:
@@ -398,10 +400,12 @@ def _au_bytes(file: BinaryIO, start: int, _size: int) -> int:
     return int.from_bytes(head[4:8], "big") + length if length < _ENDLESS else 0
 
 
-def _ebml_bytes(file: BinaryIO, start: int, _size: int) -> int:
+def _ebml_bytes(file: BinaryIO, start: int, size: int) -> int:
     """Of the EBML header and the segment behind it; 0 where its end is not stated."""
     position = start
     for _ in range(2):
+        if position >= size:
+            return 0
         file.seek(position + 4)
         data = file.read(8)
         width = 9 - data[0].bit_length() if data and data[0] else 0
