@@ -10,6 +10,9 @@ from typing import Any
 import av
 import numpy as np
 import soundfile
+from mutagen.apev2 import APEv2
+from mutagen.flac import FLAC
+from mutagen.id3 import COMM, ID3, TCON, TPE1, TXXX
 
 from earmark.events import Event, Record
 from earmark.filetags.journal import Journal
@@ -52,6 +55,44 @@ def make_song(path: Path, seconds: float = 1.0) -> Path:
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return path
+
+
+V1 = b"TAG" + b"Title".ljust(30, b"\0") + b"Artist".ljust(30, b"\0") + b"Album".ljust(30, b"\0") + b"1999"
+V1 += b"old".ljust(28, b"\0") + b"\0\7" + b"\x4b"  # Polka
+INFO = {"IART": "Artist", "INAM": "Title", "IGNR": "Polka", "ICMT": "old"}
+
+
+def add_ape(song: Path) -> None:
+    tags = APEv2()
+    tags["Genre"], tags["Artist"], tags["Comment"] = "Polka", "Artist", "old"
+    tags.save(song)
+
+
+def add_front(song: Path, version: int = 4) -> None:
+    tags = ID3()
+    for frame in (TCON(3, ["Polka"]), TPE1(3, ["Artist"]), COMM(3, "deu", "", ["old"]), TXXX(3, "Mine", ["kept"])):
+        tags.add(frame)
+    tags.save(song.with_name("tag"), v2_version=version)
+    song.write_bytes(song.with_name("tag").read_bytes() + song.read_bytes())
+
+
+def add_v1(song: Path) -> None:
+    song.write_bytes(song.read_bytes() + V1)
+
+
+def add_vorbis(song: Path) -> None:
+    tags = FLAC(song)
+    tags["genre"], tags["artist"], tags["comment"] = "Polka", "Artist", "old"
+    tags.save()
+
+
+def add_info(song: Path) -> None:
+    texts = {name: text.encode() + b"\0" for name, text in INFO.items()}
+    body = b"INFO" + b"".join(
+        name.encode() + len(raw).to_bytes(4, "little") + raw + b"\0" * (len(raw) % 2) for name, raw in texts.items()
+    )
+    whole = song.read_bytes()[8:] + b"LIST" + len(body).to_bytes(4, "little") + body
+    song.write_bytes(b"RIFF" + len(whole).to_bytes(4, "little") + whole)
 
 
 def known(paths: Iterable[Path], **more: Any) -> list[Known]:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -259,3 +260,21 @@ def test_killed_at_random_again_and_again(songs: list[Path], folder: Path) -> No
     assert {o.status for o in told if o.kind != "journal"} <= {"restored", "untouched"}
     assert [sha256(song) for song in songs] == before
     assert sorted(songs[0].parent.iterdir()) == songs
+
+
+def test_fifty_thousand_changes_in_little_memory(folder: Path) -> None:
+    """Only where each line stands is kept; even where every line carries a cover."""
+    folder.mkdir()
+    change = {"event": "change", "path": "/music/none.mp3", "before": {"sha256": "0" * 64, "size": 1, "modified": 1}}
+    line = json.dumps({**change, "after": {"sha256": "1" * 64, "size": 2}, "back": [[0, 1], "x" * 400]}) + "\n"
+    with (folder / "20260101-000000.jsonl").open("w") as file:
+        file.write('{"event": "run", "format": 2}\n')
+        file.writelines(line for _ in range(50_000))
+    tracemalloc.start()
+    run = read_run(folder, "20260101-000000")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert run.left == 50_000 and peak < 12e6
+    steps = undo([run])
+    assert next(steps).value.message == "no such file"  # type: ignore[union-attr]
+    steps.close()

@@ -264,3 +264,30 @@ def test_without_the_extra_the_command_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_what_others_say_of_a_file_is_handed_through() -> None:
     told = Outcome.skipped("a", Refusal("not-in-library", "not\nthere"))
     assert outcomes_of(write_tags([told], WriteOptions(), None)) == [told] and told.message == "not there"
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from made_tagged import written
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+song, most = Path(sys.argv[2]), int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+for outcome in written(Path(sys.argv[1]), [song])[1]:
+    print(outcome.status, outcome.kind, outcome.message, sep="|")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX only")
+@pytest.mark.parametrize("kind", ["mp3", "flac", "wav", "m4a", "wv"])
+@pytest.mark.parametrize("more", [-10, 20])
+def test_a_disk_that_is_really_full(kind: str, more: int, tmp_path: Path) -> None:
+    """While the copy is made, and while its tags grow."""
+    song = make_song(tmp_path / f"a.{kind}")
+    before = sha256(song)
+    where = environment()
+    where["PYTHONPATH"] += os.pathsep + str(Path(__file__).parents[1])
+    command = [sys.executable, "-c", FULL, str(tmp_path / "journal"), str(song), str(song.stat().st_size + more)]
+    done = subprocess.run(command, capture_output=True, text=True, env=where, timeout=60)
+    assert (done.stdout, sha256(song)) == ("skipped|io|the disk is full\n", before), done.stderr
+    assert not list(tmp_path.glob(".earmark*"))

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import av
+import mutagen
 import numpy as np
 import pytest
 from mutagen.apev2 import APEv2
@@ -154,6 +155,15 @@ def test_id3_before_a_flac_gives_way_to_its_own_tags(tmp_path: Path) -> None:
     tags = id3_of(tmp_path / "tag", TPE1(3, ["Other"]), COMM(3, "eng", "", ["only here"])).read_bytes()
     flac.write_bytes(tags + flac.read_bytes())
     assert (read_tags(flac)["artist"], read_tags(flac)["comment"]) == (("Ärtist",), ("only here",))
+
+
+def test_several_values_of_an_mp4(tmp_path: Path) -> None:
+    song = make_song(tmp_path / "a.m4a")
+    tags = mutagen.File(song)
+    tags["\xa9gen"], tags["\xa9ART"], tags["----:com.apple.iTunes:MOOD"] = ["Rock", "Indie"], ["A", "B"], [b"x", b"y"]
+    tags.save()
+    found = read_tags(song)
+    assert (found["genre"], found["artist"], found["mood"]) == (("Rock", "Indie"), ("A", "B"), ("x", "y"))
 
 
 def test_ten_megabytes_and_control_characters(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ class Change:
 
 @dataclass(slots=True)
 class Run:
-    """One run as its journal tells it; of a change only its place is kept, so that 50,000 of them need little memory.
+    """One run as its journal has it; of a change only its place is kept, so that 50,000 of them need little memory.
 
     Attributes:
         name: Its time (UTC), as in ``20260131-185900``.
@@ -73,7 +73,7 @@ class Run:
         last_copy: The last file that was being prepared, changed or not.
         undone: Numbers of the changes that were taken back.
         closed: Whether it was taken back as far as that goes.
-        damage: What cannot be read and was not told yet: a line for people, by the number of the journal's line.
+        damage: What cannot be read and was not reported yet: a line for people, by the number of the journal's line.
     """
 
     name: str
@@ -143,7 +143,7 @@ class Journal:
         self._write({"event": "change", **path_fields(str(path)), **facts, "back": steps}, sync=True)
 
     def undone(self, number: int) -> None:
-        """Note that a change was taken back, or a lost line told."""
+        """Note that a change was taken back, or a lost line reported."""
         self._write({"event": "undone", "change": number})
 
     def closing(self) -> None:
@@ -164,8 +164,8 @@ class Journal:
             if sync:
                 os.fsync(self._open.fileno())
         except OSError as error:
-            told = error.strerror or str(error)
-            raise StorageError(f"{self.file}: the journal cannot be written, so no file is changed: {told}") from error
+            reason = f"the journal cannot be written, so no file is changed: {plain_reason(error)}"
+            raise StorageError(f"{self.file}: {reason}") from error
 
     def _begin(self) -> IO[bytes]:
         self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -205,7 +205,7 @@ def read_run(folder: Path, name: str) -> Run:
                 offset += len(line)
     except OSError as error:
         raise StorageError(f"{file}: the journal cannot be read: {error.strerror}") from error
-    run.damage = {number: told for number, told in run.damage.items() if number not in run.undone}
+    run.damage = {number: line for number, line in run.damage.items() if number not in run.undone}
     return run
 
 

@@ -36,7 +36,7 @@ def _same(pair: tuple[Path, Path], alive: Alive) -> bool:
 
 
 def _packets(path: Path) -> str:
-    """A hash of every packet of every stream (its bytes and its time) and of what decoders are told before them.
+    """A hash of every packet of every stream (its bytes and its time) and of what decoders get before them.
 
     Nothing is decoded, so that it costs little more than reading. Empty where no audio comes out to the very end.
     """
@@ -50,8 +50,8 @@ def _packets(path: Path) -> str:
         with Reader(path) as handle, av.open(handle, "r", options=options, metadata_errors="ignore") as container:
             for stream in container.streams:
                 context = stream.codec_context
-                told = (context.name, bytes(context.extradata or b"")) if context else ()
-                digest.update(repr((stream.type, told)).encode())
+                setup = (context.name, bytes(context.extradata or b"")) if context else ()
+                digest.update(repr((stream.type, setup)).encode())
             for packet in container.demux():
                 if packet.size:
                     digest.update(f"{packet.stream_index} {packet.pts} {packet.dts} {packet.size} ".encode())

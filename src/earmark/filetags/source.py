@@ -20,8 +20,8 @@ class Known:
 
     Attributes:
         prediction: Of its audio.
-        content: :func:`earmark.audio.identity.content_hash` of the audio that was heard; "" where it is not known.
-        size: Of the file when it was heard, in bytes.
+        content: :func:`earmark.audio.identity.content_hash` of the audio that was analysed; "" where it is not known.
+        size: Of the file when it was analysed, in bytes.
         modified: The time of its modification then, in nanoseconds.
     """
 

@@ -101,8 +101,8 @@ class TaggedFile:
         self._check(values, open_tags(path, self))
 
     def _check(self, values: Values, now: TaggedFile) -> None:
-        for before, wanted, after in zip(self.systems, self.changes(values), now.systems, strict=True):
-            if any(after.get(name) != (wanted or before).get(name) for name in values):
+        for before, planned, after in zip(self.systems, self.changes(values), now.systems, strict=True):
+            if any(after.get(name) != (planned or before).get(name) for name in values):
                 raise Refusal("format", "its tags do not keep what is written into them")
             if before.rest(values) != after.rest(values):
                 raise Refusal("format", "its other tags would not stay as they are")
@@ -133,44 +133,52 @@ def _systems(file: Any, raw: BinaryIO) -> tuple[TagSystem, ...]:
     kind = type(file).__name__
     size = raw.seek(0, 2)
     v1_bytes, end = ends_before(raw, size)
-    front = _front(raw)
-    behind = ape.find(raw, end)
+    fronts = _fronts(raw)
+    found = ape.find(raw, end)
+    behind = ApeSystem(found) if found else None
     v1 = V1System(v1_bytes) if v1_bytes else None
     info = None
     main: TagSystem | None = None
     if kind in BY_MUTAGEN:
         main = MutagenSystem(file, BY_MUTAGEN[kind])
     elif kind in ("MonkeysAudio", "WavPack", "Musepack", "TAK", "OptimFROG"):
-        main = ApeSystem(behind or ape.APE(start=end, end=end))
+        main = behind or ApeSystem(ape.APE(start=end, end=end))
     elif kind in ("AIFF", "WAVE", "DSDIFF"):
         form = read_form(raw, size)
         if form is None or not form.whole:
             raise Refusal("format", "its chunks are not as long as they say, so that tags cannot be added")
-        found = Info.find(raw, form)
-        info = InfoSystem(found, form) if found else None
+        entries = Info.find(raw, form)
+        info = InfoSystem(entries, form) if entries else None
         main = _in_form(raw, form, _inherited(info, v1))
     elif kind == "DSF":
         main = _in_dsf(raw)
     elif kind == "MP3":
-        main = front or (ApeSystem(behind) if behind else Id3System(_inherited(v1), _at_front(0)))
+        main = fronts[0] if fronts else behind or Id3System(_inherited(v1), _at(0, 0))
     elif kind == "TrueAudio":
-        main = front or Id3System(_inherited(ApeSystem(behind) if behind else None, v1), _at_front(0))
+        main = fronts[0] if fronts else Id3System(_inherited(behind, v1), _at(0, 0))
     if main is None:
         raise Refusal("format", f"there are no tags that can be written in files of the kind {kind}")
-    others = (front, ApeSystem(behind) if behind else None, info, v1)
-    systems = (main, *(one for one in others if one is not None and one != main))
+    others = (*fronts, behind, info, v1)
+    systems = (main, *(one for one in others if one is not None and one is not main))
     if any(getattr(getattr(one, "tag", None), "damaged", False) for one in systems):
         raise Refusal("format", "its tags are damaged, and writing would lose some")
     return systems
 
 
-def _front(raw: BinaryIO) -> Id3System | None:
-    raw.seek(0)
-    size = id3.tag_size(raw.read(id3.HEADER))
-    if not size:
-        return None
-    raw.seek(0)
-    return Id3System(_parsed(raw.read(size)), _at_front(size))
+def _fronts(raw: BinaryIO) -> tuple[Id3System, ...]:
+    """The ID3v2 tags that a file begins with: some programs put a new one before the old one."""
+    found: list[Id3System] = []
+    start = 0
+    while size := _size_at(raw, start):
+        raw.seek(start)
+        found.append(Id3System(_parsed(raw.read(size)), _at(start, start + size)))
+        start += size
+    return tuple(found)
+
+
+def _size_at(raw: BinaryIO, start: int) -> int:
+    raw.seek(start)
+    return id3.tag_size(raw.read(id3.HEADER))
 
 
 def _parsed(data: bytes) -> id3.ID3v2:
@@ -180,8 +188,8 @@ def _parsed(data: bytes) -> id3.ID3v2:
     return tag
 
 
-def _at_front(size: int) -> Place:
-    return lambda file, data: splice(file, 0, size, data)
+def _at(start: int, end: int) -> Place:
+    return lambda file, data: splice(file, start, end, data)
 
 
 def _in_form(raw: BinaryIO, form: Form, inherited: id3.ID3v2) -> Id3System:

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from earmark.tags import ape, id3
 from earmark.tags.chunks import Info, read_form
+from earmark.tags.mp4 import read_ilst
 
 __all__ = ["LONGEST", "Reader", "artist_and_album", "ends_before", "read_tags"]
 
@@ -107,7 +108,8 @@ Source = Iterable[tuple[str, Iterable[str]]]
 def _sources(file: BinaryIO) -> Iterator[Source]:
     """All tags of a file, those that players prefer first."""
     size = os.fstat(file.fileno()).st_size
-    front, inner = _front(file)
+    tags, inner = _front(file)
+    fronts = [_from_id3(tag) for tag in tags]
     v1, end = ends_before(file, size)
     behind = ape.find(file, end)
     last = [_from_ape(behind), _from_v1(v1)]
@@ -119,21 +121,29 @@ def _sources(file: BinaryIO) -> Iterator[Source]:
             yield [(name, (info.text(key),)) for key, name in _BY_INFO.items()]
         yield from (_from_ffmpeg(file), *last)
     elif inner.startswith(_APE_FIRST):
-        yield from (last[0], _from_ffmpeg(file), _from_id3(front), last[1])
-    elif inner.startswith(_CONTAINERS) or inner[4:8] == b"ftyp" or (front is None and inner[:1] != b"\xff"):
-        yield from (_from_ffmpeg(file), _from_id3(front), *last)
+        yield from (last[0], _from_ffmpeg(file), *fronts, last[1])
+    elif inner[4:8] == b"ftyp":
+        yield from (((_named(name), texts) for name, texts in read_ilst(file, size)), _from_ffmpeg(file), *last)
+    elif inner.startswith(_CONTAINERS) or (not tags and inner[:1] != b"\xff"):
+        yield from (_from_ffmpeg(file), *fronts, *last)
     else:
-        yield from (_from_id3(front), *last)
+        yield from (*fronts, *last)
 
 
-def _front(file: BinaryIO) -> tuple[id3.ID3v2 | None, bytes]:
-    """The ID3v2 tag that a file begins with, and the first bytes after it."""
-    file.seek(0)
-    size = id3.tag_size(file.read(id3.HEADER))
-    file.seek(0)
-    tag = id3.parse(file.read(min(size, _LARGEST_ID3))) if size else None
-    file.seek(size)
-    return tag, file.read(12)
+def _front(file: BinaryIO) -> tuple[list[id3.ID3v2], bytes]:
+    """The ID3v2 tags that a file begins with, and the first bytes after them."""
+    found: list[id3.ID3v2] = []
+    start = 0
+    while True:
+        file.seek(start)
+        head = file.read(12)
+        size = id3.tag_size(head)
+        if not size:
+            return found, head
+        file.seek(start)
+        if tag := id3.parse(file.read(min(size, _LARGEST_ID3))):
+            found.append(tag)
+        start += size
 
 
 def _from_id3(tag: id3.ID3v2 | None) -> Source:
