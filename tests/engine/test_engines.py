@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import earmark
 from earmark.engine import Engine, InlineEngine, LocalEngine, Result, default_workers
 from earmark.engine.process import WorkerProcess
 from earmark.errors import EarmarkError, MissingExtra, ModelError, StorageError, UnknownName
@@ -258,6 +260,29 @@ def test_idle_workers_survive_from_map_to_map() -> None:
     assert len(set(pids)) == 1
     with pytest.raises(RuntimeError, match="closed"):
         next(engine.map(Act(), ["a"]))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
+def test_a_worker_without_work_goes_and_another_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that nobody asks anything holds no model in memory."""
+    monkeypatch.setattr("earmark.engine.local._REST", 0.2)
+    with LocalEngine(1) as engine:
+        for _ in range(3):
+            (pid,) = told(engine.map(Act(), ["pid"]))
+            with pytest.raises(ProcessLookupError):
+                for _ in range(500):
+                    os.kill(pid, 0)
+                    time.sleep(0.02)
+
+
+def test_no_pool_but_the_engines() -> None:
+    """Whatever reads people's files does it through an engine; ``doctor`` tries parts of the installation alone."""
+    pools = re.compile(r"ThreadPoolExecutor|multiprocessing|ProcessPool")
+    package = Path(earmark.__file__).parent
+    users = {
+        file.relative_to(package).as_posix() for file in package.rglob("*.py") if pools.search(file.read_text("utf-8"))
+    }
+    assert {user for user in users if not user.startswith("engine/")} <= {"cli/commands/doctor.py"}
 
 
 def test_closing_the_engine_ends_maps_and_processes(monkeypatch: pytest.MonkeyPatch) -> None:

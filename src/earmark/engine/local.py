@@ -29,6 +29,7 @@ Numbered = list[tuple[int, Any]]
 
 _AHEAD = 16  # items begun beyond the one waited for, a worker: bounds memory, yet a slow one holds nobody up
 _DEADLINE = 120.0
+_REST = 300.0  # seconds without work after which a worker goes
 _PAUSE = 10.0  # seconds before another worker is tried, where the machine had room for some and no more
 _AWAKE = 1.0  # seconds between two looks at Ctrl-C, which some systems do not let interrupt a wait
 
@@ -220,9 +221,13 @@ class LocalEngine(Engine):
                 self._seats.pop(seat, None)
 
     def _take(self, seat: _Seat) -> tuple[_Job, Numbered] | None:
-        """A piece of work of the map that has the fewest at work, or was served longest ago; None at the end."""
+        """A piece of work of the map that has the fewest at work, or was served longest ago; None at the end.
+
+        A worker that had nothing to do for long goes too, and its memory with it.
+        """
         with self._changed:
             self._idle += 1
+            end = time.monotonic() + _REST
             try:
                 while not self._closed:
                     jobs = [job for job in self._jobs if job.waiting]
@@ -232,7 +237,10 @@ class LocalEngine(Engine):
                         job.served = self._turn
                         job.at_work += 1
                         return job, job.waiting.popleft()
-                    self._changed.wait()
+                    if time.monotonic() >= end:
+                        del self._seats[seat]
+                        break
+                    self._changed.wait(end - time.monotonic())
                 return None
             finally:
                 self._idle -= 1
