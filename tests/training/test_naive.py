@@ -1,4 +1,4 @@
-"""The naive score comes from clips of one song on both sides of a split, and the honest one never does."""
+"""The score of a random split comes from clips of one song on both sides of a split, and the honest one never does."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""The leaking score: the same recipe trained and tested on clips split at random, one song's clips on both sides.
+"""The score of a random split ("leaky"): a recipe trained and tested on clips, one song's clips on both sides.
 
-It is what most publications report. Shown beside the honest score it tells how much of theirs is memory of the song.
+It is what most publications report. Beside the honest score it tells how much of theirs is memory of the song.
 """
 
 from __future__ import annotations
@@ -92,13 +92,13 @@ def naive_figures(tagger: Tagger, dataset: Dataset, plan: NaivePlan, engine: Eng
 
 
 def naive_row(row: Row, models: Path, dataset: Dataset, plan: NaivePlan, engine: Engine) -> Steps[Row]:
-    """The row with its leaking score, which is kept beside the model and found there the next time.
+    """The row with its score of the random split, which is kept beside the model and found there the next time.
 
     Args:
         row: Of a trained model.
         models: Folder of the model folders.
         dataset: All of it.
-        plan: Of the leaking score.
+        plan: Of the random split.
         engine: That reads the tracks.
 
     Raises:

@@ -95,4 +95,4 @@ def _parts(row: Row, head: str) -> str:
     key = main_figure(figures["task"])
     parts = [f"training {_figure(figures, f'train_{key}')}", f"validation {_figure(figures, f'valid_{key}')}"]
     leaking = row.naive.get(head)
-    return ", ".join([*parts, f"naive {_figure(leaking, key)}"] if leaking else parts)
+    return ", ".join([*parts, f"random split {_figure(leaking, key)}"] if leaking else parts)
