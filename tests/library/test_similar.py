@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -9,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earmark.errors import EarmarkError
+from earmark.errors import EarmarkError, ModelError
 from earmark.library import vectors as vectors_module
 from earmark.library.records import LibraryModel, direction
 from earmark.library.similar import find_seed, similar_to
 from earmark.library.store import Library, open_library
 from earmark.library.vectors import Vectors, read_vectors
+from earmark.paths import data_folder
 from made_library import made_library
-from sounds_of_library import scanned
+from sounds_of_library import make_songs, scanned
 
 Made = tuple[Library, LibraryModel]
 
@@ -141,3 +143,21 @@ def test_the_index_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         exact = np.argsort(-(matrix @ query), kind="stable")[:10]
         hits += len(set(rows.tolist()) & set(exact.tolist()))
     assert hits > 450
+
+
+def test_a_model_is_found_wherever_it_is_installed(tmp_path: Path, tiny_model: Path) -> None:
+    """After an upgrade of Python the bundled model lies in another folder: it is known by its digest."""
+    shutil.copytree(tiny_model, tmp_path / "old python" / "tiny")
+    outside = make_songs(tmp_path / "outside", 1, seconds=2) / "0.wav"
+    with open_library(tmp_path / "a.db", make=True) as library:
+        model = scanned(library, tmp_path / "old python" / "tiny", tmp_path / "music", count=3)
+        (tmp_path / "old python").rename(tmp_path / "gone")
+        with pytest.raises(ModelError, match=r"tiny@1 .* is neither installed nor at"):
+            find_seed(library, model, str(outside))
+        shutil.copytree(tiny_model, data_folder() / "models" / "mine")
+        assert len(similar_to(library, model, find_seed(library, model, str(outside)))) == 3
+        card = json.loads((data_folder() / "models" / "mine" / "card.json").read_text())
+        card["heads"][0]["temperature"] = 9.0
+        (data_folder() / "models" / "mine" / "card.json").write_text(json.dumps(card))
+        with pytest.raises(ModelError, match="neither installed"):
+            find_seed(library, model, str(outside))
