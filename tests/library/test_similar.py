@@ -115,11 +115,11 @@ def test_exact_search_at_100_000() -> None:
     vectors = Vectors(np.arange(100_000), matrix)
     seconds = []
     for query in matrix[:9]:
-        start = time.perf_counter()
+        start = time.process_time()
         rows, distances = vectors.nearest(query, 20)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
         assert len(rows) == 20 and distances[0] < 1e-5
-    assert min(seconds) < 0.1, "10 ms on a quiet machine"
+    assert min(seconds) < 0.1, "10 ms of the processor"
 
 
 def test_ties_go_to_the_first() -> None:

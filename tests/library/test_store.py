@@ -116,11 +116,11 @@ def test_facts_are_counted(tmp_path: Path) -> None:
 
 def test_facts_of_a_large_library_are_quick(tmp_path: Path) -> None:
     with made_library(tmp_path, 50_000) as (library, _):
-        start = time.perf_counter()
+        start = time.process_time()
         assert library.facts().tracks == 50_000
         assert [count for _, count in library.models()] == [50_000]
         assert library.failures() == [] and library.roots() == ["/music"]
-        assert time.perf_counter() - start < 0.5, "0.05 s on a quiet machine"
+        assert time.process_time() - start < 0.15, "0.04 s of the processor"
 
 
 @pytest.mark.parametrize("stored", ["NFC", "NFD"])
