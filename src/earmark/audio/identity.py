@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -63,23 +64,31 @@ def _stretches(track: OpenTrack, seconds: float) -> list[tuple[float, float]]:
     return [(0.0, 1.0), *middles, (seconds - 1.0, 1.0)]
 
 
-def same_recording(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+def same_recording(
+    path: str | os.PathLike[str], other: str | os.PathLike[str], alive: Callable[[], None] = lambda: None
+) -> bool:
     """Whether two files hold the same audio to the last sample of every channel, in whatever container.
 
     Both are decoded side by side in bounded memory, up to the first difference.
 
+    Args:
+        path: One file.
+        other: The other.
+        alive: Called every second or so, so that long files are not taken for a hang.
+
     Raises:
         AudioError: One of them cannot be read.
     """
-    with open_track(path) as one, open_track(other) as two:
+    with open_track(path, alive=alive) as one, open_track(other, alive=alive) as two:
         if one.rate != two.rate:
             return False
-        return _equal(one.frames(0, None), two.frames(0, None))
+        return _equal(one.frames(0, None), two.frames(0, None), alive)
 
 
-def _equal(one: Iterator[NDArray[np.float32]], two: Iterator[NDArray[np.float32]]) -> bool:
+def _equal(one: Iterator[NDArray[np.float32]], two: Iterator[NDArray[np.float32]], alive: Callable[[], None]) -> bool:
     """Whether two streams of blocks (samples, channels) are the same, wherever their blocks end."""
     a = b = np.zeros((0, 0), np.float32)
+    last = time.monotonic()
     while True:
         a = a if len(a) else next(one, a)
         b = b if len(b) else next(two, b)
@@ -89,3 +98,6 @@ def _equal(one: Iterator[NDArray[np.float32]], two: Iterator[NDArray[np.float32]
         if a.shape[1] != b.shape[1] or not np.array_equal(a[:length], b[:length], equal_nan=True):
             return False
         a, b = a[length:], b[length:]
+        if time.monotonic() > last + 1:
+            alive()
+            last = time.monotonic()

@@ -94,7 +94,7 @@ class Open(Task[Item, Opened]):
             if found.heads:
                 return Opened(tags, found)
             for audio, other in self.known[found.content_hash or ""].items():
-                if not other or _same_recording(item.path, other):
+                if not other or _same_recording(item.path, other, alive):
                     return Opened(tags, found, audio, proven=bool(other))
             return Opened(tags, predict(item.path, frozenset()))
 
@@ -118,8 +118,7 @@ class Compare(Task[Pair, int | None]):
 
         def first(pair: Pair) -> int | None:
             for place, other in enumerate(pair.others):
-                alive()
-                if _same_recording(pair.path, other):
+                if _same_recording(pair.path, other, alive):
                     return place
             return None
 
@@ -133,10 +132,10 @@ class _Everything(frozenset[str]):
         return True
 
 
-def _same_recording(path: str, other: str) -> bool:
+def _same_recording(path: str, other: str, alive: Alive) -> bool:
     """Whether two files hold the same audio; where the other cannot be read just now, nobody knows, and no is safe."""
     try:
-        return path == other or same_recording(path, other)
+        return path == other or same_recording(path, other, alive)
     except AudioError as error:
         if error.path == path:
             raise
