@@ -115,7 +115,7 @@ def _tsne(matrix: Array, start: Array) -> Array:
     from earmark.engine.local import default_workers
 
     first = start / max(float(start[:, 0].std()), 1e-9) * 1e-4
-    perplexity = min(30.0, max(2.0, (len(matrix) - 1) / 3))
+    perplexity = min(30.0, max(1.0, (len(matrix) - 1) / 3))
     learnt = openTSNE.TSNE(
         perplexity=perplexity,
         initialization=first.astype(np.float64),
