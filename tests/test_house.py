@@ -132,7 +132,6 @@ def test_listening_imports_nothing_of_training() -> None:
         "platformdirs",
         "filelock",
         "jinja2",
-        "readchar",
     }
     code = (
         "import sys, importlib\n"
