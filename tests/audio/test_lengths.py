@@ -192,6 +192,11 @@ def test_a_wav_of_a_thousand_channels_takes_little_memory(tmp_path: Path) -> Non
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
+def test_a_container_that_states_less_than_its_packets_hold(shared: Path) -> None:
+    path = shared / "data" / "awkward" / "music-metadata/test/samples/matroska/alac-in-matroska-short.mka"
+    assert_seconds(path, 5.594, False)
+
+
 def test_vbr_without_a_count(tmp_path: Path, shared: Path) -> None:
     folder = make_case(shared, "05", tmp_path / "made", songs=1)
     for path in folder.glob("vbr *.mp3"):

@@ -184,6 +184,8 @@ class OpenTrack:
                     self._short = False
                     return None
             self._whole = _joined(parts)
+            if abs(samples / self.rate - self.seconds) > 0.1:
+                self._ends_at(samples / self.rate)
         return self._whole
 
     def load(self, sample_rate: int, start: float = 0.0, seconds: float | None = None) -> Array:
