@@ -1,4 +1,7 @@
-"""Keys of a terminal, whole: one that sends several characters (Delete, F5) is never read as one of them."""
+"""Keys of a terminal, whole: one that sends several characters (Delete, F5) is never read as one of them.
+
+readchar and prompt_toolkit hand on a sequence that they do not know as its single characters, which is the fault.
+"""
 
 from __future__ import annotations
 
