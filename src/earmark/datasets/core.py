@@ -36,7 +36,7 @@ class Track:
     Attributes:
         path: The file.
         name: The path below the data set's root, with ``/``; unique in the data set.
-        group: What never stands on two sides of a split: artist, or album, or the track itself.
+        group: What never stands in two parts of a split: artist, or album, or the track itself.
         part: The side that the data set itself assigns; None where it assigns none.
         labels: By head.
     """

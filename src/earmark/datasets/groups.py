@@ -1,4 +1,4 @@
-"""Groups: what never stands on two sides of a split. Artist, else album, else the track itself."""
+"""Groups: what never stands in two parts of a split. Artist, else album, else the track itself."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from earmark.storage import write_file
 __all__ = ["Split", "apply_split", "folds", "load_split", "save_split", "split", "stratified_group_folds"]
 
 _Rows = NDArray[np.intp]
+_Labels = Sequence[tuple[int, ...]]
 _QUANTILES = 5
 """Numbers are spread over the parts by quintile."""
 
@@ -36,7 +37,7 @@ class Split:
         train: (train,) to learn from.
         valid: (valid,) to choose epochs and thresholds by; may be empty.
         test: (test,) to score on; may be empty.
-        group_by: What never stands on two sides: artist, album or track; of a data set's own split what it claims.
+        group_by: What never stands in two parts: artist, album or track; of a data set's own split what it claims.
         notices: Lines for people.
     """
 
@@ -208,9 +209,7 @@ def _quantile(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(np.isnan(values), np.nan, ranks).astype(np.float32)
 
 
-def _draw(
-    dataset: Dataset, rows: _Rows, labels: Sequence[tuple[int, ...]], fractions: Sequence[float], salt: str
-) -> list[_Rows]:
+def _draw(dataset: Dataset, rows: _Rows, labels: _Labels, fractions: Sequence[float], salt: str) -> list[_Rows]:
     """Divide rows by group so that each part has its fraction of the tracks and of each label."""
     groups: dict[str, list[int]] = {}
     for row in rows:
@@ -250,7 +249,7 @@ _TRACKS = -1
 """Counted like a label: the tracks themselves."""
 
 
-def _count(members: Sequence[int], labels: Sequence[tuple[int, ...]]) -> dict[int, int]:
+def _count(members: Sequence[int], labels: _Labels) -> dict[int, int]:
     content = {_TRACKS: len(members)}
     for row in members:
         for label in labels[row]:
@@ -299,7 +298,7 @@ def _repair(
                     break
 
 
-def _own_split(dataset: Dataset, plan: SplitPlan, seed: int, labels: Sequence[tuple[int, ...]]) -> Split:
+def _own_split(dataset: Dataset, plan: SplitPlan, seed: int, labels: _Labels) -> Split:
     rows: dict[Part, _Rows] = {
         part: _rows([i for i, track in enumerate(dataset.tracks) if track.part == part])
         for part in ("train", "valid", "test")
@@ -331,12 +330,10 @@ def _shared_groups(dataset: Dataset, rows: Mapping[Part, _Rows]) -> str:
     shared = sorted(group for group, parts in sides.items() if len(parts) > 1)
     if not shared:
         return ""
-    return f"the data set's own split has {len(shared)} {dataset.group_by}s on two sides, as {shared[0]!r}"
+    return f"the data set's own split has {len(shared)} {dataset.group_by}s in two parts, as {shared[0]!r}"
 
 
-def _balanced(
-    dataset: Dataset, plan: SplitPlan, seed: int, head: str | None, labels: Sequence[tuple[int, ...]]
-) -> Split:
+def _balanced(dataset: Dataset, plan: SplitPlan, seed: int, head: str | None, labels: _Labels) -> Split:
     """Parts for valid and test with equally many tracks a label; what is over in them is unused, the rest is train."""
     spec = dataset.head(head) if head is not None else dataset.heads[0]
     if spec.task != "multiclass" or (head is None and len(dataset.heads) > 1):
@@ -372,11 +369,7 @@ def _balanced(
 
 
 def _level(
-    taken: Mapping[str, str],
-    groups: Mapping[str, Sequence[int]],
-    labels: Sequence[tuple[int, ...]],
-    part: str,
-    number: int,
+    taken: Mapping[str, str], groups: Mapping[str, Sequence[int]], labels: _Labels, part: str, number: int
 ) -> _Rows:
     """The first ``number`` tracks of each label among the groups taken for a part."""
     kept: list[int] = []

@@ -32,7 +32,7 @@ class Audit:
     Attributes:
         dataset: What was looked over.
         duplicates: Pairs of copies.
-        leaks: What stands on two sides of the split.
+        leaks: What stands in two parts of the split.
         label_issues: Labels that a quick model disagrees with.
         balance: By head, tracks of each label.
         failures: Files that could not be read.
@@ -157,4 +157,4 @@ def _notices(dataset: Dataset, duplicates: Sequence[Duplicate]) -> list[str]:
     if dataset.has_split or not torn:
         return []
     what = "pair of copies stands" if torn == 1 else "pairs of copies stand"
-    return [f"{torn} {what} under two {dataset.group_by} names: a split may put them on two sides"]
+    return [f"{torn} {what} under two {dataset.group_by} names: a split may put them in two parts"]

@@ -98,7 +98,7 @@ class Comparison:
     Attributes:
         dataset: Its name.
         part: That rows are scored on.
-        group_by: What the intervals draw, and what never stands on two sides.
+        group_by: What the intervals draw, and what never stands in two parts.
         rows: In the order asked for.
         baseline: What an SVM on hand-made statistics reaches on the same tracks; None where it was not asked.
         paired: Of each two scored rows and each head: ``a``, ``b``, ``head``, ``difference``, ``ci95``, ``p``.

@@ -1,5 +1,5 @@
 """Duplicates in a data set: files of the same content, and re-encoded, trimmed or louder ones of the same recording;
-and what of them, or of artists, stands on two sides of the data set's own split.
+and what of them, or of artists, stands in two parts of the data set's own split.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Leak:
 
 
 def find_leaks(dataset: Dataset, duplicates: Sequence[Duplicate]) -> tuple[Leak, ...]:
-    """Groups and recordings on two sides; none where the data set assigns no parts itself."""
+    """Groups and recordings in two parts; none where the data set assigns no parts itself."""
     sides: dict[str, set[str]] = {}
     if dataset.group_by != "track":
         for track in dataset.tracks:

@@ -154,7 +154,7 @@ def _readable(dataset: Dataset, engine: Engine) -> Steps[tuple[list[int], tuple[
         notices.append(f"{len(failures)} of {len(found)} tracks cannot be read, as {failures[0]}: left out")
     twice = len(found) - len(failures) - len(first)
     if twice:
-        notices.append(f"{twice} tracks are copies of others: left out, so that no recording stands on two sides")
+        notices.append(f"{twice} tracks are copies of others: left out, so that no recording stands in two parts")
     return list(first.values()), tuple(first), tuple(notices)
 
 

@@ -53,7 +53,7 @@ def _print(found: Audit) -> None:
     leaks = [
         (" and ".join(leak.parts), " = ".join(names[row] for row in leak.rows) or leak.group) for leak in found.leaks
     ]
-    _section("on two sides of the split", ("parts", "what"), leaks)
+    _section("in two parts of the split", ("parts", "what"), leaks)
     issues = [(d.head, d.given, d.predicted, f"{d.confidence:.2f}", names[d.row]) for d in found.label_issues]
     _section("labels that a quick model disagrees with", ("head", "given", "predicted", "confidence", "track"), issues)
     for head, counts in found.balance.items():
