@@ -39,7 +39,7 @@ def test_json_is_the_designs(earmark, music):
     assert {path.rsplit("/", 1)[1] for path in near["paths"]} == {"song.wav", "quiet.ogg"}
     assert said.json["balance"] == {"genre": {"Jazz": 3, "Rock": 4}}
     assert said.json["failures"][0]["path"].endswith("broken.flac")
-    assert any("a split may put them on two sides" in notice for notice in said.json["notices"])
+    assert any("a split may put them in two parts" in notice for notice in said.json["notices"])
 
 
 def test_people_see_tables(earmark, music):
@@ -47,7 +47,7 @@ def test_people_see_tables(earmark, music):
     for title in (
         "files that cannot be analysed: 1",
         "duplicates: 2",
-        "on two sides of the split: none",
+        "in two parts of the split: none",
         "balance of genre: 2",
     ):
         assert title in said.out

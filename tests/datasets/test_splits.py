@@ -1,4 +1,4 @@
-"""Splits: no artist on two sides, labels spread evenly, one draw everywhere; and what cannot be learnt is refused."""
+"""Splits: no artist in two parts, labels spread evenly, one draw everywhere; and what cannot be learnt is refused."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_the_data_sets_own_split_counts():
     whole = made([(str(i), "ab"[i % 2], ("train", "valid", "test")[i % 3]) for i in range(30)])
     assert split(whole, SplitPlan(), 0).test.tolist() == list(range(2, 30, 3))
     shared = made([("same", "a", "train"), ("same", "b", "test"), ("x", "a", "valid"), ("y", "b", "train")])
-    assert "1 artists on two sides, as 'same'" in split(shared, SplitPlan(), 0).notices[0]
+    assert "1 artists in two parts, as 'same'" in split(shared, SplitPlan(), 0).notices[0]
     only = made([(str(i), "ab"[i % 2], "test") for i in range(4)])
     assert len(split(only, SplitPlan(), 0).test) == 4, "a data set to be judged on only"
 

@@ -1,4 +1,4 @@
-"""An artist or a recording on two sides of a split is named; where there is no split there is nothing to leak."""
+"""An artist or a recording in two parts of a split is named; where there is no split there is nothing to leak."""
 
 from pathlib import Path
 
