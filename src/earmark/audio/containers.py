@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from earmark.audio.layouts import ASF, au_layout, chunk_layout, flac_layout, joined_layout, ogg_layout
+from earmark.audio.flac import flac_layout
+from earmark.audio.layouts import ASF, au_layout, chunk_layout, joined_layout, ogg_layout
 from earmark.audio.mpeg import frame_bytes, mpeg_layout, tag_bytes
 from earmark.audio.views import Layout
 

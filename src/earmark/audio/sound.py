@@ -1,11 +1,14 @@
-"""How loud a track is, and whether it is noise: what a network could make no sense of."""
+"""Waveforms: how loud, whether noise (what a network could make no sense of), and at another rate."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
-__all__ = ["Sound"]
+__all__ = ["Sound", "resampled"]
 
 Array = NDArray[np.float32]
 
@@ -58,3 +61,16 @@ class Sound:
         if energies.std() > _STEADY * energies.mean() or not band.min() > 0:
             return False
         return float(np.exp(np.log(band).mean()) / band.mean()) > _FLAT
+
+
+def resampled(blocks: Iterator[Array], rate: int, wanted: int) -> Iterator[Array]:
+    """Blocks (samples, channels) at another rate, without seams."""
+    resampler = None
+    for block in blocks:
+        if resampler is None:
+            channels = block.shape[1]
+            resampler = soxr.ResampleStream(rate, wanted, channels, dtype="float32", quality="HQ")
+        yield resampler.resample_chunk(block if channels > 1 else block[:, 0]).reshape(-1, channels)
+    if resampler is not None:
+        rest = np.zeros((0, channels) if channels > 1 else 0, np.float32)
+        yield resampler.resample_chunk(rest, last=True).reshape(-1, channels)
