@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from commands import Earmark, Said
 from made import make_model
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +53,19 @@ def chromium() -> str:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with a made network: fast, deterministic, and meaningless."""
     return make_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def earmark(capsys: pytest.CaptureFixture[str]) -> Earmark:
+    """``earmark("tag", path)`` in this process."""
+    from earmark.cli import main
+
+    def run(*arguments: object) -> Said:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Said(code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture

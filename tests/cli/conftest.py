@@ -7,21 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from commands import Earmark, Said
-from earmark.cli import main
-
-
-@pytest.fixture
-def earmark(capsys: pytest.CaptureFixture[str]) -> Earmark:
-    """``earmark("tag", path)`` in this process."""
-
-    def run(*arguments: object) -> Said:
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        return Said(code, *capsys.readouterr())
-
-    return run
-
 
 @pytest.fixture
 def songs(tmp_path: Path, tone: Path) -> Path:

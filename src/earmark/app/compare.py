@@ -61,6 +61,7 @@ def compare(request: CompareRequest, engine: Engine | None = None) -> Steps[Comp
     if importlib.util.find_spec("torch") is None:
         raise MissingExtra("train", "training")
     from earmark.datasets import load_dataset, without_files
+    from earmark.datasets.checks import spelling_notices
     from earmark.pages.comparison import write_comparison
     from earmark.training.compare import compare as train_rows
     from earmark.training.compare import variants
@@ -69,6 +70,7 @@ def compare(request: CompareRequest, engine: Engine | None = None) -> Steps[Comp
     variants(plan)  # names and settings are checked before anything is read
     dataset = load_dataset(request.dataset, heads=request.heads or None, training=True)
     dataset = without_files(dataset, request.exclude_files)
+    yield from map(Notice, spelling_notices(dataset.labels))
     with opened_engine(engine, None) as workers:
         found = yield from train_rows(dataset, plan, folder, workers)
     page = write_comparison(found, folder)

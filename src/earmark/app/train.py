@@ -81,6 +81,7 @@ def train(request: TrainRequest, engine: Engine | None = None) -> Steps[Trained]
     """
     if importlib.util.find_spec("torch") is None:
         raise MissingExtra("train", "training")
+    from earmark.datasets.checks import spelling_notices
     from earmark.models.card import read_card
     from earmark.models.registry import find_model
     from earmark.recipe import load_recipe
@@ -97,6 +98,7 @@ def train(request: TrainRequest, engine: Engine | None = None) -> Steps[Trained]
     )
     with opened_engine(engine, None) as workers:
         dataset, corrected = yield from _data(request, workers)
+        yield from map(Notice, spelling_notices(dataset.labels))
         job = yield from prepare(dataset, recipe, out, options, workers)
         yield from map(Notice, job.notices)
         yield from train_job(job, out)

@@ -50,26 +50,12 @@ def without_files(dataset: Dataset, exclude: Sequence[str]) -> Dataset:
     if not exclude:
         return dataset
     leaves_out = matcher(exclude)
-    tracks = tuple(track for track in dataset.tracks if not leaves_out(dataset.root, track.path))
-    if not tracks:
+    kept = [row for row, track in enumerate(dataset.tracks) if not leaves_out(dataset.root, track.path)]
+    if not kept:
         raise DatasetError(f"{dataset.name}: the patterns {', '.join(exclude)} leave no track")
-    before, after = _labels_in_use(dataset.tracks), _labels_in_use(tracks)
-    gone = {head: before[head] - after.get(head, set()) for head in before}
-    heads = tuple(_shrunk(s, [x for x in s.labels if x not in gone.get(s.name, ())]) for s in dataset.heads)
-    notice = f"{len(dataset.tracks) - len(tracks)} files are left out by {', '.join(exclude)}."
-    return replace(dataset, heads=heads, tracks=tracks, notices=(*dataset.notices, notice))
-
-
-def _labels_in_use(tracks: Sequence[Track]) -> dict[str, set[str]]:
-    """By head, the labels that some track has."""
-    found: dict[str, set[str]] = {}
-    for track in tracks:
-        for head, label in track.labels.items():
-            if isinstance(label, str):
-                found.setdefault(head, set()).add(label)
-            elif isinstance(label, tuple):
-                found.setdefault(head, set()).update(label)
-    return found
+    notice = f"{len(dataset.tracks) - len(kept)} files are left out by {', '.join(exclude)}."
+    dataset = dataset.without_labels(dataset.lost_labels(None, kept))
+    return replace(dataset.subset(kept), notices=(*dataset.notices, notice))
 
 
 def without_label(dataset: Dataset, head: str, label: str) -> Dataset:
@@ -80,12 +66,10 @@ def without_label(dataset: Dataset, head: str, label: str) -> Dataset:
     """
     if head not in {spec.name for spec in dataset.heads}:
         raise UnknownName("head", head, [spec.name for spec in dataset.heads])
-    spec = dataset.head(head)
-    if label not in spec.labels:
-        raise UnknownName(f"label of head {head!r}", label, spec.labels)
-    heads = tuple(_shrunk(s, [x for x in s.labels if x != label]) if s.name == head else s for s in dataset.heads)
+    if label not in dataset.head(head).labels:
+        raise UnknownName(f"label of head {head!r}", label, dataset.head(head).labels)
     tracks = tuple(track for track in dataset.tracks if track.labels.get(head) != label)
-    return replace(dataset, heads=heads, tracks=tracks)
+    return replace(dataset.without_labels({head: (label,)}), tracks=tracks)
 
 
 def _described(manifest: Path) -> tuple[Dataset, Mapping[str, Any]]:
@@ -116,26 +100,15 @@ def _described(manifest: Path) -> tuple[Dataset, Mapping[str, Any]]:
 
 
 def _without_rare(dataset: Dataset, options: Mapping[str, Any]) -> Dataset:
-    heads, notices = [], list(dataset.notices)
+    rare: dict[str, list[str]] = {}
+    notices = list(dataset.notices)
     for spec in dataset.heads:
-        minimum = options.get("heads", {}).get(spec.name, {}).get("min_tracks", 0)
-        counts = dict.fromkeys(spec.labels, 0)
-        for track in dataset.tracks:
-            given = track.labels.get(spec.name)
-            for label in (given,) if isinstance(given, str) else given if isinstance(given, tuple) else ():
-                counts[label] += 1
-        kept = [label for label in spec.labels if counts[label] >= minimum]
-        if len(kept) < len(spec.labels):
-            rare = len(spec.labels) - len(kept)
-            notices.append(
-                f"{spec.name}: {rare} of {len(spec.labels)} labels have fewer than {minimum} tracks: left out"
-            )
-        heads.append(_shrunk(spec, kept))
-    return replace(dataset, heads=tuple(heads), notices=tuple(notices))
-
-
-def _shrunk(spec: HeadSpec, labels: Sequence[str]) -> HeadSpec:
-    return replace(spec, labels=tuple(labels))
+        minimum, counts = options.get("heads", {}).get(spec.name, {}).get("min_tracks", 0), dataset.counts(spec.name)
+        rare[spec.name] = [label for label in spec.labels if counts[label] < minimum]
+        if rare[spec.name]:
+            few = f"{len(rare[spec.name])} of {len(spec.labels)} labels have fewer than {minimum} tracks"
+            notices.append(f"{spec.name}: {few}: left out")
+    return replace(dataset.without_labels(rare), notices=tuple(notices))
 
 
 def _only(dataset: Dataset, heads: Sequence[str]) -> Dataset:

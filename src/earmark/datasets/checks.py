@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from earmark.datasets.core import Dataset, HeadSpec
 from earmark.errors import DatasetError, UnknownName
 
-__all__ = ["check_trainable"]
+__all__ = ["check_trainable", "lost_in_words", "spelling_notices"]
 
 
 def check_trainable(
@@ -53,6 +54,38 @@ def check_trainable(
     return tuple(notices)
 
 
+def spelling_notices(labels: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """A line for each group of labels (by head) that are written differently and are perhaps one: nothing is merged."""
+    found = []
+    for head, names in labels.items():
+        groups: dict[str, list[str]] = {}
+        for name in names:
+            groups.setdefault(_spelling(name), []).append(name)
+        found += [
+            f"{head}: the labels {' and '.join(map(repr, group))} differ only in case, spaces, separators or the form "
+            "of their letters, and count as different ones; if one label is meant, give it one name everywhere"
+            for group in groups.values()
+            if len(group) > 1
+        ]
+    return tuple(found)
+
+
+def _spelling(label: str) -> str:
+    """What is left without case, form of letters, spaces and separators; those between digits count, as in 1.5."""
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
+    seen = "".join(letter for letter in plain if unicodedata.category(letter) != "Cf").strip()
+    return re.sub(r"(?<=[^\W\d])[\s_./\-\u2010-\u2015]+(?=\w)|(?<=\d)[\s_./\-\u2010-\u2015]+(?=[^\W\d])", "", seen)
+
+
+def lost_in_words(dataset: Dataset, lost: Mapping[str, Sequence[str]], why: str) -> tuple[str, ...]:
+    """A line for each label (by head) that has no track any more; ``why`` ends "the tracks of LABEL (3) ..."."""
+    return tuple(
+        f"{head}: the tracks of {label!r} ({dataset.counts(head)[label]}) {why}"
+        for head, labels in lost.items()
+        for label in labels
+    )
+
+
 def _multiclass(dataset: Dataset, spec: HeadSpec, one_artist: bool) -> list[str]:
     members: dict[str, list[int]] = {label: [] for label in spec.labels}
     for i, track in enumerate(dataset.tracks):
@@ -89,7 +122,7 @@ def _multilabel(dataset: Dataset, spec: HeadSpec) -> list[str]:
     if not spec.labels:
         raise DatasetError(f"{at}: every label is too rare: lower min_tracks")
     labelled = sum(track.labels.get(spec.name) is not None for track in dataset.tracks)
-    counts = Counter(label for track in dataset.tracks for label in track.labels.get(spec.name) or ())  # type: ignore[union-attr]
+    counts = dataset.counts(spec.name)
     constant = [label for label in spec.labels if counts[label] in (0, labelled)]
     if len(constant) == len(spec.labels):
         raise DatasetError(f"{at}: every label is on all tracks or on none: nothing to learn")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -83,6 +84,36 @@ class Dataset:
     def subset(self, rows: Sequence[int] | NDArray[np.intp]) -> Dataset:
         """The same data set with only the tracks of these indices, in their order."""
         return replace(self, tracks=tuple(self.tracks[int(row)] for row in rows))
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """The vocabularies by head."""
+        return {spec.name: spec.labels for spec in self.heads}
+
+    def counts(self, head: str, rows: Iterable[int] | None = None) -> Counter[str]:
+        """How many tracks (of these indices, or all) have each label of a head; labels that none has are missing."""
+        found: Counter[str] = Counter()
+        for row in range(len(self.tracks)) if rows is None else rows:
+            given = self.tracks[int(row)].labels.get(head)
+            found.update((given,) if isinstance(given, str) else given if isinstance(given, tuple) else ())
+        return found
+
+    def lost_labels(self, before: Iterable[int] | None, after: Iterable[int]) -> dict[str, tuple[str, ...]]:
+        """By head, labels that some track of ``before`` (None: all) has and no track of ``after``, in their order."""
+        before, after = None if before is None else list(before), list(after)
+        found: dict[str, tuple[str, ...]] = {}
+        for spec in self.heads:
+            had, left = self.counts(spec.name, before), self.counts(spec.name, after)
+            found[spec.name] = tuple(label for label in spec.labels if label in had and label not in left)
+        return {head: labels for head, labels in found.items() if labels}
+
+    def without_labels(self, gone: Mapping[str, Sequence[str]]) -> Dataset:
+        """The same tracks with these labels (by head) out of the vocabularies."""
+        heads = tuple(
+            replace(spec, labels=tuple(label for label in spec.labels if label not in gone.get(spec.name, ())))
+            for spec in self.heads
+        )
+        return replace(self, heads=heads)
 
     def targets(self, head: str) -> NDArray[np.float32]:
         """Labels of one head as numbers.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.datasets.checks import lost_in_words, spelling_notices
 from earmark.datasets.core import Dataset
 from earmark.engine.base import Each, Engine, Task
 from earmark.engine.predict import Analyse
@@ -90,10 +91,13 @@ def audit(dataset: Dataset, tagger: Tagger | None, engine: Engine) -> Steps[Audi
     prints = yield from take_prints(dataset, engine)
     failures = {row: one for row, one in enumerate(prints) if isinstance(one, Failure)}
     duplicates = find_duplicates(prints)
-    notices = list(dataset.notices) + _notices(dataset, duplicates)
+    notices = [*dataset.notices, *_notices(dataset, duplicates)]
+    notices += spelling_notices(dataset.labels)
     readable = [row for row in range(len(dataset.tracks)) if row not in failures]
     vectors = yield from _vectors(dataset, readable, tagger, engine)
     failures |= {row: one for row, one in vectors.items() if isinstance(one, Failure)}
+    lost = dataset.lost_labels(None, set(range(len(dataset.tracks))) - set(failures))
+    notices += lost_in_words(dataset, lost, "cannot be read: training leaves the label out")
     issues, more = (
         find_label_issues(dataset, _table(vectors, len(dataset.tracks))) if len(failures) < len(prints) else ((), ())
     )
@@ -137,17 +141,8 @@ def _statistics(path: str) -> NDArray[np.float32]:
 
 
 def _balance(dataset: Dataset) -> dict[str, dict[str, int]]:
-    counts: dict[str, dict[str, int]] = {}
-    for spec in dataset.heads:
-        if spec.task == "regression":
-            continue
-        counts[spec.name] = dict.fromkeys(spec.labels, 0)
-        for track in dataset.tracks:
-            given = track.labels.get(spec.name)
-            for label in (given,) if isinstance(given, str) else given if isinstance(given, tuple) else ():
-                if label in counts[spec.name]:
-                    counts[spec.name][label] += 1
-    return counts
+    found = {spec.name: (spec.labels, dataset.counts(spec.name)) for spec in dataset.heads if spec.task != "regression"}
+    return {head: {label: counts[label] for label in labels} for head, (labels, counts) in found.items()}
 
 
 def _notices(dataset: Dataset, duplicates: Sequence[Duplicate]) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.datasets.checks import spelling_notices
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import load_split
 from earmark.engine.base import Engine
@@ -109,6 +110,7 @@ def _extended(
     exemplars = _exemplars(tagger)
     found = yield from embed_files(tagger, [track.path for track in dataset.tracks], engine)
     new, notices = _each_once(dataset, found, additions, options)
+    notices += spelling_notices({addition.old.name: addition.labels for addition in additions})
     songs = [_songs(addition, exemplars, new, tagger) for addition in additions]
     gained: list[GainedHead] = []
     for addition, mine in zip(additions, songs, strict=True):

@@ -6,17 +6,24 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.datasets.checks import check_trainable, lost_in_words
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split
 from earmark.engine.base import Engine
+from earmark.errors import DatasetError
+from earmark.events import Notice, Steps
+from earmark.inference.records import Failure
 from earmark.models.registry import sha256
 from earmark.recipe import Recipe
 
-__all__ = ["Device", "Job", "TrainOptions", "settings_of"]
+__all__ = ["Device", "Job", "TrainOptions", "settings_of", "without_failures"]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -69,6 +76,35 @@ class Job:
     folder: Path
     engine: Engine
     notices: tuple[str, ...] = ()
+
+
+def without_failures(job: Job, failures: Mapping[int, Failure]) -> Steps[Job]:
+    """The job without tracks that turned out to be unreadable, and without labels that only they taught.
+
+    Args:
+        job: Its data set keeps all of its tracks, so that their numbers stay.
+        failures: By number of the track.
+
+    Raises:
+        DatasetError: What is left cannot be learned from.
+    """
+    if not failures:
+        return job
+
+    def kept(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.array([row for row in rows if int(row) not in failures], np.intp)
+
+    parts, dataset, first = job.split, job.dataset, next(iter(failures.values()))
+    left = replace(parts, train=kept(parts.train), valid=kept(parts.valid), test=kept(parts.test))
+    notice = f"{len(failures)} tracks cannot be read to their end, as {first.path}: {first.message}: left out"
+    if not len(left.train):
+        raise DatasetError(f"{dataset.name}: no track is left to learn from: {notice}")
+    lost = dataset.lost_labels(parts.train, left.train)
+    notices = (notice, *lost_in_words(dataset, lost, "cannot be read: the label is left out of the model"))
+    yield from map(Notice, notices)
+    dataset = dataset.without_labels(lost)
+    check_trainable(dataset.subset([row for row in range(len(job.hashes)) if row not in failures]), one_artist=True)
+    return replace(job, dataset=dataset, split=left, notices=(*job.notices, *notices))
 
 
 def settings_of(job: Job) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from earmark.training.draws import Draws, chances
 from earmark.training.export import write_network
 from earmark.training.finish import Outputs, TrainedModel, finish_model
 from earmark.training.heads import build_head
-from earmark.training.job import Job
+from earmark.training.job import Job, without_failures
 from earmark.training.loop import FitPlan, FitResult, fit
 from earmark.training.losses import HeadTask, fold_scale, head_task, outputs_of
 from earmark.training.module import TaggerModule, load_matching
@@ -61,7 +61,8 @@ def train_network(job: Job) -> Steps[None]:
     build_module(job, job.options.seed)  # what does not fit together is refused before anything is decoded
     songs = yield from open_songs(job.dataset, job.hashes, job.recipe, job.engine)
     songs = replace(songs, keep=job.recipe.training.streams == 0)
-    job = _without(job, songs.failures)
+    unread = {row: songs.failures[one] for row, one in enumerate(job.hashes) if one in songs.failures}
+    job = yield from without_failures(job, unread)
     parts = _chunks(job)
     chunks: list[_Chunk] = []
     for number, rows in enumerate(parts, 1):
@@ -89,23 +90,6 @@ def train_network(job: Job) -> Steps[None]:
             seed=job.options.seed,
         ),
     )
-
-
-def _without(job: Job, failures: Mapping[str, Failure]) -> Job:
-    """The job without the tracks that turned out to be unreadable."""
-    if not failures:
-        return job
-    parts = job.split
-
-    def kept(rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        return np.array([row for row in rows if job.hashes[row] not in failures], np.intp)
-
-    parts = replace(parts, train=kept(parts.train), valid=kept(parts.valid), test=kept(parts.test))
-    first = next(iter(failures.values()))
-    notice = f"{len(failures)} tracks cannot be read to their end, as {first.path}: {first.message}: left out"
-    if not len(parts.train):
-        raise DatasetError(f"{job.dataset.name}: no track is left to learn from: {notice}")
-    return replace(job, split=parts, notices=(*job.notices, notice))
 
 
 def build_module(job: Job, seed: int) -> TaggerModule:

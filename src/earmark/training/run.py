@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.checks import check_trainable
+from earmark.datasets.checks import check_trainable, lost_in_words
 from earmark.datasets.contents import content_hashes
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
@@ -91,8 +91,15 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
     )
     _check_network(draft)
     known, hashes, notices = yield from _readable(dataset, engine)
-    dataset = dataset.subset(known)
-    notices = (*dataset.notices, *notices, *check_trainable(dataset, one_artist=recipe.split.test == 0))
+    lost = dataset.lost_labels(None, known)
+    notices += lost_in_words(
+        dataset, lost, "cannot be read, or are copies of others: the label is left out of the model"
+    )
+    dataset = dataset.without_labels(lost).subset(known)
+    try:
+        notices = (*dataset.notices, *notices, *check_trainable(dataset, one_artist=recipe.split.test == 0))
+    except DatasetError as error:
+        raise DatasetError("; ".join((str(error), *notices))) from error
     if dataset.kind == "images" and recipe.training.method == "network":
         from earmark.training.spectrograms import picture_recipe
 

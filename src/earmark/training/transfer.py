@@ -28,6 +28,7 @@ from earmark.training.examples import examples_of
 from earmark.training.finish import Outputs, TrainedModel, finish_model
 from earmark.training.fitting import fit_head
 from earmark.training.heads import weights_of
+from earmark.training.job import without_failures
 from earmark.training.module import WEIGHTS, read_weights, write_weights
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def train_transfer(job: Job) -> Steps[None]:
     if len(failures) == len(found):
         first = failures[0]
         raise DatasetError(f"{job.dataset.name}: not one track could be read, as {first.path}: {first.message}")
+    job = yield from without_failures(job, {row: one for row, one in enumerate(found) if isinstance(one, Failure)})
     modules = yield from _fit(job, embeddings)
     copy_network(base.folder, job.folder, modules)
     card, heads = _card(job, base.card), {name: weights_of(head) for name, head in modules.items()}
