@@ -19,7 +19,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from earmark.audio.decode import load
+from earmark.audio.track import load
 from earmark.datasets import load_dataset
 from earmark.errors import AudioError
 from earmark.inference.options import HearingOptions

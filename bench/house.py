@@ -57,6 +57,8 @@ def main() -> None:
     given = parser.parse_args()
     both = {"before": given.old.resolve(), "after": HERE}
     songs = sorted((given.shared / "data/moods900/audio").iterdir())[:100]
+    for checkout in both.values():  # as installed packages are
+        subprocess.run([sys.executable, "-m", "compileall", "-q", str(checkout / "src")], check=True)
     rows = [("", *both)]
     rows += _sizes(both)
     rows.append(("files from a path to a prediction", *(str(_files(c, PREDICT, str(songs[0]))) for c in both.values())))

@@ -64,7 +64,7 @@ def _random_model(folder: Path) -> Path:
 
     from earmark.features.frontend import Frontend
     from earmark.models.card import Card, HeadCard, write_card
-    from earmark.models.heads import write_heads
+    from earmark.models.network import write_heads
     from earmark.recipe import ClipPlan
     from earmark.training.backbones import build
     from earmark.training.export import write_network

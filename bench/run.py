@@ -134,7 +134,7 @@ def speed(model: Path, songs: Sequence[Path], rounds: int) -> list[str]:
 
 
 def _length(song: Path) -> float:
-    from earmark.audio.decode import open_track
+    from earmark.audio.track import open_track
 
     with open_track(song) as source:
         return source.seconds

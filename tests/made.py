@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from earmark.features.frontend import Frontend
 from earmark.models.card import HEADS as HEAD_ARRAYS
 from earmark.models.card import NETWORK, Card, HeadCard, write_card
-from earmark.models.heads import HeadWeights, write_heads
+from earmark.models.network import HeadWeights, write_heads
 from earmark.models.registry import sha256
 from earmark.recipe import ClipPlan
 

@@ -23,7 +23,7 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
-from earmark.audio.decode import load as load_audio
+from earmark.audio.track import load as load_audio
 from earmark.datasets.cache import check_space, storage_error
 from earmark.errors import AudioError, ModelError, StorageError
 from earmark.events import Progress, Steps

@@ -17,7 +17,7 @@ from earmark.datasets.splits import Split, save_split
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import open_input, views
 from earmark.models.card import Card, HeadCard
-from earmark.models.heads import write_heads
+from earmark.models.network import write_heads
 from earmark.models.writer import ModelFolderWriter, seal
 from earmark.recipe import ClipPlan
 from earmark.training.calibrate import calibrate

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from earmark.errors import StorageError
 
@@ -26,6 +23,8 @@ def write_file(target: Path, content: str | bytes | Iterable[bytes]) -> None:
     Raises:
         StorageError: It cannot be written there.
     """
+    import tempfile
+
     if isinstance(content, str):
         content = content.encode("utf-8", "backslashreplace")
     pieces = [content] if isinstance(content, bytes) else content
@@ -79,6 +78,8 @@ def lock(file: Path, busy: str) -> Iterator[None]:
     Raises:
         StorageError: Another process holds the lock, or the folder cannot be written.
     """
+    from filelock import FileLock, Timeout
+
     path = file.with_name(file.name + ".lock")
     holder = path.with_name(path.name + ".pid")
     held = FileLock(path, timeout=0)

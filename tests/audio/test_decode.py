@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from earmark.audio import decode
+from earmark.audio import track as decode
 from earmark.errors import AudioError
 from people import unprivileged
 from sounds import encode, melody, sine, write
@@ -166,7 +166,7 @@ def test_no_permission(tone: Path) -> None:
     """Root sees no refusal, so somebody else looks."""
     tone.chmod(0)
     code = (
-        f"from earmark.audio.decode import load\ntry: load({str(tone)!r}, 16000)\nexcept Exception as e: print(e.kind)"
+        f"from earmark.audio.track import load\ntry: load({str(tone)!r}, 16000)\nexcept Exception as e: print(e.kind)"
     )
     done = subprocess.run(
         [*unprivileged(), sys.executable, "-c", code],

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from cases import make_case
-from earmark.audio.containers import HEAD_BYTES, is_audio
 from earmark.audio.files import Entry, has_audio_name, walk
+from earmark.audio.layouts import HEAD_BYTES, is_audio
 from people import unprivileged
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX file systems only")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from earmark.audio.decode import open_track
 from earmark.audio.identity import KEY_VERSION, content_hash, same_recording
+from earmark.audio.track import open_track
 from sounds import encode, melody, write
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from cases import make_case
-from earmark.audio.decode import open_track
-from earmark.audio.track import Excerpts, Facts
+from earmark.audio.track import Excerpts, Facts, open_track
 from sounds import encode, melody, write
 
 RATE = 22050
@@ -177,7 +176,7 @@ def test_a_stream_without_a_stated_length_gives_signs_of_life(
     path = tmp_path / "live.webm"
     path.write_bytes(put(data, at, b"\xec\x89"))  # the length becomes a void element
     signs: list[None] = []
-    monkeypatch.setattr("earmark.audio.decode.time.monotonic", iter(np.arange(0.0, 1e6, 2.0)).__next__)
+    monkeypatch.setattr("earmark.audio.track.time.monotonic", iter(np.arange(0.0, 1e6, 2.0)).__next__)
     with open_track(path, alive=lambda: signs.append(None)) as track:
         assert track.seconds == pytest.approx(SECONDS, rel=0.01)
     assert signs

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases import make_case
-from earmark.audio.decode import open_track
 from earmark.audio.identity import content_hash, same_recording
+from earmark.audio.track import open_track
 from sounds import melody, write
 
 RATE = 4000

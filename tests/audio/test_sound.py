@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from cases import make_case
-from earmark.audio.decode import open_track
-from earmark.audio.track import Excerpts, Facts
+from earmark.audio.track import Excerpts, Facts, open_track
 from sounds import encode, melody, write
 
 CODECS = [(44100, "", "wav"), (8000, "", "wav"), (44100, "libmp3lame", "mp3"), (48000, "libopus", "opus")]

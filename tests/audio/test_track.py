@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from earmark.audio.decode import open_track
-from earmark.audio.track import Clip, Excerpts, Facts, fit, starts
+from earmark.audio.track import Clip, Excerpts, Facts, fit, open_track, starts
 from earmark.errors import AudioError
 from sounds import encode, melody, write
 

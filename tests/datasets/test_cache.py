@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.audio.decode import load
+from earmark.audio.track import load
 from earmark.datasets.cache import (
     bytes_per_hour,
     check_space,

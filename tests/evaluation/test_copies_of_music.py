@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import soxr
 
-from earmark.audio.decode import load
+from earmark.audio.track import load
 from earmark.datasets.core import Dataset, Track
 from earmark.engine import LocalEngine
 from earmark.evaluation.duplicates import find_duplicates, take_prints

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earmark.audio.decode import load
+from earmark.audio.track import load
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
 

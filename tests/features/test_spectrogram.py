@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from earmark.audio.decode import load
+from earmark.audio.track import load
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import mel_filterbank, spectrogram
 from sounds import melody

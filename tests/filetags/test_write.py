@@ -15,8 +15,8 @@ import pytest
 
 import earmark.filetags.write as module
 from commands import environment
-from earmark.audio.decode import load
 from earmark.audio.identity import content_hash
+from earmark.audio.track import load
 from earmark.errors import MissingExtra, StorageError
 from earmark.filetags.journal import Journal, read_run
 from earmark.filetags.outcomes import Outcome, Refusal

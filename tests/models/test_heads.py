@@ -14,7 +14,7 @@ import earmark
 from earmark import HearingOptions
 from earmark.errors import ModelError, UnknownName
 from earmark.models.card import Evidence, HeadCard, read_card
-from earmark.models.heads import Dense, HeadWeights, widened, write_heads
+from earmark.models.network import Dense, HeadWeights, widened, write_heads
 from earmark.models.registry import find_model, find_models, list_models
 from earmark.models.writer import ModelFolderWriter, seal
 from earmark.paths import data_folder

@@ -9,7 +9,7 @@ import soxr
 from scripts.bundled.heads import fold_of, join
 from scripts.bundled.labels import GENRE, labelled_heads, targets
 
-from earmark.audio.decode import load
+from earmark.audio.track import load
 from earmark.datasets import load_dataset
 from earmark.datasets.core import Track
 from earmark.engine import predict_all

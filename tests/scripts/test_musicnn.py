@@ -7,7 +7,7 @@ import pytest
 import torch
 from scripts.bundled.musicnn import FRAMES, SAMPLE_RATE, load_musicnn, patches
 
-from earmark.audio.decode import load
+from earmark.audio.track import load
 from earmark.errors import ModelError
 
 

@@ -8,7 +8,7 @@ from earmark.datasets.core import HeadSpec
 from earmark.errors import ModelError, RecipeError
 from earmark.inference.scores import raw_scores
 from earmark.models.card import HeadCard
-from earmark.models.heads import widened
+from earmark.models.network import widened
 from earmark.recipe import HeadDesign
 from earmark.training.heads import build_head, weights_of
 

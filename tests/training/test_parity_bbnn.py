@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from earmark.audio.decode import load
-from earmark.audio.track import fit
+from earmark.audio.track import fit, load
 from earmark.features.spectrogram import spectrogram
 from earmark.recipe import load_recipe
 from earmark.training.backbones import build

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from earmark.audio.decode import load
+from earmark.audio.track import load
 from earmark.errors import ModelError
 from earmark.features.spectrogram import mel_filterbank, spectrogram
 from earmark.recipe import load_recipe

@@ -86,33 +86,31 @@ def analyse(request: AnalyseRequest, form: Form | None = None, engine: Engine | 
     Raises:
         EarmarkError: The model or a file of the request cannot be used, or no audio is named.
     """
-    models = find_models(request.model)
-    options = HearingOptions(
-        excerpt=request.excerpt, taggram=request.taggram, labels=label_table(request.labels, models.card)
-    )
-    files = find_files(request.paths, request.exclude)
-    part = open_part(Path(request.output), files.paths, settings_of(models, options)) if request.output else None
-    start, tally = time.monotonic(), Counter[str]()
-    kept = part.kept if part else 0
-    with closing(part) if part else nullcontext():
-        if part:
-            if part.notice:
-                yield Notice(part.notice)
-            tally.update(map(kind_of, part.records()))
-        yield Progress(kept, len(files.entries))
-        with (
-            opened_engine(engine, request.jobs) as workers,
-            closing(predict(workers, models, files.entries[kept:], options)) as results,
-        ):
-            for done, result in enumerate(results, kept + 1):
-                record = result.to_dict()
-                if part:
-                    part.append(record)
-                tally[kind_of(record)] += 1
-                yield Record(record)
-                yield Progress(done, len(files.entries))
-        if part:
-            part.finish(None if form is None else lambda file: file.writelines(form(part.records())))
+    with opened_engine(engine, request.jobs) as workers:
+        models = find_models(request.model)
+        options = HearingOptions(
+            excerpt=request.excerpt, taggram=request.taggram, labels=label_table(request.labels, models.card)
+        )
+        files = find_files(request.paths, request.exclude)
+        part = open_part(Path(request.output), files.paths, settings_of(models, options)) if request.output else None
+        start, tally = time.monotonic(), Counter[str]()
+        kept = part.kept if part else 0
+        with closing(part) if part else nullcontext():
+            if part:
+                if part.notice:
+                    yield Notice(part.notice)
+                tally.update(map(kind_of, part.records()))
+            yield Progress(kept, len(files.entries))
+            with closing(predict(workers, models, files.entries[kept:], options)) as results:
+                for done, result in enumerate(results, kept + 1):
+                    record = result.to_dict()
+                    if part:
+                        part.append(record)
+                    tally[kind_of(record)] += 1
+                    yield Record(record)
+                    yield Progress(done, len(files.entries))
+            if part:
+                part.finish(None if form is None else lambda file: file.writelines(form(part.records())))
     tracks = tally.pop("", 0)
     return Analysed(tracks, dict(sorted(tally.items())), files.others, kept, time.monotonic() - start)
 

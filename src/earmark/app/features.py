@@ -147,8 +147,8 @@ def _draw(song: _Song, plan: _Plan, alive: Alive) -> list[str]:
     """One song's picture, and its sound: the files written."""
     import numpy as np
 
-    from earmark.audio.decode import load
     from earmark.audio.images import write_image
+    from earmark.audio.track import load
     from earmark.features.spectrogram import spectrogram
     from earmark.training.augment import augment_spectrogram, augment_waveform, shrink, zoom_factor
 

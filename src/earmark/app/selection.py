@@ -123,7 +123,7 @@ def opened_engine(engine: Engine | None, jobs: int | None) -> Iterator[Engine]:
         return
     from earmark.engine import LocalEngine
 
-    with LocalEngine(jobs) as own:
+    with LocalEngine(jobs, preload="earmark.inference.tagger") as own:
         yield own
 
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.decoders import FFmpeg, Soundfile, Source
-from earmark.audio.sound import resampled
+from earmark.audio.decoders import FFmpeg, Soundfile, Source, resampled
 from earmark.audio.views import Layout, open_view
 from earmark.errors import AudioError
 

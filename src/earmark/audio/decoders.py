@@ -12,9 +12,9 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import soundfile
+import soxr
 from numpy.typing import NDArray
 
-from earmark.audio.sound import resampled
 from earmark.errors import AudioError
 
 __all__ = [
@@ -388,3 +388,16 @@ def _av_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:
     import av
 
     return (av.error.FFmpegError, ValueError, EOFError, OSError, *more)
+
+
+def resampled(blocks: Iterator[Array], rate: int, wanted: int) -> Iterator[Array]:
+    """Blocks (samples, channels) at another rate, without seams."""
+    resampler = None
+    for block in blocks:
+        if resampler is None:
+            channels = block.shape[1]
+            resampler = soxr.ResampleStream(rate, wanted, channels, dtype="float32", quality="HQ")
+        yield resampler.resample_chunk(block if channels > 1 else block[:, 0]).reshape(-1, channels)
+    if resampler is not None:
+        rest = np.zeros((0, channels) if channels > 1 else 0, np.float32)
+        yield resampler.resample_chunk(rest, last=True).reshape(-1, channels)

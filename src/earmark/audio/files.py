@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from earmark.audio.containers import HEAD_BYTES, is_audio
+from earmark.audio.layouts import HEAD_BYTES, is_audio
 from earmark.errors import AudioError
 
 __all__ = ["AUDIO_SUFFIXES", "IGNORE_FILE", "Entry", "has_audio_name", "left_out", "matcher", "walk"]

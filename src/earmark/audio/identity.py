@@ -20,8 +20,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.decode import open_track
-from earmark.audio.track import OpenTrack, starts
+from earmark.audio.track import OpenTrack, open_track, starts
 
 __all__ = ["KEY_VERSION", "content_hash", "same_recording", "track_key"]
 

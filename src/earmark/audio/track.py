@@ -1,24 +1,220 @@
-"""An opened track: clips and facts, the same for a file and a waveform."""
+"""A track, opened: clips and facts, the same for a file and a waveform.
+
+libsndfile first, FFmpeg's libraries (PyAV) for what it cannot read. A file that yields some audio is read as far as it
+goes; what is odd about it is kept as a warning.
+"""
 
 from __future__ import annotations
 
 import math
+import os
+import re
+import stat
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from earmark.audio.cue import album_warning
-from earmark.audio.decoders import Opening, Source, mono
-from earmark.audio.sound import Sound
-from earmark.errors import AudioError
+from earmark.audio.chain import Chain
+from earmark.audio.decoders import FFmpeg, Opener, Opening, Soundfile, Source, Waveform, mono
+from earmark.audio.layouts import layout_of
+from earmark.audio.views import Layout
+from earmark.errors import AudioError, FailureKind
 
-__all__ = ["MIN_SECONDS", "Clip", "Excerpts", "Facts", "OpenTrack", "Opening", "Plan", "fit", "resample", "starts"]
+__all__ = [
+    "MIN_SECONDS",
+    "Clip",
+    "Excerpts",
+    "Facts",
+    "OpenTrack",
+    "Opening",
+    "Plan",
+    "Sound",
+    "album_warning",
+    "failure_kind",
+    "fit",
+    "load",
+    "open_track",
+    "resample",
+    "starts",
+]
 
 Array = NDArray[np.float32]
+
+_RATES = (1_000, 1_000_000)  # Hz; outside, the sample rate of a waveform is a mistake
+
+
+@contextmanager
+def open_track(
+    track: str | os.PathLike[str] | NDArray[np.floating],
+    sample_rate: int | None = None,
+    alive: Callable[[], None] = lambda: None,
+) -> Iterator[OpenTrack]:
+    """Open a file with the first decoder that gets audio out of it, or a waveform.
+
+    Args:
+        track: A file; or a waveform in -1..1: (samples,) mono, (samples, channels) or (channels, samples), of which
+            the longer axis is time.
+        sample_rate: Hz of the waveform; required with one, refused with a file.
+        alive: Called every second or so of long work, so that it is not taken for a hang.
+
+    Raises:
+        AudioError: ``missing``, ``permission``, ``empty``, ``not-audio``, ``decode`` or ``io``.
+        ValueError: A waveform without a plausible sample rate, of a wrong shape, or of integers.
+    """
+    alive = _every_second(alive)
+    if isinstance(track, np.ndarray):
+        yield OpenTrack("", Waveform(_checked(track, sample_rate), sample_rate or 0), [], alive)
+        return
+    if sample_rate is not None:
+        raise ValueError("sample_rate goes with a waveform; a file knows its own")
+    name = os.fspath(track)
+    _must_be_file(name)
+    openings = _openings(name, alive)
+    refusals: list[AudioError] = []
+    while openings:
+        try:
+            source = openings.pop(0)()
+        except AudioError as error:
+            refusals.append(error)
+            continue
+        opened = OpenTrack(name, source, openings, alive)
+        try:
+            if _yields_audio(source, refusals):
+                yield opened
+                return
+        finally:
+            opened.close()
+    raise _worst(name, refusals)
+
+
+def load(
+    path: str | os.PathLike[str],
+    sample_rate: int,
+    *,
+    start: float = 0.0,
+    seconds: float | None = None,
+    alive: Callable[[], None] = lambda: None,
+) -> Array:
+    """A stretch of a file as a waveform.
+
+    Args:
+        path: The file.
+        sample_rate: Hz wanted; resampled by soxr HQ where the file's is another.
+        start: Seconds from the beginning.
+        seconds: Length; None reads to the end.
+        alive: Called every second or so of long work, so that it is not taken for a hang.
+
+    Returns:
+        (samples,) float32, mean of the channels; shorter where the audio ends early. NaN and infinities are zeros.
+
+    Raises:
+        AudioError: The file cannot be read at all.
+    """
+    with open_track(path, alive=alive) as track:
+        return track.load(sample_rate, start, seconds)
+
+
+def failure_kind(error: OSError) -> FailureKind:
+    """The kind of failure that an operating system's error stands for."""
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return "missing"
+    return "permission" if isinstance(error, PermissionError) else "io"
+
+
+def _openings(name: str, alive: Callable[[], None]) -> list[Opening]:
+    """How to open a file, the likeliest first; a header is believed where the stream itself bears it out."""
+    # Bytes, because a name need not be valid text; soundfile itself would refuse to encode it.
+    opener: Opener = (lambda: name) if os.name == "nt" else (lambda: os.fsencode(name))
+    plain: list[Opening] = [lambda: Soundfile(opener), lambda: FFmpeg(opener, alive)]
+    found = layout_of(name)
+    if found is None:
+        return plain
+    chain: list[Opening] = [lambda: Chain(name, found, alive)]
+    return [lambda: _measured(Soundfile(opener), found), *chain, *plain] if found.whole else [*chain, *plain]
+
+
+def _measured(source: Source, layout: Layout) -> Source:
+    """The source with its real length; refused where it would end too early."""
+    if source.seconds < layout.seconds - 0.25:
+        source.close()
+        raise AudioError("", "decode", "it guesses a length that is too short")
+    if not layout.seconds:
+        source.stated = source.seconds / (1 - layout.missing)
+        return source
+    if not layout.stated or source.seconds > layout.seconds + 0.25:
+        source.seconds = layout.seconds
+    source.stated = layout.stated or source.seconds
+    return source
+
+
+def _every_second(alive: Callable[[], None]) -> Callable[[], None]:
+    last = time.monotonic()
+
+    def sign() -> None:
+        nonlocal last
+        if time.monotonic() - last > 1.0:
+            last = time.monotonic()
+            alive()
+
+    return sign
+
+
+def _checked(waveform: NDArray[np.floating], sample_rate: int | None) -> Array:
+    """A waveform of the caller's as (samples, channels) float32."""
+    if sample_rate is None:
+        raise ValueError("a waveform needs its sample_rate: without it every answer would be a guess")
+    if not _RATES[0] <= sample_rate <= _RATES[1] or sample_rate != int(sample_rate):
+        raise ValueError(f"sample_rate = {sample_rate}: not a sample rate in Hz")
+    if waveform.ndim not in (1, 2):
+        raise ValueError(f"waveform: expected (samples,) or (samples, channels), got shape {waveform.shape}")
+    if not np.issubdtype(waveform.dtype, np.floating):
+        raise ValueError(f"waveform: expected floats in -1..1, got {waveform.dtype}")
+    two = waveform[:, None] if waveform.ndim == 1 else waveform
+    return np.asarray(two.T if two.shape[1] > two.shape[0] else two, np.float32)
+
+
+def _must_be_file(name: str) -> None:
+    """Refuse what would hang or cannot be read, before any decoder touches it."""
+    try:
+        facts = Path(name).stat()
+        if not stat.S_ISREG(facts.st_mode):
+            kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "a pipe or device"
+            raise AudioError(name, "not-audio", f"not an audio file: {kind}, not a file")
+        with Path(name).open("rb"):
+            pass
+    except OSError as error:
+        raise AudioError(name, failure_kind(error), error.strerror or str(error)) from error
+    except ValueError as error:  # a null character in the name
+        raise AudioError(name, "missing", str(error)) from error
+    if facts.st_size == 0:
+        raise AudioError(name, "empty", "the file has zero bytes")
+
+
+def _yields_audio(source: Source, refusals: list[AudioError]) -> bool:
+    try:
+        if any(len(block) for block in source.frames(0, round(MIN_SECONDS * source.rate))):
+            return True
+    except AudioError as error:
+        refusals.append(error)
+        return False
+    kind: FailureKind = "decode" if source.damaged else "empty"
+    refusals.append(AudioError("", kind, source.damaged or "the file has no audio samples"))
+    return False
+
+
+def _worst(name: str, refusals: list[AudioError]) -> AudioError:
+    """The refusal that says most: a decoder that knew the format knows more than one that did not."""
+    order = {"permission": 0, "io": 1, "empty": 2, "decode": 3, "not-audio": 4}
+    chosen = min(reversed(refusals), key=lambda refusal: order.get(refusal.kind, 9))
+    return AudioError(name, chosen.kind, chosen.message)
+
 
 MIN_SECONDS = 0.1
 """A track shorter than this is a failure (``too-short``)."""
@@ -351,3 +547,89 @@ def fit(data: Array, length: int, pad: str) -> Array:
 
 def _joined(blocks: list[Array]) -> Array:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+_SILENT_PEAK = 1e-4  # -80 dB of full scale
+_QUIET_PEAK, _QUIET_LEVEL = 5e-3, 1e-3  # -46 dB and -60 dB: the noise of a line without a signal
+_WINDOW = 1024
+_WINDOWS = 12  # a clip, spread evenly over it
+_FEWEST = 36  # windows, below which a spectrum is too rough to call it flat
+_FLAT = 0.95  # geometric over arithmetic mean of the spectrum: white noise has .977 or more, music up to .89
+_STEADY = 0.25  # deviation over mean of the windows' energy: white noise has .1, flat music .5 or more
+
+
+class Sound:
+    """Loudness and spectrum of what was taken of a track, clip by clip; ``band`` is the part of the spectrum in use."""
+
+    def __init__(self, band: float = 1.0) -> None:
+        self._band, self._peak, self._squares, self._samples = band, 0.0, 0.0, 0
+        self._spectrum: NDArray[np.float64] = np.zeros(_WINDOW // 2 + 1)
+        self._energies: list[float] = []
+
+    def add(self, waveform: Array) -> None:
+        """Count a clip (samples,) in."""
+        if not len(waveform):
+            return
+        self._peak = max(self._peak, float(waveform.max()), -float(waveform.min()))
+        self._squares += float(np.dot(waveform, waveform))
+        self._samples += len(waveform)
+        if len(waveform) < _WINDOW:
+            return
+        places = np.linspace(0, len(waveform) - _WINDOW, _WINDOWS).astype(int)
+        windows = np.stack([waveform[place : place + _WINDOW] for place in places]) * np.hanning(_WINDOW)
+        power = np.square(np.abs(np.fft.rfft(windows, axis=1)))
+        self._spectrum += power.sum(axis=0)
+        self._energies += power.sum(axis=1).tolist()
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing can be heard, or only the noise of a line without a signal."""
+        level = (self._squares / self._samples) ** 0.5 if self._samples else 0.0
+        return self._peak < _SILENT_PEAK or (self._peak < _QUIET_PEAK and level < _QUIET_LEVEL)
+
+    @property
+    def noise(self) -> bool:
+        """Whether it is white noise from beginning to end: a flat spectrum that never changes (Johnston 1988)."""
+        if self.silent or len(self._energies) < _FEWEST:
+            return False
+        energies = np.asarray(self._energies)
+        low, high = round(0.02 * _WINDOW), round(0.4 * self._band * _WINDOW)  # resamplers and codecs cut what is above
+        band = self._spectrum[low:high]
+        if energies.std() > _STEADY * energies.mean() or not band.min() > 0:
+            return False
+        return float(np.exp(np.log(band).mean()) / band.mean()) > _FLAT
+
+
+_MOST_BYTES = 1 << 20
+_FILE = re.compile(r'^\s*FILE\s+(?:"([^"\n]*)"|(\S+))', re.IGNORECASE | re.MULTILINE)
+_TRACK = re.compile(r"^\s*TRACK\s+\d+\s+AUDIO", re.IGNORECASE | re.MULTILINE)
+
+
+def album_warning(name: str) -> str:
+    """A sentence where a cue sheet beside a file (``album.cue``, ``album.flac.cue``) lists several tracks in it."""
+    if not name:
+        return ""
+    file = Path(name)
+    for sheet in (file.with_suffix(".cue"), file.with_name(file.name + ".cue"), file.with_suffix(".CUE")):
+        try:
+            with sheet.open("rb") as stream:
+                text = stream.read(_MOST_BYTES).decode("utf-8-sig", "replace")
+        except (OSError, ValueError):
+            continue
+        tracks = _tracks(text, file.name)
+        if tracks > 1:
+            return f"the cue sheet {sheet.name} lists {tracks} tracks in this file; they count as one"
+    return ""
+
+
+def _tracks(text: str, name: str) -> int:
+    """Tracks of the sheet that lie in the file; sheets often name another ending than the file has now."""
+    files = list(_FILE.finditer(text))
+    ends = [found.start() for found in files[1:]] + [len(text)]
+    counts = {
+        (found[1] or found[2]): len(_TRACK.findall(text[found.end() : end]))
+        for found, end in zip(files, ends, strict=True)
+    }
+    stem = Path(name).stem.casefold()
+    named = [count for told, count in counts.items() if Path(told.replace("\\", "/")).stem.casefold() == stem]
+    return named[0] if named else (max(counts.values(), default=0) if len(counts) == 1 else 0)

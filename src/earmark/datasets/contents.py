@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.audio import identity
-from earmark.audio.decode import open_track
 from earmark.audio.images import image_hash
+from earmark.audio.track import open_track
 from earmark.datasets.cache import storage_error
 from earmark.engine.base import Alive, Each, Engine
 from earmark.errors import StorageError

@@ -13,9 +13,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from earmark.engine.base import Engine, Item, Result, Task, Value
 from earmark.engine.process import Lost, WorkerProcess
@@ -94,9 +95,12 @@ class LocalEngine(Engine):
 
     Args:
         workers: Processes at most; as many as cores where None.
+        preload: A module that workers import before they are asked anything. With one the first worker is started as
+            soon as the engine is entered, so that it gets ready while the work is still being prepared.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, *, preload: str = "") -> None:
+        self._preload = preload
         self._workers = workers or default_workers()
         self._changed = threading.Condition()
         self._jobs: list[_Job] = []
@@ -151,6 +155,12 @@ class LocalEngine(Engine):
         finally:
             self._end(job)
 
+    def __enter__(self) -> Self:
+        if self._preload:
+            with self._changed:
+                self._add_seat()
+        return self
+
     def close(self) -> None:
         """End all maps and all workers, and wait for their ends, so that none is left behind."""
         with self._changed:
@@ -200,6 +210,9 @@ class LocalEngine(Engine):
     def _serve(self, seat: _Seat) -> None:
         """What a thread does: take a piece of work, have its worker do it, hand in what came of it."""
         try:
+            if self._preload:
+                with suppress(Lost):  # it is tried again when there is work
+                    self._new_worker(seat)
             while (taken := self._take(seat)) is not None:
                 job, piece = taken
                 try:
@@ -261,7 +274,7 @@ class LocalEngine(Engine):
 
     def _new_worker(self, seat: _Seat) -> WorkerProcess:
         try:
-            worker = WorkerProcess()
+            worker = WorkerProcess(self._preload)
         except (OSError, RuntimeError) as error:  # no process, or no thread to read from it
             raise Lost(f"the system gives no worker process: {error}", started=False) from error
         with self._changed:

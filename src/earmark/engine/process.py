@@ -46,13 +46,17 @@ class Lost(Exception):
 class WorkerProcess:
     """A worker process.
 
+    Args:
+        preload: A module that it imports before it is asked anything.
+
     Raises:
         OSError: The system gives no process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, preload: str = "") -> None:
         package = str(Path(errors.__file__).parent.parent)
-        code = f"import sys; sys.path.insert(0, {package!r}); from earmark.engine.worker import main; main()"
+        code = f"import sys; sys.path.insert(0, {package!r}); from earmark.engine.worker import main; "
+        code += f"main({preload!r})"
         self._started: OrderedDict[int, None] = OrderedDict()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", code],  # -P: modules in the user's current folder are not ours to import

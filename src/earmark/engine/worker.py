@@ -6,6 +6,7 @@ and items; over a private copy of its standard output go values. Decoders may pr
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import queue
@@ -26,14 +27,20 @@ Request = tuple[int, bytes | None, bytes]
 _BETWEEN = 0.1  # seconds between two signs of life, at least
 
 
-def main() -> None:
-    """Serve the process at the other end of standard input until it closes it."""
+def main(preload: str = "") -> None:
+    """Serve the process at the other end of standard input until it closes it.
+
+    Args:
+        preload: A module to import while nothing is asked yet.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks ends its workers itself
     sender = _Sender(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, requests), daemon=True).start()
     started = Started(sender.alive)
+    if preload:
+        importlib.import_module(preload)
     while True:
         try:
             sender.send("done", _answer(started, sender, *requests.get()))

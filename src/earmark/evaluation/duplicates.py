@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from earmark.audio.decode import load
 from earmark.audio.images import read_image
+from earmark.audio.track import load
 from earmark.datasets.contents import content_hashes
 from earmark.datasets.core import Dataset
 from earmark.engine.base import Each, Engine

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from earmark.audio.decode import open_track
-from earmark.audio.track import Clip, OpenTrack, Plan, fit
+from earmark.audio.track import Clip, OpenTrack, Plan, fit, open_track
 from earmark.features.frontend import Frontend
 from earmark.features.sox import sox_picture
 
@@ -42,7 +41,7 @@ def open_input(
     """Open what a frontend takes: a PNG where its kind is ``image``, else an audio file or a waveform.
 
     Args:
-        track: The file; or a waveform, as :func:`earmark.audio.decode.open_track` takes it.
+        track: The file; or a waveform, as :func:`earmark.audio.track.open_track` takes it.
         frontend: Whose input it is.
         sample_rate: Hz of a waveform.
         alive: Called every second or so of long decoding.

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.decode import load
 from earmark.audio.images import read_image
+from earmark.audio.track import load
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
 

@@ -64,7 +64,7 @@ def _packets(path: Path) -> str:
 
 def _samples(path: Path, alive: Alive) -> str:
     """A hash of the decoded audio."""
-    from earmark.audio.decode import open_track
+    from earmark.audio.track import open_track
 
     digest = hashlib.sha256()
     with open_track(path, alive=alive) as source:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from earmark.errors import ModelError
 from earmark.inference.records import HeadPrediction, Taggram
 from earmark.models.card import HeadCard
-from earmark.models.heads import SMALLEST, HeadWeights
+from earmark.models.network import SMALLEST, HeadWeights
 
 __all__ = ["answer", "pool", "probabilities", "raw_scores", "taggram"]
 

@@ -23,8 +23,7 @@ from earmark.inference.options import HearingOptions
 from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
 from earmark.inference.scores import answer, pool, probabilities, raw_scores, taggram
 from earmark.models.card import Card
-from earmark.models.heads import HeadWeights, read_heads
-from earmark.models.network import Network
+from earmark.models.network import HeadWeights, Network, read_heads
 from earmark.models.registry import check_files, find_model
 
 if TYPE_CHECKING:
@@ -260,7 +259,7 @@ class Tagger:
         embedding = vectors.mean(axis=0, dtype=np.float64).astype(np.float32) if options.embedding else None
         one_by_one = ClipEmbeddings(np.asarray(times, np.float32), vectors) if options.clips else None
         prediction = Prediction(path, 0.0, self.card.id, heads, embedding, clips=one_by_one)
-        return relabel(prediction, self.card, options.labels)
+        return relabel(prediction, self.card, options.labels) if options.labels else prediction
 
 
 def _batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:

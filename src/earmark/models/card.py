@@ -60,7 +60,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class HeadCard:
-    """One vocabulary of a model, and how its raw scores are computed (:mod:`earmark.models.heads` has the arrays).
+    """One vocabulary of a model, and how its raw scores are computed (:mod:`earmark.models.network` has the arrays).
 
     Attributes:
         name: By which predictions and data sets know it.

@@ -1,19 +1,38 @@
-"""The network of a model folder: spectrograms of clips to the embedding and named layers, by ONNX Runtime."""
+"""What a model folder computes: the backbone by ONNX Runtime, then the heads' arrays by NumPy, in float64.
+
+An array of ``heads.safetensors`` is called ``HEAD/MEMBER/STEP/weight`` (outputs, inputs) or ``.../bias`` (outputs,);
+rows for labels that were added later ``HEAD/added/weight`` and ``.../bias``; what a derived head is made of
+``HEAD/matrix`` (labels, labels of the other head). Half, single and double precision are allowed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from earmark.errors import ModelError
-from earmark.models.card import NETWORK, Card
+from earmark.models.card import HEADS, NETWORK, Card, HeadCard, Step
 from earmark.offline import onnxruntime
+from earmark.storage import write_file
 
-__all__ = ["Network", "open_session", "run_network"]
+__all__ = [
+    "SMALLEST",
+    "Dense",
+    "HeadWeights",
+    "Network",
+    "open_session",
+    "read_heads",
+    "run_network",
+    "widened",
+    "write_heads",
+]
 
 Array = NDArray[np.float32]
 
@@ -105,3 +124,174 @@ class Network:
             if not np.isfinite(vectors).all():
                 raise ModelError(f"{self._file}: damaged: its output {name!r} is not a finite number (NaN)")
         return {name: np.asarray(vectors, np.float32) for name, vectors in zip(names, found, strict=True)}
+
+
+Double = NDArray[np.float64]
+
+SMALLEST = 1e-30
+"""Probabilities below it are taken for it before a logarithm."""
+
+_PRECISIONS = ("F16", "F32", "F64")
+_BIGGEST = 500_000_000  # numbers in all heads; more is damage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dense:
+    """One step: ``x @ weight.T + bias``, then the activation; weight (outputs, inputs), bias (outputs,)."""
+
+    weight: NDArray[np.floating]
+    bias: NDArray[np.floating]
+    activation: Literal["none", "relu"] = "none"
+
+    def __call__(self, vectors: Double) -> Double:
+        """(clips, outputs) of (clips, inputs)."""
+        result = vectors @ self.weight.T.astype(np.float64) + self.bias
+        return np.maximum(result, 0.0) if self.activation == "relu" else result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadWeights:
+    """The arrays of one head.
+
+    Attributes:
+        members: Classifiers of steps each, from the layer's vector to raw scores; none where the head is derived.
+        mean: Of several members: of their ``logits`` or their ``probabilities``.
+        added: Rows for the last labels, which were added later.
+        matrix: (labels, labels of the other head) of a derived head.
+    """
+
+    members: tuple[tuple[Dense, ...], ...] = ()
+    mean: Literal["logits", "probabilities"] = "logits"
+    added: Dense | None = None
+    matrix: NDArray[np.floating] | None = None
+
+    @classmethod
+    def linear(cls, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> HeadWeights:
+        """One linear layer."""
+        return cls(((Dense(weight, bias),),))
+
+    @property
+    def inputs(self) -> int:
+        """Width of the vector that the head reads; 0 of a derived one."""
+        return self.members[0][0].weight.shape[1] if self.members else 0
+
+    @property
+    def has_hidden(self) -> bool:
+        """Whether there is a hidden layer, which can stand in for the embedding; of an ensemble there is none."""
+        return len(self.members) == 1 and len(self.members[0]) > 1
+
+    def hidden(self, vectors: Double) -> Double:
+        """What the last hidden layer holds (S1's 15 nodes), (clips, width), of what the head reads."""
+        for step in self.members[0][:-1]:
+            vectors = step(vectors)
+        return vectors
+
+    def described(self, card: HeadCard) -> HeadCard:
+        """The head's card, with how its scores are computed from these arrays."""
+        members = tuple(tuple(Step("dense", step.activation) for step in member) for member in self.members)
+        return replace(card, members=members, mean=self.mean, added=0 if self.added is None else len(self.added.bias))
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """By name, as they stand in the file."""
+        steps = {f"{m}/{s}": step for m, member in enumerate(self.members) for s, step in enumerate(member)}
+        steps |= {} if self.added is None else {"added": self.added}
+        found = {f"{name}/{place}/weight": np.asarray(step.weight) for place, step in steps.items()}
+        found |= {f"{name}/{place}/bias": np.asarray(step.bias) for place, step in steps.items()}
+        return found if self.matrix is None else found | {f"{name}/matrix": self.matrix}
+
+
+def widened(old: HeadWeights, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> HeadWeights:
+    """The head with further labels: their rows (labels, inputs) and biases. Old scores stay what they are."""
+    if len(old.members) == 1 and len(old.members[0]) == 1 and old.added is None:
+        rows = old.members[0][0]
+        return HeadWeights.linear(np.concatenate([rows.weight, weight]), np.concatenate([rows.bias, bias]))
+    if old.added is not None:
+        weight, bias = np.concatenate([old.added.weight, weight]), np.concatenate([old.added.bias, bias])
+    return replace(old, added=Dense(weight, bias))
+
+
+def write_heads(heads: Mapping[str, HeadWeights], folder: Path) -> None:
+    """Write ``heads.safetensors`` into a model folder (StorageError where it cannot)."""
+    arrays = {name: array for head, weights in heads.items() for name, array in weights.arrays(head).items()}
+    write_file(folder / HEADS, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
+def read_heads(folder: Path, card: Card) -> dict[str, HeadWeights]:
+    """The arrays of every head of the card, in float64; shapes are checked before anything is read.
+
+    Raises:
+        ModelError: The file is damaged, or does not hold what the card says; names the array.
+    """
+    file = folder / HEADS
+    try:
+        with safe_open(str(file), "np") as stored:
+            shapes = {}
+            for name in stored.keys():  # noqa: SIM118  not a dictionary
+                piece = stored.get_slice(name)
+                if piece.get_dtype() not in _PRECISIONS:
+                    raise ModelError(f"{file}: {name}: must be of one of {', '.join(_PRECISIONS)}")
+                shapes[name] = tuple(piece.get_shape())
+            _check_shapes(file, card, shapes)
+            arrays = {name: np.asarray(stored.get_tensor(name), np.float64) for name in shapes}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{file}: damaged: {' '.join(str(error).split())}") from error
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ModelError(f"{file}: {name}: a number in it is not finite (NaN)")
+    return {head.name: _weights(head, arrays) for head in card.heads}
+
+
+def _weights(head: HeadCard, arrays: Mapping[str, Double]) -> HeadWeights:
+    def dense(place: str, step: Step) -> Dense:
+        where = f"{head.name}/{place}"
+        return Dense(arrays[f"{where}/weight"], arrays[f"{where}/bias"], step.activation)
+
+    members = tuple(
+        tuple(dense(f"{m}/{s}", step) for s, step in enumerate(member)) for m, member in enumerate(head.members)
+    )
+    added = dense("added", Step()) if head.added else None
+    return HeadWeights(members, head.mean, added, arrays.get(f"{head.name}/matrix"))
+
+
+def _check_shapes(file: Path, card: Card, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    if sum(int(np.prod(shape, dtype=object)) for shape in shapes.values()) > _BIGGEST:
+        raise ModelError(f"{file}: its arrays are too large to be heads")
+    labels = {head.name: head.width for head in card.heads}
+    inputs: dict[str, int | None] = {"embedding": card.embedding}
+    used = set()
+    for head in card.heads:
+        for name, expected in _shapes_of(head, shapes, inputs, labels):
+            if name not in shapes:
+                raise ModelError(f"{file}: the array {name} is missing")
+            shape = shapes[name]
+            if len(shape) != len(expected) or any(w not in (None, s) for w, s in zip(expected, shape, strict=True)):
+                must = ", ".join("any" if width is None else str(width) for width in expected)
+                raise ModelError(f"{file}: {name} has the shape {shape}; card.json says ({must})")
+            used.add(name)
+    for name in sorted(set(shapes) - used):
+        raise ModelError(f"{file}: the array {name} belongs to no head of card.json")
+
+
+def _shapes_of(
+    head: HeadCard,
+    shapes: Mapping[str, tuple[int, ...]],
+    inputs: dict[str, int | None],
+    labels: Mapping[str, int],
+) -> Iterator[tuple[str, tuple[int | None, ...]]]:
+    """Names and shapes of a head's arrays, None where any width fits; ``inputs`` learns the widths of layers."""
+    if head.derived:
+        yield f"{head.name}/matrix", (head.width, labels[head.derived])
+        return
+    for m, member in enumerate(head.members):
+        width = inputs.get(head.layer)
+        for s in range(len(member)):
+            where = f"{head.name}/{m}/{s}"
+            outputs = head.width - head.added if s == len(member) - 1 else None
+            yield f"{where}/weight", (outputs, width)
+            width, before = shapes[f"{where}/weight"]  # which fits, or this would not go on
+            yield f"{where}/bias", (width,)
+            if s == 0:
+                inputs.setdefault(head.layer, before)
+    if head.added:
+        yield f"{head.name}/added/weight", (head.added, inputs[head.layer])
+        yield f"{head.name}/added/bias", (head.added,)

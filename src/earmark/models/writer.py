@@ -17,7 +17,7 @@ from typing import Any
 
 from earmark.errors import ModelError, RecipeError, StorageError
 from earmark.models.card import Card, card_json, write_card
-from earmark.models.heads import read_heads
+from earmark.models.network import read_heads
 from earmark.models.registry import check_files, sha256
 from earmark.storage import lock, plain_reason, replace_file, sync_folder, write_file
 

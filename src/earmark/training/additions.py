@@ -18,7 +18,7 @@ from earmark.datasets.splits import load_split
 from earmark.errors import DatasetError, ModelError, StorageError, UnknownName
 from earmark.inference.tagger import Tagger
 from earmark.models.card import NETWORK, Card, HeadCard
-from earmark.models.heads import HeadWeights, widened, write_heads
+from earmark.models.network import HeadWeights, widened, write_heads
 from earmark.models.writer import seal
 from earmark.storage import plain_reason
 from earmark.tags.read import artist_and_album, read_tags

@@ -22,7 +22,7 @@ from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.arrays import read_npz
 from earmark.models.card import HeadCard
-from earmark.models.heads import write_heads
+from earmark.models.network import write_heads
 from earmark.models.writer import ModelFolderWriter, seal
 from earmark.recipe import Recipe, load_recipe
 from earmark.training.embeddings import embed_files

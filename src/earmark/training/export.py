@@ -1,6 +1,6 @@
 """A trained module as the files of a model folder: ``model.onnx``, checked against PyTorch, the weights, and the heads.
 
-``model.onnx`` is the backbone alone: heads are arrays of their own (:mod:`earmark.models.heads`).
+``model.onnx`` is the backbone alone: heads are arrays of their own (:mod:`earmark.models.network`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from earmark.errors import ModelError
 from earmark.inference.scores import raw_scores
 from earmark.models.card import NETWORK, HeadCard
-from earmark.models.heads import HeadWeights
-from earmark.models.network import run_network
+from earmark.models.network import HeadWeights, run_network
 from earmark.training.heads import weights_of
 from earmark.training.module import TaggerModule, save_weights
 

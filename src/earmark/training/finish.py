@@ -19,7 +19,7 @@ from earmark.evaluation.scores import main_figure, score_head
 from earmark.inference.records import Failure, HeadPrediction, Prediction
 from earmark.inference.scores import answer, pool, probabilities
 from earmark.models.card import Card, HeadCard
-from earmark.models.heads import HeadWeights, write_heads
+from earmark.models.network import HeadWeights, write_heads
 from earmark.models.writer import seal
 from earmark.training.calibrate import calibrate
 from earmark.training.exemplars import choose_exemplars

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from earmark.datasets.core import HeadSpec
 from earmark.errors import ModelError, RecipeError
-from earmark.models.heads import SMALLEST, Dense, HeadWeights
+from earmark.models.network import SMALLEST, Dense, HeadWeights
 from earmark.recipe import HeadDesign, Task
 
 __all__ = ["Ensemble", "Layers", "Prototypes", "build_head", "build_member", "outputs_of", "weights_of"]

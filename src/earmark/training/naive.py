@@ -18,9 +18,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from earmark.audio.decode import load
 from earmark.audio.images import read_image, write_image
-from earmark.audio.track import starts
+from earmark.audio.track import load, starts
 from earmark.datasets.core import Dataset, Track
 from earmark.datasets.splits import split
 from earmark.engine.base import Each, Engine

@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio.decode import load, open_track
 from earmark.audio.images import read_image
-from earmark.audio.track import fit, starts
+from earmark.audio.track import fit, load, open_track, starts
 from earmark.datasets.cache import ArrayStore, bytes_per_hour, check_space, feature_store, keep_arrays, open_store
 from earmark.datasets.core import Dataset
 from earmark.engine.base import Alive, Each, Engine

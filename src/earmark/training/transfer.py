@@ -21,7 +21,7 @@ from earmark.inference.records import Failure
 from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import NETWORK, Card, HeadCard
-from earmark.models.heads import HeadWeights
+from earmark.models.network import HeadWeights
 from earmark.recipe import ClipPlan, Recipe
 from earmark.training.embeddings import embed_files
 from earmark.training.examples import examples_of

@@ -22,8 +22,7 @@ from earmark.errors import ModelError
 from earmark.features.frontend import Frontend
 from earmark.inference.scores import probabilities, raw_scores
 from earmark.models.card import FORMAT, NETWORK, Card, card_from, card_json, read_card
-from earmark.models.heads import Dense, HeadWeights, widened, write_heads
-from earmark.models.network import run_network
+from earmark.models.network import Dense, HeadWeights, run_network, widened, write_heads
 from earmark.models.writer import ModelFolderWriter, seal
 from earmark.storage import write_file
 from earmark.training.export import TOLERANCE, plain_graph
