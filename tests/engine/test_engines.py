@@ -289,8 +289,8 @@ def test_closing_the_engine_ends_maps_and_processes(monkeypatch: pytest.MonkeyPa
     processes: list[WorkerProcess] = []
     true_init = WorkerProcess.__init__
 
-    def init(self: WorkerProcess) -> None:
-        true_init(self)
+    def init(self: WorkerProcess, preload: str = "") -> None:
+        true_init(self, preload)
         processes.append(self)
 
     monkeypatch.setattr(WorkerProcess, "__init__", init)
@@ -356,3 +356,16 @@ def test_as_many_workers_as_cores_that_may_be_used() -> None:
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env).stdout == "1 1 3\n"
     assert default_workers() == len(os.sched_getaffinity(0))
+
+
+def test_the_first_worker_gets_ready_while_the_work_is_prepared() -> None:
+    """With a module to preload an entered engine has a worker before it is asked anything, and uses that one."""
+    with LocalEngine(1, preload="earmark.inference.records") as engine:
+        deadline = time.monotonic() + 20
+        while not any(seat.worker for seat in engine._seats) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (seat,) = engine._seats
+        ready = seat.worker
+        assert ready is not None
+        assert [outcome.value for outcome in engine.map(Act(), ["a"])] == ["A"]
+        assert seat.worker is ready
