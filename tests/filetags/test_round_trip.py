@@ -1,7 +1,11 @@
-"""Three hundred odd and damaged files: written and taken back byte for byte; another decoder finds no difference."""
+"""Twice three hundred odd and damaged files: written, taken back byte for byte; another decoder finds no difference.
+
+The second three hundred go the whole way of the command line: scan, write-tags, undo.
+"""
 
 from __future__ import annotations
 
+import random
 import shutil
 import subprocess
 from collections import Counter
@@ -10,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from commands import Earmark
+from damage import damaged, sounds_of_all_formats
 from earmark.filetags.journal import read_run, run_names
 from earmark.filetags.policy import WriteOptions
 from earmark.filetags.undo import undo
@@ -66,3 +72,44 @@ def test_every_byte_comes_back_and_nothing_sounds_different(shared: Path, tmp_pa
         song: facts[:2] for song, facts in before.items()
     }
     assert not list(tmp_path.glob(".earmark*"))
+
+
+@pytest.mark.slow
+def test_scan_write_tags_and_undo(tmp_path: Path, tiny_model: Path, earmark: Earmark) -> None:
+    """Of twenty-one formats, half of them over a minute long."""
+    (tmp_path / "sound").mkdir()
+    (tmp_path / "music").mkdir()
+    sounds, chance, songs = sounds_of_all_formats(tmp_path / "sound"), random.Random(4), []
+    for number in range(FILES):
+        name, data = sounds[number % len(sounds)]
+        way, bytes_ = damaged(data, chance.choice(sounds)[1], chance)
+        songs.append(tmp_path / "music" / f"{number:03d}-{way}.{name}")
+        songs[-1].write_bytes(bytes_)
+    before = {song: (sha256(song), song.stat().st_mtime_ns, decoded(song)) for song in songs}
+    library = ("--library", tmp_path / "a.db")
+    found = earmark("scan", tmp_path / "music", "-m", tiny_model, "-j", 2, *library).json
+    assert found["tracks"] + sum(found["failed"].values()) == FILES
+    assert found["tracks"] > 0.7 * FILES and not {"crash", "timeout"} & set(found["failed"])
+    assert {path.name: facts[:2] for path, facts in before.items()} == now_of(songs)
+    counts: Counter[str] = Counter()
+    for policy in ("empty", "overwrite"):
+        said = earmark(
+            "write-tags", "--policy", policy, "--min-confidence", 0, "--comment", "--heads", "genre", *library
+        )
+        assert said.code in (0, 3), said.err
+        for outcome in said.json["files"]:
+            song = Path(outcome["path"])
+            counts[outcome["status"]] += 1
+            if outcome["status"] == "changed":
+                assert decoded(song) == before[song][2], song.name
+            else:
+                assert sha256(song) == before[song][0] or policy == "overwrite", song.name
+    assert counts["changed"] > 0.4 * FILES, counts
+    said = earmark("undo", "--all")
+    assert (said.code, said.json["restored"]) == (0, counts["changed"])
+    assert {path.name: facts[:2] for path, facts in before.items()} == now_of(songs)
+
+
+def now_of(songs: list[Path]) -> dict[str, tuple[str, int]]:
+    assert not list(songs[0].parent.glob(".earmark*"))
+    return {song.name: (sha256(song), song.stat().st_mtime_ns) for song in songs}
