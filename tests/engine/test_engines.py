@@ -18,7 +18,7 @@ import pytest
 
 import earmark
 from earmark.engine import Engine, InlineEngine, LocalEngine, Result, default_workers
-from earmark.engine.process import WorkerProcess
+from earmark.engine.local import WorkerProcess
 from earmark.errors import EarmarkError, MissingExtra, ModelError, StorageError, UnknownName
 from earmark.inference.records import Failure
 from engine_tasks import Act, Together

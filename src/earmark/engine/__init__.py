@@ -1,7 +1,6 @@
 """The engine: a task over many items, in worker processes or in this one."""
 
-from earmark.engine.base import Alive, Each, Engine, Result, Task
-from earmark.engine.inline import InlineEngine
+from earmark.engine.base import Alive, Each, Engine, InlineEngine, Result, Task
 from earmark.engine.local import LocalEngine, default_workers
 from earmark.engine.predict import Analyse, analyse, predict_all
 

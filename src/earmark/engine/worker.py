@@ -16,7 +16,7 @@ import threading
 import time
 from typing import IO, Any
 
-from earmark.engine.started import Started
+from earmark.engine.base import Started
 from earmark.errors import EarmarkError
 
 __all__ = ["main"]

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO, Protocol
 
 from earmark.filetags.fields import FIELDS
 from earmark.filetags.outcomes import Refusal
-from earmark.tags import ape, id3
-from earmark.tags.chunks import Form, Info, splice
+from earmark.tags import id3
+from earmark.tags.containers import APE, Form, Info, splice
 
 __all__ = [
     "BY_MUTAGEN",
@@ -103,7 +103,7 @@ def frame_body(tag: id3.ID3v2, key: str, texts: Sequence[str]) -> bytes:
 class ApeSystem:
     """An APE tag at the end."""
 
-    tag: ape.APE
+    tag: APE
 
     def get(self, name: str) -> tuple[str, ...]:
         """All values."""

@@ -27,8 +27,8 @@ from earmark.filetags.systems import (
     frame_body,
     stripped,
 )
-from earmark.tags import ape, id3
-from earmark.tags.chunks import Form, Info, read_form, splice
+from earmark.tags import id3
+from earmark.tags.containers import APE, Form, Info, find_ape, read_form, splice
 from earmark.tags.read import ends_before, read_tags
 
 __all__ = ["TaggedFile", "need_mutagen", "open_tags"]
@@ -134,7 +134,7 @@ def _systems(file: Any, raw: BinaryIO) -> tuple[TagSystem, ...]:
     size = raw.seek(0, 2)
     v1_bytes, end = ends_before(raw, size)
     fronts = _fronts(raw)
-    found = ape.find(raw, end)
+    found = find_ape(raw, end)
     behind = ApeSystem(found) if found else None
     v1 = V1System(v1_bytes) if v1_bytes else None
     info = None
@@ -142,7 +142,7 @@ def _systems(file: Any, raw: BinaryIO) -> tuple[TagSystem, ...]:
     if kind in BY_MUTAGEN:
         main = MutagenSystem(file, BY_MUTAGEN[kind])
     elif kind in ("MonkeysAudio", "WavPack", "Musepack", "TAK", "OptimFROG"):
-        main = behind or ApeSystem(ape.APE(start=end, end=end))
+        main = behind or ApeSystem(APE(start=end, end=end))
     elif kind in ("AIFF", "WAVE", "DSDIFF"):
         form = read_form(raw, size)
         if form is None or not form.whole:

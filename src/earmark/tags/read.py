@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from earmark.tags import ape, id3
-from earmark.tags.chunks import Info, read_form
-from earmark.tags.mp4 import read_ilst
+from earmark.tags import id3
+from earmark.tags.containers import APE, Info, find_ape, read_form, read_ilst
 
 __all__ = ["LONGEST", "Reader", "artist_and_album", "ends_before", "read_tags"]
 
@@ -111,7 +110,7 @@ def _sources(file: BinaryIO) -> Iterator[Source]:
     tags, inner = _front(file)
     fronts = [_from_id3(tag) for tag in tags]
     v1, end = ends_before(file, size)
-    behind = ape.find(file, end)
+    behind = find_ape(file, end)
     last = [_from_ape(behind), _from_v1(v1)]
     if form := read_form(file, size):
         if chunk := form.id3():
@@ -157,7 +156,7 @@ def _from_id3(tag: id3.ID3v2 | None) -> Source:
             yield _BY_KEY.get(name, name), texts
 
 
-def _from_ape(tag: ape.APE | None) -> Source:
+def _from_ape(tag: APE | None) -> Source:
     return [(_named(item.key), item.texts) for item in (tag.items if tag else ())]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.core import Dataset
-from earmark.engine.ahead import ahead
+from earmark.engine.base import ahead
 from earmark.errors import MissingExtra
 from earmark.features.spectrogram import spectrogram
 from earmark.recipe import Augmentation

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from earmark.datasets.core import Dataset, HeadSpec
-from earmark.engine.ahead import ahead
+from earmark.engine.base import ahead
 from earmark.evaluation import metrics
 from earmark.models.card import HeadCard
 from earmark.training.calibrate import track_scores
