@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.contents import content_hash
+from earmark.datasets.cache import content_hash
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, save_split
 from earmark.features.frontend import Frontend

@@ -18,13 +18,15 @@ import soundfile
 
 from earmark.audio.track import load
 from earmark.datasets.cache import (
+    FileIndex,
     bytes_per_hour,
     check_space,
+    content_hash,
+    content_hashes,
     feature_store,
     keep_arrays,
     open_store,
 )
-from earmark.datasets.contents import FileIndex, content_hash, content_hashes
 from earmark.engine import Each, InlineEngine
 from earmark.errors import StorageError
 from earmark.events import Notice, Run
@@ -96,7 +98,7 @@ def test_a_second_run_decodes_nothing(tmp_path, monkeypatch):
     hashes, first = run()
     assert len(set(hashes)) == 3 and hashes == [content_hash(file) for file in files]
     with monkeypatch.context() as patch:
-        patch.setattr("earmark.datasets.contents.identity.content_hash", lambda *_: pytest.fail("decoded again"))
+        patch.setattr("earmark.datasets.cache.identity.content_hash", lambda *_: pytest.fail("decoded again"))
         patch.setattr(f"{__name__}.load", lambda *_: pytest.fail("decoded again"))
         for a, b in zip(first, run()[1], strict=True):
             np.testing.assert_array_equal(a, b)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from earmark.datasets.checks import lost_in_words, spelling_notices
-from earmark.datasets.core import Dataset, HeadSpec, Track
+from earmark.datasets.core import Dataset, HeadSpec, Track, lost_in_words, spelling_notices
 
 
 @pytest.mark.parametrize(

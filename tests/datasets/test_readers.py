@@ -6,7 +6,7 @@ import pytest
 
 from cases import make_case
 from earmark.datasets import list_readers, load_dataset
-from earmark.datasets.manifest import reader_module
+from earmark.datasets.reading import reader_module
 from earmark.errors import DatasetError
 from made_corpora import touch, write_tone
 

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.datasets import load_dataset
-from earmark.datasets.checks import check_trainable
-from earmark.datasets.core import Dataset, HeadSpec, Track
+from earmark.datasets.core import Dataset, HeadSpec, Track, check_trainable
 from earmark.datasets.splits import apply_split, folds, load_split, save_split, split
 from earmark.errors import DatasetError, StorageError, UnknownName
 from earmark.recipe import SplitPlan

@@ -10,7 +10,7 @@ import pytest
 import lessons
 from commands import Said, in_process
 from earmark import GenreClassifier
-from earmark.datasets.contents import FileIndex, stamp_of
+from earmark.datasets.cache import FileIndex, stamp_of
 from earmark.engine import LocalEngine
 from earmark.errors import AudioError
 from earmark.filetags.outcomes import Refusal

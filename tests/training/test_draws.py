@@ -9,7 +9,7 @@ import pytest
 
 import lessons
 from earmark.datasets import load_dataset
-from earmark.datasets.contents import content_hash
+from earmark.datasets.cache import content_hash
 from earmark.datasets.core import Dataset
 from earmark.engine import InlineEngine
 from earmark.events import Run

@@ -8,7 +8,7 @@ import pytest
 
 import lessons
 from earmark.datasets import load_dataset
-from earmark.datasets.contents import FileIndex, stamp_of
+from earmark.datasets.cache import FileIndex, stamp_of
 from earmark.errors import DatasetError
 from earmark.events import Event, Notice
 from earmark.models.card import read_card

@@ -61,7 +61,7 @@ def compare(request: CompareRequest, engine: Engine | None = None) -> Steps[Comp
     if importlib.util.find_spec("torch") is None:
         raise MissingExtra("train", "training")
     from earmark.datasets import load_dataset, without_files
-    from earmark.datasets.checks import spelling_notices
+    from earmark.datasets.core import spelling_notices
     from earmark.pages.comparison import write_comparison
     from earmark.training.compare import compare as train_rows
     from earmark.training.compare import variants

@@ -81,7 +81,7 @@ def train(request: TrainRequest, engine: Engine | None = None) -> Steps[Trained]
     """
     if importlib.util.find_spec("torch") is None:
         raise MissingExtra("train", "training")
-    from earmark.datasets.checks import spelling_notices
+    from earmark.datasets.core import spelling_notices
     from earmark.models.card import read_card
     from earmark.models.registry import find_model
     from earmark.recipe import load_recipe

@@ -9,7 +9,7 @@ from typing import Any
 
 from earmark.audio.files import matcher
 from earmark.datasets.core import Dataset, HeadSpec, Track
-from earmark.datasets.manifest import list_readers, read_manifest, reader_module, run_reader
+from earmark.datasets.reading import list_readers, read_manifest, reader_module, run_reader
 from earmark.errors import DatasetError, UnknownName
 
 __all__ = ["Dataset", "HeadSpec", "Track", "list_readers", "load_dataset", "without_files", "without_label"]

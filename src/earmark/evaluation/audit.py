@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.checks import lost_in_words, spelling_notices
-from earmark.datasets.core import Dataset
+from earmark.datasets.core import Dataset, lost_in_words, spelling_notices
 from earmark.engine.base import Each, Engine, Task
 from earmark.engine.predict import Analyse
 from earmark.evaluation.duplicates import Duplicate, Leak, find_duplicates, find_leaks, take_prints

@@ -13,7 +13,7 @@ from typing import Literal
 
 from earmark.audio.images import read_image
 from earmark.audio.track import load
-from earmark.datasets.contents import content_hashes
+from earmark.datasets.cache import content_hashes
 from earmark.datasets.core import Dataset
 from earmark.engine.base import Each, Engine
 from earmark.evaluation import fingerprint

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from earmark.datasets.contents import content_hashes
+from earmark.datasets.cache import content_hashes
 from earmark.datasets.core import Dataset, Part
 from earmark.datasets.splits import load_split
 from earmark.engine.base import Engine

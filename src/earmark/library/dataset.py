@@ -6,8 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from earmark.datasets.core import Dataset, HeadSpec, Label, Track
-from earmark.datasets.groups import group_tracks
+from earmark.datasets.core import Dataset, HeadSpec, Label, Track, group_tracks
 from earmark.errors import DatasetError
 from earmark.library.records import Correction, LibraryTrack
 from earmark.library.store import Library

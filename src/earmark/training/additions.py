@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.files import walk
-from earmark.datasets.core import Dataset, HeadSpec, Label, Track
-from earmark.datasets.groups import group_tracks
-from earmark.datasets.heads import check_label
+from earmark.datasets.core import Dataset, HeadSpec, Label, Track, group_tracks
 from earmark.datasets.splits import load_split
+from earmark.datasets.tables import check_label
 from earmark.errors import DatasetError, ModelError, StorageError, UnknownName
 from earmark.inference.tagger import Tagger
 from earmark.models.card import NETWORK, Card, HeadCard

@@ -21,8 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
 from earmark.datasets import load_dataset
-from earmark.datasets.cache import keep_arrays, open_store
-from earmark.datasets.contents import content_hashes
+from earmark.datasets.cache import content_hashes, keep_arrays, open_store
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, apply_split, load_split, split
 from earmark.engine import Each, Engine, LocalEngine

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.cache import ArrayStore, check_space, keep_arrays, open_store
-from earmark.datasets.contents import content_hashes
+from earmark.datasets.cache import ArrayStore, check_space, content_hashes, keep_arrays, open_store
 from earmark.engine.base import Alive, Engine, Task
 from earmark.events import Steps
 from earmark.inference.records import Failure

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.checks import spelling_notices
-from earmark.datasets.core import Dataset
+from earmark.datasets.core import Dataset, spelling_notices
 from earmark.datasets.splits import load_split
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError, ModelError, UnknownName

@@ -13,8 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.checks import check_trainable, lost_in_words
-from earmark.datasets.core import Dataset
+from earmark.datasets.core import Dataset, check_trainable, lost_in_words
 from earmark.datasets.splits import Split
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.checks import check_trainable, lost_in_words
-from earmark.datasets.contents import content_hashes
-from earmark.datasets.core import Dataset
+from earmark.datasets.cache import content_hashes
+from earmark.datasets.core import Dataset, check_trainable, lost_in_words
 from earmark.datasets.splits import Split, split
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError, UnknownName

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from earmark.audio.files import left_out, walk
-from earmark.datasets.core import Dataset, HeadSpec, Label, Track
-from earmark.datasets.groups import group_tracks
-from earmark.datasets.heads import HeadPlan, check_label, check_names, head_plans, read_head
-from earmark.datasets.tags import tag_cells
+from earmark.datasets.core import Dataset, HeadSpec, Label, Track, group_tracks
+from earmark.datasets.tables import HeadPlan, check_label, check_names, head_plans, read_head, tag_cells
 from earmark.errors import DatasetError
 from earmark.tags.read import artist_and_album, read_tags
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from earmark.datasets.core import Dataset, HeadSpec, Part
-from earmark.datasets.corpora import Listed, assemble, find_folder
+from earmark.datasets.reading import Listed, assemble, find_folder
 from earmark.errors import DatasetError
 
 LICENCE = "none stated by its makers; excerpts of commercial recordings, for research"

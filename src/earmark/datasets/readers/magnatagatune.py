@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from earmark.datasets.core import Dataset, HeadSpec, Part
-from earmark.datasets.corpora import Listed, assemble, find_folder, most_frequent
+from earmark.datasets.reading import Listed, assemble, find_folder, most_frequent
 from earmark.datasets.tables import Table, no_column, read_table
 from earmark.errors import DatasetError
 

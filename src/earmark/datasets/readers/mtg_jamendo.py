@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from earmark.datasets.core import Dataset, HeadSpec, Part
-from earmark.datasets.corpora import Listed, assemble, find_folder
+from earmark.datasets.reading import Listed, assemble, find_folder
 from earmark.datasets.tables import no_column, read_rows
 from earmark.errors import DatasetError
 

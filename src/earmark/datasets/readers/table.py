@@ -7,11 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from earmark.datasets.core import Dataset, GroupBy, Part, Track
-from earmark.datasets.groups import group_tracks
-from earmark.datasets.heads import Cells, head_plans, read_head
-from earmark.datasets.tables import Table, read_table
-from earmark.datasets.tags import tag_cells
+from earmark.datasets.core import Dataset, GroupBy, Part, Track, group_tracks
+from earmark.datasets.tables import Cells, Table, head_plans, read_head, read_table, tag_cells
 from earmark.errors import DatasetError, nearest
 
 LICENCE = ""
