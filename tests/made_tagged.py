@@ -16,9 +16,7 @@ from mutagen.id3 import COMM, ID3, TCON, TPE1, TXXX
 
 from earmark.events import Event, Record
 from earmark.filetags.journal import Journal
-from earmark.filetags.outcomes import Outcome
-from earmark.filetags.policy import WriteOptions
-from earmark.filetags.source import Known
+from earmark.filetags.policy import FilePrediction, Outcome, WriteOptions
 from earmark.filetags.write import write_tags
 from earmark.inference.records import HeadPrediction, Prediction
 
@@ -95,8 +93,8 @@ def add_info(song: Path) -> None:
     song.write_bytes(b"RIFF" + len(whole).to_bytes(4, "little") + whole)
 
 
-def known(paths: Iterable[Path], **more: Any) -> list[Known]:
-    return [Known(Prediction(str(path), 1.0, "made@1", HEADS), **more) for path in paths]
+def known(paths: Iterable[Path], **more: Any) -> list[FilePrediction]:
+    return [FilePrediction(Prediction(str(path), 1.0, "made@1", HEADS), **more) for path in paths]
 
 
 def written(folder: Path, paths: Sequence[Path], options: WriteOptions | None = None) -> tuple[Journal, list[Outcome]]:

@@ -13,8 +13,8 @@ from earmark import GenreClassifier
 from earmark.datasets.cache import FileIndex, stamp_of
 from earmark.engine import LocalEngine
 from earmark.errors import AudioError
-from earmark.filetags.outcomes import Refusal
-from earmark.filetags.sound import must_sound_the_same
+from earmark.filetags.policy import Refusal
+from earmark.filetags.swap import must_sound_the_same
 from made import make_model
 from made_songs import write_collection, write_song
 

@@ -10,8 +10,7 @@ import pytest
 from mutagen.id3 import COMM, ID3, TCON, TIT2, TMOO, TXXX
 
 from earmark.filetags.fields import SCORES, differences
-from earmark.filetags.outcomes import Refusal
-from earmark.filetags.policy import WriteOptions
+from earmark.filetags.policy import Refusal, WriteOptions
 from earmark.filetags.tagged import open_tags
 from earmark.tags.read import read_tags
 from made_tagged import KINDS, make_song, written

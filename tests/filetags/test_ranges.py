@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.filetags.ranges import rebuild, way_back
+from earmark.filetags.swap import rebuild, way_back
 
 SOUND = random.Random(1).randbytes(300_000)
 COVER = random.Random(2).randbytes(50_000)

@@ -11,8 +11,7 @@ import pytest
 from mutagen.id3 import COMM, ID3, TALB, TCON, TIT2
 
 from earmark.filetags.journal import read_run
-from earmark.filetags.outcomes import Outcome
-from earmark.filetags.policy import Policy, WriteOptions
+from earmark.filetags.policy import Outcome, Policy, WriteOptions
 from earmark.filetags.tagged import open_tags
 from earmark.filetags.undo import undo
 from earmark.tags import id3

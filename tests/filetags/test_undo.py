@@ -22,8 +22,7 @@ import earmark.filetags.write as writing
 from commands import environment
 from earmark.errors import StorageError, UnknownName
 from earmark.filetags.journal import Journal, Run, locked, read_run, run_names
-from earmark.filetags.outcomes import Outcome
-from earmark.filetags.policy import WriteOptions
+from earmark.filetags.policy import Outcome, WriteOptions
 from earmark.filetags.undo import undo
 from made_tagged import make_song, outcomes_of, sha256, written
 

@@ -19,9 +19,8 @@ from earmark.audio.identity import content_hash
 from earmark.audio.track import load
 from earmark.errors import MissingExtra, StorageError
 from earmark.filetags.journal import Journal, read_run
-from earmark.filetags.outcomes import Outcome, Refusal
-from earmark.filetags.policy import WriteOptions
-from earmark.filetags.systems import MutagenSystem
+from earmark.filetags.policy import Outcome, Refusal, WriteOptions
+from earmark.filetags.tagged import MutagenSystem
 from earmark.filetags.undo import undo
 from earmark.filetags.write import write_tags
 from made_tagged import KINDS, known, make_song, outcomes_of, sha256, written

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from earmark.filetags.outcomes import Outcome
-from earmark.filetags.source import Known
+from earmark.filetags.policy import FilePrediction, Outcome
 from earmark.models.card import HeadCard
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ __all__ = ["LibrarySource"]
 
 
 class LibrarySource:
-    """A library that hands out what one model predicts (:class:`earmark.filetags.source.Source`).
+    """A library that hands out what one model predicts (:class:`earmark.filetags.policy.PredictionSource`).
 
     Attributes:
         file: The library's.
@@ -35,7 +34,7 @@ class LibrarySource:
         self.total = len(self._tracks)
         self.roots: Sequence[str] = library.roots()
 
-    def predictions(self, paths: Iterable[str] | None) -> Iterator[Known | Outcome]:
+    def predictions(self, paths: Iterable[str] | None) -> Iterator[FilePrediction | Outcome]:
         """One for each path, in their order, or for all; an Outcome where nothing is known of a file."""
         said = self._library.labels()
         found = ((track.path, track) for track in self._tracks) if paths is None else map(self._of, paths)
@@ -51,7 +50,7 @@ class LibrarySource:
                 if prediction is None:
                     yield _unknown(path, f"the model {self._model.title} has not analysed it; `earmark scan` does")
                 else:
-                    yield Known(replace(prediction, path=path), track.content_hash, track.size, track.modified)
+                    yield FilePrediction(replace(prediction, path=path), track.content_hash, track.size, track.modified)
 
     def _of(self, path: str) -> tuple[str, LibraryTrack | None]:
         return path, self._library.track(path)

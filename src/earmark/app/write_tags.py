@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from earmark.app.tag_source import LibrarySource
     from earmark.audio.files import Entry
     from earmark.filetags.journal import Journal, Run
-    from earmark.filetags.outcomes import Outcome
-    from earmark.filetags.policy import Policy, WriteOptions
-    from earmark.filetags.source import Known
+    from earmark.filetags.policy import FilePrediction, Outcome, Policy, WriteOptions
     from earmark.inference.records import Prediction
 
 __all__ = ["TagRun", "UndoRequest", "WriteTagsRequest", "list_runs", "undo_tags", "write_tags"]
@@ -91,7 +89,7 @@ def write_tags(request: WriteTagsRequest) -> Steps[str | None]:
     """Write; returns the run's name, None where nothing was changed.
 
     Yields:
-        An :class:`earmark.filetags.outcomes.Outcome` a file.
+        An :class:`earmark.filetags.policy.Outcome` a file.
 
     Raises:
         EarmarkError: mutagen is not installed, a head has no field, or there is nothing to write.
@@ -127,7 +125,7 @@ def undo_tags(request: UndoRequest) -> Steps[tuple[str, ...]]:
     """Take back what runs changed, bit for bit; returns the names of the runs.
 
     Yields:
-        An :class:`earmark.filetags.outcomes.Outcome` a file.
+        An :class:`earmark.filetags.policy.Outcome` a file.
 
     Raises:
         UnknownName: There is no such run.
@@ -192,7 +190,7 @@ def _options(request: WriteTagsRequest, source: LibrarySource) -> WriteOptions:
 def _relabel(file: str | None, source: LibrarySource) -> Callable[[Prediction], Prediction]:
     if file is None:
         return lambda prediction: prediction
-    from earmark.filetags.source import card_of
+    from earmark.filetags.policy import card_of
     from earmark.inference.labels import read_labels, relabel
 
     card = card_of(source.heads)
@@ -209,9 +207,9 @@ def _clear_after_a_kill(folder: Path) -> None:
             clear_copies(read_run(folder, name))
 
 
-def _known(source: LibrarySource, entries: Sequence[Entry] | None) -> Iterator[Known | Outcome]:
+def _known(source: LibrarySource, entries: Sequence[Entry] | None) -> Iterator[FilePrediction | Outcome]:
     """What the source knows of the files, in their order; those that cannot be opened pass without it."""
-    from earmark.filetags.outcomes import Outcome
+    from earmark.filetags.policy import Outcome
 
     if entries is None:
         yield from source.predictions(None)
@@ -227,7 +225,7 @@ def _known(source: LibrarySource, entries: Sequence[Entry] | None) -> Iterator[K
 def _read(request: UndoRequest, folder: Path) -> tuple[list[Run], list[Outcome]]:
     """All runs, the oldest first, or those of one library; and what cannot be read, unless one run is asked for."""
     from earmark.filetags.journal import read_run, run_names
-    from earmark.filetags.outcomes import Outcome, Refusal
+    from earmark.filetags.policy import Outcome, Refusal
 
     runs, unread = [], []
     for name in run_names(folder):

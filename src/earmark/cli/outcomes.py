@@ -16,7 +16,7 @@ from earmark.cli.drawing import count_of, records
 
 if TYPE_CHECKING:
     from earmark.events import Run
-    from earmark.filetags.outcomes import Outcome
+    from earmark.filetags.policy import Outcome
 
 __all__ = ["OutcomePrinter", "Row"]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from earmark.errors import StorageError, UnknownName
-from earmark.filetags.ranges import Step
+from earmark.filetags.swap import Step
 from earmark.inference.records import path_fields
 from earmark.paths import data_folder
 from earmark.storage import lock, plain_reason, sync_folder

@@ -1,18 +1,130 @@
-"""What a file will say: the prediction, what the file says already, and the policy."""
+"""What a file will say, by the prediction, what it says already and the policy; and what became of it.
+
+Here are the facts that the writer is given and gives: predictions with their source, outcomes, and refusals.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, get_args
 
 from earmark.errors import EarmarkError
 from earmark.filetags.fields import FIELDS, Values
-from earmark.inference.records import HeadPrediction, Prediction
+from earmark.inference.records import HeadPrediction, Prediction, path_fields
+from earmark.models.card import Card, HeadCard
+from earmark.recipe import ClipPlan
 
-__all__ = ["POLICIES", "Policy", "WriteOptions", "field_of", "new_values"]
+__all__ = [
+    "POLICIES",
+    "FilePrediction",
+    "Outcome",
+    "Policy",
+    "PredictionSource",
+    "Refusal",
+    "RefusalKind",
+    "Status",
+    "WriteOptions",
+    "card_of",
+    "field_of",
+    "new_values",
+]
+
+Status = Literal["changed", "unchanged", "restored", "untouched", "skipped"]
+RefusalKind = Literal[
+    "missing", "permission", "locked", "changed", "links", "format", "audio", "journal", "not-in-library", "io"
+]
+
+
+class Refusal(EarmarkError):
+    """A file that is left as it is: what stands in the way, in one word and in one line without the path."""
+
+    def __init__(self, kind: RefusalKind, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+        self.kind: RefusalKind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One file after a run.
+
+    Attributes:
+        path: The file, as given.
+        status: ``changed`` and ``unchanged`` by writing, ``restored`` and ``untouched`` (nothing was left to restore)
+            by an undo, ``skipped`` by either.
+        changes: Before and after, by field.
+        run: The run that made the change, where it was taken back.
+        kind: Why it was skipped, in a word.
+        message: And in a line.
+    """
+
+    path: str
+    status: Status
+    changes: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+    run: str = ""
+    kind: str = ""
+    message: str = ""
+
+    @classmethod
+    def skipped(cls, path: str, refusal: Refusal, run: str = "") -> Outcome:
+        """The value of a refusal."""
+        return cls(path, "skipped", run=run, kind=refusal.kind, message=str(refusal))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record for machines; a skipped file has an ``error`` as everywhere."""
+        record: dict[str, Any] = {**path_fields(self.path), "status": self.status}
+        if self.run:
+            record["run"] = self.run
+        if self.changes:
+            record["changes"] = {
+                name: {"before": list(before), "after": list(after)} for name, (before, after) in self.changes.items()
+            }
+        if self.status == "skipped":
+            record["error"] = {"kind": self.kind, "message": self.message}
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class FilePrediction:
+    """What is known of one file.
+
+    Attributes:
+        prediction: Of its audio.
+        content: :func:`earmark.audio.identity.content_hash` of the audio that was analysed; "" where it is not known.
+        size: Of the file when it was analysed, in bytes.
+        modified: The time of its modification then, in nanoseconds.
+    """
+
+    prediction: Prediction
+    content: str = ""
+    size: int = -1
+    modified: int = -1
+
+
+class PredictionSource(Protocol):
+    """Something that knows predictions: a library, or a list in a test."""
+
+    @property
+    def heads(self) -> Sequence[HeadCard]:
+        """The heads of its model."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """How many files it knows."""
+        ...
+
+    def predictions(self, paths: Iterable[str] | None) -> Iterator[FilePrediction | Outcome]:
+        """One for each path, in their order, or for all that it knows; an Outcome where nothing is known of a file."""
+        ...
+
+
+def card_of(heads: Sequence[HeadCard]) -> Card:
+    """A card that says as much as a list of labels needs to know."""
+    return Card("library", "1", "", None, ClipPlan(), tuple(heads), 0)
+
 
 Policy = Literal["empty", "merge", "overwrite"]
 POLICIES: tuple[str, ...] = get_args(Policy)

@@ -11,9 +11,19 @@ from typing import BinaryIO
 
 from earmark.events import Progress, Record, Steps
 from earmark.filetags.journal import Change, Journal, Run
-from earmark.filetags.outcomes import Outcome, Refusal
-from earmark.filetags.ranges import BLOCK, rebuild, sha256_of
-from earmark.filetags.swap import copy_beside, facts_of, hold, new_copy, put_in_place, real_file, refusal_of
+from earmark.filetags.policy import Outcome, Refusal
+from earmark.filetags.swap import (
+    BLOCK,
+    copy_beside,
+    facts_of,
+    hold,
+    new_copy,
+    put_in_place,
+    real_file,
+    rebuild,
+    refusal_of,
+    sha256_of,
+)
 
 __all__ = ["clear_copies", "undo"]
 

@@ -14,20 +14,21 @@ from earmark.engine import Each, Engine, InlineEngine
 from earmark.events import Progress, Record, Steps
 from earmark.filetags.fields import Values, differences
 from earmark.filetags.journal import Journal
-from earmark.filetags.outcomes import Outcome, Refusal
-from earmark.filetags.policy import WriteOptions, new_values
-from earmark.filetags.ranges import copy_and_hash, rebuild, sha256_of, way_back
-from earmark.filetags.sound import must_sound_the_same
-from earmark.filetags.source import Known
+from earmark.filetags.policy import FilePrediction, Outcome, Refusal, WriteOptions, new_values
 from earmark.filetags.swap import (
+    copy_and_hash,
     copy_beside,
     facts_of,
     hold,
     must_be_inside,
+    must_sound_the_same,
     new_copy,
     put_in_place,
     real_file,
+    rebuild,
     refusal_of,
+    sha256_of,
+    way_back,
 )
 from earmark.filetags.tagged import TaggedFile, need_mutagen, open_tags
 from earmark.inference.records import Failure, Prediction
@@ -38,7 +39,7 @@ Relabel = Callable[[Prediction], Prediction]
 
 
 def write_tags(
-    known: Iterable[Known | Outcome],
+    known: Iterable[FilePrediction | Outcome],
     options: WriteOptions,
     journal: Journal | None,
     relabel: Relabel = lambda prediction: prediction,
@@ -89,7 +90,7 @@ def write_tags(
 
 
 def _write_one(
-    known: Known,
+    known: FilePrediction,
     relabel: Relabel,
     options: WriteOptions,
     journal: Journal | None,
@@ -117,7 +118,7 @@ def _write_one(
     return Outcome(path, "changed", changes)
 
 
-def _must_be_the_audio(known: Known, real: Path, facts: os.stat_result, engine: Engine) -> None:
+def _must_be_the_audio(known: FilePrediction, real: Path, facts: os.stat_result, engine: Engine) -> None:
     """Other tags do not matter, other audio does."""
     if not known.content or (known.size, known.modified) == (facts.st_size, facts.st_mtime_ns):
         return

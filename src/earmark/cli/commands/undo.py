@@ -11,7 +11,7 @@ from earmark.cli.drawing import Stopped, count_of, follow, print_notice
 from earmark.cli.outcomes import OutcomePrinter
 
 if TYPE_CHECKING:
-    from earmark.filetags.outcomes import Outcome
+    from earmark.filetags.policy import Outcome
 
 HELP = "take back what write-tags changed: the last run, one by name, or all"
 

@@ -13,7 +13,7 @@ from earmark.cli.outcomes import OutcomePrinter
 
 if TYPE_CHECKING:
     from earmark.events import Run
-    from earmark.filetags.outcomes import Outcome
+    from earmark.filetags.policy import Outcome
 
 HELP = "genre and mood into the files, in the fields that players read"
 
