@@ -7,9 +7,8 @@ import numpy as np
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
 from earmark.engine import Each, InlineEngine, Result
-from earmark.evaluation.answers import ModelPredictions, answers_of
 from earmark.evaluation.evaluate import Evaluation
-from earmark.evaluation.scores import score_head
+from earmark.evaluation.scores import ModelPredictions, answers_of, score_head
 from earmark.features.frontend import Frontend
 from earmark.inference.records import Failure, HeadPrediction, Prediction
 from earmark.models.card import Card, HeadCard

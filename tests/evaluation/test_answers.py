@@ -5,7 +5,7 @@ import pytest
 
 from earmark.datasets.core import HeadSpec
 from earmark.errors import DatasetError, UnknownName
-from earmark.evaluation.answers import ModelPredictions, answers_of, match_labels, shared_heads
+from earmark.evaluation.scores import ModelPredictions, answers_of, match_labels, shared_heads
 from earmark.inference.records import Failure
 from earmark.models.card import HeadCard
 from evaluation.fakes import card, dataset, genre_model, multiclass, multilabel, prediction

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
-from earmark.evaluation.comparison import Comparison, Row, advise
-from earmark.evaluation.nodes import explain_nodes
+from earmark.evaluation.comparison import Comparison, Row, advise, explain_nodes
 from earmark.pages.comparison import comparison_page, write_comparison
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from earmark.evaluation.fingerprint import Fingerprint, of_image, of_waveform
-from earmark.evaluation.matching import bit_error, find_matches
+from earmark.evaluation.duplicates import Fingerprint, bit_error, find_matches, of_image, of_waveform
 from evaluation.sounds import music
 
 

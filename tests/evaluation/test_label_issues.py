@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
-from earmark.evaluation.label_issues import find_label_issues
+from earmark.evaluation.audit import find_label_issues
 
 LABELS = ("a", "b", "c")
 

@@ -7,8 +7,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from earmark.datasets.core import HeadSpec
-from earmark.evaluation.answers import ModelPredictions, answers_of
-from earmark.evaluation.scores import compare_answers, score_head
+from earmark.evaluation.scores import ModelPredictions, answers_of, compare_answers, score_head
 from earmark.models.card import HeadCard
 from evaluation.fakes import card, dataset, genre_model, multilabel, number, prediction
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from browser import BROKEN, NAMELESS, OUTSIDE, PALE, Page
-from earmark.evaluation.comparison import Comparison, Row
+from earmark.evaluation.comparison import Comparison, Node, Row
 from earmark.evaluation.history import Epoch, find_jumps
-from earmark.evaluation.nodes import Node
 from earmark.inference.records import Failure
 from earmark.pages.comparison import comparison_page
 from earmark.pages.report import page as report_page

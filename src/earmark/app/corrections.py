@@ -199,9 +199,8 @@ def in_words(head: str, facts: Mapping[str, Any]) -> str:
 def _compared(found: Corrections, job: Job, model: Path) -> Steps[dict[str, dict[str, Any]]]:
     import tempfile
 
-    from earmark.evaluation.answers import answers_of
     from earmark.evaluation.evaluate import analyse_dataset
-    from earmark.evaluation.scores import compare_answers, main_figure, rounded, score_head
+    from earmark.evaluation.scores import answers_of, compare_answers, main_figure, rounded, score_head
     from earmark.inference.tagger import load_model
     from earmark.training.run import train_model
 

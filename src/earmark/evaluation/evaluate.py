@@ -14,10 +14,18 @@ from earmark.datasets.splits import load_split
 from earmark.engine.base import Engine
 from earmark.engine.predict import Analyse, analyse
 from earmark.errors import DatasetError, UnknownName
-from earmark.evaluation.answers import HeadAnswers, ModelPredictions, answers_of, shared_heads
 from earmark.evaluation.history import Epoch, Jump, find_jumps, read_history
-from earmark.evaluation.intervals import RESAMPLES
-from earmark.evaluation.scores import compare_answers, main_figure, rounded, score_head
+from earmark.evaluation.metrics import RESAMPLES
+from earmark.evaluation.scores import (
+    HeadAnswers,
+    ModelPredictions,
+    answers_of,
+    compare_answers,
+    main_figure,
+    rounded,
+    score_head,
+    shared_heads,
+)
 from earmark.events import Progress, Steps
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction

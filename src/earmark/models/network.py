@@ -7,6 +7,9 @@ rows for labels that were added later ``HEAD/added/weight`` and ``.../bias``; wh
 
 from __future__ import annotations
 
+import math
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,10 +32,41 @@ __all__ = [
     "Network",
     "open_session",
     "read_heads",
+    "read_npz",
     "run_network",
     "widened",
     "write_heads",
 ]
+
+_BIGGEST_ARRAY = 4_000_000_000  # bytes of one array
+
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+
+
+def read_npz(file: Path) -> dict[str, NDArray[Any]]:
+    """All arrays by name; their headers are checked before anything is read.
+
+    Raises:
+        ModelError: The file is damaged, or an array in it is not what its header says.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                _check_header(archive, entry)
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except _DAMAGE as error:
+        raise ModelError(f"{file}: damaged: {' '.join(str(error).split())}") from error
+
+
+def _check_header(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    with archive.open(entry) as stream:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+    if math.prod(shape) * dtype.itemsize > min(entry.file_size, _BIGGEST_ARRAY):
+        raise ValueError(f"{entry.filename} says that it is of the shape {shape}, but holds {entry.file_size} bytes")
+
 
 Array = NDArray[np.float32]
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from earmark.evaluation.comparison import Comparison, Row
-from earmark.evaluation.nodes import Node
+from earmark.evaluation.comparison import Comparison, Node, Row
 from earmark.evaluation.scores import main_figure
 from earmark.pages import svg
 from earmark.pages.heads import confusion

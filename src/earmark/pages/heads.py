@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from earmark.evaluation import metrics
-from earmark.evaluation.answers import HeadAnswers
+from earmark.evaluation.scores import HeadAnswers
 from earmark.pages import svg
 from earmark.pages.text import interval, number, percent, percent_interval
 from earmark.pages.view import Card, Panel, Section, Table

@@ -27,9 +27,8 @@ from earmark.datasets.splits import Split, apply_split, load_split, split
 from earmark.engine import Each, Engine, LocalEngine
 from earmark.errors import DatasetError
 from earmark.evaluation import metrics
-from earmark.evaluation.answers import HeadAnswers
 from earmark.evaluation.metrics import Float
-from earmark.evaluation.scores import main_figure, score_head
+from earmark.evaluation.scores import HeadAnswers, main_figure, score_head
 from earmark.events import Run, Steps
 from earmark.features.statistics import COEFFICIENTS, FRONTEND, track_statistics
 from earmark.inference.records import Failure

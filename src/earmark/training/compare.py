@@ -19,10 +19,9 @@ from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError, EarmarkError, RecipeError, UnknownName
-from earmark.evaluation.answers import HeadAnswers, ModelPredictions
 from earmark.evaluation.comparison import Comparison, Row, advise, pair_up
 from earmark.evaluation.history import read_history
-from earmark.evaluation.scores import main_figure, score_head
+from earmark.evaluation.scores import HeadAnswers, ModelPredictions, main_figure, score_head
 from earmark.events import Notice, Steps
 from earmark.inference.tagger import load_model
 from earmark.models.card import Card

@@ -20,9 +20,8 @@ from earmark.events import Run
 from earmark.inference.records import Failure
 from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger, load_model
-from earmark.models.arrays import read_npz
 from earmark.models.card import HeadCard
-from earmark.models.network import write_heads
+from earmark.models.network import read_npz, write_heads
 from earmark.models.writer import ModelFolderWriter, seal
 from earmark.recipe import Recipe, load_recipe
 from earmark.training.embeddings import embed_files

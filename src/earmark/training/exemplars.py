@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split
 from earmark.errors import ModelError, StorageError
-from earmark.models.arrays import read_npz
+from earmark.models.network import read_npz
 
 __all__ = ["PER_CLASS", "Exemplars", "choose_exemplars", "load_exemplars"]
 

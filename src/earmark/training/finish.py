@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, save_split
-from earmark.evaluation.answers import ModelPredictions, answers_of
 from earmark.evaluation.history import Epoch, write_curves, write_history
-from earmark.evaluation.intervals import RESAMPLES
-from earmark.evaluation.scores import main_figure, score_head
+from earmark.evaluation.metrics import RESAMPLES
+from earmark.evaluation.scores import ModelPredictions, answers_of, main_figure, score_head
 from earmark.inference.records import Failure, HeadPrediction, Prediction
 from earmark.inference.scores import answer, pool, probabilities
 from earmark.models.card import Card, HeadCard

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.evaluation import metrics
-from earmark.evaluation.answers import HeadAnswers
-from earmark.evaluation.intervals import paired
-from earmark.evaluation.metrics import Float
-from earmark.evaluation.scores import rounded, score_head
+from earmark.evaluation.metrics import Float, paired
+from earmark.evaluation.scores import HeadAnswers, rounded, score_head
 from earmark.models.card import HeadCard
 from earmark.training.calibrate import track_scores
 

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from earmark.datasets.core import Dataset
 from earmark.engine.base import Engine
-from earmark.evaluation.answers import ModelPredictions, answers_of
-from earmark.evaluation.comparison import Row
+from earmark.evaluation.comparison import Node, Row, explain_nodes
 from earmark.evaluation.evaluate import analyse_dataset
-from earmark.evaluation.nodes import Node, explain_nodes
-from earmark.evaluation.scores import score_head
+from earmark.evaluation.scores import ModelPredictions, answers_of, score_head
 from earmark.events import Steps
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
