@@ -150,7 +150,7 @@ def playlist(file: Path) -> dict[str, str]:
 def map_(file: Path) -> dict[str, str]:
     """The layout by PCA, and the page."""
     from earmark.library import layout
-    from earmark.library.map import map_data
+    from earmark.library.layout import map_data
     from earmark.library.store import open_library
     from earmark.pages.map import map_page
 

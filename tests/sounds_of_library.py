@@ -12,9 +12,8 @@ from earmark.engine import InlineEngine
 from earmark.events import Run
 from earmark.inference.tagger import load_model
 from earmark.library.records import LibraryModel
-from earmark.library.scan import scan_folders
+from earmark.library.scan import real_root, scan_folders
 from earmark.library.store import Library
-from earmark.library.survey import real_root
 
 
 def make_songs(folder: Path, count: int, seconds: float = 5.0) -> Path:

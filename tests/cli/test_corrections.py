@@ -16,9 +16,8 @@ from earmark.events import Run
 from earmark.inference.tagger import load_model
 from earmark.library.dataset import library_dataset
 from earmark.library.records import LibraryModel
-from earmark.library.scan import scan_folders
+from earmark.library.scan import real_root, scan_folders
 from earmark.library.store import open_library
-from earmark.library.survey import real_root
 from earmark.models.card import read_card
 from made import make_model
 from made_songs import write_collection, write_song

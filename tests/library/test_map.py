@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from earmark.library.cluster import cluster_tracks
-from earmark.library.layout import lay_out
-from earmark.library.map import MapData, MapView, map_data
+from earmark.library.layout import MapData, MapView, lay_out, map_data
 from made_library import GENRES, made_library
 
 

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from earmark.errors import EarmarkError, StorageError, UnknownName
-from earmark.library.flow import flow
-from earmark.library.m3u import m3u_text
-from earmark.library.playlist import PlaylistRequest, make_playlist, walk_between
+from earmark.library.export import m3u_text
+from earmark.library.playlist import PlaylistRequest, flow, make_playlist, walk_between
 from earmark.library.records import LibraryTrack, direction
 from earmark.storage import write_file
 from made_library import GENRES, MOODS, made_library

@@ -25,12 +25,10 @@ from earmark.errors import EarmarkError, StorageError
 from earmark.events import Progress, Run
 from earmark.inference.records import Failure, Prediction
 from earmark.inference.tagger import load_model
-from earmark.library import survey as surveys
 from earmark.library.records import LibraryModel
-from earmark.library.scan import Scanned, only_one, scan_folders
+from earmark.library.scan import PASSING, Scanned, only_one, real_root, scan_folders
 from earmark.library.similar import find_seed
 from earmark.library.store import Library, open_library
-from earmark.library.survey import real_root
 
 Scan = Callable[..., Scanned]
 
@@ -446,7 +444,7 @@ def test_failures_of_the_moment_are_tried_again(library: Library, music: Path, r
     with library.change():
         library.db.execute("UPDATE tracks SET error = 'io' WHERE path LIKE '%bad.mp3'")
     assert run(music).failed == {"not-audio": 1}
-    assert set(surveys.PASSING) == {"missing", "permission", "vanished", "io", "crash", "timeout"}
+    assert set(PASSING) == {"missing", "permission", "vanished", "io", "crash", "timeout"}
 
 
 def test_one_scan_at_a_time(tmp_path: Path) -> None:

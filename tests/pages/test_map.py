@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from earmark.library.map import MapData, MapSong, MapView
+from earmark.library.layout import MapData, MapSong, MapView
 from earmark.pages.map import map_page
 
 HOSTILE = "</script><b>\"'&\u202e\x00\x1b[31m\u2028\nx"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from browser import BROKEN, NAMELESS, OUTSIDE, PALE, Page
-from earmark.library.map import MapSong
+from earmark.library.layout import MapSong
 from earmark.pages.map import map_page
 from pages.test_map import HOSTILE, made_map
 

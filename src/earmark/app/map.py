@@ -45,8 +45,7 @@ class DrawnMap:
 def draw_map(request: MapRequest) -> Steps[DrawnMap]:
     """Draw it; places are kept from one call to the next."""
     from earmark.library.cluster import cluster_tracks
-    from earmark.library.layout import has_tsne, lay_out
-    from earmark.library.map import map_data
+    from earmark.library.layout import has_tsne, lay_out, map_data
     from earmark.pages.map import map_page
     from earmark.storage import write_file
 

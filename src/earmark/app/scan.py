@@ -95,8 +95,7 @@ def scan(request: ScanRequest, engine: Engine | None = None) -> Steps[ScanResult
     Raises:
         EarmarkError: The library, the model or a folder cannot be used, or another scan is at work.
     """
-    from earmark.library.scan import only_one, scan_folders
-    from earmark.library.survey import real_root
+    from earmark.library.scan import only_one, real_root, scan_folders
 
     model, start = _model(request), time.monotonic()
     named = list(dict.fromkeys(map(real_root, request.folders)))

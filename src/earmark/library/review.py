@@ -12,9 +12,8 @@ import numpy as np
 
 from earmark.errors import UnknownName
 from earmark.library.records import LibraryModel, LibraryTrack
-from earmark.library.similar import fold
+from earmark.library.similar import fold, given_labels
 from earmark.library.store import Library
-from earmark.library.words import given_labels
 from earmark.models.card import HeadCard
 
 __all__ = ["Question", "questions", "reviewed_heads"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.inference.records import path_fields
-from earmark.library.map import MapData, MapSong, MapView
+from earmark.library.layout import MapData, MapSong, MapView
 from earmark.pages.render import Site, json_block, render
 from earmark.pages.text import readable
 
@@ -24,7 +24,7 @@ def map_page(data: MapData, site: Site | None = None) -> str:
     """The page as HTML.
 
     Args:
-        data: From :func:`earmark.library.map.map_data`.
+        data: From :func:`earmark.library.layout.map_data`.
         site: As in :func:`earmark.pages.render.render`.
     """
     steps = np.round((data.places * [1, -1] + 1) / 2 * 65_535)

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def put(args: argparse.Namespace, tracks: Sequence[LibraryTrack]) -> None:
     """Songs to where they are to go, as they are to look."""
-    from earmark.library.m3u import m3u_text
+    from earmark.library.export import m3u_text
     from earmark.storage import write_file
 
     target = None if args.output in (None, "-") else Path(args.output)
