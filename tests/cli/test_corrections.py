@@ -14,8 +14,8 @@ from earmark.datasets import load_dataset
 from earmark.engine import InlineEngine
 from earmark.events import Run
 from earmark.inference.tagger import load_model
-from earmark.library.dataset import library_dataset
 from earmark.library.records import LibraryModel
+from earmark.library.review import library_dataset
 from earmark.library.scan import real_root, scan_folders
 from earmark.library.store import open_library
 from earmark.models.card import read_card

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from earmark.errors import DatasetError, UnknownName
-from earmark.library.dataset import library_dataset
-from earmark.library.review import questions, reviewed_heads
+from earmark.library.review import library_dataset, questions, reviewed_heads
 from earmark.library.store import open_library
 from made_library import made_library
 from sounds_of_library import scanned

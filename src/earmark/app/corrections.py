@@ -44,7 +44,7 @@ def corrections_of(library: str | None) -> Dataset:
         StorageError: There is no library, or it cannot be used.
         DatasetError: There are no corrections in it.
     """
-    from earmark.library.dataset import library_dataset
+    from earmark.library.review import library_dataset
 
     with opened(library) as open_library:
         return _one_case(library_dataset(open_library))

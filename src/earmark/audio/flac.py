@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from earmark.audio.views import Layout, Part, Piece
+from earmark.audio.views import Layout, Piece, Stretch
 
 __all__ = ["flac_layout"]
 
@@ -59,7 +59,7 @@ def _flac_info(file: BinaryIO, start: int) -> _FlacInfo | None:
     return _FlacInfo(block, largest, rate, packed & (1 << 36) - 1, head) if rate else None
 
 
-def _flac_part(file: BinaryIO, start: int, end: int) -> Part | None:
+def _flac_part(file: BinaryIO, start: int, end: int) -> Stretch | None:
     """One stream with the length in its header that it really has; a frame that is cut off is left out."""
     info = _flac_info(file, start)
     last = info and _last_flac_frame(file, start + 42, end, info)
@@ -71,7 +71,7 @@ def _flac_part(file: BinaryIO, start: int, end: int) -> Part | None:
     packed = int.from_bytes(info.raw[18:26], "big") >> 36 << 36 | total & (1 << 36) - 1
     head = info.raw[:18] + packed.to_bytes(8, "big") + bytes(16)
     pieces: tuple[Piece, ...] = (head, (start + 42, (end if whole else last.place) - start - 42))
-    return Part(pieces, total / info.rate)
+    return Stretch(pieces, total / info.rate)
 
 
 def _last_flac_frame(file: BinaryIO, start: int, end: int, info: _FlacInfo) -> _FlacFrame | None:

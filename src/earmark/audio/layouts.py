@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from earmark.audio.flac import flac_layout
 from earmark.audio.mpeg import frame_bytes, mpeg_layout, tag_bytes
-from earmark.audio.views import Layout, Part, Piece
+from earmark.audio.views import Layout, Piece, Stretch
 
 __all__ = ["ASF", "HEAD_BYTES", "au_layout", "chunk_layout", "is_audio", "joined_layout", "layout_of", "ogg_layout"]
 
@@ -149,7 +149,7 @@ def ogg_layout(file: BinaryIO, size: int) -> Layout | None:
     if len(links) < 2:
         return None
     links[-1].end = size
-    parts = tuple(Part(((link.start, link.end - link.start),), link.seconds) for link in links if link.seconds > 0)
+    parts = tuple(Stretch(((link.start, link.end - link.start),), link.seconds) for link in links if link.seconds > 0)
     return Layout(parts, sum(part.seconds for part in parts), 0.0, False) if parts else None
 
 
@@ -216,8 +216,8 @@ def chunk_layout(file: BinaryIO, start: int, size: int) -> Layout | None:
         kind = file.read(4)
         if kind == form[:4] and file.read(8)[4:] == form[8:]:
             rest = chunk_layout(file, follows, size)
-            others = rest.parts if rest and rest.parts else (Part(((follows, size - follows),), 0.0),)
-            return Layout((Part(((start, follows - start),), 0.0), *others), 0.0, 0.0, False)
+            others = rest.parts if rest and rest.parts else (Stretch(((follows, size - follows),), 0.0),)
+            return Layout((Stretch(((start, follows - start),), 0.0), *others), 0.0, 0.0, False)
     if length and (size - after < 4096 or _is_chunk(file, after, length, size, order)):
         return None
     file.seek(start)
@@ -226,7 +226,7 @@ def chunk_layout(file: BinaryIO, start: int, size: int) -> Layout | None:
         before + min(there, _ENDLESS - 1).to_bytes(4, "little" if order == "little" else "big"),
         (position + 8, there),
     )
-    return Layout((Part(pieces, 0.0),), 0.0, 0.0, False)
+    return Layout((Stretch(pieces, 0.0),), 0.0, 0.0, False)
 
 
 def _is_chunk(file: BinaryIO, after: int, length: int, size: int, order: str) -> bool:
@@ -259,7 +259,7 @@ def joined_layout(file: BinaryIO, size: int, head: bytes) -> Layout | None:
         heads.append(position)
     if len(heads) < 2:
         return None
-    parts = [Part(((head, end - head),), 0.0) for head, end in zip(heads, [*heads[1:], size], strict=True)]
+    parts = [Stretch(((head, end - head),), 0.0) for head, end in zip(heads, [*heads[1:], size], strict=True)]
     return Layout(tuple(parts), 0.0, 0.0, False)
 
 
@@ -315,7 +315,7 @@ def au_layout(file: BinaryIO, size: int) -> Layout | None:
     if length >= _ENDLESS or not 24 <= begin < size or begin + length > size - 4096:
         return None
     head = b".snd" + words[:4] + b"\xff" * 4 + words[8:]
-    return Layout((Part((head, (24, size - 24)), 0.0),), 0.0, 0.0, False)
+    return Layout((Stretch((head, (24, size - 24)), 0.0),), 0.0, 0.0, False)
 
 
 def _au_bytes(file: BinaryIO, start: int, _size: int) -> int:

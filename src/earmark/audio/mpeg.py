@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
-from earmark.audio.views import Layout, Part, merge_parts
+from earmark.audio.views import Layout, Stretch, merge_stretches
 
 __all__ = ["frame_bytes", "mpeg_layout", "tag_bytes"]
 
@@ -71,10 +71,12 @@ def mpeg_layout(file: BinaryIO, size: int) -> Layout | None:
         runs[0].start, runs[0].frames = runs[0].start + skip, runs[0].frames - 1
     seconds = sum(run.seconds for run in runs)
     whole = len(runs) == 1 and (not stated or abs(stated - seconds) <= max(0.25, 0.002 * seconds))
-    parts = merge_parts([Part(((run.start, run.end - run.start),), run.seconds, run.header.stream) for run in runs])
+    parts = merge_stretches(
+        [Stretch(((run.start, run.end - run.start),), run.seconds, run.header.stream) for run in runs]
+    )
     first = {run.header.stream: run.word for run in reversed(runs)}
     counted = tuple(
-        Part((_count_frame(part.seconds, first[part.stream]), *part.pieces), part.seconds) for part in parts
+        Stretch((_count_frame(part.seconds, first[part.stream]), *part.pieces), part.seconds) for part in parts
     )
     return Layout(counted, seconds, stated, whole)
 

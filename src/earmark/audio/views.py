@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-__all__ = ["Layout", "Part", "Piece", "merge_parts", "open_view"]
+__all__ = ["Layout", "Piece", "Stretch", "merge_stretches", "open_view"]
 
 Piece = bytes | tuple[int, int]
 """Bytes as they are; or offset and length in the file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Stretch:
     """One stream of audio: the bytes that a decoder gets, their length, and what must agree to be joined to another.
 
     A length of 0 is the decoder's to tell.
@@ -39,20 +39,20 @@ class Layout:
         missing: Part of the data that its header states and that is not there.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[Stretch, ...]
     seconds: float
     stated: float
     whole: bool
     missing: float = 0.0
 
 
-def merge_parts(parts: Iterable[Part]) -> list[Part]:
-    """Parts with neighbours of the same stream joined."""
+def merge_stretches(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """Stretches with neighbours of the same stream joined."""
     merged = []
-    for stream, group in itertools.groupby(parts, lambda part: part.stream):
+    for stream, group in itertools.groupby(stretches, lambda stretch: stretch.stream):
         same = list(group)
-        pieces = tuple(piece for part in same for piece in part.pieces)
-        merged.append(Part(pieces, sum(part.seconds for part in same), stream))
+        pieces = tuple(piece for stretch in same for piece in stretch.pieces)
+        merged.append(Stretch(pieces, sum(one.seconds for one in same), stream))
     return merged
 
 

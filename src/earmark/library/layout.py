@@ -19,7 +19,7 @@ from earmark.library.store import Library
 from earmark.library.vectors import read_vectors
 from earmark.models.card import HeadCard
 
-__all__ = ["Layout", "MapData", "MapSong", "MapView", "has_tsne", "lay_out", "map_data", "plane"]
+__all__ = ["MapData", "MapLayout", "MapSong", "MapView", "has_tsne", "lay_out", "map_data", "plane"]
 
 Array = NDArray[np.float32]
 
@@ -30,7 +30,7 @@ _BLOCK = 2_048
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layout:
+class MapLayout:
     """Where everything is.
 
     Attributes:
@@ -51,7 +51,7 @@ def has_tsne() -> bool:
     return importlib.util.find_spec("openTSNE") is not None
 
 
-def lay_out(library: Library, model: LibraryModel, *, rebuild: bool = False) -> Layout:
+def lay_out(library: Library, model: LibraryModel, *, rebuild: bool = False) -> MapLayout:
     """The library's map: made at the first call, kept from then on.
 
     Args:
@@ -70,14 +70,14 @@ def lay_out(library: Library, model: LibraryModel, *, rebuild: bool = False) -> 
         with library.change():
             library.set_fact(note, method)
             library.set_places(model, vectors.audio, places, joined=False)
-        return Layout(vectors.audio, places, method, 0)
+        return MapLayout(vectors.audio, places, method, 0)
     places = np.zeros((len(vectors), 2), np.float32)
     places[known] = old_places[np.searchsorted(old, vectors.audio[known])]
     if not known.all():
         places[~known] = _between(vectors.matrix[known], places[known], vectors.matrix[~known])
         with library.change():
             library.set_places(model, vectors.audio[~known], places[~known], joined=True)
-    return Layout(vectors.audio, places, method, library.joined_places(model))
+    return MapLayout(vectors.audio, places, method, library.joined_places(model))
 
 
 def plane(matrix: Array, *, tsne: bool) -> Array:
@@ -208,7 +208,7 @@ class MapData:
     views: tuple[MapView, ...]
 
 
-def map_data(library: Library, model: LibraryModel, layout: Layout) -> MapData:
+def map_data(library: Library, model: LibraryModel, layout: MapLayout) -> MapData:
     """The map of a library.
 
     Args:

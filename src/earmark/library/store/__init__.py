@@ -12,8 +12,7 @@ from pathlib import Path
 
 from earmark.library.records import LibraryFacts, Page
 from earmark.library.store.file import absolute, default_file
-from earmark.library.store.groups import StoredCluster
-from earmark.library.store.results import Results
+from earmark.library.store.results import Results, StoredCluster
 from earmark.library.store.schema import FORMAT
 from earmark.library.store.tracks import Stamp, StoredFile
 
