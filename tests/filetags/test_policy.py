@@ -58,8 +58,9 @@ def test_a_confidence_of_the_user_replaces_the_threshold_of_the_card() -> None:
     found = new_values(unsure, {}, WriteOptions(heads=("genre", "moods"), min_confidence=0))
     assert found["genre"] == ("Rock",) and found["mood"] == tuple(f"label {i}" for i in range(5))
     assert new_values(unsure, {}, WriteOptions(heads=("genre", "moods"))) == {}
-    silent = Prediction("a", 1.0, "m", heads, warning="silence")
-    assert new_values(silent, {}, WriteOptions(heads=("genre", "moods"), min_confidence=0, comment=True)) == {}
+    for warning in ("silence", "noise", "the cue sheet a.cue lists 2 tracks in this file; they count as one; silence"):
+        silent = Prediction("a", 1.0, "m", heads, warning=warning)
+        assert new_values(silent, {}, WriteOptions(heads=("genre", "moods"), min_confidence=0, comment=True)) == {}
     corrected = Prediction("a", 1.0, "m", {"genre": HeadPrediction("multiclass", "Skiffle", 1.0, scores={"Rock": 0.3})})
     assert new_values(corrected, {}, WriteOptions(min_confidence=0.95))["genre"] == ("Skiffle",)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import earmark
 from earmark import HearingOptions, Prediction
 from earmark.errors import ModelError
-from earmark.inference.ensemble import joint_card
+from earmark.inference.ensemble import combine, joint_card
 from earmark.models.card import HeadCard, read_card
 from engine_tasks import predict_files
 from made import HEADS, make_model
@@ -51,6 +52,13 @@ def test_a_model_with_itself_changes_nothing(tiny_model: Path, tmp_path: Path) -
     assert isinstance(alone, Prediction)
     assert isinstance(twice, Prediction)
     assert twice.heads == alone.heads
+
+
+@pytest.mark.parametrize("warning", ["silence", "noise"])
+def test_two_models_name_no_label_of_what_is_no_song(tiny_model: Path, warning: str) -> None:
+    said = earmark.load_model(tiny_model).predict(melody(5, 22050), sample_rate=22050)
+    both = combine([replace(said, warning=warning)] * 2, joint_card([read_card(tiny_model)] * 2))
+    assert not any(head.label or head.labels for head in both.heads.values())
 
 
 def test_nothing_in_common(tmp_path: Path) -> None:

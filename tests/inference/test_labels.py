@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def test_several_names_may_become_one() -> None:
     assert tags.scores == {"guitar": 0.9, "piano": 0.1}
     assert tags.labels == ("guitar",)
     assert mine.heads["energy"] == SAID.heads["energy"]
+
+
+@pytest.mark.parametrize("warning", ["silence", "noise"])
+def test_what_is_no_song_gets_no_label_by_other_names(warning: str) -> None:
+    mine = relabel(replace(SAID, warning=warning), CARD, {"genre": {"Hard Rock": "Rock", "Punk": "Rock"}})
+    assert mine.heads["genre"].label is None and mine.heads["tags"].labels == ()
 
 
 def test_names_that_are_not_in_the_list_stay() -> None:

@@ -110,6 +110,15 @@ def test_silence_has_scores_and_a_warning(tagger: Tagger, tmp_path: Path, level:
     assert all(np.isfinite(list(head.scores.values())).all() for head in said.heads.values())
 
 
+@pytest.mark.parametrize("rate", [8000, RATE, 44100])
+def test_white_noise_has_no_label(tagger: Tagger, rate: int) -> None:
+    said = tagger.predict(
+        0.1 * np.random.default_rng(0).standard_normal(20 * rate).astype(np.float32), sample_rate=rate
+    )
+    assert said.warning == "noise" and not said.is_song
+    assert not any(head.label or head.labels for head in said.heads.values())
+
+
 def test_nan_and_infinity(tagger: Tagger, tmp_path: Path) -> None:
     wave = melody(5, RATE)
     wave[1000:2000], wave[5000] = np.nan, np.inf

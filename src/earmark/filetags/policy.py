@@ -177,12 +177,12 @@ def field_of(head: str) -> Literal["genre", "mood"]:
 def new_values(prediction: Prediction, present: Values, options: WriteOptions) -> dict[str, tuple[str, ...]]:
     """What stands in the file's fields afterwards.
 
-    Scores are written where a label is; by themselves only in place of older ones (``overwrite``). A silent track has
-    no labels.
+    Scores are written where a label is; by themselves only in place of older ones (``overwrite``). Silence and
+    noise have no labels.
     """
     labels: dict[str, list[str]] = {"genre": [], "mood": []}
     for name in options.heads:
-        if name in prediction.heads and prediction.warning != "silence":
+        if name in prediction.heads and prediction.is_song:
             labels[field_of(name)] += _labels(prediction.heads[name], options.min_confidence)
     found = dict(present)
     for name, fresh in labels.items():

@@ -62,7 +62,7 @@ def combine(predictions: Sequence[Prediction], card: Card) -> Prediction:
         else:
             scores = [sum(one.scores[label] for one in each) / len(each) for label in head.labels]
         heads[head.name] = answer(head, scores, _combine_taggrams([one.taggram for one in each]))
-    return replace(first, model=card.name, heads=heads)
+    return replace(first, model=card.name, heads=heads).settled()
 
 
 def _combine_taggrams(taggrams: Sequence[Taggram | None]) -> Taggram | None:

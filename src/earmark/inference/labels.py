@@ -49,7 +49,7 @@ def relabel(prediction: Prediction, card: Card, table: LabelTable) -> Prediction
         name: _relabel_head(head, card.head(name), dict(table[name])) if table.get(name) else head
         for name, head in prediction.heads.items()
     }
-    return replace(prediction, heads=heads)
+    return replace(prediction, heads=heads).settled()
 
 
 def _relabel_head(found: HeadPrediction, head: HeadCard, names: dict[str, str]) -> HeadPrediction:

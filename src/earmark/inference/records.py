@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from earmark.recipe import Task
 
-__all__ = ["ClipEmbeddings", "Failure", "HeadPrediction", "Prediction", "Taggram", "path_fields"]
+__all__ = ["ClipEmbeddings", "Failure", "HeadPrediction", "Prediction", "Taggram", "is_song", "path_fields"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,6 @@ class HeadPrediction:
         """The label with the highest score, sure or not; None where there are no labels."""
         return max(self.scores, key=self.scores.__getitem__) if self.scores else None
 
-    def of_silence(self) -> HeadPrediction:
-        """The head's word on a silent track: scores, but no label."""
-        return replace(self, label=None, labels=())
-
     def to_dict(self) -> dict[str, Any]:
         """The head as it stands in a record."""
         record: dict[str, Any] = {"task": self.task}
@@ -79,6 +75,11 @@ class HeadPrediction:
         if self.taggram is not None:
             record["taggram"] = self.taggram.to_dict()
         return record
+
+
+def is_song(warning: str | None) -> bool:
+    """Whether the audio is music, as far as its warning tells: silence and noise are none."""
+    return not {"silence", "noise"} & set((warning or "").split("; "))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,6 +118,18 @@ class Prediction:
     warning: str | None = None
     clips: ClipEmbeddings | None = None
     content_hash: str | None = None
+
+    @property
+    def is_song(self) -> bool:
+        """Whether the audio is music; see :func:`is_song`."""
+        return is_song(self.warning)
+
+    def settled(self) -> Prediction:
+        """The prediction; that of silence and noise has scores, but no label."""
+        if self.is_song:
+            return self
+        heads = {name: replace(head, label=None, labels=()) for name, head in self.heads.items()}
+        return replace(self, heads=heads)
 
     def __repr__(self) -> str:
         """Short: the best name or number of the first heads, with a question mark where the model is not sure."""

@@ -119,8 +119,7 @@ class Tagger:
             raw, vectors, times = self._run(views(opened, self.frontend, self._plan(options)), options, progress)
             facts = opened.facts
         prediction = self._prediction(name, raw, vectors, times, options)
-        heads = {head: one.of_silence() for head, one in prediction.heads.items()} if facts.silent else prediction.heads
-        return replace(prediction, seconds=facts.seconds, warning=facts.warning, content_hash=key, heads=heads)
+        return replace(prediction, seconds=facts.seconds, warning=facts.warning, content_hash=key).settled()
 
     def see(self, track: str | os.PathLike[str]) -> Array:
         """What the network gets of a file by the card's plan: (clips, frames, bands).

@@ -26,7 +26,6 @@ __all__ = [
     "Page",
     "corrected",
     "direction",
-    "is_song",
     "pack_scores",
     "unpack_scores",
 ]
@@ -197,11 +196,6 @@ class LibraryModel:
 def vocabularies(heads: Sequence[HeadCard]) -> list[tuple[str, str, tuple[str, ...]]]:
     """Name, task and labels of each head: what packed scores depend on."""
     return [(head.name, head.task, head.labels) for head in heads]
-
-
-def is_song(warning: str | None) -> bool:
-    """Whether the audio is music, as far as its warning tells: silence and noise are none."""
-    return not {"silence", "noise"} & set((warning or "").split("; "))
 
 
 def heads_to_json(heads: Sequence[HeadCard]) -> str:

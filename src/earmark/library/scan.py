@@ -19,7 +19,7 @@ from earmark.errors import AudioError, EarmarkError, ModelError
 from earmark.events import Notice, Progress, Record, Steps
 from earmark.inference.records import Failure
 from earmark.library.opening import Compare, Item, Open, Opened, Pair
-from earmark.library.records import LibraryModel, is_song
+from earmark.library.records import LibraryModel
 from earmark.library.store import Library, Stamp, StoredFile
 from earmark.storage import lock
 
@@ -400,9 +400,9 @@ class _Scan:
         audio, state = self._audio_of(todo, opened)
         if opened.prediction.heads:
             self.library.add_result(self.done.model, opened.prediction, audio)
-            self.library.describe_audio(audio, opened.prediction.seconds, song=is_song(opened.prediction.warning))
+            self.library.describe_audio(audio, opened.prediction.seconds, song=opened.prediction.is_song)
             self.done.analysed += 1
-            self.done.silent += not is_song(opened.prediction.warning)
+            self.done.silent += not opened.prediction.is_song
         else:
             same = todo.known is not None and todo.known.audio == audio
             self._count_known(todo, changed=not same or self._new_tags(todo.known, todo, opened))

@@ -20,7 +20,7 @@ from earmark.engine import Analyse, LocalEngine, analyse
 from earmark.errors import AudioError, EarmarkError, ModelError
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import ClipEmbeddings, Failure, HeadPrediction, Prediction
-from earmark.library.records import LibraryModel, LibraryTrack, corrected, direction, is_song
+from earmark.library.records import LibraryModel, LibraryTrack, corrected, direction
 from earmark.library.store import Library
 from earmark.library.vectors import Vectors, read_vectors
 from earmark.models.card import HeadCard
@@ -219,7 +219,7 @@ def _analysed(library: Library, model: LibraryModel, path: str) -> Seed:
         (prediction,) = analyse(engine, Analyse.of([tagger_of(model).folder], options), [path])
     if isinstance(prediction, Failure):
         raise AudioError(prediction.path, prediction.kind, prediction.message)
-    if not is_song(prediction.warning):
+    if not prediction.is_song:
         raise EarmarkError(f"{path}: is silence or noise: no song sounds like it")
     assert prediction.embedding is not None
     audio = library.audio_of(prediction.content_hash)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from earmark.library.records import UNVERIFIED, is_song
+from earmark.inference.records import is_song
+from earmark.library.records import UNVERIFIED
 from earmark.library.store.schema import FORMAT, statements, table
 from earmark.text import composed_path, plain_text
 

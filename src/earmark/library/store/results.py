@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from earmark.library.records import (
     direction,
     heads_from_json,
     heads_to_json,
-    is_song,
     pack_clips,
     pack_scores,
     unpack_clips,
@@ -243,8 +242,7 @@ class Results(Tracks, Groups):
         The prediction must carry ``content_hash``, unless the row is given. In a change.
         """
         if audio is None:
-            song = is_song(prediction.warning)
-            audio = self.add_audio(prediction.content_hash or "", prediction.seconds, song=song)
+            audio = self.add_audio(prediction.content_hash or "", prediction.seconds, song=prediction.is_song)
         packed = pack_scores(prediction.heads, model.heads)
         values = (model.key, audio, *packed, prediction.warning, time.time())
         self.rows("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", values)
@@ -292,9 +290,7 @@ class Results(Tracks, Groups):
         if row is None:
             return None
         heads = unpack_scores(row[0], row[1], model.heads)
-        if not is_song(row[2]):
-            heads = {name: replace(head, label=None, labels=()) for name, head in heads.items()}
-        plain = Prediction(track.path, track.seconds, model.name, heads, warning=row[2])
+        plain = Prediction(track.path, track.seconds, model.name, heads, warning=row[2]).settled()
         return corrected(plain, model, corrections or {})
 
     def scores(self, model: LibraryModel, head: HeadCard) -> tuple[Rows, Array]:
