@@ -67,8 +67,7 @@ def _random_model(folder: Path) -> Path:
     from earmark.models.network import write_heads
     from earmark.recipe import ClipPlan
     from earmark.training.backbones import build
-    from earmark.training.export import write_network
-    from earmark.training.module import TaggerModule
+    from earmark.training.module import TaggerModule, write_network
 
     frontend, plan = Frontend(), ClipPlan()
     frames = frontend.frames(round(plan.seconds * frontend.sample_rate))

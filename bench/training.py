@@ -28,12 +28,11 @@ from earmark.datasets.cache import bytes_per_hour
 from earmark.engine import LocalEngine
 from earmark.events import Run
 from earmark.recipe import BackboneChoice, Recipe, load_recipe
+from earmark.training.draws import Songs, open_songs
 from earmark.training.job import Job, TrainOptions
-from earmark.training.loop import FitPlan, _Pace, _State, _train_epoch, make_optimizer
-from earmark.training.losses import head_task
+from earmark.training.loop import FitPlan, _Pace, _State, _train_epoch, head_task, make_optimizer
 from earmark.training.network import build_module
 from earmark.training.run import prepare
-from earmark.training.spectrograms import Songs, open_songs
 
 
 class OnTheFly(TorchDataset):

@@ -29,7 +29,7 @@ from earmark.errors import AudioError, ModelError, StorageError
 from earmark.events import Progress, Steps
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
-from earmark.training.device import keep_freed_memory
+from earmark.training.module import keep_freed_memory
 from scripts.bundled.copies import Chances, changed
 from scripts.bundled.teachers import Teacher, load_teacher
 

@@ -20,11 +20,8 @@ from earmark.models.card import Card, HeadCard
 from earmark.models.network import write_heads
 from earmark.models.writer import ModelFolderWriter, seal
 from earmark.recipe import ClipPlan
-from earmark.training.calibrate import calibrate
-from earmark.training.exemplars import choose_exemplars
-from earmark.training.export import write_network
-from earmark.training.finish import Outputs, model_card_text, score_line, score_outputs
-from earmark.training.module import TaggerModule
+from earmark.training.finish import Outputs, calibrate, choose_exemplars, model_card_text, score_line, score_outputs
+from earmark.training.module import TaggerModule, write_network
 from scripts.bundled.heads import Corpus, FittedHeads, StudentClips, fold_of
 from scripts.bundled.students import StudentDesign
 

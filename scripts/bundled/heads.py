@@ -22,9 +22,8 @@ from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import open_input, views
 from earmark.recipe import ClipPlan
 from earmark.training.backbones import Backbone
-from earmark.training.examples import Examples, examples_of
 from earmark.training.finish import Outputs
-from earmark.training.linear import Linear, fit_partial, partial_loss
+from earmark.training.fitting import Examples, Linear, examples_of, fit_partial, partial_loss
 from scripts.bundled.labels import LabelledHead, labelled_heads, targets
 
 __all__ = ["CORPORA", "FOLDS", "Corpus", "FittedHeads", "StudentClips", "embed_tracks", "fit_heads", "fold_of", "join"]

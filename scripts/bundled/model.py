@@ -28,7 +28,7 @@ from earmark.features.frontend import Frontend
 from earmark.paths import cache_folder as user_cache
 from earmark.recipe import ClipPlan
 from earmark.training.backbones import Backbone, build
-from earmark.training.linear import Linear
+from earmark.training.fitting import Linear
 from earmark.training.module import TaggerModule
 from scripts.bundled import cache as distill_cache
 from scripts.bundled import students as distill

@@ -20,7 +20,7 @@ from torch import nn
 
 from earmark.events import Progress, Steps
 from earmark.training.backbones import Backbone, build
-from earmark.training.device import keep_freed_memory
+from earmark.training.module import keep_freed_memory
 from scripts.bundled.cache import StudentData
 
 __all__ = [

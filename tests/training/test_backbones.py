@@ -16,8 +16,7 @@ from earmark.models.card import HeadCard
 from earmark.models.network import run_network
 from earmark.training.backbones import Backbone, build, names
 from earmark.training.backbones.vggish import AutoPool
-from earmark.training.export import write_network
-from earmark.training.module import TaggerModule, load_weights, save_weights
+from earmark.training.module import TaggerModule, load_weights, save_weights, write_network
 
 SIZES = {
     "choi-crnn": (192, 96), "choi-fcn": (320, 96), "musicnn": (100, 96), "multi-output": (24, 20), "slices": (32, 24),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from earmark.models.card import HeadCard
-from earmark.training.calibrate import calibrate, track_scores
+from earmark.training.finish import calibrate, track_scores
 
 RANDOM = np.random.default_rng(0)
 

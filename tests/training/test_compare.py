@@ -162,7 +162,7 @@ def test_nodes_of_a_small_layer_are_explained_and_can_be_embedded(songs: Path, t
 def test_slices_are_cut_from_pictures(tmp_path: Path):
     """PNG spectrograms in the place of drawn ones: the clip stays as long as the recipe's."""
     from earmark.recipe import load_recipe
-    from earmark.training.spectrograms import picture_recipe
+    from earmark.training.draws import picture_recipe
 
     pictures = load_dataset(lessons.make_pictures(tmp_path / "pictures", tracks=2, size=(300, 128)))
     assert picture_recipe(load_recipe("slices-best"), pictures).clip.seconds == 128

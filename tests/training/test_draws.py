@@ -14,8 +14,7 @@ from earmark.datasets.core import Dataset
 from earmark.engine import InlineEngine
 from earmark.events import Run
 from earmark.features.spectrogram import open_input, views
-from earmark.training.draws import Draws
-from earmark.training.spectrograms import Songs, open_songs
+from earmark.training.draws import Draws, Songs, open_songs
 
 
 def _open(data: Dataset) -> Songs:

@@ -18,7 +18,7 @@ from earmark.datasets.cache import feature_store
 from earmark.features.frontend import Frontend
 from earmark.recipe import ClipPlan
 from earmark.training.draws import Draws
-from earmark.training.spectrograms import Songs
+from earmark.training.draws import Songs
 
 class Facts:
     tracks = ()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from earmark.errors import ModelError
-from earmark.training.exemplars import Exemplars, load_exemplars
+from earmark.training.finish import Exemplars, load_exemplars
 
 WHOLE = {
     "embedding": np.ones((5, 4), np.float16),

@@ -39,6 +39,6 @@ def test_a_run_imports_what_it_needs(tmp_path: Path):
     songs = lessons.make_songs(tmp_path / "songs")
     network = modules(tmp_path, songs, str(lessons.recipe_file(tmp_path / "tiny.toml")))
     assert {name for name in network if name.startswith("backbones.")} == {"backbones.time_axis"}
-    assert len(network) <= 20 and not network & {"linear", "fitting", "pretrained", "transfer", "compare"}
+    assert len(network) <= 12 and not network & {"fitting", "pretrained", "transfer", "compare"}
     transfer = modules(tmp_path, songs, "transfer")
-    assert len(transfer) <= 20 and not transfer & {"loop", "draws", "network", "augment", "backbones.time_axis"}
+    assert len(transfer) <= 9 and not transfer & {"loop", "draws", "network", "augment", "backbones.time_axis"}

@@ -12,13 +12,11 @@ from earmark.datasets import load_dataset
 from earmark.engine import InlineEngine
 from earmark.events import Run
 from earmark.training import loop
-from earmark.training.draws import Draws
+from earmark.training.draws import Draws, open_songs
 from earmark.training.job import TrainOptions
-from earmark.training.loop import make_optimizer
-from earmark.training.losses import head_task
+from earmark.training.loop import head_task, make_optimizer
 from earmark.training.network import build_module
 from earmark.training.run import prepare
-from earmark.training.spectrograms import open_songs
 
 
 def test_batch_norm_is_measured_with_the_weights_as_they_are(tmp_path: Path) -> None:

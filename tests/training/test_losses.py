@@ -11,7 +11,7 @@ from torch import nn
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
 from earmark.training.draws import chances
-from earmark.training.losses import HeadTask, fold_scale, head_loss, head_task
+from earmark.training.loop import HeadTask, fold_scale, head_loss, head_task
 
 SPECS = (HeadSpec("genre", "multiclass", ("a", "b")), HeadSpec("tags", "multilabel", ("x", "y")),
          HeadSpec("energy", "regression"))  # fmt: skip

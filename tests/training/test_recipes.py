@@ -15,8 +15,8 @@ from earmark.features.spectrogram import spectrogram
 from earmark.recipe import list_recipes, load_recipe, recipe_parameters
 from earmark.training.augment import check_augmentations
 from earmark.training.backbones import build
-from earmark.training.costs import count_parameters
 from earmark.training.job import TrainOptions
+from earmark.training.scoring import count_parameters
 from lessons import train
 
 NETWORKS = [name for name in list_recipes() if load_recipe(name).training.method == "network"]

@@ -15,9 +15,8 @@ from earmark.events import Run
 from earmark.inference.tagger import load_model
 from earmark.recipe import load_recipe
 from earmark.training import extend
-from earmark.training.additions import songs_of_class
-from earmark.training.exemplars import load_exemplars
-from earmark.training.extend import ExtendOptions, Extension
+from earmark.training.extend import ExtendOptions, Extension, songs_of_class
+from earmark.training.finish import load_exemplars
 from earmark.training.job import TrainOptions
 from made_songs import PITCHES, write_collection, write_song
 

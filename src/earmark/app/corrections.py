@@ -124,7 +124,7 @@ def unknown_to(card: Card, corrected: Dataset, head: str | None) -> Dataset:
         UnknownName: A head that the model, or the corrections, have not.
         DatasetError: The model knows every label, or no label has enough songs.
     """
-    from earmark.training.additions import FEWEST
+    from earmark.training.extend import FEWEST
 
     known = {one.name: {label.casefold() for label in one.labels} for one in card.heads}
     if head is not None and head not in known:

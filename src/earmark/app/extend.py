@@ -97,7 +97,7 @@ def _songs(request: ExtendRequest, card: Card, engine: Engine) -> Steps[Dataset]
 def _given(folder: Path, request: ExtendRequest, card: Card) -> Dataset:
     """The songs that were given by name."""
     from earmark.datasets import load_dataset, without_files
-    from earmark.training.additions import songs_of_class
+    from earmark.training.extend import songs_of_class
 
     if not folder.exists():
         raise DatasetError(f"{folder}: no such folder")

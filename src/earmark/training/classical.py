@@ -34,7 +34,7 @@ from earmark.features.statistics import COEFFICIENTS, FRONTEND, track_statistics
 from earmark.inference.records import Failure
 from earmark.models.registry import find_model
 from earmark.recipe import SplitPlan, Task
-from earmark.training.examples import Examples, group_folds
+from earmark.training.fitting import Examples, group_folds
 
 __all__ = ["Baseline", "baseline", "statistics_of"]
 

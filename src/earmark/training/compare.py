@@ -28,12 +28,10 @@ from earmark.models.card import Card
 from earmark.recipe import SplitPlan, load_recipe
 from earmark.training.classical import NOTES as CLASSICAL_NOTES
 from earmark.training.classical import baseline
-from earmark.training.costs import parameters_of
 from earmark.training.job import Device, TrainOptions
 from earmark.training.naive import NaivePlan, naive_row
 from earmark.training.run import train_model
-from earmark.training.scoring import scored_row
-from earmark.training.speeds import songs_per_second
+from earmark.training.scoring import parameters_of, scored_row, songs_per_second
 
 __all__ = ["ComparePlan", "Variant", "compare", "variants"]
 

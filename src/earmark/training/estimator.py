@@ -24,11 +24,9 @@ from earmark.models.card import HeadCard
 from earmark.models.network import read_npz, write_heads
 from earmark.models.writer import ModelFolderWriter, seal
 from earmark.recipe import Recipe, load_recipe
-from earmark.training.embeddings import embed_files
-from earmark.training.examples import examples_of, pooled
-from earmark.training.fitting import fit_head
+from earmark.training.fitting import examples_of, fit_head, pooled
 from earmark.training.heads import weights_of
-from earmark.training.transfer import base_model, copy_network, new_card
+from earmark.training.transfer import base_model, copy_network, embed_files, new_card
 
 __all__ = ["GenreClassifier", "TrackClassifier"]
 

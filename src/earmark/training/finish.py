@@ -1,4 +1,12 @@
-"""The last step of every way of training: a network with a model of its card becomes a whole model folder."""
+"""The last step of every way of training: a network with a model of its card becomes a whole model folder.
+
+Heads are calibrated on validation tracks: temperature, thresholds of labels, and when to say nothing. Probabilities are
+made by :mod:`earmark.inference.scores` alone, so that what is calibrated is what people see.
+
+The folder remembers some of the training: embeddings of some tracks a class, and of the validation tracks. With them a
+class can be added later without the old audio, and measured what it costs. No track is named: a content hash each, so
+that a song is not counted twice, and numbers in place of artists.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +17,279 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize, minimize_scalar
 
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, save_split
+from earmark.errors import ModelError, StorageError
 from earmark.evaluation.history import Epoch, write_curves, write_history
 from earmark.evaluation.metrics import RESAMPLES
 from earmark.evaluation.scores import ModelPredictions, answers_of, main_figure, score_head
 from earmark.inference.records import Failure, HeadPrediction, Prediction
 from earmark.inference.scores import answer, pool, probabilities
 from earmark.models.card import Card, HeadCard
-from earmark.models.network import HeadWeights, write_heads
+from earmark.models.network import HeadWeights, read_npz, write_heads
 from earmark.models.writer import seal
-from earmark.training.calibrate import calibrate
-from earmark.training.exemplars import choose_exemplars
 
-__all__ = ["Outputs", "TrainedModel", "finish_model", "model_card_text", "score_line", "score_outputs"]
+__all__ = [
+    "LOWEST",
+    "PER_CLASS",
+    "Exemplars",
+    "Outputs",
+    "TrainedModel",
+    "calibrate",
+    "choose_exemplars",
+    "finish_model",
+    "load_exemplars",
+    "model_card_text",
+    "score_line",
+    "score_outputs",
+    "track_scores",
+]
+
+_Float = NDArray[np.float64]
+
+PRECISION = 0.6
+"""An answer that is expected to be right less often is not given (S0 calls such a song "a hard one")."""
+
+_TEMPERATURES = (0.5, 10.0)
+_FEW = 4
+"""Labels with fewer positive (or negative) validation tracks keep the threshold of all labels."""
+LOWEST = 0.15
+"""No label is named below this probability: F1 of a rare label is highest where it is named to nearly everyone."""
+_TINY = 1e-6
+_MOST = 2000
+"""Tracks that a temperature is sought on: more do not change its first two digits."""
+
+
+def track_scores(raw: Sequence[NDArray[np.floating]], head: HeadCard, pooling: str) -> _Float:
+    """Calibrated scores of tracks, (tracks, labels), from the raw scores (clips, labels) of each."""
+    rows = [pool(probabilities(clips, head), pooling, head.task) for clips in raw]
+    return np.stack(rows) if rows else np.zeros((0, len(head.labels) or 1))
+
+
+def calibrate(
+    head: HeadCard, raw: Sequence[NDArray[np.floating]], truth: NDArray[np.float32], pooling: str
+) -> HeadCard:
+    """The head with temperature and thresholds that fit validation tracks.
+
+    Args:
+        head: As yet uncalibrated.
+        raw: (tracks) of (clips, labels) raw scores.
+        truth: As :meth:`earmark.datasets.core.Dataset.targets` gives it: NaN where unlabelled.
+        pooling: Of clips.
+
+    Returns:
+        The same head where it is a regression, or where fewer than two tracks are labelled.
+    """
+    known = np.flatnonzero(~np.isnan(truth if truth.ndim == 1 else truth[:, 0])) if truth.size else np.zeros(0, int)
+    if head.task == "regression" or len(known) < 2:
+        return head
+    labelled, right = [raw[int(i)] for i in known], truth[known].astype(np.float64)
+    head = replace(head, temperature=_temperature(head, labelled[:_MOST], right[:_MOST], pooling))
+    scores = track_scores(labelled, head, pooling)
+    if head.task == "multiclass":
+        return replace(head, threshold=_abstain(scores.max(1), scores.argmax(1) == right, len(head.labels)))
+    return replace(head, thresholds=_thresholds(head.labels, scores, right))
+
+
+def _temperature(head: HeadCard, raw: Sequence[NDArray[np.floating]], truth: _Float, pooling: str) -> float:
+    """The temperature of the least log-loss of the tracks (Guo et al. 2017), found on a logarithmic scale."""
+
+    def loss(log: float) -> float:
+        scores = np.clip(track_scores(raw, replace(head, temperature=float(np.exp(log))), pooling), _TINY, 1 - _TINY)
+        if head.task == "multiclass":
+            return float(-np.log(scores[np.arange(len(truth)), truth.astype(int)]).mean())
+        return float(-(truth * np.log(scores) + (1 - truth) * np.log(1 - scores)).mean())
+
+    bounds = tuple(np.log(_TEMPERATURES))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 0.01})
+    return round(float(np.exp(found.x)), 3)
+
+
+def _abstain(confidence: _Float, right: NDArray[np.bool_], labels: int) -> float:
+    """The confidence at which an answer is right six times in ten.
+
+    Fitted as a line from log-odds of confidence to log-odds of being right, held near the diagonal (where confidence
+    is right as it stands) by as much as 20 tracks weigh: validation parts are small.
+    """
+    odds = np.log(np.clip(confidence, _TINY, 1 - _TINY) / np.clip(1 - confidence, _TINY, 1))
+
+    def loss(line: _Float) -> float:
+        signs = np.where(right, 1.0, -1.0) * (line[0] * odds + line[1])
+        return float(np.logaddexp(0, -signs).sum() + 10 * ((line[0] - 1) ** 2 + line[1] ** 2) / 2)
+
+    slope, offset = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    if slope < 0.1:
+        return 0.0
+    edge = (np.log(PRECISION / (1 - PRECISION)) - offset) / slope
+    threshold = float(1 / (1 + np.exp(-np.clip(edge, -20, 20))))
+    return 0.0 if threshold <= 1 / labels else round(min(threshold, 0.9), 3)
+
+
+def _thresholds(labels: Sequence[str], scores: _Float, truth: _Float) -> dict[str, float]:
+    """By label, the probability from which naming it gives the highest F1 on validation tracks; at least LOWEST."""
+    common = _best_f1(scores.ravel(), truth.ravel())
+    found = {}
+    for column, label in enumerate(labels):
+        positives = int(truth[:, column].sum())
+        enough = min(positives, len(truth) - positives) >= _FEW
+        found[label] = _best_f1(scores[:, column], truth[:, column]) if enough else common
+    return found
+
+
+def _best_f1(scores: _Float, truth: _Float) -> float:
+    """Half-way between the last score that should be named and the next one below."""
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(truth[order])
+    if not hits[-1]:
+        return 0.5
+    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + hits[-1])
+    f1[:-1][ranked[:-1] == ranked[1:]] = -1  # ties stand on one side
+    best = int(f1.argmax())
+    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
+    return round(float(np.clip((ranked[best] + below) / 2, LOWEST, 0.98)), 4)
+
+
+PER_CLASS = 50
+"""Training tracks kept a class."""
+
+_FILE = "exemplars.npz"
+_TARGET = "target:"
+_QUANTILES = 5
+_KINDS = {
+    "embedding": ("f", (2,)),
+    "track": ("iu", (1,)),
+    "valid": ("b", (1,)),
+    "group": ("iu", (1,)),
+    "hash": ("U", (1,)),
+}
+"""Kinds of numbers and dimensions of each array; targets are floats."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exemplars:
+    """Embeddings of tracks and what is true of them.
+
+    Attributes:
+        embedding: (clips, dimensions) float16.
+        track: (clips,) row of the track that each clip is from, ascending.
+        valid: (tracks,) False: of the training part; True: of the validation part.
+        group: (tracks,) a number an artist (or album, or track).
+        hash: (tracks,) content hashes.
+        targets: By head, (tracks,) or (tracks, labels), as :meth:`earmark.datasets.Dataset.targets` gives them.
+    """
+
+    embedding: NDArray[np.float16]
+    track: NDArray[np.int32]
+    valid: NDArray[np.bool_]
+    group: NDArray[np.int32]
+    hash: NDArray[np.str_]
+    targets: Mapping[str, NDArray[np.float32]]
+
+    def save(self, folder: Path) -> None:
+        """Write ``exemplars.npz`` into a model folder.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        arrays = {name: getattr(self, name) for name in ("embedding", "track", "valid", "group", "hash")}
+        arrays |= {f"{_TARGET}{head}": target for head, target in self.targets.items()}
+        try:
+            with (folder / _FILE).open("wb") as file:
+                np.savez(file, **arrays)
+        except OSError as error:
+            raise StorageError(f"{folder / _FILE}: cannot be written: {error.strerror}") from error
+
+
+def choose_exemplars(
+    dataset: Dataset, split: Split, hashes: Sequence[str], embeddings: Sequence[NDArray[np.float32] | None], seed: int
+) -> Exemplars:
+    """Keep up to 50 training tracks a class of every head, and all validation tracks.
+
+    Args:
+        dataset: What was learned from.
+        split: Its parts.
+        hashes: (tracks,) content hashes.
+        embeddings: (tracks,) of (clips, dimensions); None for a track that could not be analysed.
+        seed: Which tracks of a large class are kept.
+    """
+    known = {row for row, embedding in enumerate(embeddings) if embedding is not None}
+    train = np.array([row for row in split.train if int(row) in known], np.intp)
+    order = np.random.default_rng([seed, 5]).permutation(train)
+    kept: set[int] = set()
+    for spec in dataset.heads:
+        for members in _classes(dataset.targets(spec.name)):
+            rows = [int(row) for row in order if members[row]]
+            already = sum(row in kept for row in rows)
+            kept.update([row for row in rows if row not in kept][: max(0, PER_CLASS - already)])
+    chosen = [*sorted(kept), *(int(row) for row in split.valid if int(row) in known)]
+    arrays = [_of(embeddings[row]) for row in chosen]
+    names = {group: number for number, group in enumerate(dict.fromkeys(dataset.tracks[row].group for row in chosen))}
+    return Exemplars(
+        embedding=np.concatenate(arrays).astype(np.float16) if arrays else np.zeros((0, 0), np.float16),
+        track=np.repeat(np.arange(len(chosen), dtype=np.int32), [len(array) for array in arrays]),
+        valid=np.arange(len(chosen)) >= len(kept),
+        group=np.array([names[dataset.tracks[row].group] for row in chosen], np.int32),
+        hash=np.array([hashes[row] for row in chosen], np.str_),
+        targets={spec.name: dataset.targets(spec.name)[chosen] for spec in dataset.heads},
+    )
+
+
+def load_exemplars(folder: Path) -> Exemplars:
+    """What a model folder remembers.
+
+    Raises:
+        ModelError: It remembers nothing, or the file is damaged.
+    """
+    file = folder / _FILE
+    if not file.is_file():
+        raise ModelError(
+            f"{folder}: the model keeps no exemplars.npz, so that nothing can be added to it; train it again"
+        )
+    named = read_npz(file)
+    targets = {name.removeprefix(_TARGET): named.pop(name) for name in list(named) if name.startswith(_TARGET)}
+    if set(named) != set(_KINDS):
+        raise ModelError(f"{file}: damaged: its arrays are {', '.join(sorted(named)) or 'missing'}")
+    for name, array in (named | targets).items():
+        kind, dimensions = _KINDS.get(name, ("f", (1, 2)))
+        if array.dtype.kind not in kind or array.ndim not in dimensions:
+            raise ModelError(f"{file}: damaged: {name} is of the wrong kind ({array.dtype}, {array.shape})")
+    found = Exemplars(targets=targets, **named)
+    _check(file, found)
+    return found
+
+
+def _check(file: Path, found: Exemplars) -> None:
+    """What arrays must be beside each other."""
+    tracks, owner = len(found.valid), found.track.astype(np.int64)
+    if len(found.embedding) != len(owner) or any(
+        len(array) != tracks for array in (found.group, found.hash, *found.targets.values())
+    ):
+        raise ModelError(f"{file}: damaged: its arrays are of different lengths")
+    if len(owner) and (owner[0] != 0 or owner[-1] != tracks - 1 or not np.isin(np.diff(owner), (0, 1)).all()):
+        raise ModelError(f"{file}: damaged: track does not number its tracks in order")
+    if not np.isfinite(found.embedding).all() or (tracks and int(found.group.min()) < 0):
+        raise ModelError(f"{file}: damaged: a number in it makes no sense (NaN, or a negative group)")
+
+
+def _classes(targets: NDArray[np.float32]) -> list[NDArray[np.bool_]]:
+    """(tracks,) membership a class; a number's classes are its quintiles."""
+    if targets.ndim == 2:
+        return [column == 1 for column in targets.T]
+    known = targets[~np.isnan(targets)]
+    values = np.unique(known)
+    if len(values) > _QUANTILES and np.any(values % 1):
+        edges = np.quantile(known, np.arange(1, _QUANTILES) / _QUANTILES)
+        place = np.where(np.isnan(targets), -1, np.searchsorted(edges, targets, "right"))
+        return [place == i for i in range(_QUANTILES)]
+    return [targets == value for value in values]
+
+
+def _of(embedding: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    assert embedding is not None
+    return embedding
+
 
 _NAMES = {"accuracy": "accuracy", "roc_auc_macro": "ROC-AUC (macro)", "r2": "R²"}
 _PARTS = {

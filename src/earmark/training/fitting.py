@@ -1,22 +1,346 @@
-"""Heads fitted to embeddings: linear ones and prototypes in closed or convex form, hidden layers by full batches."""
+"""Heads fitted to embeddings: linear ones and prototypes in closed or convex form, hidden layers by full batches.
+
+What they are fitted to are embeddings with the truth of one head, as arrays; tracks count, not clips. Linear heads are
+regularised logistic regression (:mod:`earmark.evaluation.regression`) and ridge, the classical way to learn from few
+songs: one convex problem, and a strength chosen on artists that were set aside. Embeddings are standardised;
+:class:`Linear` has that folded in.
+"""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
 from earmark.datasets.core import HeadSpec
+from earmark.datasets.splits import stratified_group_folds
 from earmark.errors import EarmarkError
-from earmark.recipe import HeadDesign, Training
-from earmark.training.examples import Examples, group_folds
+from earmark.evaluation.regression import Linear, cross_entropy, fit_strengths
+from earmark.inference.scores import pool, probabilities
+from earmark.models.card import HeadCard
+from earmark.recipe import HeadDesign, Task, Training
 from earmark.training.heads import Ensemble, Prototypes, build_head
-from earmark.training.linear import Scaling, fit_linear, fit_prototypes, scaling_of
 
-__all__ = ["fit_head"]
+__all__ = [
+    "STRENGTHS",
+    "Examples",
+    "Linear",
+    "Scaling",
+    "examples_of",
+    "fit_head",
+    "fit_linear",
+    "fit_partial",
+    "fit_prototypes",
+    "group_folds",
+    "log_loss",
+    "partial_loss",
+    "pooled",
+    "scaling_of",
+]
+
+Array = NDArray[np.float32]
+Double = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Clips of labelled tracks.
+
+    Attributes:
+        task: Of the head.
+        labels: Number of raw scores.
+        clips: (clips, features) float32.
+        owner: (clips,) row of the track that each clip is from, ascending from 0.
+        truth: (tracks,) index of the label or the number; multi-label (tracks, labels) 0, 1 or NaN.
+        group: (tracks,) a number an artist.
+        balance: Whether rare labels weigh more.
+        offset: (clips, labels) raw scores that are there already and are added to; None where there are none.
+    """
+
+    task: Task
+    labels: int
+    clips: Array
+    owner: NDArray[np.intp]
+    truth: Double
+    group: NDArray[np.intp]
+    balance: bool = False
+    offset: Double | None = None
+
+    @property
+    def clip_truth(self) -> Double:
+        """The truth of each clip's track."""
+        return np.asarray(self.truth[self.owner])
+
+    @property
+    def clip_weights(self) -> Double:
+        """(clips,) one over the number of clips of the track."""
+        return np.asarray(1.0 / np.bincount(self.owner, minlength=len(self.truth))[self.owner])
+
+    def replaced(self, clips: Array) -> Examples:
+        """The same with other numbers a clip."""
+        return replace(self, clips=clips)
+
+    def subset(self, tracks: NDArray[np.bool_]) -> Examples:
+        """Only the tracks marked True."""
+        kept = tracks[self.owner]
+        renumbered = np.cumsum(tracks) - 1
+        owner = renumbered[self.owner[kept]]
+        offset = None if self.offset is None else self.offset[kept]
+        group, truth = self.group[tracks], self.truth[tracks]
+        return replace(self, clips=self.clips[kept], owner=owner, truth=truth, group=group, offset=offset)
+
+    def loss_weights(self) -> Double:
+        """Weights that add up to 1 a score: (clips,); multi-label (clips, labels), 0 where not labelled.
+
+        With ``balance`` every class (multi-label: presence and absence of every label) weighs the same; ten-fold at
+        most, so that a label of two songs does not rule.
+        """
+        weights = self.clip_weights
+        truth = self.clip_truth
+        if self.task != "multilabel":
+            if self.balance and self.task == "multiclass":
+                shares = np.bincount(truth.astype(np.intp), weights, self.labels) / weights.sum()
+                weights = weights * _rarity(shares)[truth.astype(np.intp)]
+            return np.asarray(weights / weights.sum())
+        table = np.where(np.isnan(truth), 0.0, weights[:, None])
+        if self.balance:
+            present = (table * np.nan_to_num(truth)).sum(0) / np.maximum(table.sum(0), 1e-12)
+            gain = np.stack([_rarity(1 - present, 2), _rarity(present, 2)])
+            table = table * gain[np.nan_to_num(truth).astype(np.intp), np.arange(self.labels)]
+        return np.asarray(table / np.maximum(table.sum(0), 1e-12))
+
+
+def _rarity(shares: Double, classes: int | None = None) -> Double:
+    """What a class of that share weighs more than in a balanced set, between 0.1 and 10."""
+    return np.clip(1.0 / np.maximum(shares * (classes or len(shares)), 1e-12), 0.1, 10.0)
+
+
+def examples_of(
+    spec: HeadSpec,
+    embeddings: Sequence[Array | None],
+    targets: NDArray[np.float32],
+    groups: Sequence[str] | NDArray[np.integer],
+    *,
+    balance: Literal["none", "sample", "loss"] = "none",
+) -> Examples:
+    """The tracks that one head has a label for and that could be analysed.
+
+    Args:
+        spec: The head.
+        embeddings: (tracks,) of (clips, features).
+        targets: As :meth:`earmark.datasets.Dataset.targets`.
+        groups: (tracks,) names or numbers.
+        balance: With all clips in every step, ``sample`` and ``loss`` come to the same.
+    """
+    unlabelled = [bool(np.isnan(target).all()) for target in targets]
+    rows = [row for row, one in enumerate(embeddings) if one is not None and not unlabelled[row]]
+    clips = [np.asarray(embeddings[row], np.float32) for row in rows]
+    numbers: dict[object, int] = {}
+    return Examples(
+        task=spec.task,
+        labels=len(spec.labels) or 1,
+        clips=np.concatenate(clips) if clips else np.zeros((0, 0), np.float32),
+        owner=np.repeat(np.arange(len(rows)), [len(one) for one in clips]).astype(np.intp),
+        truth=targets[rows].astype(np.float64),
+        group=np.array([numbers.setdefault(groups[row], len(numbers)) for row in rows], np.intp),
+        balance=balance != "none",
+    )
+
+
+def pooled(raw: NDArray[np.floating], owner: NDArray[np.intp], head: HeadCard, pooling: str) -> Double:
+    """Probabilities of tracks (tracks, labels) from raw scores of clips (clips, labels), as inference makes them."""
+    clips = probabilities(np.asarray(raw, np.float32), head)
+    edges = np.flatnonzero(np.diff(owner)) + 1
+    parts = np.split(clips, edges) if len(clips) else []
+    return np.array([pool(part, pooling, head.task) for part in parts]).reshape(len(parts), raw.shape[1])
+
+
+def log_loss(examples: Examples, raw: NDArray[np.floating]) -> float:
+    """Loss of the tracks, summed: cross-entropy of the mean probability; of a number the squared error.
+
+    Args:
+        examples: The truth.
+        raw: (clips, labels) scores, to which the examples' offset is added.
+    """
+    if not len(examples.truth):
+        return 0.0
+    if examples.offset is not None:
+        raw = raw + examples.offset
+    scores = pooled(raw, examples.owner, HeadCard("", examples.task), "mean")
+    truth = examples.truth
+    if examples.task == "regression":
+        return float(((scores[:, 0] - truth) ** 2).sum())
+    scores = np.clip(scores, 1e-7, 1 - 1e-7)
+    if examples.task == "multiclass":
+        return float(-np.log(scores[np.arange(len(truth)), truth.astype(np.intp)]).sum())
+    return float(-np.nansum(truth * np.log(scores) + (1 - truth) * np.log(1 - scores)))
+
+
+def group_folds(examples: Examples, count: int, seed: int) -> list[NDArray[np.bool_]]:
+    """Tracks set aside in each fold: (tracks,) True; see :func:`~earmark.datasets.splits.stratified_group_folds`."""
+    truth = examples.truth
+    if examples.task == "multiclass":
+        truth = (truth[:, None] == np.arange(examples.labels)).astype(np.float64)
+    labels = truth if truth.ndim == 2 else np.zeros((len(truth), 0))
+    parts = stratified_group_folds(examples.group.tolist(), labels, count, seed)
+    return [np.isin(np.arange(len(truth)), part) for part in parts]
+
+
+STRENGTHS = tuple(float(10.0**k) for k in np.arange(1.0, -4.1, -0.5))
+"""Weights of the squared norm that are tried, the strongest first."""
+
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaling:
+    """Standardisation: ``(x - centre) / scale``, each (features,)."""
+
+    centre: Double
+    scale: Double
+
+    def apply(self, clips: Array) -> Array:
+        """Standardised embeddings (clips, features)."""
+        return ((clips - self.centre) / self.scale).astype(np.float32)
+
+    def fold(self, linear: Linear) -> Linear:
+        """The same scores of embeddings that are not standardised."""
+        weight = linear.weight / self.scale
+        return Linear(weight, linear.bias - weight @ self.centre)
+
+
+def scaling_of(examples: Examples) -> Scaling:
+    """Mean and deviation of the clips, every track counting the same; a feature that never changes stays."""
+    weights = examples.clip_weights / examples.clip_weights.sum()
+    centre = weights @ examples.clips.astype(np.float64)
+    deviation = np.sqrt(weights @ (examples.clips - centre) ** 2)
+    return Scaling(centre, np.where(deviation > 1e-6 * max(1e-12, deviation.max(initial=0)), deviation, 1.0))
+
+
+def fit_linear(examples: Examples, seed: int, fixed: int = 0) -> Linear:
+    """A linear head, or (``examples.offset``) a linear addition to scores that are there.
+
+    Args:
+        examples: Embeddings with the truth of one head.
+        seed: Of the folds that choose the strength.
+        fixed: The first labels, to whose scores nothing is added.
+
+    Returns:
+        Raw scores of embeddings as they are, not standardised.
+    """
+    scaling = scaling_of(examples)
+    scaled = examples.replaced(scaling.apply(examples.clips))
+    strength = _choose(scaled, seed, fixed)
+    return scaling.fold(_solve(scaled, [s for s in STRENGTHS if s >= strength], fixed)[-1])
+
+
+def fit_prototypes(examples: Examples, seed: int) -> tuple[Scaling, Double, float, Double]:
+    """Typical embeddings: the mean of each label's clips, and how sharply scores fall with the distance from it.
+
+    A label of a multi-label head is the direction from the mean without it to the mean with it.
+
+    Returns:
+        Scaling; prototypes (labels, features) of standardised embeddings; sharpness; bias (labels,).
+    """
+    scaling = scaling_of(examples)
+    scaled = examples.replaced(scaling.apply(examples.clips))
+    folds = group_folds(scaled, FOLDS, seed)
+    grid = [float(10.0**k) / scaled.clips.shape[1] for k in np.arange(-2.0, 2.01, 0.25)]
+    losses = np.zeros(len(grid))
+    for held in folds:
+        means, offsets = _means(scaled.subset(~held))
+        scored = scaled.subset(held)
+        for i, sharpness in enumerate(grid):
+            raw = scored.clips @ (2 * sharpness * means).T + sharpness * (offsets - (means**2).sum(1))
+            losses[i] += log_loss(scored, raw)
+    sharpness = grid[int(losses.argmin())]
+    means, offsets = _means(scaled)
+    return scaling, means, sharpness, sharpness * offsets
+
+
+def _means(examples: Examples) -> tuple[Double, Double]:
+    """Prototypes, and what is added to a label's score beside its own squared norm (in units of the sharpness)."""
+    weights = examples.clip_weights[:, None]
+    clips = examples.clips.astype(np.float64)
+    truth = examples.clip_truth
+    if examples.task == "multiclass":
+        member = (truth[:, None] == np.arange(examples.labels)) * weights
+        means = (member.T @ clips) / np.maximum(member.sum(0), 1e-12)[:, None]
+        return means, np.zeros(examples.labels)
+    yes, no = np.nan_to_num(truth) * weights, np.nan_to_num(1 - truth) * weights
+    with_it = (yes.T @ clips) / np.maximum(yes.sum(0), 1e-12)[:, None]
+    without = (no.T @ clips) / np.maximum(no.sum(0), 1e-12)[:, None]
+    direction = with_it - without
+    return direction, (without**2).sum(1) - (with_it**2).sum(1) + (direction**2).sum(1)
+
+
+def _choose(examples: Examples, seed: int, fixed: int) -> float:
+    """The strength with the least loss on tracks of groups that were set aside."""
+    losses = np.zeros(len(STRENGTHS))
+    for held in group_folds(examples, FOLDS, seed):
+        scored = examples.subset(held)
+        for i, linear in enumerate(_solve(examples.subset(~held), STRENGTHS, fixed)):
+            losses[i] += log_loss(scored, linear(scored.clips))
+    return STRENGTHS[int(losses.argmin())]
+
+
+def _solve(examples: Examples, strengths: Sequence[float], fixed: int) -> list[Linear]:
+    """Solutions for falling strengths, each the start of the next."""
+    if examples.task == "regression":
+        return [_ridge(examples, strength) for strength in strengths]
+    multiclass, truth = examples.task == "multiclass", examples.clip_truth
+    marks = (truth[:, None] == np.arange(examples.labels)).astype(np.float64) if multiclass else truth
+    return fit_strengths(
+        examples.clips,
+        marks,
+        strengths,
+        multiclass=multiclass,
+        weights=examples.loss_weights(),
+        addition=None if examples.offset is None else (examples.offset, fixed),
+    )
+
+
+def _ridge(examples: Examples, strength: float) -> Linear:
+    """Ridge regression of standardised embeddings (they have mean 0 under the weights) in closed form."""
+    weights = examples.clip_weights / examples.clip_weights.sum()
+    clips, truth = examples.clips.astype(np.float64), examples.clip_truth
+    middle, mean = weights @ clips, float(weights @ truth)
+    clips = clips - middle
+    gram = (clips * weights[:, None]).T @ clips + strength * np.eye(clips.shape[1])
+    weight = np.linalg.solve(gram, clips.T @ (weights * (truth - mean)))
+    return Linear(weight[None], np.array([mean - weight @ middle]))
+
+
+def fit_partial(examples: Examples, marks: Array, strengths: Sequence[float]) -> list[Linear]:
+    """Linear heads from partial labels, of falling strengths of the penalty.
+
+    Args:
+        examples: Embeddings, and whether the head is ``multiclass``; its ``truth`` is not looked at.
+        marks: (tracks, labels), as :func:`~earmark.evaluation.regression.cross_entropy` takes them ("Pop/Rock" is Pop,
+            Rock or Metal, and not which).
+        strengths: Weights of the squared norm beside the mean loss, the strongest first.
+
+    Returns:
+        Raw scores of embeddings as they are, not standardised.
+    """
+    scaling = scaling_of(examples)
+    clips, weights = scaling.apply(examples.clips), examples.clip_weights / examples.clip_weights.sum()
+    multiclass = examples.task == "multiclass"
+    found = fit_strengths(clips, marks[examples.owner], strengths, multiclass=multiclass, weights=weights)
+    return [scaling.fold(linear) for linear in found]
+
+
+def partial_loss(examples: Examples, marks: Array, raw: Array) -> float:
+    """Mean over the clips, tracks weighing the same, of what :func:`fit_partial` makes small (without the penalty)."""
+    value, _ = cross_entropy(raw, marks[examples.owner], examples.task == "multiclass")
+    return float(examples.clip_weights @ (value.sum(1) if value.ndim == 2 else value) / examples.clip_weights.sum())
 
 
 def fit_head(design: HeadDesign, spec: HeadSpec, examples: Examples, training: Training, seed: int) -> nn.Module:

@@ -13,7 +13,7 @@ from earmark.evaluation import metrics
 from earmark.evaluation.metrics import Float, paired
 from earmark.evaluation.scores import HeadAnswers, rounded, score_head
 from earmark.models.card import HeadCard
-from earmark.training.calibrate import track_scores
+from earmark.training.finish import track_scores
 
 __all__ = ["Extension", "Forgetting", "HeadChange", "Moved", "OldClass", "measure"]
 

@@ -21,16 +21,12 @@ from earmark.models.card import Card, HeadCard, read_card
 from earmark.models.registry import find_model
 from earmark.storage import write_file
 from earmark.training.backbones import Backbone, build
-from earmark.training.device import find_device
-from earmark.training.draws import Draws, chances
-from earmark.training.export import write_network
+from earmark.training.draws import Draws, Songs, chances, open_songs
 from earmark.training.finish import Outputs, TrainedModel, finish_model
 from earmark.training.heads import build_head
 from earmark.training.job import Job, without_failures
-from earmark.training.loop import FitPlan, FitResult, fit
-from earmark.training.losses import HeadTask, fold_scale, head_task, outputs_of
-from earmark.training.module import TaggerModule, load_matching
-from earmark.training.spectrograms import Songs, open_songs
+from earmark.training.loop import FitPlan, FitResult, HeadTask, fit, fold_scale, head_task, outputs_of
+from earmark.training.module import TaggerModule, find_device, load_matching, write_network
 
 __all__ = ["build_module", "train_network"]
 

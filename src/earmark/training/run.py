@@ -18,8 +18,8 @@ from earmark.events import Notice, Steps
 from earmark.inference.records import Failure
 from earmark.models.writer import ModelFolderWriter, check_place, work_folder
 from earmark.recipe import Recipe
-from earmark.training.device import find_device
 from earmark.training.job import Job, TrainOptions, settings_of
+from earmark.training.module import find_device
 
 __all__ = ["Job", "prepare", "train_job", "train_model"]
 
@@ -100,7 +100,7 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
     except DatasetError as error:
         raise DatasetError("; ".join((str(error), *notices))) from error
     if dataset.kind == "images" and recipe.training.method == "network":
-        from earmark.training.spectrograms import picture_recipe
+        from earmark.training.draws import picture_recipe
 
         recipe = picture_recipe(recipe, dataset)
     parts = _given_split(given, dataset, options.split) if options.split else split(dataset, recipe.split, options.seed)

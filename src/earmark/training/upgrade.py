@@ -25,8 +25,7 @@ from earmark.models.card import FORMAT, NETWORK, Card, card_from, card_json, rea
 from earmark.models.network import Dense, HeadWeights, run_network, widened, write_heads
 from earmark.models.writer import ModelFolderWriter, seal
 from earmark.storage import write_file
-from earmark.training.export import TOLERANCE, plain_graph
-from earmark.training.module import read_weights
+from earmark.training.module import TOLERANCE, plain_graph, read_weights
 
 __all__ = ["convert", "upgrade_model"]
 

@@ -13,8 +13,7 @@ from torch import nn
 from earmark.engine import InlineEngine
 from earmark.inference.tagger import Tagger, load_model
 from earmark.training.backbones import Backbone, build
-from earmark.training.costs import count_flops, gflop_of, parameters_of
-from earmark.training.speeds import songs_per_second
+from earmark.training.scoring import count_flops, gflop_of, parameters_of, songs_per_second
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def test_models_take_turns_over_songs_of_all_parts(songs: list[Path], monkeypatc
 def test_a_slower_model_is_said_to_be_slower(songs: list[Path], monkeypatch: pytest.MonkeyPatch):
     """By processor time: sleeping would not count."""
     times = iter(np.cumsum([0.0] + [0.5, 0.0, 1.0, 0.0] * 3).tolist())
-    monkeypatch.setattr("earmark.training.speeds.time.process_time", lambda: next(times))
+    monkeypatch.setattr("earmark.training.scoring.time.process_time", lambda: next(times))
     monkeypatch.setattr(Tagger, "predict", lambda self, song: None)
     models = {"a": Path("default"), "b": Path("default")}
     assert songs_per_second(models, songs[:2], InlineEngine()) == {"a": 2.0, "b": 1.0}
