@@ -96,9 +96,8 @@ def _shown(seconds: float) -> str:
 
 def similar(file: Path) -> dict[str, str]:
     """Search in memory, and the whole answer of a process that has just started."""
-    from earmark.library.similar import find_seed, similar_to
+    from earmark.library.similar import find_seed, read_vectors, similar_to
     from earmark.library.store import open_library
-    from earmark.library.vectors import read_vectors
 
     with open_library(file, write=False) as library:
         model = library.model()

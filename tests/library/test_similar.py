@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from earmark.errors import EarmarkError, ModelError
-from earmark.library import vectors as vectors_module
+from earmark.library import similar as similar_module
 from earmark.library.records import LibraryModel, direction
-from earmark.library.similar import find_seed, similar_to
+from earmark.library.similar import Vectors, find_seed, read_vectors, similar_to
 from earmark.library.store import Library, open_library
-from earmark.library.vectors import Vectors, read_vectors
 from earmark.paths import data_folder
 from made_library import made_library
 from sounds_of_library import make_songs, scanned
@@ -131,8 +130,8 @@ def test_ties_go_to_the_first() -> None:
 def test_the_index_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond so many tracks an index answers the same call."""
     pytest.importorskip("faiss", reason="the extra 'index' is not installed")
-    monkeypatch.setattr(vectors_module, "INDEX_FROM", 1000)
-    monkeypatch.setattr(vectors_module, "INDEX_AFTER", 0)
+    monkeypatch.setattr(similar_module, "INDEX_FROM", 1000)
+    monkeypatch.setattr(similar_module, "INDEX_AFTER", 0)
     rng = np.random.default_rng(0)
     centers = rng.standard_normal((50, 32))
     matrix = direction((centers[rng.integers(0, 50, 5000)] + 0.5 * rng.standard_normal((5000, 32))).astype(np.float32))

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from earmark.errors import UnknownName
 from earmark.library.records import LibraryModel
-from earmark.library.similar import fold, telling
+from earmark.library.similar import Vectors, fold, read_vectors, telling
 from earmark.library.store import Library, StoredCluster
-from earmark.library.vectors import Vectors, read_vectors
 
 __all__ = [
     "Cluster",

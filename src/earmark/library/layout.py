@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.library.records import LibraryModel
-from earmark.library.similar import given_labels
+from earmark.library.similar import given_labels, read_vectors
 from earmark.library.store import Library
-from earmark.library.vectors import read_vectors
 from earmark.models.card import HeadCard
 
 __all__ = ["MapData", "MapLayout", "MapSong", "MapView", "has_tsne", "lay_out", "map_data", "plane"]

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from earmark.errors import EarmarkError, UnknownName
 from earmark.library.cluster import cluster_named
 from earmark.library.records import LibraryModel, LibraryTrack, direction
-from earmark.library.similar import Seed, find_seed, fold, given_labels
+from earmark.library.similar import Seed, Vectors, find_seed, fold, given_labels, read_vectors
 from earmark.library.store import Library
-from earmark.library.vectors import Vectors, read_vectors
 
 __all__ = ["PlaylistRequest", "flow", "make_playlist", "walk_between"]
 
