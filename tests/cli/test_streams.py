@@ -46,6 +46,31 @@ def test_closed_standard_error_loses_notices_alone(tone: Path, tiny_model: Path,
         assert said.code in (1, 2) and said.out == ""
 
 
+def unwritable(path: str, flags: int) -> Callable[[], None]:
+    """Standard error that is open, and takes nothing."""
+
+    def put() -> None:
+        os.dup2(os.open(path, flags), 2)
+
+    return put
+
+
+@pytest.mark.parametrize(("path", "flags"), [("/dev/full", os.O_WRONLY), ("/dev/null", os.O_RDONLY)])
+def test_standard_error_that_takes_nothing_loses_notices_alone(
+    tone: Path, tiny_model: Path, tmp_path: Path, path: str, flags: int
+) -> None:
+    """A disk that is full, a terminal that is gone: no reason to end an hour's work."""
+    if not Path(path).exists():
+        pytest.skip(f"no {path} here")
+    said = in_process("tag", tone, "-m", tiny_model, preexec_fn=unwritable(path, flags))
+    assert said.code == 0 and len(said.records) == 1
+    scan = ("scan", tone.parent, "-m", tiny_model, "--library", tmp_path / "a.db")
+    said = in_process(*scan, preexec_fn=unwritable(path, flags))
+    assert said.code == 0 and said.json["tracks"] == 1
+    said = in_process("tag", "x.mp3", "-m", "no-such-model", preexec_fn=unwritable(path, flags))
+    assert (said.code, said.out) == (1, "")
+
+
 def test_nothing_is_printed_into_a_library_where_all_streams_are_closed(tmp_path: Path, tiny_model: Path) -> None:
     """A file that is opened gets the lowest free number: that of standard output, if nobody minds."""
     (tmp_path / "music").mkdir()

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = ["main"]
 
@@ -111,6 +112,7 @@ def _settle_streams() -> None:
     """What is printed never fails for its characters, and a pipe gets UTF-8 with plain line ends on every system.
 
     A stream that was closed (``>&-``) gets a stand-in, and its number is taken, lest a file that is opened get it.
+    Notices that cannot be written (``2>/dev/full``, a terminal that is gone) are lost, and the work goes on.
     """
     with contextlib.suppress(OSError):
         while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -119,6 +121,9 @@ def _settle_streams() -> None:
     sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123
     sys.stdout = sys.stdout or _Closed()
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    if isinstance(sys.stderr, io.TextIOWrapper) and sys.stderr is sys.__stderr__:
+        lossy = io.BufferedWriter(_Lossy(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(lossy, sys.stderr.encoding, line_buffering=True)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is None:
@@ -127,6 +132,16 @@ def _settle_streams() -> None:
             reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
         else:
             reconfigure(errors="backslashreplace")
+
+
+class _Lossy(io.FileIO):
+    """A file that takes everything, and loses what it cannot keep."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data) or memoryview(data).nbytes
+        except OSError:
+            return memoryview(data).nbytes
 
 
 class _Closed(io.TextIOBase):
