@@ -60,12 +60,17 @@ VOLATILE = re.compile(r"seconds$|_seconds|songs_per_second|modified|digest|^file
 def main(out: Path) -> None:
     """Write the record."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "help.txt").write_text(helps(), "utf-8")
+    (out / "help.txt").write_text(f"Python {python()}\n{helps()}", "utf-8")
     with tempfile.TemporaryDirectory() as folder:
         make_music(Path(folder))
         (out / "verbs.json").write_text(dump(verbs(Path(folder))), "utf-8")
     if (ROOT.parent / "shared/data").is_dir():
         (out / "songs.json").write_text(dump(songs(ROOT.parent / "shared/data")), "utf-8")
+
+
+def python() -> str:
+    """Of whose argparse the help is; another one breaks lines elsewhere."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def dump(value: Any) -> str:
@@ -119,6 +124,8 @@ def verbs(folder: Path) -> dict[str, Any]:
         done = earmark(folder, *arguments)
         text = done.stdout.replace(str(folder), "FOLDER")
         found[name] = {"code": done.returncode, "answer": _answer(arguments, text)}
+        if name == "scan":
+            del found[name]["answer"]["seconds"]  # how long it took
         if done.returncode not in (0, 3):
             found[name]["error"] = done.stderr.replace(str(folder), "FOLDER").splitlines()[-1:]
     with np.load(folder / "vectors.npz") as arrays:

@@ -1,4 +1,4 @@
-"""What a model's ears are: waveform to spectrogram, as facts. Needs no NumPy."""
+"""How a model turns a waveform into a spectrogram, as facts. Needs no NumPy."""
 
 from __future__ import annotations
 
