@@ -241,7 +241,7 @@ def check_trainable(
     notices: list[str] = []
     if dataset.has_split:
         if all(track.part != "train" for track in dataset.tracks):
-            raise DatasetError(f"{dataset.name}: its own split has no train part: it can be judged on, not learnt from")
+            raise DatasetError(f"{dataset.name}: its own split has no train part: it can be scored on, not trained on")
         dataset = dataset.subset([i for i, track in enumerate(dataset.tracks) if track.part])
     for name in heads if heads is not None else known:
         if name not in known:
@@ -314,7 +314,7 @@ def _multiclass(dataset: Dataset, spec: HeadSpec, one_artist: bool) -> list[str]
             what = f"the class {label!r} is all by one {dataset.group_by} ({next(iter(groups))!r}, {len(rows)} tracks)"
             if not one_artist:
                 raise DatasetError(
-                    f"{at}: {what}: it can be learnt or judged, not both; add tracks by others, "
+                    f"{at}: {what}: it can be trained on or scored on, not both; add tracks by others, "
                     f"or leave it out: --exclude {spec.name}={label}"
                 )
             notices.append(f"{spec.name}: {what}: its score says nothing about others")
