@@ -1,0 +1,239 @@
+"""Tags as labels: what two unrelated taggers agree on, for instruments, voice and further genres.
+
+Taggers of MagnaTagATune, AudioSet and the Million Song Dataset learned from annotations that have nothing to do with
+each other. Their probabilities cannot be compared, for each has the prior of its own corpus and misses what its
+annotators left out (Elkan and Noto 2008, "Learning classifiers from only positive and unlabeled data"); their *order*
+of our tracks can. So a vocabulary says yes to the top share of the tracks, no to those far below it, and nothing
+between. A label is 1 where two vocabularies say yes and none says no, 0 where two say no and none says yes, else NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.events import Steps
+from scripts.bundled.taggers import TAGGERS, labels_of, tag_probabilities
+
+__all__ = ["GENRES", "INSTRUMENTS", "VOICE", "Scores", "Tag", "Verdicts", "tag_scores", "tag_targets", "verdicts_of"]
+
+Array = NDArray[np.float32]
+MTT, AUDIOSET, MSD = "MagnaTagATune", "AudioSet", "Million Song Dataset"
+Scores = Mapping[str, Mapping[str, Mapping[str, Array]]]
+"""By head, label and view, (tracks,) log-odds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A label and the tags that speak for it.
+
+    Attributes:
+        share: About how many of the corpora's tracks have it: what each view says yes to.
+        tags: By vocabulary, its names for the label; any of them counts.
+        against: By vocabulary, its names for the opposite: their log-odds are taken off.
+        by_network: The views are the networks, not the vocabularies: only one vocabulary knows the label, so that its
+            networks are related, and what counts is how they do on rendered pieces.
+    """
+
+    share: float
+    tags: Mapping[str, tuple[str, ...]]
+    against: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_network: bool = False
+
+
+def _two(share: float, mtt: Sequence[str], audioset: Sequence[str]) -> Tag:
+    return Tag(share, {MTT: tuple(mtt), AUDIOSET: tuple(audioset)})
+
+
+def _networks(share: float, *audioset: str) -> Tag:
+    return Tag(share, {AUDIOSET: audioset}, by_network=True)
+
+
+INSTRUMENTS: Mapping[str, Tag] = {
+    "piano": _two(0.25, ["piano"], ["Piano"]),
+    "guitar": _two(0.45, ["guitar"], ["Guitar", "Acoustic guitar", "Electric guitar", "Strum"]),
+    "electric guitar": Tag(0.3, {AUDIOSET: ("Electric guitar", "Distortion"), MTT: ("rock", "metal")}),
+    "acoustic guitar": Tag(0.15, {AUDIOSET: ("Acoustic guitar",), MTT: ("guitar",), MSD: ("acoustic",)}),
+    "strings": _two(
+        0.2, ["strings", "violin", "cello"], ["String section", "Violin, fiddle", "Cello", "Bowed string instrument"]
+    ),
+    "violin": _two(0.08, ["violin"], ["Violin, fiddle"]),
+    "cello": _two(0.05, ["cello"], ["Cello"]),
+    "drums": _two(
+        0.55,
+        ["drums", "beat", "beats"],
+        ["Drum", "Drum kit", "Snare drum", "Bass drum", "Drum machine", "Cymbal", "Hi-hat"],
+    ),
+    "synth": _two(0.2, ["synth"], ["Synthesizer"]),
+    "choir": _two(0.05, ["choir", "choral"], ["Choir"]),
+    "flute": _two(0.05, ["flute"], ["Flute"]),
+    "harpsichord": _two(0.03, ["harpsichord"], ["Harpsichord"]),
+    "harp": _two(0.04, ["harp"], ["Harp"]),
+    "sitar": _two(0.02, ["sitar"], ["Sitar"]),
+    "organ": _networks(0.08, "Organ", "Electronic organ", "Hammond organ"),
+    "brass": _networks(0.12, "Brass instrument", "French horn", "Trumpet", "Trombone"),
+    "saxophone": _networks(0.08, "Saxophone"),
+    "clarinet": _networks(0.03, "Clarinet"),
+    "accordion": _networks(0.03, "Accordion"),
+    "harmonica": _networks(0.03, "Harmonica"),
+    "banjo": _networks(0.03, "Banjo"),
+    "mallets": _networks(0.04, "Mallet percussion", "Marimba, xylophone", "Glockenspiel", "Vibraphone"),
+}
+
+_NO_VOCAL = ("no vocals", "no vocal", "no voice")
+_VOCAL = ("vocal", "vocals", "singing", "voice", "female", "male", "woman", "man", "male vocal", "female vocal",
+          "male voice", "female voice")  # fmt: skip
+_MALE, _FEMALE = ("male", "man", "male vocal", "male voice"), ("female", "woman", "female vocal", "female voice")
+_SUNG = ("Singing", "Male singing", "Female singing", "Rapping", "Vocal music", "Choir", "Song")
+VOICE: Mapping[str, Tag] = {
+    "vocal": Tag(
+        0.7,
+        {MTT: _VOCAL, AUDIOSET: _SUNG, MSD: ("female vocalists", "male vocalists", "female vocalist")},
+        {MTT: _NO_VOCAL, MSD: ("instrumental",)},
+    ),
+    "male": Tag(
+        0.65,
+        {MTT: _MALE, AUDIOSET: ("Male singing", "Male speech, man speaking"), MSD: ("male vocalists",)},
+        {
+            MTT: _FEMALE,
+            AUDIOSET: ("Female singing", "Female speech, woman speaking"),
+            MSD: ("female vocalists", "female vocalist"),
+        },
+    ),
+    "rap": Tag(0.07, {AUDIOSET: ("Rapping", "Hip hop music"), MSD: ("Hip-Hop",)}),
+    "choir": INSTRUMENTS["choir"],
+    "opera": _two(0.03, ["opera"], ["Opera"]),
+}
+"""``male`` is a share of what is vocal; ``female`` is its opposite and ``instrumental`` that of ``vocal``."""
+
+
+def _genre(share: float, audioset: str, *msd: str, mtt: Sequence[str] = ()) -> Tag:
+    return Tag(share, {AUDIOSET: (audioset,)} | ({MSD: msd} if msd else {}) | ({MTT: tuple(mtt)} if mtt else {}))
+
+
+GENRES: Mapping[str, Tag] = {
+    "Punk": _genre(0.06, "Punk rock", "punk"),
+    "Soul": _genre(0.08, "Soul music", "soul"),
+    "Funk": _genre(0.05, "Funk", "funk"),
+    "House": _genre(0.04, "House music", "House"),
+    "Indie": _genre(0.1, "Independent music", "indie", "indie rock", "indie pop"),
+    "Hard Rock": _genre(0.08, "Heavy metal", "hard rock"),
+    "Progressive Rock": _genre(0.05, "Progressive rock", "Progressive rock"),
+    "R&B": _genre(0.06, "Rhythm and blues", "rnb"),
+    "Techno": _genre(0.04, "Techno", mtt=("techno",)),
+    "Dance": _genre(0.08, "Dance music", "dance", mtt=("dance",)),
+    "Ambient": _genre(0.08, "Ambient music", "ambient", mtt=("ambient",)),
+    "New Age": _genre(0.06, "New-age music", mtt=("new age",)),
+    "Electronic": _genre(0.15, "Electronic music", "electronic", "electronica", mtt=("electronic",)),
+    "Hip-Hop": _genre(0.09, "Hip hop music", "Hip-Hop"),
+    "Metal": _genre(0.12, "Heavy metal", "metal", "heavy metal", mtt=("metal",)),
+    "Blues": _genre(0.08, "Blues", "blues"),
+    "Jazz": _genre(0.12, "Jazz", "jazz"),
+    "Country": _genre(0.1, "Country", "country", mtt=("country",)),
+    "Folk": _genre(0.08, "Folk music", "folk"),
+    "Classical": _genre(0.1, "Classical music", mtt=("classical",)),
+}
+
+TABLES: Mapping[str, Mapping[str, Tag]] = {"instruments": INSTRUMENTS, "voice": VOICE, "genres": GENRES}
+
+
+def tag_scores(found: Mapping[str, Array], labels: Mapping[str, Sequence[str]]) -> Scores:
+    """Log-odds of every label by every view of it.
+
+    Args:
+        found: By tagger, (tracks, tags) probabilities, of :func:`scripts.bundled.taggers.tag_probabilities`.
+        labels: By tagger, the names of its tags.
+    """
+    return {head: {label: _views(tag, found, labels) for label, tag in table.items()} for head, table in TABLES.items()}
+
+
+def _views(tag: Tag, found: Mapping[str, Array], labels: Mapping[str, Sequence[str]]) -> dict[str, Array]:
+    views: dict[str, list[Array]] = {}
+    for name, probabilities in found.items():
+        vocabulary = TAGGERS[name].vocabulary
+        odds = _log_odds(probabilities, labels[name], tag.tags.get(vocabulary, ()))
+        if odds is not None:
+            opposite = _log_odds(probabilities, labels[name], tag.against.get(vocabulary, ()))
+            views.setdefault(name if tag.by_network else vocabulary, []).append(
+                odds - (0 if opposite is None else opposite)
+            )
+    return {view: np.mean(several, 0) for view, several in views.items()}
+
+
+def _log_odds(probabilities: Array, labels: Sequence[str], names: Sequence[str]) -> Array | None:
+    """Of any of the names that a tagger knows (as if they were independent); None if it knows none."""
+    columns = [labels.index(name) for name in names if name in labels]
+    if not columns:
+        return None
+    absent = np.clip(1.0 - probabilities[:, columns].astype(np.float64), 1e-9, 1 - 1e-9).prod(1)
+    return np.asarray(np.log1p(-absent) - np.log(absent), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """By head, label and view, the log-odds below which it says no, and from which it says yes."""
+
+    limits: Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
+
+    def __call__(self, scores: Scores) -> dict[str, tuple[tuple[str, ...], Array]]:
+        """By head, its labels and (tracks, labels) of 1, 0 and NaN."""
+        found = {
+            head: {label: _agreed(views, self.limits[head][label]) for label, views in table.items()}
+            for head, table in scores.items()
+        }
+        found["voice"] = _consistent(found["voice"])
+        return {
+            head: (tuple(table), np.stack(list(table.values()), 1).astype(np.float32)) for head, table in found.items()
+        }
+
+
+def _consistent(voice: Mapping[str, Array]) -> dict[str, Array]:
+    """The voice's labels with ``instrumental`` and ``female``; without a voice there is none of the rest."""
+    vocal = voice["vocal"]
+    rest = {label: np.where(vocal == 0, 0.0, found) for label, found in voice.items() if label not in ("vocal", "male")}
+    male = np.where(vocal == 1, voice["male"], np.nan)
+    sexes = {"male": np.where(vocal == 0, 0.0, male), "female": np.where(vocal == 0, 0.0, 1 - male)}
+    return {"vocal": vocal, "instrumental": 1 - vocal, **sexes, **rest}
+
+
+def verdicts_of(scores: Scores) -> Verdicts:
+    """The limits by the order of the corpora's tracks: yes to the label's share, no below twice that (or half way)."""
+    limits: dict[str, dict[str, dict[str, tuple[float, float]]]] = {}
+    for head, table in scores.items():
+        limits[head] = {}
+        for label, views in table.items():
+            share = TABLES[head][label].share
+            ends = (max(0.0, 1 - min(2 * share, (1 + share) / 2)), 1 - share)
+            limits[head][label] = {view: _quantiles(odds, ends) for view, odds in views.items()}
+    return Verdicts(limits)
+
+
+def _quantiles(odds: Array, ends: tuple[float, float]) -> tuple[float, float]:
+    low, high = np.nanquantile(odds, ends)
+    return float(low), float(high)
+
+
+def _agreed(views: Mapping[str, Array], limits: Mapping[str, tuple[float, float]]) -> Array:
+    yes = np.sum([odds >= limits[view][1] for view, odds in views.items()], 0)
+    no = np.sum([odds < limits[view][0] for view, odds in views.items()], 0)
+    return np.where((yes >= 2) & (no == 0), 1.0, np.where((no >= 2) & (yes == 0), 0.0, np.nan)).astype(np.float32)
+
+
+def tag_targets(paths: Sequence[Path], weights: Path, work: Path) -> Steps[dict[str, tuple[tuple[str, ...], Array]]]:
+    """Targets of the heads ``instruments``, ``voice`` and (further) ``genres``.
+
+    Args:
+        paths: All tracks of the corpora: the limits are quantiles of them.
+        weights: Folder of the published weights.
+        work: Folder where the taggers' tables are kept; what is there is not computed again.
+
+    Returns:
+        By head, its labels and (tracks, labels): 1 or 0 where unrelated taggers agree, NaN where they do not.
+    """
+    found = yield from tag_probabilities(paths, weights, work)
+    scores = tag_scores(found, {name: labels_of(name, weights) for name in found})
+    return verdicts_of(scores)(scores)

@@ -1,0 +1,75 @@
+"""Tags become labels only where unrelated taggers agree, whatever each one's own prior."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scripts.bundled.agreement import GENRES, INSTRUMENTS, VOICE, tag_scores, verdicts_of
+from scripts.bundled.taggers import TAGGERS, labels_of
+
+TRACKS = 200
+
+
+@pytest.fixture
+def labels(shared: Path) -> dict[str, tuple[str, ...]]:
+    return {name: labels_of(name, shared / "weights") for name in TAGGERS}
+
+
+def invented(labels: dict[str, tuple[str, ...]], seed: int = 0) -> dict[str, np.ndarray]:
+    """Each tagger's own random word for each tag."""
+    rng = np.random.default_rng(seed)
+    return {name: rng.uniform(0.01, 0.3, (TRACKS, len(tags))).astype(np.float32) for name, tags in labels.items()}
+
+
+def everybody_says(found, labels, vocabularies, tags, tracks, probability) -> None:
+    for name, table in found.items():
+        for tag in tags if TAGGERS[name].vocabulary in vocabularies else ():
+            if tag in labels[name]:
+                table[tracks, labels[name].index(tag)] = probability
+
+
+def column(found, labels, head: str, label: str) -> np.ndarray:
+    scores = tag_scores(found, labels)
+    names, targets = verdicts_of(scores)(scores)[head]
+    return targets[:, names.index(label)]
+
+
+def test_one_vocabulary_alone_makes_no_label(labels) -> None:
+    found = invented(labels)
+    everybody_says(found, labels, ["MagnaTagATune"], ["piano"], slice(0, 20), 0.9)
+    everybody_says(found, labels, ["AudioSet"], ["Piano"], slice(0, 20), 0.0001)
+    assert np.isnan(column(found, labels, "instruments", "piano")[:20]).all()
+    everybody_says(found, labels, ["AudioSet"], ["Piano"], slice(0, 20), 0.9)
+    assert (column(found, labels, "instruments", "piano")[:20] == 1).all()
+
+
+def test_a_taggers_own_prior_changes_nothing(labels) -> None:
+    found = invented(labels)
+    before = column(found, labels, "instruments", "flute")
+    for name in ("efficientat-mn04", "yamnet"):  # log-odds two lower throughout: rarer in its own corpus
+        odds = found[name] / (1 - found[name]) * np.exp(-2.0)
+        found[name] = (odds / (1 + odds)).astype(np.float32)
+    np.testing.assert_array_equal(before, column(found, labels, "instruments", "flute"))
+
+
+def test_voice_never_contradicts_itself(labels) -> None:
+    scores = tag_scores(invented(labels), labels)
+    names, targets = verdicts_of(scores)(scores)["voice"]
+    of = {name: targets[:, place] for place, name in enumerate(names)}
+    np.testing.assert_array_equal(of["instrumental"], 1 - of["vocal"])
+    for label in ("male", "female", "rap", "choir", "opera"):
+        assert (of[label][of["vocal"] == 0] == 0).all()
+    assert not ((of["male"] == 1) & (of["female"] == 1)).any()
+    assert np.isnan(of["male"][np.isnan(of["vocal"])]).all()
+
+
+@pytest.mark.parametrize("table", [INSTRUMENTS, VOICE, GENRES])
+def test_every_name_of_the_tables_is_a_tag_and_every_label_has_two_views(labels, table) -> None:
+    known = {}
+    for name, tags in labels.items():
+        known.setdefault(TAGGERS[name].vocabulary, set()).update(tags)
+    for label, tag in table.items():
+        assert len(tag.tags) >= (1 if tag.by_network else 2), label
+        for names in (tag.tags, tag.against):
+            for vocabulary, wanted in names.items():
+                assert set(wanted) <= known[vocabulary], label
