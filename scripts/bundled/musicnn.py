@@ -6,7 +6,7 @@ long ones for rhythm, three dense layers with residuals over time, then maximum 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,13 +44,39 @@ class _Block(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(1, filters, (height, width))
         self.norm = nn.BatchNorm2d(filters, eps=1e-3)
-        before = (height - 1) // 2
-        self.pad = (0, 0, before, height - 1 - before)  # zeros before and after in time, as 'same' has them
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(batch, 1, frames, bands) to (batch, filters, frames, bands left)."""
-        out: torch.Tensor = self.norm(functional.relu(self.conv(functional.pad(x, self.pad))))
-        return out
+    def finish(self, maps: torch.Tensor) -> torch.Tensor:
+        """(batch, frames, filters) of the convolution without its bias to (batch, filters, frames)."""
+        norm, bias = self.norm, self.conv.bias
+        assert bias is not None
+        biased = functional.relu(maps.float() + bias).mT
+        return functional.batch_norm(biased, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+
+
+def _largest(blocks: Sequence[_Block], x: torch.Tensor) -> torch.Tensor:
+    """Blocks of one width on (batch, frames, bands), the largest of the bands taken: (batch, filters, frames).
+
+    One product of matrices a patch, half the time of the convolutions. Only monotone steps lie between the convolution
+    and the largest value, falling ones where the norm's weight is negative: so it is taken first, with that sign.
+    """
+    height = max(block.conv.weight.shape[2] for block in blocks)
+    kernels = []
+    for block in blocks:
+        kernel = block.conv.weight[:, 0] * block.norm.weight.sign()[:, None, None]
+        before = (height - 1) // 2 - (kernel.shape[1] - 1) // 2  # zeros before and after in time, as 'same' has them
+        kernels.append(functional.pad(kernel, (0, 0, before, height - before - kernel.shape[1])).flatten(1))
+    kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    weight = torch.cat(kernels).to(kind)
+    padded = functional.pad(x.to(kind), (0, 0, (height - 1) // 2, height // 2))
+    width = blocks[0].conv.weight.shape[3]
+    found = [functional.linear(p.unfold(0, height, 1).unfold(1, width, 1).flatten(2), weight).amax(1) for p in padded]
+    parts = torch.split(torch.stack(found), [len(block.norm.weight) for block in blocks], 2)
+    signed = [part * block.norm.weight.sign() for block, part in zip(blocks, parts, strict=True)]
+    return torch.cat([block.finish(part) for block, part in zip(blocks, signed, strict=True)], 1)
+
+
+def _blocks(layers: nn.ModuleList) -> list[_Block]:
+    return [layer for layer in layers if isinstance(layer, _Block)]
 
 
 class PonsMusicnn(nn.Module):
@@ -66,13 +92,18 @@ class PonsMusicnn(nn.Module):
         self.dense, self.dense_norm = nn.Linear(1506, FEATURES), nn.BatchNorm1d(FEATURES, eps=1e-3)
         self.tags = nn.Linear(FEATURES, 50)
 
+    def _front(self) -> tuple[list[_Block], ...]:
+        """Blocks of one width each."""
+        first, second = _blocks(self.timbre)
+        return [first], [second], _blocks(self.time)
+
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
         """Penultimate layer: after ReLU and batch norm."""
-        x = self.norm(mel[:, None])
-        front = torch.cat([block(x).amax(3) for block in (*self.timbre, *self.time)], 1)
+        x = self.norm(mel[:, None])[:, 0]
+        front = torch.cat([_largest(blocks, x) for blocks in self._front()], 1)
         kept, carried = [front], front
-        for number, block in enumerate(self.middle):
-            out = block(carried.transpose(1, 2)[:, None])[..., 0]
+        for number, block in enumerate(_blocks(self.middle)):
+            out = block.finish(functional.conv1d(carried, block.conv.weight[:, 0].transpose(1, 2), padding=3).mT)
             carried = out + carried if number else out
             kept.append(carried)
         series = torch.cat(kept, 1)
