@@ -11,7 +11,8 @@ import earmark
 from earmark import HearingOptions, Prediction
 from earmark.errors import ModelError
 from earmark.inference.ensemble import combine, joint_card
-from earmark.models.card import HeadCard, read_card
+from earmark.models.card import Card, HeadCard, read_card
+from earmark.recipe import ClipPlan
 from engine_tasks import predict_files
 from made import HEADS, make_model
 from sounds import melody, write
@@ -68,3 +69,15 @@ def test_nothing_in_common(tmp_path: Path) -> None:
         joint_card([one, other])
     with pytest.raises(ModelError, match="no head with the same labels"):
         list(predict_files([tmp_path / "one", tmp_path / "two"], ["a.wav"], workers=1))
+
+
+def test_trees_and_thresholds_of_several_models() -> None:
+    """Thresholds are averaged name by name; a tree holds where all models have the same."""
+    one = HeadCard("genre", "multiclass", ("Rock", "Punk", "Jazz"), threshold=0.6, parents={"Punk": "Rock"})
+    card = Card("a", "1", "made", None, ClipPlan(), (one,), 2)
+    same = replace(card, heads=(replace(one, threshold=0.4, thresholds={"Punk": 0.9}),))
+    joint = joint_card([card, same]).head("genre")
+    assert joint.parents == one.parents
+    assert [joint.threshold_of(name) for name in joint.names] == pytest.approx([0.5, 0.75, 0.5])
+    other = replace(card, heads=(replace(one, parents={"Jazz": "Punk"}),))
+    assert joint_card([card, other]).head("genre").parents == {}

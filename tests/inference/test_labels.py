@@ -12,6 +12,7 @@ from earmark import HearingOptions
 from earmark.errors import RecipeError, UnknownName
 from earmark.inference.labels import read_labels, relabel
 from earmark.inference.records import HeadPrediction, Prediction, Taggram
+from earmark.inference.scores import answers
 from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan
 from sounds import melody, write
@@ -109,3 +110,40 @@ def test_all_the_way_from_a_file(tiny_model: Path, tmp_path: Path) -> None:
     assert isinstance(mine, Prediction)
     theirs = tagger.predict(path).heads["genre"].scores
     assert mine.heads["genre"].scores["Loud"] == pytest.approx(theirs["Rock"] + theirs["Pop"], abs=1e-4)
+
+
+TREE = HeadCard("genre", "multiclass", ("Rock", "Punk", "Metal", "Jazz"), threshold=0.5,
+                parents={"Punk": "Rock", "Metal": "Rock", "Jazz": "Quiet"})  # fmt: skip
+GENRES = HeadCard("genres", "multilabel", ("Rock", "Punk", "Metal", "Jazz"), includes="genre")
+FOREST = Card("m", "1", "made", None, ClipPlan(), (TREE, GENRES), 2)
+
+
+def song(*scores: float) -> Prediction:
+    each = dict.fromkeys(("genre", "genres"), scores)
+    return Prediction("a", 1.0, "m@1", answers(FOREST.heads, each))
+
+
+def test_nodes_of_a_tree_have_names_too() -> None:
+    said = song(0.2, 0.3, 0.2, 0.3)
+    assert said.heads["genre"].label == "Rock"
+    mine = relabel(said, FOREST, {"genre": {"Rock": "Loud", "Punk": "Noise"}}).heads["genre"]
+    assert (mine.label, mine.confidence) == ("Loud", 0.7)
+    assert mine.scores == {"Loud": 0.2, "Noise": 0.3, "Metal": 0.2, "Jazz": 0.3}
+    quiet = relabel(song(0.2, 0.2, 0.2, 0.4), FOREST, {"genre": {"Quiet": "Jazz"}}).heads["genre"]
+    assert (quiet.label, quiet.guesses[0]) == (None, ("Jazz", 0.4))
+
+
+def test_a_label_that_goes_into_another_branch_leaves_the_tree() -> None:
+    """What is below a name in the user's words is below it in the model's."""
+    mine = relabel(song(0.1, 0.3, 0.2, 0.4), FOREST, {"genre": {"Punk": "Mine", "Jazz": "Mine"}}).heads["genre"]
+    assert (mine.label, mine.confidence) == ("Mine", 0.7)
+    low = relabel(song(0.25, 0.2, 0.26, 0.29), FOREST, {"genre": {"Punk": "Mine", "Jazz": "Mine"}}).heads["genre"]
+    assert (low.label, low.confidence) == (None, 0.49)
+
+
+def test_what_became_sure_by_other_names_is_among_the_included_labels() -> None:
+    said = song(0.0, 0.3, 0.32, 0.38)
+    assert said.heads["genre"].label is None and said.heads["genres"].labels == ()
+    mine = relabel(said, FOREST, {"genre": {"Punk": "Loud", "Metal": "Loud"}, "genres": {"Metal": "METAL"}})
+    assert (mine.heads["genre"].label, mine.heads["genres"].labels) == ("Loud", ("METAL",))
+    assert mine.heads["genres"].guesses == ()

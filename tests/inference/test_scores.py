@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from earmark.inference.scores import answer, pool, probabilities, taggram
+from earmark.inference.scores import answer, answers, pool, probabilities, taggram, track_probabilities
 from earmark.models.card import HeadCard
 
 GENRE = HeadCard("genre", "multiclass", ("Rock", "Jazz"), temperature=2.0, threshold=0.6)
@@ -63,3 +65,77 @@ def test_taggrams() -> None:
 def test_labels_must_fit() -> None:
     with pytest.raises(ValueError, match="zip"):
         answer(GENRE, [1.0])
+
+
+TREE = HeadCard("genre", "multiclass", ("Rock", "Punk", "Metal", "Pop"), threshold=0.6,
+                thresholds={"Rock": 0.7, "Guitar": 0.9},
+                parents={"Punk": "Rock", "Metal": "Rock", "Rock": "Guitar"})  # fmt: skip
+GENRES = HeadCard("genres", "multilabel", ("Pop", "Metal", "Punk", "Rock"), thresholds={"Pop": 0.3}, includes="genre")
+
+
+@pytest.mark.parametrize(
+    ("scores", "label", "confidence"),
+    [
+        ([0.1, 0.6, 0.1, 0.2], "Punk", 0.6),
+        ([0.1, 0.5, 0.1, 0.3], "Rock", 0.7),  # the sum of what is at or below it
+        ([0.1, 0.44, 0.15, 0.31], None, 0.44),
+        ([0.4, 0.2, 0.15, 0.25], "Rock", 0.75),  # a label that is a node too
+        ([0.2, 0.25, 0.15, 0.4], None, 0.4),  # the best label decides where to step up
+        ([0.0, 0.0, 0.35, 0.65], "Pop", 0.65),
+    ],
+)
+def test_an_answer_steps_up_in_the_tree(scores: list[float], label: str | None, confidence: float) -> None:
+    found = answer(TREE, scores)
+    assert (found.label, found.confidence) == (label, confidence)
+    assert list(found.scores.values()) == scores
+    assert bool(found.guesses) == (label is None)
+
+
+def test_a_node_has_a_threshold_of_its_own() -> None:
+    low = replace(TREE, thresholds={"Rock": 1.0, "Guitar": 0.5})
+    assert (answer(low, [0.3, 0.3, 0.1, 0.3]).label, answer(low, [0.3, 0.3, 0.1, 0.3]).confidence) == ("Guitar", 0.7)
+
+
+def test_guesses_where_nothing_is_named() -> None:
+    """Three at most, best first, none below a tenth; in the record only where there are some."""
+    assert answer(TREE, [0.1, 0.31, 0.3, 0.29]).guesses == ()  # Rock is named
+    assert answer(replace(TREE, parents={}), [0.12, 0.2, 0.27, 0.41]).guesses == (
+        ("Pop", 0.41), ("Metal", 0.27), ("Punk", 0.2))  # fmt: skip
+    assert answer(GENRE, [0.55, 0.09]).to_dict()["guesses"] == [["Rock", 0.55]]
+    assert answer(TAGS, [0.1, 0.4, 0.05]).to_dict()["guesses"] == [["piano", 0.4], ["guitar", 0.1]]
+    assert "guesses" not in answer(TAGS, [0.2, 0.4, 0.05]).to_dict()
+    assert "guesses" not in answer(TAGS, [0.0, 0.0, 0.0]).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("genre", "labels"),
+    [
+        ([0.1, 0.6, 0.1, 0.2], ("Pop", "Punk")),
+        ([0.1, 0.5, 0.1, 0.3], ("Pop", "Rock")),
+        ([0.1, 0.4, 0.1, 0.4], ("Pop",)),
+    ],
+)
+def test_a_head_names_what_the_head_it_includes_names(genre: list[float], labels: tuple[str, ...]) -> None:
+    found = answers((TREE, GENRES), {"genre": genre, "genres": [0.45, 0.1, 0.2, 0.3]})
+    assert found["genres"].labels == labels
+    unsure = answers((TREE, replace(GENRES, thresholds={})), {"genre": genre, "genres": [0.45, 0.1, 0.2, 0.3]})
+    assert unsure["genres"].labels == labels[1:]
+    assert bool(unsure["genres"].guesses) != bool(labels[1:])
+
+
+def test_of_a_node_that_is_no_label_the_best_leaf_is_included() -> None:
+    guitar = replace(TREE, thresholds={"Rock": 1.0, "Guitar": 0.5})
+    found = answers((guitar, GENRES), {"genre": [0.2, 0.3, 0.2, 0.3], "genres": [0, 0.1, 0.2, 0.1]})
+    assert (found["genre"].label, found["genres"].labels) == ("Guitar", ("Punk",))
+
+
+def test_heads_of_the_same_raw_scores_have_the_same_best_label_pooled_before_they_are_calibrated() -> None:
+    """Clips that disagree: the mean of softmaxes and the mean of sigmoids have other best labels, these have not."""
+    raw = np.random.default_rng(0).normal(0, 4, (200, 5, 4))
+    one, many = replace(TREE, pooling="logits"), replace(GENRES, pooling="logits", temperature=2.0)
+    best = [[track_probabilities(clips, head, "mean").argmax() for clips in raw] for head in (one, many)]
+    assert best[0] == best[1]
+    plain = [
+        [track_probabilities(clips, replace(h, pooling=""), "mean").argmax() for clips in raw] for h in (one, many)
+    ]
+    assert plain[0] != plain[1]

@@ -141,7 +141,9 @@ CARDS: list[tuple[str, object]] = [
     ("heads.0.threshold", -0.1),
     ("heads.0.threshold", 1.5),
     ("heads.0.threshold", NAN),
-    ("heads.0.thresholds", {"Rock": 0.5}),
+    ("heads.0.thresholds", {"Metal": 0.5}),
+    ("heads.0.thresholds", {"Rock": 1.5}),
+    ("heads.2.thresholds", {"energy": 0.5}),
     ("heads.1.thresholds", {"guitar": -0.4}),
     ("heads.1.thresholds", {"drums": 0.4}),
     ("heads.1.thresholds", {"guitar": "half"}),
@@ -159,8 +161,32 @@ CARDS: list[tuple[str, object]] = [
     ("heads.0.added", 3),
     ("heads.0.added", -1),
     ("heads.0.derived", "tags"),
-    ("heads.0.parents", {"Rock": "Metal"}),
+    ("heads.0.parents", {"Metal": "Loud"}),
     ("heads.0.parents", {"Rock": "Jazz", "Jazz": "Rock"}),
+    ("heads.0.parents", {"Rock": "Loud", "Loud": "Rock"}),
+    ("heads.0.parents", {"Rock": "Rock"}),
+    ("heads.0.parents", {"Loud": "Louder", "Louder": "Loud"}),
+    ("heads.0.parents", {"Rock": ""}),
+    ("heads.0.parents", {"Rock": "0"} | {str(n): str(n + 1) for n in range(40)}),
+    ("heads.2.parents", {"Rock": "Loud"}),
+    ("heads.0.also", "style"),
+    ("heads.0.also", ["genre"]),
+    ("heads.0.also", ["style", "style"]),
+    ("heads.0.also", [""]),
+    ("heads.0.pooling", "max"),
+    ("heads.0.pooling", None),
+    ("heads.1.includes", "energy"),
+    ("heads.1.includes", "genre"),
+    ("heads.1.includes", "genres"),
+    ("heads.0.includes", "tags"),
+    ("heads.0.prior", "tags"),
+    ("heads.0.prior", "genre"),
+    ("heads.1.prior", "genre"),
+    ("heads.2.prior", "genre"),
+    ("heads.1.prior_weight", -1),
+    ("heads.1.prior_weight", INFINITE),
+    ("heads.1.prior_weight", "much"),
+    ("heads.0.unverified", "yes"),
     ("heads.0.evidence", {"Rock": {"tracks": -1}}),
     ("heads.0.evidence", {"Rock": 5}),
     ("heads.0.surprise", 1),
@@ -183,7 +209,7 @@ def test_an_absurd_card_is_one_error_that_names_the_key(model: Path, key: str, v
     put(model, key, value)
     message = refusal(model)
     last = next(part for part in reversed(key.split(".")) if not part.isdigit())
-    named = {"strings": "layer", "regression": "labels", "tags": "derived"}.get(str(value), last)
+    named = {"strings": "layer", "regression": "labels"}.get(str(value), last)
     arrays = ("heads.safetensors", "model.onnx")
     assert named in message or key in message or any(name in message for name in arrays), message
 

@@ -13,8 +13,8 @@ import pytest
 import earmark
 from earmark import HearingOptions
 from earmark.errors import ModelError, UnknownName
-from earmark.models.card import Evidence, HeadCard, read_card
-from earmark.models.network import Dense, HeadWeights, widened, write_heads
+from earmark.models.card import Evidence, HeadCard, card_facts, read_card
+from earmark.models.network import Dense, HeadWeights, dependent, read_heads, widened, write_heads
 from earmark.models.registry import find_model, find_models, list_models
 from earmark.models.writer import ModelFolderWriter, seal
 from earmark.paths import data_folder
@@ -36,6 +36,8 @@ WEIGHTS = {
     "mood": HeadWeights(matrix=np.array([[0, 0.5, 0.5, 1]], np.float32)),
     "best": HeadWeights(matrix=np.eye(2, dtype=np.float32)),
     "any": HeadWeights(matrix=np.array([[1, 1, 0, 0], [0, 1, 1, 0]], np.float32)),
+    "words": HeadWeights(((dense(2, 96),),), prior=np.array([[0.8, 0.1, 0.1, 0.5], [0.2, 0.2, 0.7, 0.6]])),
+    "raw": HeadWeights(((dense(3, 96),),)),
 }
 QUADRANTS = ("happy", "tense", "sad", "calm")
 HEADS = (
@@ -49,6 +51,8 @@ HEADS = (
     HeadCard("mood", "regression", derived="deep"),
     HeadCard("best", "multiclass", ("x", "y"), derived="tags"),
     HeadCard("any", "multilabel", ("p", "q"), derived="deep"),
+    HeadCard("words", "multilabel", ("bright", "dark"), 1.3, prior="deep", prior_weight=0.7, unverified=True),
+    HeadCard("raw", "multiclass", ("a", "b", "c"), 1.2, pooling="logits", also=("style",)),
 )  # fmt: skip
 
 
@@ -96,6 +100,10 @@ def test_scores_by_hand(model: Path, tone: Path) -> None:
         "best": tags / tags.sum(1, keepdims=True),
         "any": np.stack([deep[:, :2].sum(1), deep[:, 1:3].sum(1)], 1),
     }
+    rates = deep @ WEIGHTS["words"].prior.T
+    words = run(WEIGHTS["words"].members[0], x) + 0.7 * np.log(rates / (1 - rates))
+    expected["words"] = 1 / (1 + np.exp(-words / 1.3))
+    expected["raw"] = softmax(run(WEIGHTS["raw"].members[0], x).mean(0, keepdims=True) / 1.2)
     for name, clips in expected.items():
         head = found.heads[name]
         ours = list(head.scores.values()) or [head.value]
@@ -132,7 +140,36 @@ def test_a_derived_head_needs_its_matrix_and_stands_below(model: Path, tmp_path:
         earmark.load_model(copy)
 
 
+def test_a_prior_is_a_table_of_probabilities(model: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(model, tmp_path / "m"))
+    write_heads(WEIGHTS | {"words": replace(WEIGHTS["words"], prior=WEIGHTS["words"].prior * 2)}, copy)
+    card = replace(read_card(copy), files={})
+    with pytest.raises(ModelError, match="words/prior: a number in it is no probability"):
+        read_heads(copy, card)
+    write_heads(WEIGHTS | {"words": replace(WEIGHTS["words"], prior=np.eye(2))}, copy)
+    with pytest.raises(ModelError, match=r"words/prior has the shape \(2, 2\); card.json says \(2, 4\)"):
+        read_heads(copy, card)
+
+
+def test_younger_keys_change_no_digest_where_they_say_nothing(tiny_model: Path) -> None:
+    """Libraries know a model by its digest: a key that came later must not make an old model another one."""
+    card = read_card(tiny_model)
+    assert not {"also", "pooling", "includes", "prior", "prior_weight", "unverified"} & set(
+        card_facts(card)["heads"][0]
+    )
+    styled = replace(card, heads=(replace(card.heads[0], pooling="logits"), *card.heads[1:]))
+    assert card_facts(styled)["heads"][0]["pooling"] == "logits"
+    assert styled.digest != card.digest
+
+
+def test_what_depends_on_a_head_that_gained_a_label_takes_the_mean_of_the_others() -> None:
+    assert dependent(WEIGHTS["happy"], 1).matrix.tolist() == [[1, 1, 0, 0, 0.5], [0, 0, 1, 1, 0.5]]
+    wide = dependent(WEIGHTS["words"], 2).prior
+    assert wide.shape == (2, 6) and np.allclose(wide[:, 4:].T, WEIGHTS["words"].prior.mean(1))
+
+
 def test_rows_are_added_to_any_head() -> None:
+    assert widened(WEIGHTS["words"], np.ones((1, 96)), np.ones(1)).prior[2].tolist() == [0.5] * 4
     wide = widened(widened(WEIGHTS["deep"], np.ones((1, 96)), np.ones(1)), np.ones((2, 96)), np.ones(2))
     assert wide.added is not None and wide.added.weight.shape == (3, 96)
     assert widened(WEIGHTS["bands"], np.ones((1, 96)), np.ones(1)).members[0][0].weight.shape == (3, 96)

@@ -281,20 +281,18 @@ def _given(
     cards = [model.card.head(head) for model in predictions]
     if cards[0].task == "regression":
         return np.ones(len(rows), np.bool_)
-    if cards[0].task == "multiclass":
-        if len(predictions) == 1:
-            return np.array([h.label is not None for h in _heads(predictions[0], rows, head)], np.bool_)
-        return np.asarray(scores.max(1) >= np.mean([card.threshold for card in cards]))
-    limits = np.array(
+    if cards[0].task == "multiclass" and len(predictions) == 1:
+        return np.array([h.label is not None for h in _heads(predictions[0], rows, head)], np.bool_)
+    limits = np.mean(
         [
-            [
-                min(card.thresholds.get(name, 0.5) for name in dict(zip(m.labels, m.sources, strict=True))[label])
-                for label in shared.labels
-            ]
+            [min(map(card.threshold_of, dict(zip(m.labels, m.sources, strict=True))[label])) for label in shared.labels]
             for card, m in zip(cards, matches, strict=True)
-        ]
+        ],
+        axis=0,
     )
-    return np.asarray(scores >= limits.mean(0))
+    if cards[0].task == "multiclass":
+        return np.asarray(scores.max(1) >= limits[scores.argmax(1)])
+    return np.asarray(scores >= limits)
 
 
 def _training(card: Card, head: str) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from earmark.errors import ModelError
-from earmark.inference.records import HeadPrediction, Prediction, Taggram
+from earmark.inference.records import Prediction, Taggram
 from earmark.models.card import Card, HeadCard
 
 __all__ = ["combine", "joint_card"]
@@ -40,29 +40,29 @@ def _joint_head(head: HeadCard, others: Sequence[Card]) -> HeadCard | None:
     if len(same) != len(others):
         return None
     everyone = [head, *same]
-    return replace(
-        head,
-        threshold=sum(h.threshold for h in everyone) / len(everyone),
-        thresholds={
-            label: sum(h.thresholds.get(label, 0.5) for h in everyone) / len(everyone) for label in head.labels
-        },
-    )
+    parents = head.parents if all(h.parents == head.parents for h in everyone) else {}
+    head = replace(head, threshold=sum(h.threshold for h in everyone) / len(everyone), parents=parents)
+    names = head.names if any(h.thresholds for h in everyone) else ()
+    thresholds = {name: sum(h.threshold_of(name) for h in everyone) / len(everyone) for name in names}
+    return replace(head, thresholds=thresholds)
 
 
 def combine(predictions: Sequence[Prediction], card: Card) -> Prediction:
     """The mean of several models' predictions of one track; ``card`` is their :func:`joint_card`."""
-    from earmark.inference.scores import answer
+    from earmark.inference.scores import answers
 
     first = predictions[0]
-    heads: dict[str, HeadPrediction] = {}
+    scores: dict[str, list[float]] = {}
+    over_time: dict[str, Taggram] = {}
     for head in card.heads:
         each = [prediction.heads[head.name] for prediction in predictions]
         if head.task == "regression":
-            scores = [sum(one.value or 0.0 for one in each) / len(each)]
+            scores[head.name] = [sum(one.value or 0.0 for one in each) / len(each)]
         else:
-            scores = [sum(one.scores[label] for one in each) / len(each) for label in head.labels]
-        heads[head.name] = answer(head, scores, _combine_taggrams([one.taggram for one in each]))
-    return replace(first, model=card.name, heads=heads).settled()
+            scores[head.name] = [sum(one.scores[label] for one in each) / len(each) for label in head.labels]
+        if (joint := _combine_taggrams([one.taggram for one in each])) is not None:
+            over_time[head.name] = joint
+    return replace(first, model=card.name, heads=answers(card.heads, scores, over_time)).settled()
 
 
 def _combine_taggrams(taggrams: Sequence[Taggram | None]) -> Taggram | None:

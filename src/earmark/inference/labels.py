@@ -1,4 +1,4 @@
-"""The user's own list of labels: the model's names become theirs. Needs no NumPy."""
+"""The user's own list of labels: the model's names become theirs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from earmark.errors import RecipeError, UnknownName
 from earmark.inference.options import LabelTable
 from earmark.inference.records import HeadPrediction, Prediction, Taggram
+from earmark.inference.scores import answer, included, leaf
 from earmark.models.card import Card, HeadCard
 
 __all__ = ["read_labels", "relabel"]
@@ -33,8 +34,8 @@ def read_labels(file: Path, card: Card) -> LabelTable:
         if not isinstance(names, dict) or not all(isinstance(user, str) and user.strip() for user in names.values()):
             raise RecipeError(f'{file}: [{name}] must be a table of "model\'s name" = "your name"')
         for label in names:
-            if label not in heads[name].labels:
-                raise UnknownName(f"label of the head {name}", label, heads[name].labels)
+            if label not in heads[name].names:
+                raise UnknownName(f"label of the head {name}", label, heads[name].names)
     return table
 
 
@@ -46,24 +47,49 @@ def relabel(prediction: Prediction, card: Card, table: LabelTable) -> Prediction
     if not table:
         return prediction
     heads = {
-        name: _relabel_head(head, card.head(name), dict(table[name])) if table.get(name) else head
+        name: _relabel_head(head, card.head(name), table[name]) if table.get(name) else head
         for name, head in prediction.heads.items()
     }
+    for head in card.heads:
+        if head.includes in table and head.includes in heads and head.name in heads:
+            source = _named(prediction, heads[head.includes], card.head(head.includes), table[head.includes])
+            heads[head.name] = included(heads[head.name], table.get(head.name, {}).get(source or "", source))
     return replace(prediction, heads=heads).settled()
 
 
-def _relabel_head(found: HeadPrediction, head: HeadCard, names: dict[str, str]) -> HeadPrediction:
+def _named(prediction: Prediction, found: HeadPrediction, head: HeadCard, names: Mapping[str, str]) -> str | None:
+    """The model's label behind what a head names in the user's words: several may have become one."""
+    label = leaf(_renamed(head, names), found)
+    scores = prediction.heads[head.name].scores
+    return max((one for one in scores if names.get(one, one) == label), key=scores.__getitem__, default=None)
+
+
+def _relabel_head(found: HeadPrediction, head: HeadCard, names: Mapping[str, str]) -> HeadPrediction:
     scores = _merge(found.scores, names, found.task)
     over_time = found.taggram and _merge_taggram(found.taggram, names, found.task)
+    mine = _renamed(head, names)
     if found.task == "multilabel":
         named = dict.fromkeys(names.get(label, label) for label in found.labels)
-        return replace(found, labels=tuple(named), scores=scores, taggram=over_time)
-    best = max(scores, key=lambda label: scores[label])
-    label = best if scores[best] >= head.threshold else None
-    return replace(found, label=label, confidence=scores[best], scores=scores, taggram=over_time)
+        guesses = answer(mine, list(scores.values())).guesses if not named else ()
+        return replace(found, labels=tuple(named), scores=scores, taggram=over_time, guesses=guesses)
+    return answer(mine, list(scores.values()), over_time)
 
 
-def _merge(scores: Mapping[str, float], names: dict[str, str], task: str) -> dict[str, float]:
+def _renamed(head: HeadCard, names: Mapping[str, str]) -> HeadCard:
+    """The head in the user's names: its tree where that still holds, and of several thresholds the highest."""
+    parents: dict[str, set[str | None]] = {}
+    thresholds: dict[str, float] = {}
+    for name in head.names:
+        user = names.get(name, name)
+        above = (names.get(one, one) for one in head.above(name))
+        parents.setdefault(user, set()).add(next((one for one in above if one != user), None))
+        thresholds[user] = max(thresholds.get(user, 0.0), head.threshold_of(name))
+    kept = {user: one for user, (one, *others) in parents.items() if one is not None and not others}
+    labels = tuple(dict.fromkeys(names.get(label, label) for label in head.labels))
+    return replace(head, labels=labels, parents=kept, thresholds=thresholds)
+
+
+def _merge(scores: Mapping[str, float], names: Mapping[str, str], task: str) -> dict[str, float]:
     merged: dict[str, float] = {}
     for label, score in scores.items():
         user, before = names.get(label, label), merged.get(names.get(label, label), 0.0)
@@ -71,7 +97,7 @@ def _merge(scores: Mapping[str, float], names: dict[str, str], task: str) -> dic
     return merged
 
 
-def _merge_taggram(over_time: Taggram, names: dict[str, str], task: str) -> Taggram:
+def _merge_taggram(over_time: Taggram, names: Mapping[str, str], task: str) -> Taggram:
     clips = [
         dict(zip(over_time.scores, column, strict=True)) for column in zip(*over_time.scores.values(), strict=True)
     ]

@@ -42,10 +42,12 @@ class HeadPrediction:
 
     Attributes:
         task: ``multiclass``, ``multilabel`` or ``regression``.
-        label: The best label of a multiclass head; None where the model is not sure, and for other tasks.
-        confidence: Calibrated probability of the best label (multiclass).
+        label: What a multiclass head names: its best label, or a name above that in its tree; None where the model is
+            not sure, and for other tasks.
+        confidence: Calibrated probability of what is named, else of the best label (multiclass).
         labels: Labels above their thresholds, best first (multilabel).
         scores: Calibrated probability of every label, in the head's order.
+        guesses: Where a head with labels names none: the best ones with their probabilities.
         value: The number of a regression head.
         taggram: Scores over time, where asked for.
     """
@@ -57,6 +59,7 @@ class HeadPrediction:
     scores: Mapping[str, float] = field(default_factory=dict)
     value: float | None = None
     taggram: Taggram | None = None
+    guesses: tuple[tuple[str, float], ...] = ()
 
     @property
     def best(self) -> str | None:
@@ -72,6 +75,8 @@ class HeadPrediction:
             record |= {"labels": list(self.labels), "scores": dict(self.scores)}
         else:
             record["value"] = self.value
+        if self.guesses:
+            record["guesses"] = [list(guess) for guess in self.guesses]
         if self.taggram is not None:
             record["taggram"] = self.taggram.to_dict()
         return record
@@ -128,7 +133,7 @@ class Prediction:
         """The prediction; that of silence and noise has scores, but no label."""
         if self.is_song:
             return self
-        heads = {name: replace(head, label=None, labels=()) for name, head in self.heads.items()}
+        heads = {name: replace(head, label=None, labels=(), guesses=()) for name, head in self.heads.items()}
         return replace(self, heads=heads)
 
     def __repr__(self) -> str:

@@ -20,8 +20,8 @@ from earmark.errors import ModelError, UnknownName
 from earmark.features.spectrogram import open_input, views
 from earmark.inference.labels import relabel
 from earmark.inference.options import HearingOptions
-from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
-from earmark.inference.scores import answer, pool, probabilities, raw_scores, taggram
+from earmark.inference.records import ClipEmbeddings, Prediction
+from earmark.inference.scores import answers, probabilities, raw_scores, taggram, track_probabilities
 from earmark.models.card import Card
 from earmark.models.network import HeadWeights, Network, read_heads
 from earmark.models.registry import check_files, find_model
@@ -250,11 +250,14 @@ class Tagger:
         times: list[tuple[float, float]],
         options: HearingOptions,
     ) -> Prediction:
-        heads: dict[str, HeadPrediction] = {}
-        for head in self.card.heads:
-            clips = probabilities(raw[head.name], head)
-            over_time = taggram(head, times, clips) if options.taggram else None
-            heads[head.name] = answer(head, pool(clips, self.card.clip.pooling, head.task).tolist(), over_time)
+        cards = self.card.heads
+        scores = {
+            head.name: track_probabilities(raw[head.name], head, self.card.clip.pooling).tolist() for head in cards
+        }
+        over_time = {
+            head.name: taggram(head, times, probabilities(raw[head.name], head)) for head in cards if options.taggram
+        }
+        heads = answers(cards, scores, over_time)
         embedding = vectors.mean(axis=0, dtype=np.float64).astype(np.float32) if options.embedding else None
         one_by_one = ClipEmbeddings(np.asarray(times, np.float32), vectors) if options.clips else None
         prediction = Prediction(path, 0.0, self.card.id, heads, embedding, clips=one_by_one)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from earmark.inference.labels import relabel
 from earmark.inference.options import LabelTable
 from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
-from earmark.inference.scores import answer
+from earmark.inference.scores import answers
 from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan
 
@@ -198,37 +199,23 @@ def vocabularies(heads: Sequence[HeadCard]) -> list[tuple[str, str, tuple[str, .
     return [(head.name, head.task, head.labels) for head in heads]
 
 
+_KEPT = ("name", "task", "labels", "threshold", "thresholds", "aliases", "parents", "also", "includes", "unverified")
+"""What the file holds of a head; a library that an older Earmark filled lacks the last four."""
+
+
 def heads_to_json(heads: Sequence[HeadCard]) -> str:
     """The heads as the file holds them."""
-    return json.dumps(
-        [
-            {
-                "name": head.name,
-                "task": head.task,
-                "labels": list(head.labels),
-                "threshold": head.threshold,
-                "thresholds": dict(head.thresholds),
-                "aliases": {label: list(names) for label, names in head.aliases.items()},
-            }
-            for head in heads
-        ],
-        ensure_ascii=False,
-    )
+    return json.dumps([{key: getattr(head, key) for key in _KEPT} for head in heads], ensure_ascii=False, default=dict)
 
 
 def heads_from_json(text: str) -> tuple[HeadCard, ...]:
     """The other way round."""
-    return tuple(
-        HeadCard(
-            one["name"],
-            one["task"],
-            tuple(one["labels"]),
-            threshold=one["threshold"],
-            thresholds=one["thresholds"],
-            aliases={label: tuple(names) for label, names in one["aliases"].items()},
-        )
-        for one in json.loads(text)
-    )
+    found = []
+    for one in json.loads(text):
+        facts: dict[str, Any] = one | {key: tuple(one.get(key, ())) for key in ("labels", "also")}
+        facts["aliases"] = {label: tuple(names) for label, names in one["aliases"].items()}
+        found.append(HeadCard(**facts))
+    return tuple(found)
 
 
 def pack_scores(heads: Mapping[str, HeadPrediction], order: Sequence[HeadCard]) -> tuple[bytes, bytes]:
@@ -243,13 +230,13 @@ def unpack_scores(scores: bytes, numbers: bytes, order: Sequence[HeadCard]) -> d
     """The predictions of the heads, exactly as they were packed."""
     steps = (np.frombuffer(scores, "<u2") / _STEPS).tolist()
     values = np.frombuffer(numbers, "<f8").tolist()
-    heads: dict[str, HeadPrediction] = {}
+    found: dict[str, list[float]] = {}
     for head in order:
         if head.task == "regression":
-            heads[head.name] = answer(head, [values.pop(0)])
+            found[head.name] = [values.pop(0)]
         else:
-            heads[head.name], steps = answer(head, steps[: len(head.labels)]), steps[len(head.labels) :]
-    return heads
+            found[head.name], steps = steps[: len(head.labels)], steps[len(head.labels) :]
+    return answers(order, found)
 
 
 def corrected(prediction: Prediction, model: LibraryModel, corrections: Mapping[str, Correction]) -> Prediction:
@@ -263,9 +250,9 @@ def corrected(prediction: Prediction, model: LibraryModel, corrections: Mapping[
         if name not in heads:
             continue
         if isinstance(label, str):
-            heads[name] = replace(heads[name], label=label, confidence=1.0)
+            heads[name] = replace(heads[name], label=label, confidence=1.0, guesses=())
         else:
-            heads[name] = replace(heads[name], labels=label)
+            heads[name] = replace(heads[name], labels=label, guesses=())
     return replace(prediction, heads=heads)
 
 

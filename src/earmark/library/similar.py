@@ -195,13 +195,9 @@ def common_labels(library: Library, model: LibraryModel) -> dict[str, float]:
 
 def given_labels(head: HeadCard, scores: Array) -> NDArray[np.bool_]:
     """Which labels a head gives, as :func:`earmark.inference.scores.answer` does: (n, labels) scores to bools."""
-    if head.task == "multilabel":
-        return np.asarray(scores >= np.asarray([head.thresholds.get(label, 0.5) for label in head.labels], np.float32))
-    given = np.zeros(scores.shape, bool)
-    if len(scores):
-        best = scores.argmax(axis=1)
-        rows = np.arange(len(scores))
-        given[rows, best] = scores[rows, best] >= np.float32(head.threshold)
+    given = np.asarray(scores >= np.asarray([head.threshold_of(label) for label in head.labels], np.float32))
+    if head.task == "multiclass" and len(scores):
+        given &= np.arange(len(head.labels)) == scores.argmax(axis=1)[:, None]
     return given
 
 

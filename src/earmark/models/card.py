@@ -191,7 +191,8 @@ class HeadCard:
         labels: Display names in the order of the scores; empty for a regression.
         temperature: Divides the raw scores before softmax or sigmoid (Guo et al. 2017).
         threshold: Below this confidence a multiclass head is not sure and its label is null.
-        thresholds: By label, from which probability a multi-label head names it (0.5 where not stated).
+        thresholds: By label, from which probability the head names it; of a multiclass head by node too. Where not
+            stated, ``threshold``, and 0.5 of a multi-label head.
         aliases: By label, the names that corpora use for it, so that ``evaluate`` can match them.
         meaning: What the head's labels are about, in words; heads of one name are matched where it agrees.
         layer: What the head reads: ``embedding``, or a named layer of the network.
@@ -199,8 +200,15 @@ class HeadCard:
         mean: Of an ensemble: of the members' ``logits`` or of their ``probabilities``.
         added: The last labels, that many, which were added later: a row each, straight from the layer.
         derived: Name of a head above, whose probabilities this head's matrix is applied to; no members then.
-        parents: By label, the label above it in a tree.
+        parents: By name, the one above it in a tree: above labels stand labels, or names that are only above (nodes).
         evidence: By label, what it rests on.
+        also: Further names by which data sets and options know the head; a head of that name may be there too, and
+            then the labels decide which is meant.
+        pooling: Of clips: ``mean``, ``mean-log``, or ``logits`` (of the mean raw scores); "" as the clip plan has it.
+        includes: A multiclass head above, whose label this multi-label head always names too.
+        prior: A multiclass head above, whose probabilities move the raw scores of this one.
+        prior_weight: How much they do.
+        unverified: Whether the labels were never checked by listeners, and rest on the agreement of teachers alone.
     """
 
     name: str
@@ -218,11 +226,37 @@ class HeadCard:
     derived: str = ""
     parents: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
+    pooling: Literal["", "mean", "mean-log", "logits"] = ""
+    includes: str = ""
+    prior: str = ""
+    prior_weight: float = 1.0
+    unverified: bool = False
 
     @property
     def width(self) -> int:
         """Number of raw scores: one a label, one for a number."""
         return len(self.labels) or 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that the head can name: its labels, then what stands only above labels."""
+        return tuple(dict.fromkeys((*self.labels, *self.parents, *self.parents.values())))
+
+    def above(self, name: str) -> tuple[str, ...]:
+        """The name, the one above it, and so on up to a root."""
+        found = [name]
+        while found[-1] in self.parents:
+            found.append(self.parents[found[-1]])
+        return tuple(found)
+
+    def below(self, name: str) -> tuple[str, ...]:
+        """The labels that the name stands for: those at or below it, in the order of the scores."""
+        return tuple(label for label in self.labels if name in self.above(label))
+
+    def threshold_of(self, name: str) -> float:
+        """From which probability the head names this label, or node."""
+        return self.thresholds.get(name, self.threshold if self.task == "multiclass" else 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,8 +401,14 @@ def write_card(card: Card, folder: Path) -> None:
 
 
 def card_facts(card: Card) -> dict[str, Any]:
-    """The card as it stands in ``card.json``."""
-    return {"format": card.format} | dataclasses.asdict(card)
+    """The card as it stands in ``card.json``. Younger keys that say nothing are left out: digests stay as they were."""
+    facts = {"format": card.format} | dataclasses.asdict(card)
+    facts["heads"] = [{k: v for k, v in head.items() if _YOUNGER.get(k, ...) != v} for head in facts["heads"]]
+    return facts
+
+
+_YOUNGER = {"also": (), "pooling": "", "includes": "", "prior": "", "prior_weight": 1.0, "unverified": False}
+"""Keys of a head that came later, with what they are where they say nothing."""
 
 
 def _digest(facts: Mapping[str, Any], *files: str | None) -> str:
@@ -435,6 +475,12 @@ _HEAD: Mapping[str, Rule] = {
     "derived": text(200, empty=True),
     "parents": table(text()),
     "evidence": table(record(Evidence, dict.fromkeys(("tracks", "groups"), number(0, 1e9, whole=True)))),
+    "also": listing(text(200), most=100, unique=True),
+    "pooling": one_of("", "mean", "mean-log", "logits"),
+    "includes": text(200, empty=True),
+    "prior": text(200, empty=True),
+    "prior_weight": number(0, 100),
+    "unverified": flag,
 }
 
 _CARD: Rule = record(
@@ -472,9 +518,8 @@ def _check_card(card: Card) -> None:
         key = f"heads[{place}]"
         if head.name in above:
             raise Broken(f"{key}.name", head.name, "the name of one head only")
-        if head.derived and head.derived not in above:
-            raise Broken(f"{key}.derived", head.derived, "the name of a head that stands above")
         _check_head(key, head)
+        _check_links(key, head, above)
         above[head.name] = head
 
 
@@ -499,24 +544,46 @@ def _check_head(key: str, head: HeadCard) -> None:
     known = set(head.labels)
     if (head.task == "regression") != (not known):
         raise Broken(f"{key}.labels", head.labels, "empty for a regression, and only there")
-    if head.thresholds and head.task != "multilabel":
-        raise Broken(f"{key}.thresholds", dict(head.thresholds), "empty: only multi-label heads have them")
-    for name in ("thresholds", "aliases", "parents", "evidence"):
-        table = getattr(head, name)
-        for label in (*table, *(table.values() if name == "parents" else ())):
-            if label not in known:
+    _check_tree(f"{key}.parents", head)
+    nodes = set(head.names) if head.task == "multiclass" else known
+    for name, allowed in (("thresholds", nodes), ("aliases", set(head.names)), ("evidence", known)):
+        for label in getattr(head, name):
+            if label not in allowed:
                 raise Broken(f"{key}.{name}", label, "one of the head's labels")
-    _check_tree(f"{key}.parents", head.parents)
+    if head.name in head.also:
+        raise Broken(f"{key}.also", head.name, "other than the head's own name")
     if bool(head.members) == bool(head.derived):
         raise Broken(f"{key}.members", head.members, "empty for a derived head, and only there")
     if head.added and (head.derived or head.added >= head.width):
         raise Broken(f"{key}.added", head.added, "smaller than the number of labels, and 0 for a derived head")
 
 
-def _check_tree(key: str, parents: Mapping[str, str]) -> None:
-    for label in parents:
-        above, steps = label, 0
-        while above in parents:
-            above, steps = parents[above], steps + 1
-            if steps > len(parents):
-                raise Broken(key, label, "below a root: it stands above itself")
+def _check_links(key: str, head: HeadCard, above: Mapping[str, HeadCard]) -> None:
+    """The heads that a head depends on stand above it, and are such as it can depend on."""
+    for name in ("derived", "prior", "includes"):
+        other = above.get(getattr(head, name))
+        if getattr(head, name) and other is None:
+            raise Broken(f"{key}.{name}", getattr(head, name), "the name of a head that stands above")
+        if other is None or name == "derived":
+            continue
+        if other.task != "multiclass":
+            raise Broken(f"{key}.{name}", other.name, "the name of a multiclass head")
+        if name == "prior" and (head.task == "regression" or head.derived):
+            raise Broken(f"{key}.prior", other.name, "empty: a number and a derived head have no prior")
+        if name == "includes" and (head.task != "multilabel" or not set(other.labels) <= set(head.labels)):
+            raise Broken(
+                f"{key}.includes", other.name, "a head whose labels this one has too, and this one multi-label"
+            )
+
+
+def _check_tree(key: str, head: HeadCard) -> None:
+    """Every name comes up to a root in a few steps, and stands for a label."""
+    nodes = {*head.labels, *head.parents.values()}
+    for name in head.parents:
+        if name not in nodes:
+            raise Broken(key, name, "one of the head's labels, or above one")
+        above, steps = name, 0
+        while above in head.parents:
+            above, steps = head.parents[above], steps + 1
+            if steps > _DEEPEST:
+                raise Broken(key, name, f"below a root within {_DEEPEST} steps: it stands above itself, or too deep")

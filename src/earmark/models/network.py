@@ -2,7 +2,8 @@
 
 An array of ``heads.safetensors`` is called ``HEAD/MEMBER/STEP/weight`` (outputs, inputs) or ``.../bias`` (outputs,);
 rows for labels that were added later ``HEAD/added/weight`` and ``.../bias``; what a derived head is made of
-``HEAD/matrix`` (labels, labels of the other head). Half, single and double precision are allowed.
+``HEAD/matrix`` (labels, labels of the other head); how often each label goes with each of its prior head
+``HEAD/prior`` (labels, labels of that head), probabilities. Half, single and double precision are allowed.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ __all__ = [
     "Dense",
     "HeadWeights",
     "Network",
+    "dependent",
     "open_session",
     "read_heads",
     "read_npz",
@@ -192,12 +194,14 @@ class HeadWeights:
         mean: Of several members: of their ``logits`` or their ``probabilities``.
         added: Rows for the last labels, which were added later.
         matrix: (labels, labels of the other head) of a derived head.
+        prior: (labels, labels of the prior head), the probability of each label where that one is true.
     """
 
     members: tuple[tuple[Dense, ...], ...] = ()
     mean: Literal["logits", "probabilities"] = "logits"
     added: Dense | None = None
     matrix: NDArray[np.floating] | None = None
+    prior: NDArray[np.floating] | None = None
 
     @classmethod
     def linear(cls, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> HeadWeights:
@@ -231,17 +235,33 @@ class HeadWeights:
         steps |= {} if self.added is None else {"added": self.added}
         found = {f"{name}/{place}/weight": np.asarray(step.weight) for place, step in steps.items()}
         found |= {f"{name}/{place}/bias": np.asarray(step.bias) for place, step in steps.items()}
-        return found if self.matrix is None else found | {f"{name}/matrix": self.matrix}
+        tables = {"matrix": self.matrix, "prior": self.prior}
+        return found | {f"{name}/{key}": table for key, table in tables.items() if table is not None}
 
 
 def widened(old: HeadWeights, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> HeadWeights:
-    """The head with further labels: their rows (labels, inputs) and biases. Old scores stay what they are."""
+    """The head with further labels: their rows (labels, inputs) and biases. Old scores stay what they are.
+
+    Of the new labels its prior head says nothing: even odds.
+    """
+    if old.prior is not None:
+        old = replace(old, prior=np.pad(old.prior, ((0, len(bias)), (0, 0)), constant_values=0.5))
     if len(old.members) == 1 and len(old.members[0]) == 1 and old.added is None:
         rows = old.members[0][0]
-        return HeadWeights.linear(np.concatenate([rows.weight, weight]), np.concatenate([rows.bias, bias]))
+        wide = Dense(np.concatenate([rows.weight, weight]), np.concatenate([rows.bias, bias]))
+        return replace(old, members=((wide,),))
     if old.added is not None:
         weight, bias = np.concatenate([old.added.weight, weight]), np.concatenate([old.added.bias, bias])
     return replace(old, added=Dense(weight, bias))
+
+
+def dependent(old: HeadWeights, count: int) -> HeadWeights:
+    """The arrays of a head that depends on one which gained labels: what it has of the others on average."""
+
+    def wider(table: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
+        return None if table is None else np.pad(table, ((0, 0), (0, count)), mode="mean")
+
+    return replace(old, matrix=wider(old.matrix), prior=wider(old.prior))
 
 
 def write_heads(heads: Mapping[str, HeadWeights], folder: Path) -> None:
@@ -272,6 +292,9 @@ def read_heads(folder: Path, card: Card) -> dict[str, HeadWeights]:
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ModelError(f"{file}: {name}: a number in it is not finite (NaN)")
+    for head in card.heads:
+        if head.prior and (abs(arrays[f"{head.name}/prior"] - 0.5) > 0.5).any():
+            raise ModelError(f"{file}: {head.name}/prior: a number in it is no probability")
     return {head.name: _weights(head, arrays) for head in card.heads}
 
 
@@ -284,7 +307,7 @@ def _weights(head: HeadCard, arrays: Mapping[str, Double]) -> HeadWeights:
         tuple(dense(f"{m}/{s}", step) for s, step in enumerate(member)) for m, member in enumerate(head.members)
     )
     added = dense("added", Step()) if head.added else None
-    return HeadWeights(members, head.mean, added, arrays.get(f"{head.name}/matrix"))
+    return HeadWeights(members, head.mean, added, *(arrays.get(f"{head.name}/{key}") for key in ("matrix", "prior")))
 
 
 def _check_shapes(file: Path, card: Card, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -316,6 +339,8 @@ def _shapes_of(
     if head.derived:
         yield f"{head.name}/matrix", (head.width, labels[head.derived])
         return
+    if head.prior:
+        yield f"{head.name}/prior", (head.width, labels[head.prior])
     for m, member in enumerate(head.members):
         width = inputs.get(head.layer)
         for s in range(len(member)):

@@ -26,7 +26,7 @@ from earmark.inference.records import Failure
 from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import NETWORK, Card, HeadCard
-from earmark.models.network import HeadWeights, widened, write_heads
+from earmark.models.network import HeadWeights, dependent, widened, write_heads
 from earmark.models.writer import ModelFolderWriter, check_place, seal
 from earmark.storage import plain_reason
 from earmark.tags.read import artist_and_album, read_tags
@@ -228,6 +228,10 @@ def write_extended(tagger: Tagger, card: Card, heads: Sequence[GainedHead], exem
             if (old / name).is_file():
                 shutil.copyfile(old / name, folder / name)
         weights = {**tagger.heads, **{head.card.name: head.widened(tagger.heads) for head in heads}}
+        for head in heads:
+            for one in card.heads:
+                if head.card.name in (one.derived, one.prior):
+                    weights[one.name] = dependent(weights[one.name], len(head.card.labels) - len(head.before.labels))
         write_heads(weights, folder)
         card = replace(card, heads=tuple(weights[head.name].described(head) for head in card.heads))
         _write_weights(old, folder, heads)
@@ -469,7 +473,11 @@ def _songs(addition: Addition, exemplars: Exemplars, new: _New, tagger: Tagger) 
 
 def _raw(tagger: Tagger, head: HeadCard, clips: Array) -> Double:
     """Raw scores of embeddings (clips, dimensions): (clips, labels)."""
-    return raw_scores([head], tagger.heads, {"embedding": clips})[head.name]
+    needed = {head.name}
+    for one in reversed(tagger.card.heads):  # a head stands below those that it depends on
+        needed |= {one.prior, one.derived} if one.name in needed else set()
+    heads = [one for one in tagger.card.heads if one.name in needed]
+    return raw_scores(heads, tagger.heads, {"embedding": clips})[head.name]
 
 
 def _widened(targets: NDArray[np.float32], addition: Addition) -> NDArray[np.float32]:

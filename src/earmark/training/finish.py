@@ -25,8 +25,8 @@ from earmark.errors import ModelError, StorageError
 from earmark.evaluation.history import Epoch, write_curves, write_history
 from earmark.evaluation.metrics import RESAMPLES
 from earmark.evaluation.scores import ModelPredictions, answers_of, main_figure, score_head
-from earmark.inference.records import Failure, HeadPrediction, Prediction
-from earmark.inference.scores import answer, pool, probabilities
+from earmark.inference.records import Failure, Prediction
+from earmark.inference.scores import answers, track_probabilities
 from earmark.models.card import Card, HeadCard
 from earmark.models.network import HeadWeights, read_npz, write_heads
 from earmark.models.writer import seal
@@ -64,7 +64,7 @@ _MOST = 2000
 
 def track_scores(raw: Sequence[NDArray[np.floating]], head: HeadCard, pooling: str) -> _Float:
     """Calibrated scores of tracks, (tracks, labels), from the raw scores (clips, labels) of each."""
-    rows = [pool(probabilities(clips, head), pooling, head.task) for clips in raw]
+    rows = [track_probabilities(clips, head, pooling) for clips in raw]
     return np.stack(rows) if rows else np.zeros((0, len(head.labels) or 1))
 
 
@@ -385,11 +385,10 @@ def _calibrated(head: HeadCard, model: TrainedModel) -> HeadCard:
 def _prediction(card: Card, output: Outputs | None) -> Prediction | Failure:
     if output is None:
         return Failure("", "decode", "not analysed")
-    heads: dict[str, HeadPrediction] = {}
-    for head in card.heads:
-        scores = pool(probabilities(output.raw[head.name], head), card.clip.pooling, head.task)
-        heads[head.name] = answer(head, scores.tolist())
-    return Prediction("", 0.0, card.id, heads, None)
+    scores = {
+        head.name: track_probabilities(output.raw[head.name], head, card.clip.pooling).tolist() for head in card.heads
+    }
+    return Prediction("", 0.0, card.id, answers(card.heads, scores), None)
 
 
 def _scores(card: Card, model: TrainedModel) -> Mapping[str, Any]:

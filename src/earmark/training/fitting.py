@@ -156,10 +156,13 @@ def examples_of(
 
 def pooled(raw: NDArray[np.floating], owner: NDArray[np.intp], head: HeadCard, pooling: str) -> Double:
     """Probabilities of tracks (tracks, labels) from raw scores of clips (clips, labels), as inference makes them."""
-    clips = probabilities(np.asarray(raw, np.float32), head)
+    how = head.pooling or pooling
+    clips = raw.astype(np.float64) if how == "logits" else probabilities(np.asarray(raw, np.float32), head)
     edges = np.flatnonzero(np.diff(owner)) + 1
     parts = np.split(clips, edges) if len(clips) else []
-    return np.array([pool(part, pooling, head.task) for part in parts]).reshape(len(parts), raw.shape[1])
+    whole = [part.mean(axis=0) if how == "logits" else pool(part, how, head.task) for part in parts]
+    found = np.array(whole).reshape(len(parts), raw.shape[1])
+    return probabilities(found, head) if how == "logits" else found
 
 
 def log_loss(examples: Examples, raw: NDArray[np.floating]) -> float:

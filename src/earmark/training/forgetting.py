@@ -221,10 +221,9 @@ def _scores(head: HeadChange, truth: Float, after: Float, groups: tuple[str, ...
     """The new head's figures for its card, on tracks that are labelled in full."""
     full = metrics.labelled(truth)
     truth, after, groups = truth[full], after[full], tuple(g for g, ok in zip(groups, full, strict=True) if ok)
+    given: NDArray[np.bool_] = after >= np.array([head.after.threshold_of(label) for label in head.after.labels])
     if head.after.task == "multiclass":
-        given: NDArray[np.bool_] = after.max(1, initial=0.0) >= head.after.threshold
-    else:
-        given = after >= np.array([head.after.thresholds.get(label, 0.5) for label in head.after.labels])
+        given = given[np.arange(len(after)), after.argmax(1)]
     names = tuple(str(row) for row in range(len(truth)))
     answers = HeadAnswers(
         head.after.name, head.after.task, head.after.labels, names, groups, truth, after, given
