@@ -94,13 +94,14 @@ class HeadDesign:
 class SplitPlan:
     """Fractions of the tracks for training, validation and test; groups stay together, labels are stratified.
 
-    ``balanced`` draws validation and test parts with equally many tracks a label (as S1 does).
+    ``balanced`` draws validation and test parts with equally many tracks a label, as S1 does: of all multi-class heads
+    together (``all``, or true), or of the first (``first``).
     """
 
     train: float = 0.8
     valid: float = 0.1
     test: float = 0.1
-    balanced: bool = False
+    balanced: Literal["all", "first", True, False] = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,33 @@ def test_balanced_parts_have_equally_many_tracks_a_label():
         split(made([("x", 1.0, None)], (), "regression"), SplitPlan(balanced=True), 0)
     with pytest.raises(DatasetError, match="no balanced test part: too few artists of"):
         split(made([("x", "ab"[i % 2], None) for i in range(20)]), SplitPlan(balanced=True), 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_balanced_parts_of_several_heads(seed):
+    """All multi-class heads together, as even as they get; or the first alone; tracks that one does not label train."""
+    rng = np.random.default_rng(seed)
+    rows = [(str(i // 2), "abc"[i % 3], "xy"[int(rng.random() < 0.25)] if i % 5 else None) for i in range(300)]
+    tracks = tuple(Track(Path(f"{i}"), f"{i}", group, None, {"genre": one, "mood": two, "energy": i / 300.0})
+                   for i, (group, one, two) in enumerate(rows))  # fmt: skip
+    heads = (HeadSpec("genre", "multiclass", ("a", "b", "c", "nobody")), HeadSpec("mood", "multiclass", ("x", "y")))
+    dataset = Dataset("made", Path(), (*heads, HeadSpec("energy", "regression")), tracks, "artist")
+    both = split(dataset, SplitPlan(0.8, 0.1, 0.1, balanced=True), seed)
+    first = split(dataset, SplitPlan(0.8, 0.1, 0.1, balanced="first"), seed)
+    assert disjoint(*(groups(dataset, part) for part in (both.train, both.valid, both.test)))
+    for found, names in ((both, ("genre", "mood")), (first, ("genre",))):
+        for part in (found.valid, found.test):
+            for name in names:
+                counts = np.array(list(dataset.counts(name, part).values()))
+                assert np.ptp(counts) <= (1 if len(names) == 2 else 0) and counts.min() >= 5, (name, counts)
+    assert all(tracks[int(row)].labels["mood"] for row in (*both.valid, *both.test))
+    apart = tuple(
+        replace(t, labels={**t.labels, "mood": None} if i % 2 else {"mood": "x"}) for i, t in enumerate(tracks)
+    )
+    with pytest.raises(
+        DatasetError, match=r"no track has a label of each of the heads 'genre' and 'mood'.*balanced=first"
+    ):
+        split(replace(dataset, tracks=apart), SplitPlan(balanced="all"), seed)
 
 
 def test_splits_are_saved_by_content(tmp_path):

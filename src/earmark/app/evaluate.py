@@ -62,7 +62,12 @@ def evaluate(request: EvaluateRequest, engine: Engine | None = None) -> Steps[Ev
 
     models, against = _taggers(request.model), _taggers(request.against) if request.against else []
     dataset = without_files(load_dataset(request.dataset), request.exclude_files)
-    plan = Plan(heads=request.heads, part=request.split, allow_training_tracks=request.allow_training_tracks)
+    plan = Plan(
+        heads=request.heads,
+        part=request.split,
+        allow_training_tracks=request.allow_training_tracks,
+        nodes=bool(request.report),
+    )
     with opened_engine(engine, request.jobs) as workers:
         found = yield from score(models, dataset, plan, engine=workers, against=against)
         if request.naive:

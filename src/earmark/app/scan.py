@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,7 +129,15 @@ def _model(request: ScanRequest) -> LibraryModel:
 
     models = one_model(request.model)
     labels = label_table(request.labels, models.card)
-    return LibraryModel.of(models.folders[0], models.card, request.layer or "", labels)
+    model = LibraryModel.of(models.folders[0], models.card, request.layer or "", labels)
+    if request.layer is None:
+        return model
+    from earmark.inference.tagger import load_model
+
+    tagger = load_model(models.folders[0])
+    # A head's hidden layer is made by the head, so that a model of other heads does not share it.
+    shared = model.backbone if request.layer in tagger.network.layers else ""
+    return replace(model, dimensions=tagger.dimensions(request.layer), backbone=shared)
 
 
 def _known_roots(library: Library) -> Steps[list[str]]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from earmark.audio.files import matcher
 from earmark.datasets.core import Dataset, HeadSpec, Track
-from earmark.datasets.reading import list_readers, read_manifest, reader_module, run_reader
+from earmark.datasets.reading import (
+    list_readers,
+    own_heads,
+    own_split,
+    read_manifest,
+    reader_module,
+    run_reader,
+)
 from earmark.errors import DatasetError, UnknownName
 
 __all__ = ["Dataset", "HeadSpec", "Track", "list_readers", "load_dataset", "without_files", "without_label"]
@@ -89,14 +98,32 @@ def _described(manifest: Path) -> tuple[Dataset, Mapping[str, Any]]:
     root = manifest.parent / common.get("path", "")
     if not root.is_dir():
         raise DatasetError(f"{where}: path = {common.get('path')!r}: no such folder")
-    dataset = run_reader(reader, root, table, where)
-    module = reader_module(reader)
+    module = reader_module(reader, where)
+    own = _own_of(table, module, where) if module.CITATION else {}
+    dataset = run_reader(reader, root, {key: value for key, value in table.items() if key not in own}, where)
+    if "split" in own:
+        dataset = own_split(dataset, own["split"], where)
+    if "heads" in own:
+        dataset = own_heads(dataset, own["heads"], where)
     return replace(
         dataset,
         name=common.get("name", reader if module.CITATION else dataset.name),
         licence=common.get("licence", module.LICENCE),
         citation=common.get("citation", module.CITATION),
     ), table
+
+
+def _own_of(table: Mapping[str, Any], module: ModuleType, where: str) -> dict[str, Any]:
+    """The keys of a dataset.toml that every published corpus knows and its reader does not."""
+    found = {}
+    if "heads" in table:
+        found["heads"] = table["heads"]
+        if not isinstance(found["heads"], Mapping):
+            raise DatasetError(f"{where}: heads must be tables: [heads.NAME]")
+    split, known = table.get("split"), signature(module.load).parameters.get("split")
+    if split is not None and (known is None or (isinstance(split, str) and isinstance(known.default, int))):
+        found["split"] = split
+    return found
 
 
 def _without_rare(dataset: Dataset, options: Mapping[str, Any]) -> Dataset:

@@ -11,11 +11,12 @@ import pkgutil
 import tomllib
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from earmark.datasets.core import Dataset, HeadSpec, Label, Part, Track, group_tracks
+from earmark.datasets.tables import check_names, head_plans, read_head, tag_cells
 from earmark.errors import DatasetError, nearest
 
 __all__ = [
@@ -24,12 +25,16 @@ __all__ = [
     "find_folder",
     "list_readers",
     "most_frequent",
+    "own_heads",
+    "own_split",
     "read_manifest",
     "reader_module",
     "run_reader",
 ]
 
 _COMMON = ("name", "reader", "path", "licence", "citation")
+SPLITS = ("corpus", "recipe")
+"""Whose parts a corpus is divided into: its own, or those that a recipe draws."""
 
 
 def list_readers() -> tuple[str, ...]:
@@ -116,6 +121,84 @@ def _say(hint: Any) -> str:
     return {str: "text", int: "a whole number", bool: "true or false"}.get(hint, str(hint))
 
 
+def own_heads(dataset: Dataset, table: Mapping[str, Any], where: str) -> Dataset:
+    """A corpus with heads of one's own beside its heads; one of the same name takes the place of the corpus's.
+
+    Columns are the corpus's heads, the labels of its multi-label heads (0 or 1), and tags of the files (``tag:NAME``).
+    A head without ``task`` and ``bins`` is of the task of what it reads.
+
+    Args:
+        dataset: As the corpus's reader gives it.
+        table: The ``[heads.NAME]`` tables.
+        where: The dataset.toml, for messages.
+
+    Raises:
+        DatasetError: As :func:`earmark.datasets.tables.head_plans` and :func:`earmark.datasets.tables.read_head`.
+    """
+    known = {spec.name: spec for spec in dataset.heads}
+    tags = tag_cells([track.path for track in dataset.tracks])
+
+    def complete(name: str, options: Any) -> Any:
+        read = known.get(options.get("column", name)) if isinstance(options, Mapping) else None
+        return options if read is None or {"task", "bins"} & options.keys() else {"task": read.task, **options}
+
+    def cells(column: str, asked_by: str, separator: str) -> Sequence[str]:
+        if column.startswith("tag:"):
+            return tags(column, asked_by, separator)
+        if column in known:
+            return [_cell(track.labels.get(column), separator, asked_by) for track in dataset.tracks]
+        several = next((one.name for one in dataset.heads if one.task == "multilabel" and column in one.labels), None)
+        if several is None:
+            raise _no_such_column(dataset, column, asked_by)
+        return [_zero_or_one(track.labels.get(several), column) for track in dataset.tracks]
+
+    plans = head_plans({name: complete(name, options) for name, options in table.items()}, where)
+    mine = {plan.name.casefold() for plan in plans}
+    kept = [spec for spec in dataset.heads if spec.name.casefold() not in mine]
+    check_names([*(spec.name for spec in kept), *(plan.name for plan in plans)], where)
+    names = [track.name for track in dataset.tracks]
+    read = [read_head(plan, cells, names.__getitem__, f"{where}: [heads.{plan.name}]") for plan in plans]
+    tracks = tuple(
+        replace(track, labels={**track.labels, **{spec.name: labels[row] for spec, labels in read}})
+        for row, track in enumerate(dataset.tracks)
+    )
+    return replace(dataset, heads=(*kept, *(spec for spec, _ in read)), tracks=tracks)
+
+
+def own_split(dataset: Dataset, word: str, where: str) -> Dataset:
+    """A corpus with the parts that it assigns itself (``corpus``), or without, so that a recipe divides it (``recipe``).
+
+    Raises:
+        DatasetError: Another word.
+    """
+    if word not in SPLITS:
+        raise DatasetError(f"{where}: split = {word!r}: must be {' or '.join(map(repr, SPLITS))}")
+    if word == "corpus":
+        return dataset
+    return replace(dataset, has_split=False, tracks=tuple(replace(track, part=None) for track in dataset.tracks))
+
+
+def _cell(label: Label, separator: str, asked_by: str) -> str:
+    """A label as a cell; a track with none of several labels is labelled, which an empty cell would not be."""
+    if isinstance(label, tuple):
+        if not separator and len(label) > 1:
+            raise DatasetError(f'{asked_by}: a track has several labels there; say task = "multilabel"')
+        return separator.join(label) or separator
+    return "" if label is None else str(label)
+
+
+def _zero_or_one(labels: Label, column: str) -> str:
+    return str(int(column in labels)) if isinstance(labels, tuple) else ""
+
+
+def _no_such_column(dataset: Dataset, column: str, asked_by: str) -> DatasetError:
+    known = [spec.name for spec in dataset.heads]
+    near = nearest(column, [*known, *(label for spec in dataset.heads for label in spec.labels)])
+    why = [notice for notice in dataset.notices if column in notice]
+    advice = "; ".join(why) if why else f"did you mean {near!r}?" if near else f"it has: {', '.join(known)}"
+    return DatasetError(f"{asked_by}: the corpus has no column {column!r}; {advice}")
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """One track as a corpus lists it; ``name`` is its path below the audio folder."""
@@ -163,7 +246,10 @@ def assemble(
     missing = len(everything) - len(present)
     if not present:
         example = f", as {everything[0].name}" if everything else ""
-        raise DatasetError(f"{audio}: none of the {missing} listed files is here{example}")
+        raise DatasetError(
+            f"{audio}: none of the {missing} listed files is here{example}; put the corpus's audio there, "
+            "or let path in dataset.toml name the folder that holds it"
+        )
     names = [track.name for track in present]
     groups, group_by, grouped = group_tracks(names, [t.artist for t in present], [t.album for t in present])
     tracks = tuple(

@@ -61,19 +61,19 @@ def split(dataset: Dataset, plan: SplitPlan, seed: int = 0, head: str | None = N
 
     Args:
         dataset: What to divide.
-        plan: Fractions; ``balanced`` draws valid and test with equally many tracks a label.
+        plan: Fractions; ``balanced`` draws valid and test with equally many tracks a label, of all heads or the first.
         seed: Another seed, another draw.
         head: Whose labels are spread evenly; None for those of all heads. Tracks that it does not label take part.
 
     Raises:
-        DatasetError: Too few groups for the parts, or ``balanced`` for a head that is not multi-class.
+        DatasetError: Too few groups for the parts, or ``balanced`` without a multi-class head.
     """
     labels = _labels(dataset, head)
     if dataset.has_split:
         return _own_split(dataset, plan, seed, labels)
     everything = np.arange(len(dataset.tracks))
     if plan.balanced:
-        return _balanced(dataset, plan, seed, head, labels)
+        return _balanced(dataset, plan, seed, head)
     fractions = [plan.train, plan.valid, plan.test]
     train, valid, test = _draw(dataset, everything, labels, fractions, f"{seed}:split")
     return Split(train, valid, test, dataset.group_by, _notices(dataset))
@@ -333,54 +333,122 @@ def _shared_groups(dataset: Dataset, rows: Mapping[Part, _Rows]) -> str:
     return f"the data set's own split has {len(shared)} {dataset.group_by}s in two parts, as {shared[0]!r}"
 
 
-def _balanced(dataset: Dataset, plan: SplitPlan, seed: int, head: str | None, labels: _Labels) -> Split:
-    """Parts for valid and test with equally many tracks a label; what is over in them is unused, the rest is train."""
-    spec = dataset.head(head) if head is not None else dataset.heads[0]
-    if spec.task != "multiclass" or (head is None and len(dataset.heads) > 1):
-        raise DatasetError(f"{dataset.name}: split.balanced needs one multi-class head; {spec.name!r} is {spec.task}")
+def _balanced(dataset: Dataset, plan: SplitPlan, seed: int, head: str | None) -> Split:
+    """Parts for valid and test with equally many tracks a label; what is over in them is unused, the rest is train.
+
+    With several heads a part holds tracks that all of them label, and each head's labels are as even as they get.
+    """
+    marks, heads, names = _marks(dataset, head, plan.balanced)
+    sizes = np.bincount(heads)[heads]
     groups: dict[str, list[int]] = {}
     for row, track in enumerate(dataset.tracks):
         groups.setdefault(track.group, []).append(row)
-    contents = {group: _count([r for r in members if labels[r]], labels) for group, members in groups.items()}
-    rarest = min(sum(content.get(label, 0) for content in contents.values()) for label in range(len(spec.labels)))
-    taken: dict[str, str] = {}
-    parts: dict[str, _Rows] = {}
+    # Valid and test take half of a class at most: the other half is to be learnt from.
+    most = np.maximum(1, marks.sum(0) // 4)
+    free, parts = list(groups), dict[str, _Rows]()
     for part, fraction in (("test", plan.test), ("valid", plan.valid)):
-        # Valid and test take half of the rarest class at most: the other half is to be learnt from.
-        share = round(fraction * len(dataset.tracks) / len(spec.labels))
-        quota = max(1, min(share, rarest // 4)) if fraction else 0
-        counts = [0] * len(spec.labels)
-        for group in sorted(groups, key=lambda name: _key(f"{seed}:{part}", name)):
-            mine = {label: number for label, number in contents[group].items() if label != _TRACKS}
-            if group in taken or not mine or any(counts[label] + n > quota for label, n in mine.items()):
-                continue
-            taken[group] = part
-            for label, number in mine.items():
-                counts[label] += number
-        if quota and not min(counts):
-            empty = spec.labels[counts.index(0)]
-            raise DatasetError(f"{dataset.name}: no balanced {part} part: too few {dataset.group_by}s of {empty!r}")
-        parts[part] = _level(taken, groups, labels, part, min(counts))
-    held = {row for group in taken for row in groups[group]}
-    unused = len(held) - len(parts["valid"]) - len(parts["test"])
-    train = _rows([row for row in range(len(dataset.tracks)) if row not in held])
-    extra = (f"{unused} tracks are unused, so that the labels are balanced in valid and test",) if unused else ()
-    return Split(train, parts["valid"], parts["test"], dataset.group_by, (*extra, *_notices(dataset)))
+        wanted = (
+            max(int(sizes.max()), min(round(fraction * len(dataset.tracks)), int((most * sizes).min())))
+            if fraction
+            else 0
+        )
+        free.sort(key=lambda name: _key(f"{seed}:{part}", name))
+        content = np.array([marks[groups[name]].sum(0) for name in free], np.int64).reshape(len(free), -1)
+        taken = [free[place] for place in _evenly(content, sizes, wanted, most)]
+        rows = np.array([row for name in taken for row in groups[name]], np.intp)
+        if wanted and not (counts := marks[rows].sum(0)).all():
+            raise DatasetError(
+                f"{dataset.name}: no balanced {part} part: too few {dataset.group_by}s of {names[int(counts.argmin())]!r}; "
+                "add some, or draw ordinary parts: --set split.balanced=false"
+            )
+        parts[part] = _level(rows, marks, heads)
+        free = [name for name in free if name not in set(taken)]
+    train = _rows([row for name in free for row in groups[name]])
+    unused = len(dataset.tracks) - len(train) - len(parts["valid"]) - len(parts["test"])
+    extra = [f"{unused} tracks are unused, so that the labels are balanced in valid and test"] if unused else []
+    extra += [_unevenness(part, marks[rows].sum(0), heads) for part, rows in parts.items() if len(rows)]
+    return Split(train, parts["valid"], parts["test"], dataset.group_by, (*filter(None, extra), *_notices(dataset)))
 
 
-def _level(
-    taken: Mapping[str, str], groups: Mapping[str, Sequence[int]], labels: _Labels, part: str, number: int
-) -> _Rows:
-    """The first ``number`` tracks of each label among the groups taken for a part."""
-    kept: list[int] = []
-    counts: dict[int, int] = {}
-    for group, side in taken.items():
-        for row in groups[group] if side == part else ():
-            for label in labels[row]:
-                counts[label] = counts.get(label, 0) + 1
-                if counts[label] <= number:
-                    kept.append(row)
+def _marks(
+    dataset: Dataset, head: str | None, which: bool | str
+) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+    """What is to be balanced: (tracks, labels) 1 where a track has a label; (labels,) heads, from 0; their names.
+
+    Only labels that some track has, and only tracks that all of the heads label.
+    """
+    several = [spec for spec in dataset.heads if spec.task == "multiclass" and head in (None, spec.name)]
+    if not several:
+        spec = dataset.heads[0] if head is None else dataset.head(head)
+        raise DatasetError(
+            f"{dataset.name}: split.balanced needs one multi-class head at least; {spec.name!r} is {spec.task}: "
+            "--set split.balanced=false draws ordinary parts"
+        )
+    chosen = several[:1] if which == "first" else several
+    targets = [dataset.targets(spec.name) for spec in chosen]
+    known = ~np.isnan(np.stack(targets)).any(0)
+    if not known.any():
+        both = " and ".join(repr(spec.name) for spec in chosen)
+        raise DatasetError(
+            f"{dataset.name}: no track has a label of each of the heads {both}, so that parts cannot be balanced by all: "
+            "--set split.balanced=first balances the first alone, false none"
+        )
+    columns, heads, names = [], [], []
+    for number, (spec, target) in enumerate(zip(chosen, targets, strict=True)):
+        there = [label for label in range(len(spec.labels)) if (target[known] == label).any()]
+        columns += [(target == label) & known for label in there]
+        heads += [number] * len(there)
+        names += [spec.labels[label] if len(chosen) == 1 else f"{spec.name}: {spec.labels[label]}" for label in there]
+    return np.stack(columns, 1).astype(np.int64), np.array(heads, np.int64), names
+
+
+_FAR = np.iinfo(np.int64).max
+
+
+def _evenly(content: NDArray[np.int64], sizes: NDArray[np.int64], wanted: int, most: NDArray[np.int64]) -> list[int]:
+    """Groups (rows of counts by label) whose labels come nearest to ``wanted`` tracks, evenly spread, one by one.
+
+    No label gets more than its ``most``.
+
+    A label's cost is (count - wanted / size)^2 times its head's size; times ``wanted`` it is a whole number, the same
+    everywhere.
+    """
+    taken: list[int] = []
+    counts = np.zeros(len(sizes), np.int64)
+    left = content.any(1)
+    while wanted and left.any():
+        growth = (sizes * content * (2 * counts + content)).sum(1) - 2 * wanted * content.sum(1)
+        growth[~left | (counts + content > most).any(1)] = _FAR
+        if growth.min() >= 0:  # even is even enough, unless a label has no track yet
+            growth[~content[:, counts == 0].any(1)] = _FAR
+        best = int(growth.argmin())
+        if growth[best] == _FAR:
+            break
+        taken.append(best)
+        counts += content[best]
+        left[best] = False
+    return taken
+
+
+def _level(rows: _Rows, marks: NDArray[np.int64], heads: NDArray[np.int64]) -> _Rows:
+    """The rows without those whose labels all have more than their head's rarest; with one head all are equal then."""
+    counts, kept = marks[rows].sum(0), []
+    least = np.array([counts[heads == head].min(initial=len(rows)) for head in heads])
+    for row in rows[::-1]:
+        mine = marks[row] > 0
+        if (counts[mine] > least[mine]).all():  # of a track that is not labelled, too
+            counts[mine] -= 1
+        else:
+            kept.append(int(row))
     return _rows(kept)
+
+
+def _unevenness(part: str, counts: NDArray[np.int64], heads: NDArray[np.int64]) -> str:
+    found = [counts[heads == head] for head in np.unique(heads)]
+    if all(np.ptp(one) == 0 for one in found):
+        return ""
+    spans = " and ".join(f"{one.min()} to {one.max()}" for one in found)
+    return f"the labels of several heads are as even in the {part} part as they get: {spans} tracks a label"
 
 
 def _notices(dataset: Dataset) -> tuple[str, ...]:

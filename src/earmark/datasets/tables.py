@@ -284,8 +284,10 @@ def _contradictions(plan: HeadPlan, at: str) -> None:
         "columns and column cannot stand together": plan.columns and plan.column,
         "columns needs task = 'multilabel'": plan.columns and plan.task != "multilabel",
         "bins needs task = 'multiclass'": plan.bins and plan.task != "multiclass",
-        "bins must rise": any(a >= b for a, b in zip(plan.bins, plan.bins[1:], strict=False)),
-        f"{len(plan.bins)} bins cut {len(plan.bins) + 1} classes, but labels names {len(plan.labels)}": plan.bins
+        f"bins must rise: write bins = {sorted(set(plan.bins))}": any(
+            a >= b for a, b in zip(plan.bins, plan.bins[1:], strict=False)
+        ),
+        f"{len(plan.bins)} bins cut {len(plan.bins) + 1} classes, but labels names {len(plan.labels)}; name each": plan.bins
         and len(plan.labels) != len(plan.bins) + 1,
         "separator is empty": not plan.separator,
         "a label or column stands twice": len(set(plan.labels)) < len(plan.labels)

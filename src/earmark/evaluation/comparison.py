@@ -16,7 +16,7 @@ from earmark.evaluation.history import Epoch
 from earmark.evaluation.metrics import RESAMPLES
 from earmark.evaluation.scores import HeadAnswers, ModelPredictions, answers_of, compare_answers, main_figure, rounded
 
-__all__ = ["Comparison", "Node", "Row", "advise", "explain_nodes", "pair_up"]
+__all__ = ["Comparison", "Node", "Row", "advise", "explain_nodes", "nodes_to_dict", "pair_up"]
 
 _LABELS, _SONGS = 3, 5
 
@@ -61,6 +61,11 @@ def explain_nodes(vectors: NDArray[np.float32], dataset: Dataset) -> tuple[Node,
         )
         nodes.append(Node(number, tuple(strongest), songs))
     return tuple(nodes)
+
+
+def nodes_to_dict(nodes: Mapping[str, Sequence[Node]]) -> dict[str, list[dict[str, Any]]]:
+    """Nodes by layer as JSON has them."""
+    return {layer: [node.to_dict() for node in every] for layer, every in nodes.items()}
 
 
 def _columns(dataset: Dataset) -> tuple[list[str], list[NDArray[np.float64]]]:
@@ -159,7 +164,7 @@ class Row:
             "chosen": self.chosen,
             "error": self.error,
             "model": self.name,
-            "nodes": {layer: [node.to_dict() for node in nodes] for layer, nodes in self.nodes.items()},
+            "nodes": nodes_to_dict(self.nodes),
         }
 
 

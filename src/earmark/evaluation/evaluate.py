@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from earmark.datasets.cache import content_hashes
 from earmark.datasets.core import Dataset, Part
@@ -14,6 +16,7 @@ from earmark.datasets.splits import load_split
 from earmark.engine.base import Engine
 from earmark.engine.predict import Analyse, analyse
 from earmark.errors import DatasetError, UnknownName
+from earmark.evaluation.comparison import Node, explain_nodes, nodes_to_dict
 from earmark.evaluation.history import Epoch, Jump, find_jumps, read_history
 from earmark.evaluation.metrics import RESAMPLES
 from earmark.evaluation.scores import (
@@ -32,7 +35,7 @@ from earmark.inference.records import Failure, Prediction
 from earmark.inference.tagger import Tagger
 from earmark.models.card import Card
 
-__all__ = ["PARTS", "Evaluation", "Plan", "analyse_dataset", "choose_tracks", "evaluate"]
+__all__ = ["PARTS", "Evaluation", "Plan", "analyse_dataset", "choose_tracks", "evaluate", "explain_layers"]
 
 PARTS = ("test", "valid", "train", "all")
 
@@ -45,6 +48,7 @@ class Plan:
         heads: Only these; all that model and data set share, where empty.
         part: ``test``, ``valid``, ``train`` or ``all``.
         allow_training_tracks: Score tracks that the model was trained on, too.
+        nodes: Whether the nodes of small layers are explained, which analyses the tracks once more.
         resamples: Of the bootstrap; 0 gives no intervals.
         seed: Of the bootstrap and the permutations.
     """
@@ -52,6 +56,7 @@ class Plan:
     heads: tuple[str, ...] = ()
     part: str = "test"
     allow_training_tracks: bool = False
+    nodes: bool = False
     resamples: int = RESAMPLES
     seed: int = 0
 
@@ -75,6 +80,7 @@ class Evaluation:
         notices: Lines for people.
         history: Learning curves of the (first) model.
         jumps: In its validation curve.
+        nodes: What the nodes of small layers stand for, by layer; empty where they were not asked for.
     """
 
     model: str
@@ -91,6 +97,7 @@ class Evaluation:
     notices: tuple[str, ...] = ()
     history: tuple[Epoch, ...] = ()
     jumps: tuple[Jump, ...] = ()
+    nodes: Mapping[str, tuple[Node, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As ``evaluate -f json`` prints it."""
@@ -106,6 +113,7 @@ class Evaluation:
             "failures": [failure.to_dict() for failure in self.failures],
             "jumps": [asdict(jump) for jump in self.jumps],
             "notices": list(self.notices),
+            **({"nodes": nodes_to_dict(self.nodes)} if self.nodes else {}),
         }
 
 
@@ -159,6 +167,7 @@ def evaluate(
         notices=dataset.notices + chosen.notices,
         history=history,
         jumps=find_jumps(history),
+        nodes=(yield from explain_layers(models[0], part, engine)) if plan.nodes else {},
     )
 
 
@@ -194,6 +203,29 @@ def analyse_dataset(
             results.append(result)
             yield Progress(len(results), len(paths), f"analysing with {tagger.card.id}")
     return ModelPredictions(tagger.card, tuple(results))
+
+
+_EXPLAINED = 64
+"""Layers of at most so many nodes are explained."""
+
+
+def explain_layers(tagger: Tagger, dataset: Dataset, engine: Engine) -> Steps[dict[str, tuple[Node, ...]]]:
+    """What the nodes of small layers stand for, by layer.
+
+    Args:
+        tagger: Its hidden layers of at most 64 nodes are explained.
+        dataset: Tracks that the network did not learn from.
+        engine: That analyses them.
+    """
+    found = {}
+    for layer in tagger.layers:
+        if (width := tagger.dimensions(layer)) > _EXPLAINED:
+            continue
+        every = yield from analyse_dataset(tagger, dataset, engine, HearingOptions(embedding=True, layer=layer))
+        vectors = [getattr(result, "embedding", None) for result in every.results]
+        nothing = np.full(width, np.nan, np.float32)
+        found[layer] = explain_nodes(np.stack([nothing if v is None else v for v in vectors]), dataset)
+    return found
 
 
 def _analyse_all(models: Sequence[Tagger], dataset: Dataset, engine: Engine) -> Steps[list[ModelPredictions]]:

@@ -85,6 +85,13 @@ class Tagger:
         hidden = [head.name for head in self.card.heads if self._hidden(head.name)]
         return tuple(dict.fromkeys((*self.network.layers, *hidden)))
 
+    def dimensions(self, layer: str | None = None) -> int:
+        """Numbers in an embedding, or in the layer in its place (UnknownName where there is no such layer)."""
+        if layer is None:
+            return self.card.embedding
+        self.check_layer(layer)
+        return self._vectors(self._layers(np.zeros((1, *self.card.clip_shape), np.float32), layer), layer).shape[1]
+
     def predict(
         self,
         track: str | os.PathLike[str] | NDArray[np.floating],

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from earmark.evaluation.comparison import Comparison, Node, Row
+from earmark.evaluation.comparison import Comparison, Row
 from earmark.evaluation.scores import main_figure
 from earmark.pages import svg
-from earmark.pages.heads import confusion
+from earmark.pages.heads import confusion, nodes_section
 from earmark.pages.render import Site, document_page, write_page
 from earmark.pages.text import interval, number
 from earmark.pages.view import Document, Panel, Section, Table
@@ -40,7 +40,7 @@ def comparison_page(found: Comparison, site: Site | None = None) -> str:
         _costs(found.table),
         *([_paired(found.paired)] if found.paired else []),
         *([Section("Learning curves", panels=curves)] if curves else []),
-        *(_nodes(row) for row in found.rows if row.nodes),
+        *(nodes_section(row.title, row.nodes) for row in found.rows if row.nodes),
         *([Section("What was chosen where a source is silent", panels=silent)] if silent else []),
     ]
     about = (
@@ -117,22 +117,3 @@ def _paired(tests: Sequence[Mapping[str, Any]]) -> Section:
     table = Table(("first", "second", "head", "difference", "95 % interval", "p"), lines, (3, 4, 5))
     text = "Above zero: the first is better. p: how often chance alone gives a difference as large."
     return Section("Paired tests", text, panels=[Panel(table=table)])
-
-
-def _nodes(row: Row) -> Section:
-    """What each node of a small layer stands for."""
-    panels = [Panel(f"Layer {layer}", table=_node_table(nodes), full=True) for layer, nodes in row.nodes.items()]
-    text = "Correlation with labels, and the songs that excite a node most; training songs left out."
-    return Section(f"Nodes of {row.title}", text, panels=panels)
-
-
-def _node_table(nodes: Sequence[Node]) -> Table:
-    lines = [
-        (
-            str(node.number + 1),
-            ", ".join(f"{label} ({r:+.2f})" for label, r in node.labels) or "nothing: it never changes",
-            ", ".join(name for name, _ in node.songs[:3]),
-        )
-        for node in nodes
-    ]
-    return Table(("node", "correlates with", "excited most by"), lines, stacked=True)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from earmark.evaluation import metrics
+from earmark.evaluation.comparison import Node
 from earmark.evaluation.scores import HeadAnswers
 from earmark.pages import svg
 from earmark.pages.text import interval, number, percent, percent_interval
 from earmark.pages.view import Card, Panel, Section, Table
 
-__all__ = ["confusion", "head_section"]
+__all__ = ["confusion", "head_section", "nodes_section"]
 
 _SONGS = 20
 _WIDE = 7
@@ -194,3 +195,22 @@ def _fit(figures: Mapping[str, Any]) -> str:
     if train is None or test is None:
         return "not kept by this model"
     return f"{100 * (train - test):+.1f} points beside this part"
+
+
+def nodes_section(title: str, layers: Mapping[str, Sequence[Node]]) -> Section:
+    """What each node of the small layers of a model stands for."""
+    panels = [Panel(f"Layer {layer}", table=_node_table(nodes), full=True) for layer, nodes in layers.items()]
+    text = "Correlation with labels, and the songs that excite a node most; training songs left out."
+    return Section(f"Nodes of {title}", text, panels=panels)
+
+
+def _node_table(nodes: Sequence[Node]) -> Table:
+    lines = [
+        (
+            str(node.number + 1),
+            ", ".join(f"{label} ({r:+.2f})" for label, r in node.labels) or "nothing: it never changes",
+            ", ".join(name for name, _ in node.songs[:3]),
+        )
+        for node in nodes
+    ]
+    return Table(("node", "correlates with", "excited most by"), lines, stacked=True)

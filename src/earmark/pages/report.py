@@ -9,7 +9,7 @@ from typing import Any
 from earmark.evaluation.evaluate import Evaluation
 from earmark.evaluation.history import Jump
 from earmark.pages import svg
-from earmark.pages.heads import head_section
+from earmark.pages.heads import head_section, nodes_section
 from earmark.pages.render import Site, document_page, write_page
 from earmark.pages.text import interval, number, percent, percent_interval
 from earmark.pages.view import Card, Document, Panel, Section, Table
@@ -36,6 +36,7 @@ def page(evaluation: Evaluation, site: Site | None = None) -> str:
         *_random_split(evaluation),
         *(head_section(evaluation.answers[head], figures) for head, figures in evaluation.figures.items()),
         *([_curves(evaluation)] if evaluation.history else []),
+        *([nodes_section(evaluation.model, evaluation.nodes)] if evaluation.nodes else []),
         *([_failures(evaluation)] if evaluation.failures else []),
     ]
     title = f"{evaluation.model} on {evaluation.dataset}"

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import safe_open
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -23,11 +22,10 @@ from earmark.audio.track import starts
 from earmark.datasets.core import Dataset, HeadSpec
 from earmark.engine.base import Alive, Engine, Task
 from earmark.errors import RecipeError, UnknownName
-from earmark.evaluation.comparison import Node, Row, explain_nodes
-from earmark.evaluation.evaluate import analyse_dataset
+from earmark.evaluation.comparison import Row
+from earmark.evaluation.evaluate import analyse_dataset, explain_layers
 from earmark.evaluation.scores import ModelPredictions, answers_of, score_head
 from earmark.events import Steps
-from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import Card
@@ -143,10 +141,6 @@ def _seconds(tagger: Tagger, song: Path) -> float:
     return time.process_time() - begun
 
 
-_EXPLAINED = 64
-"""Layers of at most so many nodes are explained."""
-
-
 def scored_row(
     row: Row, models: Path, part: Dataset, unseen: Dataset, engine: Engine
 ) -> Steps[tuple[Row, ModelPredictions | None]]:
@@ -169,26 +163,6 @@ def scored_row(
         row,
         heads=figures,
         gflop=gflop_of(tagger.folder, tagger.card, statistics.median(result.seconds for result in predictions)),
-        nodes=(yield from _nodes(tagger, unseen, engine)),
+        nodes=(yield from explain_layers(tagger, unseen, engine)),
     )
     return scored, mine
-
-
-def _nodes(tagger: Tagger, unseen: Dataset, engine: Engine) -> Steps[dict[str, tuple[Node, ...]]]:
-    """What the nodes of small layers stand for, by tracks that the network did not learn from."""
-    found = {}
-    for layer in tagger.layers:
-        options = HearingOptions(embedding=True, layer=layer)
-        some = yield from analyse_dataset(tagger, unseen.subset([0]), engine, options)
-        first = next((r.embedding for r in some.results if isinstance(r, Prediction)), None)
-        if first is None or len(first) > _EXPLAINED:
-            continue
-        every = yield from analyse_dataset(tagger, unseen, engine, options)
-        found[layer] = explain_nodes(np.stack([_vector(result, len(first)) for result in every.results]), unseen)
-    return found
-
-
-def _vector(result: Prediction | Failure, width: int) -> NDArray[np.float32]:
-    if isinstance(result, Failure) or result.embedding is None:
-        return np.full(width, np.nan, np.float32)
-    return result.embedding

@@ -42,7 +42,7 @@ def load(root: Path, *, subset: str = "small") -> Dataset:
         raise DatasetError(f"{root}: subset = {subset!r}: must be one of {', '.join(SUBSETS)}")
     metadata = find_folder(root, ("fma_metadata", "."), "tracks.csv", LAYOUT)
     columns, rows = _headed(metadata / "tracks.csv")
-    titles = _genres(metadata / "genres.csv")
+    titles = _genres(find_folder(metadata, (".",), "genres.csv", LAYOUT) / "genres.csv")
     features = _features(metadata / "echonest.csv")
     wanted = SUBSETS[: SUBSETS.index(subset) + 1]
     at = {key: _at(metadata / "tracks.csv", columns, key) for key in _KEYS}
@@ -67,7 +67,9 @@ def load(root: Path, *, subset: str = "small") -> Dataset:
     ]
     notices = [f"{left_out} tracks known to have no audio: left out"] if left_out else []
     if not features:
-        notices.append("there is no echonest.csv: no heads of audio features")
+        notices.append(
+            f"there is no echonest.csv: no heads of audio features ({', '.join(FEATURES)}); it is part of fma_metadata.zip"
+        )
     return assemble(_audio(root, subset), listed, heads, notices)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from earmark.datasets.core import Dataset, HeadSpec, Part
-from earmark.datasets.reading import Listed, assemble, find_folder
+from earmark.datasets.reading import SPLITS, Listed, assemble, find_folder
 from earmark.errors import DatasetError
 
 LICENCE = "none stated by its makers; excerpts of commercial recordings, for research"
@@ -26,7 +26,7 @@ BROKEN = "jazz.00054"
 _ID = re.compile(rf"({'|'.join(GENRES)})\.(\d{{5}})")
 
 
-def load(root: Path, *, split: str = "filtered") -> Dataset:
+def load(root: Path, *, split: str = "corpus") -> Dataset:
     """Read GTZAN.
 
     Known repeats (each line of ``repeats.txt``: a track and the ones that repeat it) are left out but for the first;
@@ -34,20 +34,23 @@ def load(root: Path, *, split: str = "filtered") -> Dataset:
 
     Args:
         root: Folder that holds ``genres`` (or ``genres_original``, or the genre folders).
-        split: ``filtered``: the fault-filtered split, if its three lists are there, else none, with a notice.
-            ``none``: no split of its own; all tracks that are not faulty by the lists.
+        split: ``corpus`` (or ``filtered``): the fault-filtered split, if its three lists are there, else none, with a
+            notice. ``recipe`` (or ``none``): no split of its own; all tracks that are not faulty by the lists.
 
     Raises:
         DatasetError: No genre folders, a list of the split that is missing or damaged.
     """
-    if split not in ("filtered", "none"):
-        raise DatasetError(f"{root}: split = {split!r}: must be 'filtered' or 'none'")
-    genres = find_folder(root, ("genres", "genres_original", "Data/genres_original", "audio", "."), GENRES[0], LAYOUT)
+    split = {"filtered": "corpus", "none": "recipe"}.get(split, split)
+    if split not in SPLITS:
+        raise DatasetError(f"{root}: split = {split!r}: must be 'corpus' ('filtered') or 'recipe' ('none')")
+    places = ("genres", "genres_original", "Data/genres_original", "audio", ".")
+    first = next((genre for genre in GENRES if any((root / one / genre).exists() for one in places)), GENRES[0])
+    genres = find_folder(root, places, first, LAYOUT)
     lists = [folder for folder in (root, genres) if (folder / "train_filtered.txt").exists()]
-    parts = _filtered(lists[0]) if lists and split == "filtered" else None
+    parts = _filtered(lists[0]) if lists and split == "corpus" else None
     files = {file.stem: file for file in sorted(genres.glob("*/*")) if _ID.fullmatch(file.stem)}
     faulty, notices = _faulty((root, genres), files)
-    if parts is None and split == "filtered":
+    if parts is None and split == "corpus":
         notices.append(f"the lists of the fault-filtered split are not in {root}: no split by the data set itself")
     listed = (
         Listed(file.relative_to(genres).as_posix(), "", parts.get(name) if parts else None, {"genre": name[:-6]})
@@ -87,7 +90,9 @@ def _ids(file: Path) -> list[tuple[int, list[str]]]:
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{file}: the list cannot be read: {error}") from error
+        raise DatasetError(
+            f'{file}: the list cannot be read: {error}; put it there, or let split = "recipe" divide the tracks'
+        ) from error
     found = []
     for number, line in enumerate(lines, 1):
         ids = [match[0] for match in _ID.finditer(line)]

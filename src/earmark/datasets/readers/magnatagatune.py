@@ -39,7 +39,7 @@ def load(root: Path, *, top: int = 0, untagged: bool = True) -> Dataset:
     tags = tuple(name for name in rows.columns if name not in _FIXED)
     counts = {tag: _present(rows, tag) for tag in tags}
     labels = most_frequent({tag: sum(column) for tag, column in counts.items()}, top)
-    artists = _artists(folder / "clip_info_final.csv")
+    artists = _artists(find_folder(folder, (".",), "clip_info_final.csv", LAYOUT) / "clip_info_final.csv")
     listed, bare = [], 0
     for i, path in enumerate(paths):
         named = tuple(label for label in labels if counts[label][i])

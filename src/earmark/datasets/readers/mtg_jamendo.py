@@ -35,9 +35,9 @@ def load(root: Path, *, tags: str = "autotagging", split: int = 0, by_kind: bool
     if split < 0:
         files = [(find_folder(root, ("data", "."), f"{tags}.tsv", LAYOUT) / f"{tags}.tsv", None)]
     else:
-        marker = f"{tags}-train.tsv"
-        folder = find_folder(root, (f"data/splits/split-{split}", f"splits/split-{split}"), marker, LAYOUT)
-        files = [(folder / f"{tags}-{word}.tsv", part) for word, part in _PARTS.items()]
+        folders = (f"data/splits/split-{split}", f"splits/split-{split}")
+        lists = {f"{tags}-{word}.tsv": part for word, part in _PARTS.items()}
+        files = [(find_folder(root, folders, name, LAYOUT) / name, part) for name, part in lists.items()]
     audio = next((root / name for name in ("audio", "raw_30s/audio", "audio-low") if (root / name).is_dir()), root)
     listed = [track for file, part in files for track in _tracks(file, part, audio, by_kind)]
     names = sorted({head for track in listed for head in track.labels})
