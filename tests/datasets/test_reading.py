@@ -90,10 +90,10 @@ def test_s1s_balanced_parts_on_fma(tmp_path):
     [
         ("fma", 'split = "recipes"\n', r"split = 'recipes': must be 'corpus' or 'recipe'"),
         ("gtzan", 'split = "mine"\n', r"split = 'mine': must be 'corpus'.* or 'recipe'"),
-        ("fma", MOOD.replace("[0.35, 0.65]", "[0.65, 0.35]"), r"\[heads.mood\]: bins must rise: write bins = \[0.35, 0.65\]"),
-        ("fma", MOOD.replace('"sad", ', ""), r"2 bins cut 3 classes, but labels names 2; name each"),
-        ("fma", MOOD.replace("valence", "valance"), r"\[heads.mood\]: the corpus has no column 'valance'; did you mean 'valence'"),
-        ("fma", '[heads.Genre]\nbins = [1]\nlabels = ["a", "b"]\n', r"the corpus has no column 'Genre'; did you mean 'genre'"),
+        ("fma", MOOD.replace("[0.35, 0.65]", "[0.65, 0.35]"), r"\[heads.mood\]: bins must rise: write bins = \[0.35,"),
+        ("fma", MOOD.replace('"sad", ', ""), r"2 bins cut 3 classes, but labels names 2"),
+        ("fma", MOOD.replace("valence", "valance"), r"\[heads.mood\]: .* no column 'valance'; did you mean 'valence'"),
+        ("fma", '[heads.Genre]\nbins = [1]\nlabels = ["a", "b"]\n', r"no column 'Genre'; did you mean 'genre'"),
         ("fma", 'heads = "mood"\n', r"heads must be tables: \[heads.NAME\]"),
     ],
 )  # fmt: skip

@@ -242,8 +242,8 @@ def check_trainable(
     if dataset.has_split:
         if all(track.part != "train" for track in dataset.tracks):
             raise DatasetError(
-                f"{dataset.name}: its own split has no train part: it can be scored on, not trained on; to divide it anew, "
-                'leave split out of dataset.toml (of a published corpus: split = "recipe")'
+                f"{dataset.name}: its own split has no train part: it can be scored on, not trained on; to divide it "
+                'anew, leave split out of dataset.toml (of a published corpus: split = "recipe")'
             )
         dataset = dataset.subset([i for i, track in enumerate(dataset.tracks) if track.part])
     for name in heads if heads is not None else known:

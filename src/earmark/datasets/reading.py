@@ -166,7 +166,7 @@ def own_heads(dataset: Dataset, table: Mapping[str, Any], where: str) -> Dataset
 
 
 def own_split(dataset: Dataset, word: str, where: str) -> Dataset:
-    """A corpus with the parts that it assigns itself (``corpus``), or without, so that a recipe divides it (``recipe``).
+    """A corpus with the parts that it assigns itself (``corpus``), or with none: a recipe divides it (``recipe``).
 
     Raises:
         DatasetError: Another word.

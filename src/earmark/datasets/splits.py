@@ -358,8 +358,8 @@ def _balanced(dataset: Dataset, plan: SplitPlan, seed: int, head: str | None) ->
         rows = np.array([row for name in taken for row in groups[name]], np.intp)
         if wanted and not (counts := marks[rows].sum(0)).all():
             raise DatasetError(
-                f"{dataset.name}: no balanced {part} part: too few {dataset.group_by}s of {names[int(counts.argmin())]!r}; "
-                "add some, or draw ordinary parts: --set split.balanced=false"
+                f"{dataset.name}: no balanced {part} part: too few {dataset.group_by}s of "
+                f"{names[int(counts.argmin())]!r}; add some, or draw ordinary parts: --set split.balanced=false"
             )
         parts[part] = _level(rows, marks, heads)
         free = [name for name in free if name not in set(taken)]
@@ -390,8 +390,8 @@ def _marks(
     if not known.any():
         both = " and ".join(repr(spec.name) for spec in chosen)
         raise DatasetError(
-            f"{dataset.name}: no track has a label of each of the heads {both}, so that parts cannot be balanced by all: "
-            "--set split.balanced=first balances the first alone, false none"
+            f"{dataset.name}: no track has a label of each of the heads {both}, so that parts cannot be balanced by "
+            "all: --set split.balanced=first balances the first alone, false none"
         )
     columns, heads, names = [], [], []
     for number, (spec, target) in enumerate(zip(chosen, targets, strict=True)):
@@ -417,7 +417,7 @@ def _evenly(content: NDArray[np.int64], sizes: NDArray[np.int64], wanted: int, m
     counts = np.zeros(len(sizes), np.int64)
     left = content.any(1)
     while wanted and left.any():
-        growth = (sizes * content * (2 * counts + content)).sum(1) - 2 * wanted * content.sum(1)
+        growth = np.asarray((sizes * content * (2 * counts + content)).sum(1) - 2 * wanted * content.sum(1))
         growth[~left | (counts + content > most).any(1)] = _FAR
         if growth.min() >= 0:  # even is even enough, unless a label has no track yet
             growth[~content[:, counts == 0].any(1)] = _FAR

@@ -287,7 +287,7 @@ def _contradictions(plan: HeadPlan, at: str) -> None:
         f"bins must rise: write bins = {sorted(set(plan.bins))}": any(
             a >= b for a, b in zip(plan.bins, plan.bins[1:], strict=False)
         ),
-        f"{len(plan.bins)} bins cut {len(plan.bins) + 1} classes, but labels names {len(plan.labels)}; name each": plan.bins
+        f"{len(plan.bins)} bins cut {len(plan.bins) + 1} classes, but labels names {len(plan.labels)}": plan.bins
         and len(plan.labels) != len(plan.bins) + 1,
         "separator is empty": not plan.separator,
         "a label or column stands twice": len(set(plan.labels)) < len(plan.labels)

@@ -90,7 +90,8 @@ class Tagger:
         if layer is None:
             return self.card.embedding
         self.check_layer(layer)
-        return self._vectors(self._layers(np.zeros((1, *self.card.clip_shape), np.float32), layer), layer).shape[1]
+        found = self._layers(np.zeros((1, *self.card.clip_shape), np.float32), layer)
+        return len(self._vectors(found, layer)[0])
 
     def predict(
         self,

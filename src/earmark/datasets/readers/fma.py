@@ -68,7 +68,8 @@ def load(root: Path, *, subset: str = "small") -> Dataset:
     notices = [f"{left_out} tracks known to have no audio: left out"] if left_out else []
     if not features:
         notices.append(
-            f"there is no echonest.csv: no heads of audio features ({', '.join(FEATURES)}); it is part of fma_metadata.zip"
+            f"there is no echonest.csv: no heads of audio features ({', '.join(FEATURES)}); "
+            "it is part of fma_metadata.zip"
         )
     return assemble(_audio(root, subset), listed, heads, notices)
 
