@@ -415,9 +415,9 @@ def _evenly(content: NDArray[np.int64], sizes: NDArray[np.int64], wanted: int, m
     """
     taken: list[int] = []
     counts = np.zeros(len(sizes), np.int64)
-    left = content.any(1)
+    left = np.asarray(content.any(1))
     while wanted and left.any():
-        growth = np.asarray((sizes * content * (2 * counts + content)).sum(1) - 2 * wanted * content.sum(1))
+        growth = (sizes * content * (2 * counts + content)).sum(1) - 2 * wanted * content.sum(1)
         growth[~left | (counts + content > most).any(1)] = _FAR
         if growth.min() >= 0:  # even is even enough, unless a label has no track yet
             growth[~content[:, counts == 0].any(1)] = _FAR
