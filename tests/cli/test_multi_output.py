@@ -73,6 +73,6 @@ def test_songs_are_recommended_by_the_nodes(earmark: Earmark, fma: Path, model: 
     assert sum(row // 2 % 4 == 0 for row in near) > 4, "most are of its own genre"
     clusters = earmark("cluster", "-k", 3, *library).json["clusters"]
     assert sum(one["size"] for one in clusters) == 64
-    assert len(earmark("playlist", "--from", song, "-n", 5, *library).json["tracks"]) == 5
+    assert len(earmark("playlist", "--from", song, "--minutes", 1, *library).json["tracks"]) > 10
     assert earmark("map", "-o", tmp_path / "map.html", *library).json["tracks"] == 64
     assert earmark("scan", "-m", model, "--layer", "genre", *library).json["unchanged"] == 64
