@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from earmark.engine import Engine
     from earmark.events import Steps
     from earmark.models.card import Card
-    from earmark.training.job import Job
+    from earmark.training.job import Job, KnownTracks
 
 __all__ = ["Corrections", "alone", "corrections_of", "in_words", "join", "measure", "unknown_to"]
 
@@ -70,7 +70,7 @@ def alone(corrected: Dataset, heads: Sequence[str] | None) -> Corrections:
     )
 
 
-def join(dataset: Dataset, corrected: Dataset, engine: Engine) -> Steps[Corrections]:
+def join(dataset: Dataset, corrected: Dataset, engine: Engine, known: KnownTracks | None = None) -> Steps[Corrections]:
     """A data set with corrected labels where its audio was corrected, and with the other corrected songs.
 
     Artists stay apart between the parts of a split: an artist of both sources is one group.
@@ -86,7 +86,8 @@ def join(dataset: Dataset, corrected: Dataset, engine: Engine) -> Steps[Correcti
     corrected = replace(corrected, heads=tuple(corrected.head(name) for name in heads))
     spelling = {name: {label.casefold(): label for label in dataset.head(name).labels} for name in heads}
     words = [_words(track, spelling) for track in corrected.tracks]
-    hashes, others_hashes = (yield from _hashes(dataset, engine)), (yield from _hashes(corrected, engine))
+    hashes = yield from _hashes(dataset, engine, known)
+    others_hashes = yield from _hashes(corrected, engine, known)
     by_hash = {digest: row for row, digest in enumerate(others_hashes) if digest and words[row]}
     counts = {name: {"tracks": 0, "changed": 0, "added": 0} for name in heads}
     tracks, there, artists = [], set[str](), dict[str, str]()
@@ -246,11 +247,11 @@ def _moved(rows: Any, place: Mapping[int, int]) -> Any:
     return np.array([place[int(row)] for row in rows if int(row) in place], np.intp)
 
 
-def _hashes(dataset: Dataset, engine: Engine) -> Steps[list[str]]:
+def _hashes(dataset: Dataset, engine: Engine, known: KnownTracks | None) -> Steps[list[str]]:
     """Content hash of each track, "" where it cannot be read: training says so."""
-    from earmark.datasets.cache import content_hashes
+    from earmark.training.run import known_hashes
 
-    hashes = yield from content_hashes([track.path for track in dataset.tracks], engine)
+    hashes = yield from known_hashes([track.path for track in dataset.tracks], engine, known)
     return [digest if isinstance(digest, str) else "" for digest in hashes]
 
 

@@ -80,8 +80,16 @@ def opened(file: str | None, *, write: bool = False, make: bool = False) -> Iter
 
 
 def chosen_model(library: Library, name: str | None) -> Steps[LibraryModel]:
-    """The model whose results are used, with a notice where others analysed songs that it did not."""
-    model = library.model(name)
+    """The model whose results are used, with a notice where others analysed songs that it did not.
+
+    A model folder that the library does not know yet, with heads on a network that it was scanned with (as ``train``
+    makes it), scores the stored embeddings first.
+
+    Raises:
+        EarmarkError: The library knows no such model, and there is none that could score what it holds.
+    """
+    folder = _folder(name)
+    model = library.model(name) if folder is None else (yield from _scoring(library, folder))
     known = library.models()
     if len(known) > 1:
         count = next(count for one, count in known if one.key == model.key)
@@ -90,6 +98,33 @@ def chosen_model(library: Library, name: str | None) -> Steps[LibraryModel]:
             yield Notice(
                 f"{model.title} analysed {count} of {total} songs; `earmark scan --force` lets it analyse the others."
             )
+    return model
+
+
+def _folder(name: str | None) -> Path | None:
+    """The model folder that a name is of; None for a name of the library's models."""
+    return Path(name) if name and (Path(name) / "card.json").is_file() else None
+
+
+def _scoring(library: Library, folder: Path) -> Steps[LibraryModel]:
+    """The model of a folder, once it has scored what the library holds embeddings of."""
+    from earmark.library.records import LibraryModel
+    from earmark.library.scan import score_stored
+    from earmark.models.card import read_card
+
+    card = read_card(folder)
+    known = [model for model, _ in library.models() if not model.layer]
+    model = next((one for one in known if one.is_of(card)), None) or LibraryModel.of(folder, card)
+    if model.key and not library.unscored(model):
+        return model
+    if not any(one.backbone == card.backbone_digest for one in known):
+        raise StorageError(
+            f"{folder}: the library holds no embeddings of this model's network; `earmark scan -m {folder} --force` "
+            "analyses the songs with it"
+        )
+    with library.change():
+        model = library.add_model(LibraryModel.of(folder, card), in_use=False)
+    yield from score_stored(library, model)
     return model
 
 

@@ -1,4 +1,4 @@
-"""Train a model on people's own labels: of a data set, of corrections in the library, or of both."""
+"""Train a model on people's own labels: of a data set, of the files' own tags, of corrections in the library."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from earmark.app import corrections
+from earmark.app import corrections, own_tags
 from earmark.app.selection import opened_engine
 from earmark.errors import DatasetError, MissingExtra, RecipeError
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
     from earmark.app.corrections import Corrections
+    from earmark.app.own_tags import OwnTags, TagWorth
     from earmark.datasets.core import Dataset
     from earmark.engine import Engine
     from earmark.models.card import Card
@@ -27,7 +28,8 @@ class TrainRequest:
     """What to train, and on what.
 
     Attributes:
-        dataset: A folder of class folders, or one with ``dataset.toml``; None for corrections alone.
+        dataset: A folder of class folders, or one with ``dataset.toml``; with ``from_tags`` any folder of music; None
+            for the library.
         output: The model folder to be; run again, the training goes on where it stopped.
         recipe: A name or a TOML file.
         heads: Only these heads of the data set; all where there are none.
@@ -41,6 +43,12 @@ class TrainRequest:
         overwrite: Begin again where there is a model already.
         from_library: Learn from the corrections in the library, too.
         library: The library's file; the one in the user's data folder where None.
+        from_tags: Learn from the files' own tags, by the embeddings that the library holds.
+        field: The tag, and the name of the head.
+        multi_label: Of several labels of a song all count, not the first alone.
+        labels: A file with the user's own names of labels.
+        min_tracks: Labels of fewer songs are left out.
+        min_artists: So are labels of songs by fewer artists.
     """
 
     dataset: str | None = None
@@ -57,6 +65,12 @@ class TrainRequest:
     overwrite: bool = False
     from_library: bool = False
     library: str | None = None
+    from_tags: bool = False
+    field: str = "genre"
+    multi_label: bool = False
+    labels: str | None = None
+    min_tracks: int = 5
+    min_artists: int = 3
 
 
 @dataclass(frozen=True)
@@ -66,10 +80,12 @@ class Trained:
     Attributes:
         card: What it says of itself, with its scores.
         corrections: By head, what corrections were worth; None where none were asked for.
+        tags: What the files' own tags are worth; None where they were not learned from.
     """
 
     card: Card
     corrections: Mapping[str, Mapping[str, Any]] | None
+    tags: TagWorth | None = None
 
 
 @use_case
@@ -90,42 +106,56 @@ def train(request: TrainRequest, engine: Engine | None = None) -> Steps[Trained]
 
     epochs = [] if request.epochs is None else [f"training.epochs={request.epochs}"]
     recipe, out = load_recipe(request.recipe, [*request.settings, *epochs]), Path(request.output).absolute()
-    options = TrainOptions(
-        seed=request.seed,
-        device=request.device,
-        init=find_model(request.init) if request.init else None,
-        overwrite=request.overwrite,
-    )
     with opened_engine(engine, None) as workers:
-        dataset, corrected = yield from _data(request, workers)
+        tags = (yield from own_tags.collect(request, recipe, workers)) if request.from_tags else None
+        options = TrainOptions(
+            seed=request.seed,
+            device=request.device,
+            init=find_model(request.init) if request.init else tags.init if tags else None,
+            overwrite=request.overwrite,
+            known=tags.known if tags else None,
+        )
+        dataset, corrected = yield from _data(request, tags, workers)
         yield from map(Notice, spelling_notices(dataset.labels))
         job = yield from prepare(dataset, recipe, out, options, workers)
         yield from map(Notice, job.notices)
         yield from train_job(job, out)
         worth = (yield from corrections.measure(corrected, job, out)) if corrected else None
-    return Trained(read_card(out), worth)
+        told = (yield from own_tags.measure(tags, job, out, workers)) if tags else None
+    return Trained(read_card(out), worth, told)
 
 
-def _data(request: TrainRequest, engine: Engine) -> Steps[tuple[Dataset, Corrections | None]]:
+def _data(request: TrainRequest, tags: OwnTags | None, engine: Engine) -> Steps[tuple[Dataset, Corrections | None]]:
     """What is learned from, and the corrections in it where they are asked for."""
     from earmark.datasets import load_dataset, without_files
 
     heads = request.heads or None
-    if request.library and not request.from_library:
-        raise DatasetError("--library: is for --from-library")
-    dataset = load_dataset(request.dataset, heads=heads, training=True) if request.dataset is not None else None
-    if dataset is not None:
-        dataset = without_files(dataset, request.exclude_files)
+    if tags is not None:
+        dataset: Dataset | None = tags.found.dataset
+    else:
+        _only_for_tags(request)
+        dataset = load_dataset(request.dataset, heads=heads, training=True) if request.dataset is not None else None
+        if dataset is not None:
+            dataset = without_files(dataset, request.exclude_files)
     if not request.from_library:
         if dataset is None:
-            raise DatasetError("no data set: give a folder of class folders, or --from-library")
+            raise DatasetError("no data set: give a folder of class folders, --from-tags, or --from-library")
         return _without(dataset, request.exclude), None
     corrected = corrections.corrections_of(request.library)
     if dataset is None:
         found = corrections.alone(corrected, heads)
     else:
-        found = yield from corrections.join(dataset, corrected, engine)
+        found = yield from corrections.join(dataset, corrected, engine, tags.known if tags else None)
     return _without(found.dataset, request.exclude), found
+
+
+def _only_for_tags(request: TrainRequest) -> None:
+    """Refuse options that would say nothing."""
+    if request.library and not request.from_library:
+        raise DatasetError("--library: is for --from-library and --from-tags")
+    for name in ("field", "multi_label", "labels", "min_tracks", "min_artists"):
+        if getattr(request, name) != getattr(TrainRequest, name):
+            raise DatasetError(f"--{name.replace('_', '-')}: is for --from-tags")
 
 
 def _without(dataset: Dataset, excluded: Sequence[str]) -> Dataset:

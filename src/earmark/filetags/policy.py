@@ -29,6 +29,7 @@ __all__ = [
     "WriteOptions",
     "card_of",
     "field_of",
+    "labels_to_write",
     "new_values",
 ]
 
@@ -183,7 +184,7 @@ def new_values(prediction: Prediction, present: Values, options: WriteOptions) -
     labels: dict[str, list[str]] = {"genre": [], "mood": []}
     for name in options.heads:
         if name in prediction.heads and prediction.is_song:
-            labels[field_of(name)] += _labels(prediction.heads[name], options.min_confidence)
+            labels[field_of(name)] += labels_to_write(prediction.heads[name], options.min_confidence)
     found = dict(present)
     for name, fresh in labels.items():
         found[name] = _value(present.get(name, ()), _without_repeats(fresh), options.policy)
@@ -195,7 +196,8 @@ def new_values(prediction: Prediction, present: Values, options: WriteOptions) -
     return found
 
 
-def _labels(head: HeadPrediction, least: float | None) -> list[str]:
+def labels_to_write(head: HeadPrediction, least: float | None) -> list[str]:
+    """The labels of one head that go into a file, by the model's own thresholds or by ``least``; see WriteOptions."""
     if least is None:
         return [head.label] if head.label else list(head.labels)
     if head.task == "multiclass":

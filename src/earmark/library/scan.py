@@ -23,7 +23,7 @@ from earmark.library.records import LibraryModel
 from earmark.library.store import Library, Stamp, StoredFile
 from earmark.storage import lock
 
-__all__ = ["PASSING", "Scanned", "Survey", "Todo", "only_one", "real_root", "scan_folders", "survey"]
+__all__ = ["PASSING", "Scanned", "Survey", "Todo", "only_one", "real_root", "scan_folders", "score_stored", "survey"]
 
 PASSING = ("missing", "permission", "vanished", "io", "crash", "timeout")
 """Failures that say nothing of the file itself: it is tried again, and what is known of it still holds."""
@@ -292,7 +292,7 @@ def scan_folders(
             library.set_fact(note, begun)
     done = Scanned(model)
     if not force:
-        yield from _score(library, done)
+        done.scored = yield from score_stored(library, model)
     devices = {root: Path(root).stat().st_dev for root in roots}
     yield Progress(0, stage="looking", unit="files")
     found = survey(library, roots, model, begun if force else None, exclude)
@@ -307,13 +307,17 @@ def scan_folders(
     return done
 
 
-def _score(library: Library, done: Scanned) -> Steps[None]:
-    """A model with new heads on a known backbone needs the stored embeddings alone: nothing is decoded."""
+def score_stored(library: Library, model: LibraryModel) -> Steps[int]:
+    """A model with new heads on a known backbone needs the stored embeddings alone: nothing is decoded.
+
+    Returns:
+        How many recordings got scores.
+    """
     from earmark.inference.tagger import load_model
 
-    model, unscored = done.model, [] if done.model.layer else library.unscored(done.model)
+    unscored, scored = [] if model.layer else library.unscored(model), 0
     if not unscored:
-        return
+        return 0
     tagger = load_model(model.folder)
     for start in range(0, len(unscored), _SCORED_AT_ONCE):
         part = unscored[start : start + _SCORED_AT_ONCE]
@@ -324,9 +328,10 @@ def _score(library: Library, done: Scanned) -> Steps[None]:
                     prediction = replace(tagger.predict_embeddings(clips[audio]), warning=warning)
                     library.add_result(model, replace(prediction, embedding=None, clips=None), audio)
         except ModelError:  # a head that reads another layer than the embedding must run on the files
-            return
-        done.scored += len(part)
-        yield Progress(done.scored, len(unscored), "scoring stored embeddings")
+            return scored
+        scored += len(part)
+        yield Progress(scored, len(unscored), "scoring stored embeddings")
+    return scored
 
 
 @dataclass(slots=True)

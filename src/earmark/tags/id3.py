@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-__all__ = ["GENRES", "HEADER", "Frame", "ID3v2", "new_frame", "parse", "read_v1", "tag_size", "with_v1"]
+__all__ = ["GENRES", "HEADER", "Frame", "ID3v2", "genres", "new_frame", "parse", "read_v1", "tag_size", "with_v1"]
 
 HEADER = 10
 """Bytes of a tag's header."""

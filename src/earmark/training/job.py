@@ -22,9 +22,30 @@ from earmark.inference.records import Failure
 from earmark.models.registry import sha256
 from earmark.recipe import Recipe
 
-__all__ = ["Device", "Job", "TrainOptions", "settings_of", "without_failures"]
+__all__ = ["Device", "Job", "KnownTracks", "TrackEmbeddings", "TrainOptions", "settings_of", "without_failures"]
 
 Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackEmbeddings:
+    """One track: its content hash, and the embeddings of its clips (clips, dimensions) float32."""
+
+    hash: str
+    clips: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownTracks:
+    """Tracks that were analysed before, as a library holds them: nothing of them is decoded again.
+
+    Attributes:
+        backbone: ``Card.backbone_digest`` of the model whose embeddings they are.
+        tracks: By file; the file itself need not be there.
+    """
+
+    backbone: str
+    tracks: Mapping[Path, TrackEmbeddings]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +59,7 @@ class TrainOptions:
         heads: Of the data set; None for all.
         overwrite: Begin anew where there is a finished or a begun model.
         split: Parts of the tracks; None draws them as the recipe plans.
+        known: Tracks that need not be decoded.
     """
 
     seed: int = 0
@@ -46,6 +68,7 @@ class TrainOptions:
     heads: tuple[str, ...] | None = None
     overwrite: bool = False
     split: Split | None = None
+    known: KnownTracks | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

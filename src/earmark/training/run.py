@@ -18,10 +18,10 @@ from earmark.events import Notice, Steps
 from earmark.inference.records import Failure
 from earmark.models.writer import ModelFolderWriter, check_place, work_folder
 from earmark.recipe import Recipe
-from earmark.training.job import Job, TrainOptions, settings_of
+from earmark.training.job import Job, KnownTracks, TrainOptions, settings_of
 from earmark.training.module import find_device
 
-__all__ = ["Job", "prepare", "train_job", "train_model"]
+__all__ = ["Job", "known_hashes", "prepare", "train_job", "train_model"]
 
 
 def train_model(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, engine: Engine) -> Steps[Path]:
@@ -89,7 +89,7 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
         engine=engine,
     )
     _check_network(draft)
-    known, hashes, notices = yield from _readable(dataset, engine)
+    known, hashes, notices = yield from _readable(dataset, engine, options.known)
     lost = dataset.lost_labels(None, known)
     notices += lost_in_words(
         dataset, lost, "cannot be read, or are copies of others: the label is left out of the model"
@@ -145,9 +145,11 @@ def _labelled(dataset: Dataset) -> list[int]:
     return rows
 
 
-def _readable(dataset: Dataset, engine: Engine) -> Steps[tuple[list[int], tuple[str, ...], tuple[str, ...]]]:
+def _readable(
+    dataset: Dataset, engine: Engine, known: KnownTracks | None
+) -> Steps[tuple[list[int], tuple[str, ...], tuple[str, ...]]]:
     """Tracks that can be read, each recording once; their content hashes; what was left out, in words."""
-    found = yield from content_hashes([track.path for track in dataset.tracks], engine)
+    found = yield from known_hashes([track.path for track in dataset.tracks], engine, known)
     failures = [f"{entry.path}: {entry.message}" for entry in found if isinstance(entry, Failure)]
     if len(failures) == len(found):
         raise DatasetError(f"{dataset.name}: not one track can be read, as {failures[0]}")
@@ -162,6 +164,13 @@ def _readable(dataset: Dataset, engine: Engine) -> Steps[tuple[list[int], tuple[
     if twice:
         notices.append(f"{twice} tracks are copies of others: left out, so that no recording stands in two parts")
     return list(first.values()), tuple(first), tuple(notices)
+
+
+def known_hashes(paths: Sequence[Path], engine: Engine, known: KnownTracks | None) -> Steps[list[str | Failure]]:
+    """Content hash of each file, or why it has none; what is known of before is not decoded."""
+    before = known.tracks if known else {}
+    rest = iter((yield from content_hashes([path for path in paths if path not in before], engine)))
+    return [before[path].hash if path in before else next(rest) for path in paths]
 
 
 def _given_split(given: Dataset, dataset: Dataset, parts: Split) -> Split:

@@ -33,7 +33,7 @@ from earmark.recipe import ClipPlan, Recipe
 from earmark.training.finish import Outputs, TrainedModel, finish_model
 from earmark.training.fitting import examples_of, fit_head
 from earmark.training.heads import weights_of
-from earmark.training.job import Job, without_failures
+from earmark.training.job import Job, KnownTracks, TrackEmbeddings, without_failures
 from earmark.training.module import WEIGHTS, read_weights, write_weights
 
 __all__ = ["TrackEmbeddings", "base_model", "copy_network", "embed_files", "new_card", "outputs_of", "train_transfer"]
@@ -41,14 +41,6 @@ __all__ = ["TrackEmbeddings", "base_model", "copy_network", "embed_files", "new_
 Array = NDArray[np.float32]
 
 _CLIPS_BEFORE = 8  # a guess of the clips of a track, for the space that the cache will need
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrackEmbeddings:
-    """One track: its content hash, and the embeddings of its clips (clips, dimensions) float32."""
-
-    hash: str
-    clips: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +60,16 @@ class EmbedClips(Task[Path, Array]):
         return replace(load_model(self.folder), card=self.card).embed_clips
 
 
-def embed_files(tagger: Tagger, paths: Sequence[Path], engine: Engine) -> Steps[list[TrackEmbeddings | Failure]]:
+def embed_files(
+    tagger: Tagger, paths: Sequence[Path], engine: Engine, known: KnownTracks | None = None
+) -> Steps[list[TrackEmbeddings | Failure]]:
     """Analyse files, each once and for all.
 
     Args:
         tagger: Whose embeddings.
         paths: The files.
         engine: That analyses them.
+        known: What is known already; of another network, it says nothing.
 
     Returns:
         (files,) in their order; a file that cannot be analysed is a :class:`Failure`.
@@ -83,6 +78,10 @@ def embed_files(tagger: Tagger, paths: Sequence[Path], engine: Engine) -> Steps[
         StorageError: The cache cannot be written, or its disk is too full: before anything is analysed.
         ModelError: The model takes no such files.
     """
+    before = known.tracks if known and known.backbone == tagger.card.backbone_digest else {}
+    every, paths = paths, [path for path in paths if path not in before]
+    if not paths:
+        return [before[path] for path in every]
     store = _store(tagger)
     check_space(len(paths) * tagger.card.embedding * 4 * _CLIPS_BEFORE)
     hashes = yield from content_hashes(paths, engine)
@@ -97,7 +96,8 @@ def embed_files(tagger: Tagger, paths: Sequence[Path], engine: Engine) -> Steps[
             return replace(failures[digest], path=str(path))
         return TrackEmbeddings(digest, np.asarray(store[digest]))
 
-    return [found(digest, path) for digest, path in zip(hashes, paths, strict=True)]
+    rest = iter([found(digest, path) for digest, path in zip(hashes, paths, strict=True)])
+    return [before[path] if path in before else next(rest) for path in every]
 
 
 def _store(tagger: Tagger) -> ArrayStore:
@@ -119,7 +119,7 @@ def train_transfer(job: Job) -> Steps[None]:
         ModelError: The base model is damaged.
     """
     base = base_model(job.recipe, job.options.init, job.dataset)
-    found = yield from embed_files(base, [track.path for track in job.dataset.tracks], job.engine)
+    found = yield from embed_files(base, [track.path for track in job.dataset.tracks], job.engine, job.options.known)
     embeddings = [None if isinstance(one, Failure) else one.clips for one in found]
     failures = [one for one in found if isinstance(one, Failure)]
     if len(failures) == len(found):

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from earmark.app import own_tags
 from earmark.app.corrections import in_words
-from earmark.app.train import TrainRequest, train
+from earmark.app.train import Trained, TrainRequest, train
 from earmark.cli import arguments, console
 from earmark.cli.drawing import follow
-
-if TYPE_CHECKING:
-    from earmark.models.card import Card
 
 HELP = "train a model on your own labels"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    text = "a folder of class folders, or one with dataset.toml; may be left out with --from-library"
+    text = (
+        "a folder of class folders, or one with dataset.toml; with --from-tags a folder of music, or none for the "
+        "library; may be left out with --from-library"
+    )
     parser.add_argument("dataset", metavar="DATASET", nargs="?", help=text)
     text = "the model folder to be; run again, the training goes on where it stopped"
     parser.add_argument("-o", "--output", metavar="MODEL", required=True, help=text)
@@ -34,25 +34,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "a setting of the recipe; may be given again"
     parser.add_argument("--set", dest="settings", metavar="KEY=VALUE", action=arguments.Collect, help=text)
     parser.add_argument("--overwrite", action="store_true", help="begin again where there is a model already")
+    _add_from_tags(parser)
     arguments.add_from_library(parser)
     arguments.add_exclude(parser, "--exclude-files")
     arguments.add_format(parser)
     arguments.defaults(parser, TrainRequest)
 
 
+def _add_from_tags(parser: argparse.ArgumentParser) -> None:
+    text = "learn from the files' own tags: of the library, without decoding anything, or of a folder"
+    parser.add_argument("--from-tags", action="store_true", help=text)
+    parser.add_argument("--field", metavar="NAME", help="the tag that --from-tags learns (default: %(default)s)")
+    text = "of several labels of a song all count, not the first alone"
+    parser.add_argument("--multi-label", action="store_true", help=text)
+    parser.add_argument(
+        "--labels", metavar="FILE", help="your names of labels (TOML, a table a field): joins spellings"
+    )
+    for name, what in (("tracks", "songs"), ("artists", "artists")):
+        text = f"leave out labels of fewer {what} (default: %(default)s)"
+        parser.add_argument(f"--min-{name}", type=arguments.above_zero, metavar="N", help=text)
+
+
 def run(args: argparse.Namespace) -> int:
     """Train, and say how good the model is."""
-    found = follow(train(arguments.request(args, TrainRequest)), keeps=True)
-    _print(args, found.card, found.corrections)
+    _print(args, follow(train(arguments.request(args, TrainRequest)), keeps=True))
     return 0
 
 
-def _print(args: argparse.Namespace, card: Card, worth: Mapping[str, Mapping[str, Any]] | None) -> None:
+def _print(args: argparse.Namespace, found: Trained) -> None:
     from earmark.training.finish import score_line
 
+    card, worth = found.card, found.corrections
     if console.wants_json(args):
         facts = {"model": card.id, "folder": args.output, "heads": dict(card.scores)}
-        console.print_json(facts if worth is None else facts | {"corrections": worth})
+        facts |= {} if worth is None else {"corrections": worth}
+        console.print_json(facts if found.tags is None else facts | {"tags": found.tags.to_dict()})
         return
     rows = [_row(head.name, card.scores.get(head.name, {})) for head in card.heads]
     console.print_table(("head", "score", "value", "95 % interval", "tracks", "part", "training", "validation"), rows)
@@ -61,6 +77,8 @@ def _print(args: argparse.Namespace, card: Card, worth: Mapping[str, Mapping[str
         print(console.plain(score_line(head, card.scores.get(head.name, {}))))
     for name, one in (worth or {}).items():
         print(console.plain(in_words(name, one)))
+    for line in own_tags.in_words(found.tags, args.output) if found.tags else ():
+        print(console.plain(line))
     print(console.plain(f"{args.output}: {card.id}"))
 
 

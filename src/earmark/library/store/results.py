@@ -193,9 +193,10 @@ class Results(Tracks, Groups):
                 return model
         raise UnknownName("model of the library", name, [model.title for model in known])
 
-    def add_model(self, model: LibraryModel) -> LibraryModel:
+    def add_model(self, model: LibraryModel, *, in_use: bool = True) -> LibraryModel:
         """The model with the row that it has, or gets; its folder, heads and aliases are kept up to date. In a change.
 
+        Without ``in_use`` the library keeps going by the model that it went by before.
         A model of the same name and vocabularies that format 1 left without a digest is taken to be this one.
         """
         backbone = self._add_backbone(model)
@@ -205,13 +206,16 @@ class Results(Tracks, Groups):
         if key is None:
             key = self._adopted(model, backbone)
         aliases = json.dumps({head: dict(names) for head, names in model.aliases.items()})
-        values = (model.name, model.digest, backbone, model.folder, heads_to_json(model.heads), aliases, time.time())
+        used = time.time() if in_use else 0.0
+        values = (model.name, model.digest, backbone, model.folder, heads_to_json(model.heads), aliases, used)
         columns = ("name", "digest", "backbone", "folder", "heads", "aliases", "used")
         if key is None:
             query = f"INSERT INTO models ({', '.join(columns)}) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"
             key = self.value(query, values)
         else:
-            self.rows(f"UPDATE models SET {', '.join(f'{one} = ?' for one in columns)} WHERE id = ?", (*values, key))
+            kept = len(columns) if in_use else -1
+            names = ", ".join(f"{one} = ?" for one in columns[:kept])
+            self.rows(f"UPDATE models SET {names} WHERE id = ?", (*values[:kept], key))
         return _model(self.row(f"{_MODEL} WHERE models.id = ?", (key,)))
 
     def _add_backbone(self, model: LibraryModel) -> int:
@@ -340,9 +344,10 @@ class Results(Tracks, Groups):
         packed = self.value(query, (model.backbone_key, audio))
         return None if packed is None else direction(np.frombuffer(packed, "<f2").astype(np.float32))
 
-    def clips(self, model: LibraryModel, audio: Iterable[int]) -> dict[int, ClipEmbeddings]:
-        """The clips that were analysed of some audio; those of format 1 are directions only."""
+    def clips(self, model: LibraryModel, audio: Iterable[int], *, exact: bool = False) -> dict[int, ClipEmbeddings]:
+        """The clips that were analysed of some audio; those of format 1 are directions only, left out if ``exact``."""
         query = "SELECT times, vectors, kind FROM clips WHERE backbone = ? AND audio = ?"
+        query += " AND kind = 'float16'" if exact else ""
         rows = ((one, self.row(query, (model.backbone_key, one))) for one in map(int, audio))
         return {one: unpack_clips(*row) for one, row in rows if row is not None}
 
