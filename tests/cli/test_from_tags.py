@@ -191,7 +191,9 @@ def test_songs_that_are_gone_still_teach_and_are_left_alone(
     try:
         done = train(earmark, library, tmp_path / "mine", "-f", "json")
         assert done.code == 0, done.err
-        written = earmark("write-tags", "--library", library, "-m", tmp_path / "mine", "--min-confidence", 0, "-f", "json")
+        written = earmark(
+            "write-tags", "--library", library, "-m", tmp_path / "mine", "--min-confidence", 0, "-f", "json"
+        )
         assert written.code in (1, 3) and {one["error"]["kind"] for one in written.json["files"]} == {"missing"}
     finally:
         hidden.rename(collection)
