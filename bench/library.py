@@ -146,6 +146,27 @@ def playlist(file: Path) -> dict[str, str]:
     return {"playlist": _shown(words), "path": _shown(walk), "memory of playlist": _memory()}
 
 
+def find(file: Path) -> dict[str, str]:
+    """Searches in words, in a process that has read the names and in one that has not."""
+    from earmark.library.find import Search, best_hits
+    from earmark.library.store import open_library
+
+    queries = ("calm rock, not sad", "fröhlicher Jazz", "artist 77", "song 12345 energetic", "clam metal -tense")
+
+    def one(search: Search, words: str) -> None:
+        query = search.understand(words)
+        best_hits(library, query, search.rank(query), 10)
+
+    with open_library(file, write=False) as library:
+        model = library.model()
+        first = median(_timed(lambda words=words: one(Search(library, model), words)) for words in queries)
+        search = Search(library, model)
+        for words in queries:
+            one(search, words)
+        again = median(_timed(lambda words=words: one(search, words)) for words in queries * 5)
+    return {"find, the first search": _shown(first), "find, p50": _shown(again), "memory of find": _memory()}
+
+
 def map_(file: Path) -> dict[str, str]:
     """The layout by PCA, and the page."""
     from earmark.library import layout
@@ -174,6 +195,7 @@ JOBS: dict[str, Callable[[Path], dict[str, str]]] = {
     "similar": similar,
     "cluster": cluster,
     "playlist": playlist,
+    "find": find,
     "map": map_,
 }
 

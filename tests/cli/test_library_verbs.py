@@ -154,6 +154,7 @@ def test_an_old_name_of_an_option_says_the_new_one(
     [
         ("library",),
         ("similar", "x"),
+        ("find", "x"),
         ("cluster",),
         ("playlist",),
         ("playlist", "--cluster", "x"),
@@ -172,7 +173,16 @@ def test_a_missing_library_is_not_made(arguments: tuple[str, ...], earmark: Earm
 
 @pytest.mark.parametrize(
     "arguments",
-    [("similar", "x"), ("cluster",), ("playlist",), ("path", "a", "b"), ("map",), ("export",), ("review",)],
+    [
+        ("similar", "x"),
+        ("find", "x"),
+        ("cluster",),
+        ("playlist",),
+        ("path", "a", "b"),
+        ("map",),
+        ("export",),
+        ("review",),
+    ],
 )
 def test_an_empty_library(arguments: tuple[str, ...], earmark: Earmark, tmp_path: Path) -> None:
     with open_library(tmp_path / "new.db", make=True):
@@ -191,10 +201,15 @@ def test_a_library_that_cannot_be_used(verb: str, tiny_model: Path, earmark: Ear
         assert said.code == 1 and said.err.count("\n") == 1 and str(file) in said.err, said.err
 
 
-@pytest.mark.parametrize("verb", ["library", "similar", "cluster", "playlist", "map", "export", "review"])
+@pytest.mark.parametrize("verb", ["library", "similar", "find", "cluster", "playlist", "map", "export", "review"])
 def test_a_damaged_library_is_one_plain_line(verb: str, shelf: Path, earmark: Earmark, tmp_path: Path) -> None:
     """Bytes of a text that are no text, and numbers that are cut: SQLite minds neither."""
-    more = {"similar": (shelf / "music" / "0.wav",), "map": ("-o", tmp_path / "m.html"), "review": ("-f", "json")}
+    more = {
+        "similar": (shelf / "music" / "0.wav",),
+        "find": ("song",),
+        "map": ("-o", tmp_path / "m.html"),
+        "review": ("-f", "json"),
+    }
     data = (shelf / "a.db").read_bytes()
     for old, new in (
         (b"music/", b"\xff\xfe\xfd\xfc\xfb/"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from earmark.app.library import LibraryRequest, chosen_model, opened
+from earmark.app.search import described
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class PlaylistRequest(LibraryRequest):
         moods: Any of them.
         tags: All of them, labels of any head.
         without: None of them, labels of any head.
+        like: Words, as `find` takes them: the songs that they describe.
         minutes: About so long in all.
         artist_gap: No artist comes again within so many songs.
     """
@@ -37,6 +39,7 @@ class PlaylistRequest(LibraryRequest):
     moods: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    like: str | None = None
     minutes: float = 60.0
     artist_gap: int = 5
 
@@ -50,20 +53,22 @@ def make_playlist(request: PlaylistRequest) -> Steps[tuple[LibraryTrack, ...]]:
     """
     from earmark.library import playlist
 
-    asked = playlist.PlaylistRequest(
-        seeds=request.seeds,
-        cluster=request.cluster,
-        genres=request.genres,
-        moods=request.moods,
-        tags=request.tags,
-        without=request.without,
-        minutes=request.minutes,
-        artist_gap=request.artist_gap,
-    )
     with opened(
         request.library, write=request.cluster is not None
     ) as library:  # clusters are made where there are none
         model = yield from chosen_model(library, request.model)
+        like = None if request.like is None else (yield from described(library, model, request.like))
+        asked = playlist.PlaylistRequest(
+            seeds=request.seeds,
+            cluster=request.cluster,
+            genres=request.genres,
+            moods=request.moods,
+            tags=request.tags,
+            without=request.without,
+            like=like,
+            minutes=request.minutes,
+            artist_gap=request.artist_gap,
+        )
         tracks = playlist.make_playlist(library, model, asked)
     minutes = sum(track.seconds for track in tracks) / 60
     if minutes < _ENOUGH * request.minutes:

@@ -1,4 +1,4 @@
-"""Search the library: the tracks that sound most like one, and a walk from one to another."""
+"""Search the library: in words, by what sounds most like a track, and for a walk from one track to another."""
 
 from __future__ import annotations
 
@@ -10,10 +10,41 @@ from earmark.errors import EarmarkError
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
-    from earmark.library.records import LibraryTrack
+    from earmark.library.find import Hit, Ranked, Search
+    from earmark.library.records import LibraryModel, LibraryTrack
     from earmark.library.similar import Similar
+    from earmark.library.store import Library
+    from earmark.library.words import Query, Unknown
 
-__all__ = ["SimilarRequest", "WalkRequest", "similar", "walk"]
+__all__ = ["FindRequest", "Found", "SimilarRequest", "WalkRequest", "described", "find", "similar", "walk"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindRequest(LibraryRequest):
+    """What to search for.
+
+    Attributes:
+        words: Names, and words for genres, moods, instruments and voices; ``not`` turns one around.
+        count: Songs at most.
+    """
+
+    words: str
+    count: int = 10
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search in words found.
+
+    Attributes:
+        query: The words that were understood and those that were not.
+        hits: The best first.
+        remedy: What to type instead, where nothing was understood.
+    """
+
+    query: Query
+    hits: tuple[Hit, ...]
+    remedy: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +75,72 @@ class WalkRequest(LibraryRequest):
     start: str
     end: str
     count: int = 10
+
+
+@use_case
+def find(request: FindRequest) -> Steps[Found]:
+    """The songs that words describe, the best first: by names, and by probabilities of labels.
+
+    Raises:
+        EarmarkError: There are no words, or there is no library.
+    """
+    from earmark.library.find import Search, best_hits
+
+    with opened(request.library) as library:
+        search = Search(library, (yield from chosen_model(library, request.model)))
+        query = yield from _understood(search, request.words)
+        if not query.terms:
+            return Found(query, (), _remedy(search, query))
+        hits = best_hits(library, query, search.rank(query), request.count)
+    if not hits:
+        yield Notice("No song of the library is likely to be all of that; leave a part of it out.")
+    return Found(query, tuple(hits))
+
+
+def described(library: Library, model: LibraryModel, words: str) -> Steps[Ranked]:
+    """The songs that words describe, for a use case that goes on with them.
+
+    Raises:
+        EarmarkError: There are no words, or nobody knows any of them.
+    """
+    from earmark.library.find import Search
+
+    search = Search(library, model)
+    query = yield from _understood(search, words)
+    if not query.terms:
+        raise EarmarkError(_remedy(search, query))
+    return search.rank(query)
+
+
+def _understood(search: Search, words: str) -> Steps[Query]:
+    """What words mean in a library, with notices of what was understood and what was not.
+
+    Raises:
+        EarmarkError: There are no words.
+    """
+    query = search.understand(words)
+    if not query.terms and not query.unknown:
+        raise EarmarkError(f"{words[:80]!r} has no words to search for; try for instance: calm piano, not classical")
+    if query.terms:
+        read = (f"{term} (as {term.read_as})" if term.read_as else str(term) for term in query.terms)
+        yield Notice(f"Understood {', '.join(read)}.")
+    if query.terms and query.unknown:
+        yield Notice(f"Did not understand {'; '.join(map(_unknown, query.unknown))}.")
+    if query.left_out:
+        yield Notice(f"Left out the last {query.left_out} words: a search has no use for so many.")
+    return query
+
+
+def _unknown(one: Unknown) -> str:
+    if one.lacking:
+        return f"{one.typed} (the model has no label for it)"
+    return f"{one.typed} (nearest: {', '.join(one.nearest)})" if one.nearest else one.typed
+
+
+def _remedy(search: Search, query: Query) -> str:
+    unknown = "; ".join(map(_unknown, query.unknown))
+    known = ", ".join(search.vocabulary.examples())
+    return f"nothing is known of {unknown}; search by names of artists, titles and albums, or by labels such as {known}"
 
 
 @use_case

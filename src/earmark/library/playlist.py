@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from earmark.errors import EarmarkError, UnknownName
 from earmark.library.cluster import cluster_named
+from earmark.library.find import Ranked
 from earmark.library.records import LibraryModel, LibraryTrack, direction
 from earmark.library.similar import Seed, Vectors, find_seed, fold, given_labels, read_vectors
 from earmark.library.store import Library
@@ -157,6 +158,7 @@ class PlaylistRequest:
         moods: Any of them.
         tags: All of them, labels of any head.
         without: None of them, labels of any head.
+        like: The songs that words describe, and how well.
         minutes: About so long.
         artist_gap: No artist again within so many songs.
     """
@@ -167,6 +169,7 @@ class PlaylistRequest:
     moods: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    like: Ranked | None = None
     minutes: float = 60.0
     artist_gap: int = 5
 
@@ -247,6 +250,10 @@ def _matching(
         given, _ = labels.any_of("label", (word,), ())
         parts.append((f"not {word}", int((~given).sum())))
         fits &= ~given
+    if request.like is not None:
+        hits, score = request.like.of(vectors.audio)
+        parts.append(("like the words", int(hits.sum())))
+        fits, value = fits & hits, value * score
     if not fits.any():
         met = ", ".join(f"{name}: {count}" for name, count in parts)
         raise EarmarkError(

@@ -1,0 +1,310 @@
+"""Search in words: the songs of a library by names, and by the probabilities of the labels that the words mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.library.records import Correction, LibraryModel, LibraryTrack
+from earmark.library.store import Library
+from earmark.library.words import Part, Query, Target, Term, Vocabulary, fold_words, understand, vocabulary_of
+
+__all__ = ["Hit", "LibraryNames", "Ranked", "Search", "best_hits"]
+
+Array = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_NAMED = 0.99  # a name that is there is as good as certain
+_LABEL_IN_NAME = 0.9  # a song that is called by a label
+_LEAST = 0.1  # as for guesses: below it a label is no hit
+_CORRECTED = 0.99
+_NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u2e80-\ua4cf\uf900-\ufaff]")  # scripts that part no words
+
+
+class LibraryNames:
+    """Artists, titles and albums of a library's songs, as one text in which a phrase is found in milliseconds.
+
+    Args:
+        audio: (files,) of each file.
+        text: A line a file; see :meth:`earmark.library.store.Library.names`.
+
+    Attributes:
+        songs: (songs,) audio, ascending, each once.
+    """
+
+    def __init__(self, audio: Rows, text: str) -> None:
+        self._text = f" {fold_words(text)} "
+        lines = self._text.split("\n") if len(audio) else []
+        if len(lines) != len(audio):
+            raise ValueError(f"{len(audio)} files have {len(lines)} lines of names")
+        self._starts = np.cumsum([0, *(len(line) + 1 for line in lines)])
+        self.songs, self._song_of = np.unique(audio, return_inverse=True)
+
+    def __contains__(self, phrase: object) -> bool:
+        return bool(phrase) and _needle(str(phrase)) in self._text
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        return frozenset(self._text.split()) - {"\x1f"}
+
+    def words(self) -> Collection[str]:
+        """All words of all names."""
+        return self._words
+
+    def songs_with(self, phrase: str) -> Bools:
+        """(songs,) whether the name of one of its files has a phrase."""
+        found, needle = np.zeros(len(self.songs), bool), _needle(phrase)
+        places, place = [], self._text.find(needle)
+        while place >= 0:
+            places.append(place)
+            end = self._text.find("\n", place)
+            place = self._text.find(needle, end) if end >= 0 else -1
+        found[self._song_of[np.searchsorted(self._starts, places, "right") - 1]] = True
+        return found
+
+
+def _needle(phrase: str) -> str:
+    return phrase if _NO_BLANKS.search(phrase) else f" {phrase} "
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranked:
+    """How well each song meets a query.
+
+    Attributes:
+        audio: (songs,) ascending.
+        score: (songs,) the probability that all of it holds, were the terms independent.
+        hits: (songs,) which are worth to be named.
+        terms: (terms, songs) the probability of each term, before it is turned around by ``not``; of a name, 0 or 1.
+    """
+
+    audio: Rows
+    score: Array
+    hits: Bools
+    terms: Array
+
+    def of(self, audio: Rows) -> tuple[Bools, Array]:
+        """Hits and scores of some audio; what is no song here is no hit."""
+        rows = np.minimum(np.searchsorted(self.audio, audio), max(0, len(self.audio) - 1))
+        if not len(self.audio):
+            return np.zeros(len(audio), bool), np.zeros(len(audio), np.float32)
+        return (self.audio[rows] == audio) & self.hits[rows], self.score[rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer.
+
+    Attributes:
+        track: The song; of several copies the one whose names fit best.
+        score: 0..1.
+        why: In words.
+    """
+
+    track: LibraryTrack
+    score: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """A library as it is now, to search in; one may serve many searches.
+
+    Attributes:
+        library: The library.
+        model: Whose labels words may mean.
+    """
+
+    library: Library
+    model: LibraryModel
+    _read: dict[Target, tuple[Array, Bools]] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> LibraryNames:
+        """Of all songs."""
+        return LibraryNames(*self.library.names())
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Of the model, in the user's names, with the labels of the user's corrections."""
+        extra: dict[str, dict[str, None]] = {}
+        for corrections in self._corrections.values():
+            for head, label in corrections.items():
+                extra.setdefault(head, {}).update(dict.fromkeys(_labels(label)))
+        return vocabulary_of(self.model.heads, self.model.aliases, extra)
+
+    @cached_property
+    def _corrections(self) -> dict[int, dict[str, Correction]]:
+        return self.library.labels()
+
+    def understand(self, words: str) -> Query:
+        """What words mean here (:data:`earmark.library.words.Understand`)."""
+        return understand(words, self.vocabulary, self.names)
+
+    def rank(self, query: Query) -> Ranked:
+        """Score every song: names are as good as certain, labels have their probability, and all are multiplied.
+
+        A hit has one of the names at least, where there are names; labels that are likely enough (their geometric
+        mean); and nothing that it must not be.
+        """
+        self._load(query)
+        count = len(self.names.songs)
+        score, hits, likely = np.ones(count), np.ones(count, bool), np.ones(count)
+        named, any_name, labels = np.zeros(count, bool), False, 0
+        terms = np.empty((len(query.terms), count), np.float32)
+        for alternatives in _alternatives(query.terms):
+            each, is_name = [], False
+            for place in alternatives:
+                term = query.terms[place]
+                has_name = self.names.songs_with(term.phrase)
+                terms[place], known = self._probability(term, has_name)
+                if term.negated:
+                    hits &= (terms[place] < 0.5) & known
+                    each.append(1 - terms[place])
+                elif term.meaning is None:
+                    is_name, named = True, named | has_name
+                    each.append(np.where(has_name, _NAMED, 1 - _NAMED))
+                else:
+                    each.append(np.where(has_name, np.maximum(terms[place], _LABEL_IN_NAME), terms[place]))
+            best = np.max(each, axis=0)
+            score *= best
+            any_name |= is_name
+            if not is_name and not query.terms[alternatives[0]].negated:
+                likely, labels = likely * best, labels + 1
+        hits &= likely ** (1 / max(1, labels)) >= _LEAST
+        return Ranked(self.names.songs, np.asarray(score, np.float32), hits & (named | (not any_name)), terms)
+
+    def _probability(self, term: Term, has_name: Bools) -> tuple[Array, Bools]:
+        """Of a term (songs,), and whether the model knows the song; of a name, whether it is there."""
+        if term.meaning is None:
+            return has_name.astype(np.float32), np.ones(len(has_name), bool)
+        value, known = np.ones(len(has_name), np.float32), np.ones(len(has_name), bool)
+        for part in term.meaning.parts:
+            found, there = self._part(part)
+            value, known = value * found, known & there
+        return np.where(known, value, np.float32(0)), known
+
+    def _part(self, part: Part) -> tuple[Array, Bools]:
+        values, known = zip(*(self._read[target] for target in part.targets), strict=True)
+        mean = np.mean(values, axis=0, dtype=np.float32)
+        return np.asarray(1 - mean if part.negated else mean, np.float32), np.all(known, axis=0)
+
+    # Probabilities
+
+    def _load(self, query: Query) -> None:
+        """Read what the terms need, all labels in one walk through the results."""
+        parts = (part for term in query.terms if term.meaning for part in term.meaning.parts)
+        missing = dict.fromkeys(target for part in parts for target in part.targets if target not in self._read)
+        heads = {target: self.model.head(target.head) for target in missing if self._has(target)}
+        places = {
+            target: [
+                self.model.columns()[head.name].start + head.labels.index(label)
+                for label in target.labels
+                if label in head.labels
+            ]
+            for target, head in heads.items()
+            if head.task != "regression"
+        }
+        columns = sorted({place for several in places.values() for place in several})
+        audio, scores = self.library.label_scores(self.model, columns) if places else (np.zeros(0, np.int64), None)
+        for target, mine in places.items():
+            assert scores is not None
+            these = scores[:, [columns.index(place) for place in mine]]
+            whole = heads[target].task == "multiclass"
+            value = np.minimum(1, these.sum(axis=1)) if whole else these.max(axis=1, initial=0)
+            self._keep(target, audio, value)
+        for target, head in heads.items():
+            if head.task == "regression":
+                audio, numbers = self.library.numbers(self.model, head)
+                share = _shares(numbers)
+                self._keep(target, audio, 1 - share if target.low else share)
+        for target in missing:
+            if target not in heads:
+                self._keep(target, self.names.songs, np.zeros(len(self.names.songs), np.float32))
+
+    def _has(self, target: Target) -> bool:
+        return any(head.name == target.head for head in self.model.heads)
+
+    def _keep(self, target: Target, audio: Rows, value: Array) -> None:
+        """Values of the songs, 0 of those that the model does not know; the user's corrections count."""
+        songs = self.names.songs
+        found, known = np.zeros(len(songs), np.float32), np.zeros(len(songs), bool)
+        if len(audio):
+            rows = np.minimum(np.searchsorted(audio, songs), len(audio) - 1)
+            known = audio[rows] == songs
+            found[known] = value[rows[known]]
+        aliases = self.model.aliases.get(target.head, {})
+        meant = {fold_words(one) for label in target.labels for one in (label, aliases.get(label, label))}
+        meant.add(fold_words(target.name))
+        for one, corrections in self._corrections.items() if target.labels else ():
+            row = int(np.searchsorted(songs, one))
+            if target.head in corrections and row < len(songs) and songs[row] == one:
+                given = any(fold_words(label) in meant for label in _labels(corrections[target.head]))
+                found[row], known[row] = _CORRECTED if given else 1 - _CORRECTED, True
+        self._read[target] = found, known
+
+
+def _labels(correction: Correction) -> tuple[str, ...]:
+    return (correction,) if isinstance(correction, str) else tuple(correction)
+
+
+def _shares(numbers: Array) -> Array:
+    """Numbers as shares of 1: as they are, or where they are of another range, by how many others are lower."""
+    if len(numbers) and (numbers.min() < 0 or numbers.max() > 1):
+        return np.asarray(np.searchsorted(np.sort(numbers), numbers, "right") / len(numbers), np.float32)
+    return numbers
+
+
+def _alternatives(terms: Sequence[Term]) -> list[list[int]]:
+    """Places of terms, those together of which one will do."""
+    found: list[list[int]] = []
+    for place, term in enumerate(terms):
+        if term.either and found and not terms[found[-1][0]].negated and not term.negated:
+            found[-1].append(place)
+        else:
+            found.append([place])
+    return found
+
+
+def best_hits(library: Library, query: Query, ranked: Ranked, count: int) -> list[Hit]:
+    """The best songs of a ranking, the best first; ties go by path."""
+    score = np.round(ranked.score, 4)
+    rows = np.flatnonzero(ranked.hits)
+    if len(rows) > count:
+        least = np.partition(score[rows], len(rows) - count)[len(rows) - count]
+        rows = rows[score[rows] >= least]
+    files = library.tracks_of(ranked.audio[rows].tolist())
+    found = []
+    for row in rows.tolist():
+        tracks = files[int(ranked.audio[row])]
+        if tracks:  # it may vanish meanwhile
+            track = max(tracks, key=lambda one: sum(bool(_field_with(one, term.phrase)) for term in query.terms))
+            found.append((-float(score[row]), track.path, row, track))
+    found.sort(key=lambda one: one[:2])
+    return [
+        Hit(track, round(-value, 4), _why(query, ranked.terms[:, row], track)) for value, _, row, track in found[:count]
+    ]
+
+
+def _why(query: Query, values: Array, track: LibraryTrack) -> str:
+    reasons = []
+    for term, value in zip(query.terms, values.tolist(), strict=True):
+        if term.meaning is not None:
+            name = term.typed if term.meaning.near else term.meaning.name
+            share = 1 - value if term.negated else value
+            reasons.append(f"{'not ' if term.negated else ''}{name} {100 * share:.0f} %")
+        if not term.negated and (place := _field_with(track, term.phrase)):
+            reasons.append(f'{place} "{getattr(track, place)}"')
+    return ", ".join(dict.fromkeys(reasons))
+
+
+def _field_with(track: LibraryTrack, phrase: str) -> str:
+    """Which of artist, title and album has a phrase; empty where none does."""
+    fields = ("artist", "title", "album")
+    return next((name for name in fields if _needle(phrase) in f" {fold_words(getattr(track, name))} "), "")

@@ -1,0 +1,206 @@
+"""Search in words: the likeliest songs first, names above all, and only what is worth to be named."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pytest
+
+from earmark.errors import EarmarkError
+from earmark.inference.records import HeadPrediction, Prediction
+from earmark.library.find import Hit, LibraryNames, Search, best_hits
+from earmark.library.playlist import PlaylistRequest, make_playlist
+from earmark.library.records import LibraryModel
+from earmark.library.store import Library, Stamp, open_library
+from earmark.models.card import HeadCard
+from made_library import made_library
+
+HEADS = (
+    HeadCard("genre", "multiclass", ("Rock", "Metal", "Jazz", "Classical"), threshold=0.5, parents={"Metal": "Rock"}),
+    HeadCard("instruments", "multilabel", ("piano", "guitar")),
+    HeadCard("energy", "regression"),
+    HeadCard("tempo", "regression"),
+)
+MODEL = LibraryModel(0, "made@1", "abc", "", "/nowhere", 4, HEADS)
+
+SONGS: dict[str, tuple[tuple[str, str, str], dict[str, float]]] = {
+    "a": (("Bill Evans", "Peace Piece", "Everybody Digs"), {"Jazz": 0.9, "piano": 0.95, "energy": 0.1, "tempo": 60}),
+    "b": (("Metallica", "One", "Justice"), {"Metal": 0.8, "guitar": 0.9, "energy": 0.9, "tempo": 140}),
+    "c": (("Queen", "Bohemian Rhapsody", ""), {"Rock": 0.7, "piano": 0.6, "guitar": 0.6, "energy": 0.6, "tempo": 72}),
+    "d": (("Glenn Gould", "Aria", "Goldberg"), {"Classical": 0.97, "piano": 0.98, "energy": 0.2, "tempo": 50}),
+    "e": (("Sigur Rós", "Svefn-g-englar", "Ágætis byrjun"), {"Rock": 0.4, "guitar": 0.5, "energy": 0.3, "tempo": 70}),
+    "f": (("", "Jazz Suite", ""), {"Classical": 0.9, "energy": 0.4, "tempo": 90}),
+}  # fmt: skip
+
+
+def add(
+    library: Library, model: LibraryModel, name: str, tags: tuple[str, str, str], values: Mapping[str, float]
+) -> None:
+    heads = {}
+    for head in model.heads:
+        if head.task == "regression":
+            heads[head.name] = HeadPrediction("regression", value=values.get(head.name, 0.0))
+        else:
+            heads[head.name] = HeadPrediction(
+                head.task, scores={label: values.get(label, 0.01) for label in head.labels}
+            )
+    prediction = Prediction(
+        f"/music/{name}.mp3", 100.0, model.name, heads, embedding=np.eye(4)[0], content_hash=f"{name * 32}"
+    )
+    audio = library.add_result(model, prediction)
+    facts = dict(zip(("artist", "title", "album"), tags, strict=True))
+    library.put_track(None, prediction.path, Stamp("1", name, 1, 1), audio, facts)
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Iterator[Search]:
+    with open_library(tmp_path / "a.db", make=True) as library:
+        with library.change():
+            model = library.add_model(MODEL)
+            model = replace(model, heads=HEADS)
+            for name, (tags, values) in SONGS.items():
+                add(library, model, name, tags, values)
+        yield Search(library, model)
+
+
+def hits(search: Search, words: str, count: int = 10) -> list[Hit]:
+    query = search.understand(words)
+    return best_hits(search.library, query, search.rank(query), count)
+
+
+def found(search: Search, words: str, count: int = 10) -> str:
+    return "".join(Path(hit.track.path).stem for hit in hits(search, words, count))
+
+
+@pytest.mark.parametrize(
+    ("words", "songs"),
+    [
+        ("piano", "dac"),
+        ("piano, not classical", "ac"),
+        ("quiet piano", "adc"),
+        ("energetic", "bcfeda"),
+        ("rock", "bce"),
+        ("metal", "b"),
+        ("metallica", "b"),
+        ("queen or metallica", "bc"),
+        ("not queen piano", "da"),
+        ("sigur ros", "e"),
+        ("agaetis BYRJUN", "e"),
+        ("svefn g englar", "e"),
+        ("jazz", "af"),
+        ("guitar without piano", "be"),
+        ("low tempo", "daecf"),
+        ("piano opera", "d"),
+        ("jazz metal", ""),
+    ],
+)
+def test_the_likeliest_come_first(search: Search, words: str, songs: str) -> None:
+    assert found(search, words) == songs
+
+
+def test_scores_and_reasons(search: Search) -> None:
+    (first, *_) = hits(search, "ruhig, piano, not classical")
+    assert first.score == pytest.approx(0.9 * 0.95 * 0.99, abs=1e-4)
+    assert first.why == "ruhig 90 %, piano 95 %, not Classical 99 %"
+    (queen,) = hits(search, "bohemian")
+    assert (queen.score, queen.why) == (0.99, 'title "Bohemian Rhapsody"')
+    assert [hit.why for hit in hits(search, "jazz")] == ["Jazz 90 %", 'Jazz 1 %, title "Jazz Suite"']
+    assert hits(search, "melancholic piano")[0].why == "piano 98 %", "the made model has no word for it"
+
+
+def test_counts_and_ties(search: Search, tmp_path: Path) -> None:
+    assert found(search, "piano", 2) == "da"
+    with made_library(tmp_path, 60) as (library, model):
+        paths = [hit.track.path for hit in hits(Search(library, model), "artist", 7)]
+        assert paths == sorted(track.path for track in library.tracks())[:7], "songs as good as each other go by path"
+
+
+def test_corrections_and_names_of_the_users_own(search: Search) -> None:
+    track = search.library.track("/music/e.mp3")
+    assert track is not None and track.audio is not None
+    search.library.set_label(track.audio, "genre", "Polka")
+    search.library.set_label(track.audio, "instruments", ("piano",))
+    again = Search(search.library, search.model)
+    assert found(again, "polka") == "e" and found(again, "rock") == "bc"
+    assert found(again, "piano") == "edac"
+    mine = replace(search.model, aliases={"genre": {"Classical": "Klassik pur"}})
+    assert found(Search(search.library, mine), "klassik pur")[0] == "d"
+
+
+def test_copies_silence_vanished_and_what_another_model_analysed(search: Search) -> None:
+    library, model = search.library, search.model
+    with library.change():
+        track = library.track("/music/c.mp3")
+        assert track is not None
+        library.put_track(None, "/music/0.mp3", Stamp("1", "x", 1, 1), track.audio, {"title": "Anders"})
+        other = library.add_model(LibraryModel(0, "other@1", "xyz", "", "/nowhere", 4, HEADS[:1]))
+        add(library, other, "g", ("Nina", "Solo", ""), {"Rock": 0.99})
+        gone = library.track("/music/b.mp3")
+        silent = library.track("/music/d.mp3")
+        assert gone is not None and silent is not None and silent.audio is not None
+        library.mark_vanished(gone.id)
+        library.describe_audio(silent.audio, 1.0, song=False)
+    again = Search(library, model)
+    assert [Path(hit.track.path).stem for hit in hits(again, "rhapsody")] == ["c"], (
+        "of two copies, the one of that name"
+    )
+    assert [Path(hit.track.path).stem for hit in hits(again, "anders")] == ["0"]
+    assert found(again, "metal") == "" and "d" not in found(again, "piano")
+    assert found(again, "nina") == "g" and "g" not in found(again, "rock") and "g" not in found(again, "not jazz")
+
+
+def test_a_library_without_names_or_songs(tmp_path: Path) -> None:
+    with open_library(tmp_path / "a.db", make=True) as library:
+        with library.change():
+            model = library.add_model(MODEL)
+        search = Search(library, model)
+        assert hits(search, "piano, not jazz") == [] and not search.understand("queen").terms
+
+
+def test_names_that_have_no_blanks() -> None:
+    names = LibraryNames(np.asarray([3, 1]), " 静かな夜 \x1f \x1f \n a \x1f b c \x1f ")
+    assert "静か" in names and "b c" in names and "a b" not in names, "no phrase goes over two names"
+    assert names.songs.tolist() == [1, 3]
+    assert names.songs_with("静か").tolist() == [False, True] and names.songs_with("a").tolist() == [True, False]
+    assert {"a", "b", "c"} <= set(names.words())
+
+
+def test_a_playlist_of_what_words_describe(tmp_path: Path) -> None:
+    with made_library(tmp_path, 300) as (library, model):
+        search = Search(library, model)
+        like = search.rank(search.understand("Jazz, traurig"))
+        tracks = make_playlist(library, model, PlaylistRequest(like=like, minutes=20))
+        assert tracks and {(int(Path(track.path).stem) - 1) % 5 for track in tracks} == {1}
+        none = search.rank(search.understand('"artist 7" -"artist"'))
+        with pytest.raises(EarmarkError, match="like the words: 0"):
+            make_playlist(library, model, PlaylistRequest(like=none))
+
+
+def test_a_scan_may_write_meanwhile(tmp_path: Path) -> None:
+    """What is added between two readings has no score yet, and what vanished has no file."""
+    with made_library(tmp_path, 30) as (library, model):
+        search = Search(library, model)
+        assert len(search.names.songs) == 30
+        with library.change():
+            for table in ("results", "tracks"):
+                library.rows(f"DELETE FROM {table} WHERE audio > 20")
+        assert 0 < len(hits(search, "rock", 30)) <= 20
+
+
+@pytest.mark.slow
+def test_100_000_songs_are_searched_in_100_ms(tmp_path: Path) -> None:
+    with made_library(tmp_path, 100_000) as (library, model):
+        search = Search(library, model)
+        words = ("calm rock, not sad", "fröhlicher Jazz", "artist 77", "song 12345 energetic", "metal -tense")
+        seconds = []
+        for text in words * 5:
+            start = time.process_time()
+            assert hits(search, text)
+            seconds.append(time.process_time() - start)
+        print(f"first {seconds[0]:.3f} s, p50 {median(seconds):.4f} s")
+        assert median(seconds) < 0.1 and seconds[0] < 2
