@@ -2,7 +2,7 @@
 #
 # PYTHON=python3.12   the Python to make environments with, 3.11 or newer
 # MUSIC=/path         `make demo` tags this folder instead of pieces that it renders itself
-# MODEL=folder        the model that `make excerpts` and `make model-report` measure
+# MODEL=folder        the model that `make excerpts`, `make model-report` and `make rendered` measure
 # SHARED=../shared    the music that the bundled model is trained and measured on
 
 PYTHON ?= python3
@@ -21,7 +21,7 @@ PY := $(DEV)/$(BIN)/python
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow golden check fmt bench excerpts model model-report clean
+.PHONY: help setup demo test slow golden check fmt bench excerpts model model-report rendered clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ model: $(DEV)/ready  ## train the bundled model again (hours)
 
 model-report: $(DEV)/ready  ## what the bundled model scores, beside published ones
 	$(PY) -m scripts.bundled.report --shared "$(SHARED)" -m "$(MODEL)"
+
+rendered: $(DEV)/ready  ## how well taggers and the model's heads know instruments, on pieces rendered by fluidsynth
+	$(PY) -m scripts.bundled.rendered --shared "$(SHARED)" -m "$(MODEL)"
 
 clean:  ## remove the environments and what tools left behind
 	rm -rf $(DEV) $(PLAIN) demo-out build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -93,7 +93,7 @@ def load_tagger(name: str, weights: Path) -> tuple[int, Callable[[Array], Array]
 
 
 def _sigmoid(logits: Array) -> Array:
-    return np.asarray(1.0 / (1.0 + np.exp(-logits)), np.float32)
+    return np.asarray(torch.sigmoid(torch.from_numpy(logits)).numpy(), np.float32)
 
 
 def _every_second(sound: Array, step: int) -> Array:

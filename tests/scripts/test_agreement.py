@@ -4,8 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripts.bundled.agreement import GENRES, INSTRUMENTS, VOICE, tag_scores, verdicts_of
+from scripts.bundled import agreement
+from scripts.bundled.agreement import GENRES, HEADS, INSTRUMENTS, NAMED, VOICE, tag_scores, tag_targets, verdicts_of
 from scripts.bundled.taggers import TAGGERS, labels_of
+
+from earmark.datasets.core import Track
+from earmark.events import Run
 
 TRACKS = 200
 
@@ -63,7 +67,7 @@ def test_voice_never_contradicts_itself(labels) -> None:
     assert np.isnan(of["male"][np.isnan(of["vocal"])]).all()
 
 
-@pytest.mark.parametrize("table", [INSTRUMENTS, VOICE, GENRES])
+@pytest.mark.parametrize("table", [INSTRUMENTS, VOICE, GENRES, NAMED])
 def test_every_name_of_the_tables_is_a_tag_and_every_label_has_two_views(labels, table) -> None:
     known = {}
     for name, tags in labels.items():
@@ -73,3 +77,24 @@ def test_every_name_of_the_tables_is_a_tag_and_every_label_has_two_views(labels,
         for names in (tag.tags, tag.against):
             for vocabulary, wanted in names.items():
                 assert set(wanted) <= known[vocabulary], label
+
+
+def test_people_have_the_last_word_on_genre(
+    labels, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = invented(labels)
+    everybody_says(found, labels, ["Million Song Dataset", "AudioSet"], ["soul", "Soul music"], slice(0, 3), 0.95)
+
+    def known(*arguments: object):
+        yield from ()
+        return found
+
+    monkeypatch.setattr(agreement, "tag_probabilities", known)
+    given = [{"genres": ("Reggae",)}, {"genres": ("Reggae", "R&B")}, {}] + [{"genre": "disco"}] * (TRACKS - 3)
+    tracks = [Track(tmp_path / str(row), str(row), "", None, own) for row, own in enumerate(given)]
+    run = Run(tag_targets(tracks, shared / "weights", tmp_path))
+    assert list(run) == []
+    assert tuple(run.result) == HEADS
+    names, targets = run.result["genres"]
+    np.testing.assert_array_equal(targets[:3, names.index("Soul")], [0, 1, 1])
+    assert (targets[3:, names.index("Punk")] == 0).all()
