@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from earmark.datasets.core import Dataset
 from earmark.evaluation.history import Epoch
-from earmark.evaluation.metrics import RESAMPLES
+from earmark.evaluation.intervals import RESAMPLES
 from earmark.evaluation.scores import HeadAnswers, ModelPredictions, answers_of, compare_answers, main_figure, rounded
 
 __all__ = ["Comparison", "Node", "Row", "advise", "explain_nodes", "nodes_to_dict", "pair_up"]

@@ -18,7 +18,7 @@ from earmark.engine.predict import Analyse, analyse
 from earmark.errors import DatasetError, UnknownName
 from earmark.evaluation.comparison import Node, explain_nodes, nodes_to_dict
 from earmark.evaluation.history import Epoch, Jump, find_jumps, read_history
-from earmark.evaluation.metrics import RESAMPLES
+from earmark.evaluation.intervals import RESAMPLES
 from earmark.evaluation.scores import (
     HeadAnswers,
     ModelPredictions,

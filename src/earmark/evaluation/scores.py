@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from earmark.datasets.core import Dataset, HeadSpec
 from earmark.errors import DatasetError, UnknownName
-from earmark.evaluation import metrics
-from earmark.evaluation.metrics import Float, Paired
+from earmark.evaluation import intervals, metrics
+from earmark.evaluation.intervals import RESAMPLES, Figure, Paired
+from earmark.evaluation.metrics import Float
 from earmark.inference.records import Failure, HeadPrediction, Prediction
 from earmark.models.card import Card, HeadCard
 from earmark.recipe import Task
@@ -314,7 +315,7 @@ def main_figure(task: str) -> str:
     return _MAIN[task]
 
 
-def score_head(head: HeadAnswers, resamples: int = metrics.RESAMPLES, seed: int = 0) -> dict[str, Any]:
+def score_head(head: HeadAnswers, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
     """All figures of one head.
 
     Args:
@@ -325,11 +326,13 @@ def score_head(head: HeadAnswers, resamples: int = metrics.RESAMPLES, seed: int 
     Returns:
         Plain values, ready for JSON; a figure that is not defined is None. Beside the design's keys: ``ece_limit`` (see
         :func:`earmark.evaluation.metrics.ece_limit`), ``per_label``, ``labels_left_out``, ``label_counts`` and
-        ``unknown_tracks`` (their label is not known to both); multi-label: ``label_accuracy`` beside
+        ``unknown_tracks`` (their label is not known to both), ``groups`` (artists; of one alone there is no interval);
+        multi-label: ``label_accuracy`` beside
         ``label_accuracy_of_no``, which is the score of answering no to everything.
     """
     figures = {"multiclass": _multiclass, "multilabel": _multilabel, "regression": _regression}[head.task]
     found = {"task": head.task, "tracks": len(head.tracks), **figures(head, resamples, seed)}
+    found["groups"] = len(set(head.groups))
     if head.match is not None:
         found |= {
             "label_counts": {
@@ -344,9 +347,7 @@ def score_head(head: HeadAnswers, resamples: int = metrics.RESAMPLES, seed: int 
     return found
 
 
-def compare_answers(
-    first: HeadAnswers, second: HeadAnswers, resamples: int = metrics.RESAMPLES, seed: int = 0
-) -> Paired:
+def compare_answers(first: HeadAnswers, second: HeadAnswers, resamples: int = RESAMPLES, seed: int = 0) -> Paired:
     """Paired test of two models' main figures on the same tracks and labels.
 
     Raises:
@@ -354,32 +355,8 @@ def compare_answers(
     """
     if first.tracks != second.tracks or first.labels != second.labels:
         raise ValueError("a paired test needs the same tracks and labels")
-    if first.task == "multilabel":
-        shares = _area_shares(first) - _area_shares(second)
-
-        def difference(weights: Float) -> Float:
-            return metrics.macro(_areas(first, weights)) - metrics.macro(_areas(second, weights))
-
-    elif first.task == "multiclass":
-        shares = _right(first) - _right(second)
-        shares /= max(1, len(shares))
-
-        def difference(weights: Float) -> Float:
-            return metrics.accuracy(first.truth, first.guess, weights) - metrics.accuracy(
-                second.truth, second.guess, weights
-            )
-
-    else:
-        missed = [(head.truth - head.scores[:, 0]) ** 2 for head in (second, first)]
-        spread = ((first.truth - first.truth.mean()) ** 2).sum() if len(first.truth) else 0.0
-        shares = (missed[0] - missed[1]) / spread if spread > 0 else np.zeros(len(first.truth))
-
-        def difference(weights: Float) -> Float:
-            return metrics.r2(first.truth, first.scores[:, 0], weights) - metrics.r2(
-                second.truth, second.scores[:, 0], weights
-            )
-
-    return metrics.paired(difference, shares, first.groups, resamples, seed)
+    ours, theirs = _main(first, resamples, seed), _main(second, resamples, seed)
+    return intervals.paired(ours, theirs, _shares(first) - _shares(second), first.groups, seed)
 
 
 def rounded(value: ArrayLike | None) -> Any:
@@ -392,6 +369,15 @@ def rounded(value: ArrayLike | None) -> Any:
     return None if math.isnan(number) else round(number, 4)
 
 
+def _main(head: HeadAnswers, resamples: int, seed: int) -> Figure:
+    """The figure that a head is compared by."""
+    if head.task == "multiclass":
+        return intervals.rate(_right(head), head.groups, resamples, seed)
+    if head.task == "multilabel":
+        return _macro(_by_label(head, metrics.roc_auc, resamples, seed), head, resamples)
+    return _r2(head, resamples, seed)
+
+
 def _multiclass(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
     truth, guess, classes = head.truth, head.guess, len(head.labels)
     right = _right(head)
@@ -399,12 +385,12 @@ def _multiclass(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
     answers = metrics.answered(right, head.given)
     table = metrics.confusion(truth, guess, classes)
     by_class = metrics.class_table(table)
-    recall = _interval(head, resamples, seed, lambda w: _recall(truth, right, classes, w))
+    figures = _main(head, resamples, seed), _macro_f1(head, resamples, seed)
     return {
-        "accuracy": rounded(metrics.accuracy(truth, guess)),
-        "accuracy_ci95": _interval(head, resamples, seed, lambda w: metrics.accuracy(truth, guess, w)),
-        "macro_f1": rounded(metrics.macro_f1(truth, guess, classes)),
-        "macro_f1_ci95": _interval(head, resamples, seed, lambda w: metrics.macro_f1(truth, guess, classes, w)),
+        "accuracy": rounded(figures[0].value),
+        "accuracy_ci95": rounded(figures[0].bounds),
+        "macro_f1": rounded(figures[1].value),
+        "macro_f1_ci95": rounded(figures[1].bounds),
         "ece": rounded(metrics.ece(right, confidence)),
         "ece_limit": rounded(metrics.ece_limit(confidence, seed=seed)) if resamples else None,
         "coverage": rounded(answers.coverage),
@@ -416,7 +402,7 @@ def _multiclass(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
             label: {
                 "precision": rounded(by_class.precision[i]),
                 "recall": rounded(by_class.recall[i]),
-                "recall_ci95": None if recall is None else recall[i],
+                "recall_ci95": rounded(_recall(head, i, resamples, seed).bounds),
                 "f1": rounded(by_class.f1[i]),
                 "tracks": int(by_class.tracks[i]),
             }
@@ -426,17 +412,15 @@ def _multiclass(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
 
 
 def _multilabel(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
-    ones = np.ones((1, len(head.tracks)))
-    roc, pr = _areas(head, ones)[0], _precisions(head, ones)[0]
+    roc, pr = (_by_label(head, metric, resamples, seed) for metric in (metrics.roc_auc, metrics.average_precision))
+    macros = _macro(roc, head, resamples), _macro(pr, head, resamples)
     f1 = metrics.class_table_of_decisions(head.truth, head.given).f1
-    roc_drawn = _resampled(head, resamples, seed, lambda w: _areas(head, w))
-    pr_drawn = _resampled(head, resamples, seed, lambda w: _precisions(head, w))
-    scored = ~np.isnan(roc)
+    scored = [not math.isnan(figure.value) for figure in roc]
     return {
-        "roc_auc_macro": rounded(metrics.macro(roc)),
-        "roc_auc_macro_ci95": _middle(None if roc_drawn is None else metrics.macro(roc_drawn[:, scored])),
-        "pr_auc_macro": rounded(metrics.macro(pr)),
-        "pr_auc_macro_ci95": _middle(None if pr_drawn is None else metrics.macro(pr_drawn[:, scored])),
+        "roc_auc_macro": rounded(macros[0].value),
+        "roc_auc_macro_ci95": rounded(macros[0].bounds),
+        "pr_auc_macro": rounded(macros[1].value),
+        "pr_auc_macro_ci95": rounded(macros[1].bounds),
         "macro_f1": rounded(metrics.macro(np.where(scored, f1, np.nan))),
         "ece": rounded(metrics.ece(head.truth.ravel(), head.scores.ravel())),
         "label_accuracy": rounded((head.given == (head.truth == 1)).mean()) if head.truth.size else None,
@@ -444,9 +428,9 @@ def _multilabel(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
         "labels_not_scored": [label for label, ok in zip(head.labels, scored, strict=True) if not ok],
         "per_label": {
             label: {
-                "roc_auc": rounded(roc[i]),
-                "roc_auc_ci95": _middle(None if roc_drawn is None else roc_drawn[:, i]),
-                "pr_auc": rounded(pr[i]),
+                "roc_auc": rounded(roc[i].value),
+                "roc_auc_ci95": rounded(roc[i].bounds),
+                "pr_auc": rounded(pr[i].value),
                 "f1": rounded(f1[i]),
                 "tracks": int((head.truth[:, i] == 1).sum()),
             }
@@ -456,12 +440,13 @@ def _multilabel(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
 
 
 def _regression(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
-    truth, guess = head.truth, head.scores[:, 0]
+    found, guess = _r2(head, resamples, seed), head.scores[:, 0]
+    missed = intervals.positive(lambda w: metrics.mae(head.truth, guess, w), head.groups, resamples, seed)
     return {
-        "r2": rounded(metrics.r2(truth, guess)),
-        "r2_ci95": _interval(head, resamples, seed, lambda w: metrics.r2(truth, guess, w)),
-        "mae": rounded(metrics.mae(truth, guess)),
-        "mae_ci95": _interval(head, resamples, seed, lambda w: metrics.mae(truth, guess, w)),
+        "r2": rounded(found.value),
+        "r2_ci95": rounded(found.bounds),
+        "mae": rounded(missed.value),
+        "mae_ci95": rounded(missed.bounds),
     }
 
 
@@ -470,45 +455,76 @@ def _right(head: HeadAnswers) -> Float:
     return right
 
 
-def _recall(truth: Float, right: Float, classes: int, weights: Float) -> Float:
-    """(resamples, classes)."""
-    of_class = (truth[:, None] == np.arange(classes)).astype(np.float64)
-    return metrics.ratio(weights @ (of_class * right[:, None]), weights @ of_class)
+def _recall(head: HeadAnswers, label: int, resamples: int, seed: int) -> Figure:
+    rows = np.flatnonzero(head.truth == label)
+    return intervals.rate(_right(head)[rows], [head.groups[row] for row in rows], resamples, seed)
 
 
-def _areas(head: HeadAnswers, weights: Float) -> Float:
-    """(resamples, labels) areas under the ROC curves."""
-    return _by_label(head, weights, metrics.roc_auc)
+def _macro_f1(head: HeadAnswers, resamples: int, seed: int) -> Figure:
+    def statistic(weights: Float) -> Float:
+        return metrics.macro_f1(head.truth, head.guess, len(head.labels), weights)
+
+    drawn = intervals.bootstrap(statistic, head.groups, resamples, seed)
+    value = float(metrics.macro_f1(head.truth, head.guess, len(head.labels)))
+    size = intervals.effective_size(_right(head), head.groups)
+    return intervals.part_of_one(value, intervals.share_interval(value, size), drawn, head.groups)
 
 
-def _precisions(head: HeadAnswers, weights: Float) -> Float:
-    """(resamples, labels) average precisions."""
-    return _by_label(head, weights, metrics.average_precision)
+def _r2(head: HeadAnswers, resamples: int, seed: int) -> Figure:
+    """By what is left unexplained, which is a positive number."""
+    found = intervals.positive(lambda w: 1 - metrics.r2(head.truth, head.scores[:, 0], w), head.groups, resamples, seed)
+    bounds = None if found.bounds is None else (1 - found.bounds[1], 1 - found.bounds[0])
+    return Figure(1 - found.value, bounds, 1 - found.drawn)
 
 
-def _by_label(head: HeadAnswers, weights: Float, metric: Any) -> Float:
-    columns = [metric(head.truth[:, i], head.scores[:, i], weights) for i in range(len(head.labels))]
-    return np.stack(columns, -1) if columns else np.zeros((len(weights), 0))
+def _by_label(head: HeadAnswers, metric: Any, resamples: int, seed: int) -> list[Figure]:
+    """Area under the ROC curve, or average precision, of each label."""
+    columns = range(len(head.labels))
+
+    def statistic(weights: Float) -> Float:
+        return np.stack([metric(head.truth[:, i], head.scores[:, i], weights) for i in columns], -1)
+
+    if not columns:
+        return []
+    drawn = intervals.bootstrap(statistic, head.groups, resamples, seed)
+    values = statistic(np.ones((1, len(head.tracks))))[0]
+    return [_label(head, i, metric is metrics.roc_auc, float(values[i]), drawn[..., i]) for i in columns]
 
 
-def _area_shares(head: HeadAnswers) -> Float:
-    """(tracks,) what each track contributes to the macro area."""
+def _label(head: HeadAnswers, column: int, area: bool, value: float, drawn: Float) -> Figure:
+    truth = head.truth[:, column]
+    if math.isnan(value) or not len(drawn):
+        return Figure(value, None, drawn)
+    shares, sizes = metrics.placements(truth, head.scores[:, column]), list[float]()
+    half = float(shares.sum()) / 2
+    for side in (1, 0):
+        rows = np.flatnonzero(truth == side)
+        beaten = np.clip(shares[rows] * len(rows) + half, 0, 1)
+        sizes.append(intervals.effective_size(beaten, [head.groups[row] for row in rows]))
+    edge = intervals.area_interval(value, *sizes) if area else intervals.share_interval(value, sizes[0])
+    return intervals.part_of_one(value, edge, drawn, head.groups)
+
+
+def _macro(labels: Sequence[Figure], head: HeadAnswers, resamples: int) -> Figure:
+    """The mean over labels that have a figure."""
+    known = [label for label in labels if not math.isnan(label.value)]
+    value = math.fsum(label.value for label in known) / len(known) if known else math.nan
+    bounds = [label.bounds for label in known if label.bounds is not None]
+    if len(bounds) < max(1, len(known)):
+        return Figure(value, None, np.full(resamples, np.nan))
+    drawn = metrics.macro(np.stack([label.drawn for label in known], -1))
+    edge = intervals.mean_interval([label.value for label in known], bounds)
+    return intervals.part_of_one(value, edge, drawn, head.groups)
+
+
+def _shares(head: HeadAnswers) -> Float:
+    """(tracks,) what each track contributes to the figure that a head is compared by, but for what is common to all."""
+    if head.task == "multiclass":
+        return _right(head) / max(1, len(head.tracks))
+    if head.task == "regression":
+        spread = ((head.truth - head.truth.mean()) ** 2).sum() if len(head.truth) else 0.0
+        missed = (head.truth - head.scores[:, 0]) ** 2
+        return -missed / spread if spread > 0 else np.zeros(len(head.truth))
     shares = [metrics.placements(head.truth[:, i], head.scores[:, i]) for i in range(len(head.labels))]
-    scored = ~np.isnan(_areas(head, np.ones((1, len(head.tracks))))[0])
-    return np.asarray(np.sum(shares, 0) / max(1, int(scored.sum())))
-
-
-def _resampled(head: HeadAnswers, resamples: int, seed: int, statistic: metrics.Statistic) -> Float | None:
-    return metrics.bootstrap(statistic, head.groups, resamples, seed) if resamples and head.tracks else None
-
-
-def _interval(head: HeadAnswers, resamples: int, seed: int, statistic: metrics.Statistic) -> Any:
-    """[low, high], or a list of them where the statistic has one figure a label."""
-    drawn = _resampled(head, resamples, seed, statistic)
-    if drawn is None or drawn.ndim == 1:
-        return _middle(drawn)
-    return [_middle(column) for column in drawn.T]
-
-
-def _middle(drawn: Float | None) -> list[float] | None:
-    return None if drawn is None else rounded(metrics.interval(drawn))
+    scored = sum(0 < int(column.sum()) < len(column) for column in head.truth.T)
+    return np.asarray(np.sum(shares, 0) / max(1, scored))

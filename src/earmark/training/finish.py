@@ -23,7 +23,7 @@ from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, save_split
 from earmark.errors import ModelError, StorageError
 from earmark.evaluation.history import Epoch, write_curves, write_history
-from earmark.evaluation.metrics import RESAMPLES
+from earmark.evaluation.intervals import RESAMPLES
 from earmark.evaluation.scores import ModelPredictions, answers_of, main_figure, score_head
 from earmark.inference.records import Failure, Prediction
 from earmark.inference.scores import answers, track_probabilities

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.evaluation import metrics
-from earmark.evaluation.metrics import Float, paired
+from earmark.evaluation.intervals import sign_flip
+from earmark.evaluation.metrics import Float
 from earmark.evaluation.scores import HeadAnswers, rounded, score_head
 from earmark.models.card import HeadCard
 from earmark.training.finish import track_scores
@@ -202,8 +203,8 @@ def _change(truth: Float, before: Float, after: Float, groups: Sequence[str]) ->
         return 0.0, 1.0, 0
     gain = (after[rows].argmax(1) == truth[rows]).astype(float) - (before[rows].argmax(1) == truth[rows])
     names = [groups[row] for row in rows]
-    found = paired(lambda weights: (weights @ gain) / weights.sum(-1), gain / len(gain), names, resamples=2)
-    return found.difference, found.p, len(rows)
+    change = float(gain.mean())
+    return change, sign_flip(change, gain / len(gain), names), len(rows)
 
 
 def _moved(head: HeadChange) -> list[Moved]:
