@@ -8,7 +8,6 @@ import pytest
 
 from earmark.evaluation import intervals, metrics
 
-
 NORMAL = NormalDist()
 
 
@@ -224,7 +223,9 @@ def test_differences_keep_their_promise_and_a_worse_model_is_rarely_called_as_go
         names = [str(i // each) for i in range(songs)]
         for _ in range(150):
             level = 0.6 * rng.normal(size=songs // each + 1)[np.arange(songs) // each] + 0.5 * rng.normal(size=songs)
-            right = [(level + 0.6 * rng.normal(size=songs) < 0.985 * z).astype(float) for z in map(NORMAL.inv_cdf, rates)]
+            right = [
+                (level + 0.6 * rng.normal(size=songs) < 0.985 * z).astype(float) for z in map(NORMAL.inv_cdf, rates)
+            ]
             found = compare(right, names)
             held += found.ci95[0] <= rates[0] - rates[1] <= found.ci95[1]
             as_good += found.ci95[1] < margin
