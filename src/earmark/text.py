@@ -8,7 +8,17 @@ import re
 import unicodedata
 from typing import Any
 
-__all__ = ["LONGEST", "composed_path", "decode_path", "encode_path", "escaped", "is_plain", "json_text", "plain_text"]
+__all__ = [
+    "LONGEST",
+    "composed_path",
+    "decode_path",
+    "encode_path",
+    "escaped",
+    "fold",
+    "is_plain",
+    "json_text",
+    "plain_text",
+]
 
 LONGEST = 1_000
 """Characters of a title, artist or album; what is longer is cut."""
@@ -55,6 +65,11 @@ def is_plain(text: str) -> bool:
     return text.isprintable() or all(
         one.isprintable() or one in _JOINERS or unicodedata.category(one) == "Zs" for one in text
     )
+
+
+def fold(text: str) -> str:
+    """A name without case, composition and needless blanks, to compare by."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def encode_path(path: str) -> bytes:

@@ -14,7 +14,8 @@ import pytest
 from earmark.errors import EarmarkError
 from earmark.inference.records import HeadPrediction, Prediction
 from earmark.library.find import Hit, LibraryNames, Search, best_hits
-from earmark.library.playlist import PlaylistRequest, make_playlist
+from earmark.library.options import PlaylistOptions
+from earmark.library.playlist import make_playlist
 from earmark.library.records import LibraryModel
 from earmark.library.store import Library, Stamp, open_library
 from earmark.models.card import HeadCard
@@ -174,11 +175,11 @@ def test_a_playlist_of_what_words_describe(tmp_path: Path) -> None:
     with made_library(tmp_path, 300) as (library, model):
         search = Search(library, model)
         like = search.rank(search.understand("Jazz, traurig"))
-        tracks = make_playlist(library, model, PlaylistRequest(like=like, minutes=20))
+        tracks = make_playlist(library, model, PlaylistOptions(minutes=20), like)
         assert tracks and {(int(Path(track.path).stem) - 1) % 5 for track in tracks} == {1}
         none = search.rank(search.understand('"artist 7" -"artist"'))
         with pytest.raises(EarmarkError, match="like the words: 0"):
-            make_playlist(library, model, PlaylistRequest(like=none))
+            make_playlist(library, model, PlaylistOptions(), none)
 
 
 def test_a_scan_may_write_meanwhile(tmp_path: Path) -> None:

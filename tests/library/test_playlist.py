@@ -12,7 +12,8 @@ import pytest
 
 from earmark.errors import EarmarkError, StorageError, UnknownName
 from earmark.library.export import m3u_text
-from earmark.library.playlist import PlaylistRequest, flow, make_playlist, walk_between
+from earmark.library.options import PlaylistOptions
+from earmark.library.playlist import flow, make_playlist, walk_between
 from earmark.library.records import LibraryTrack, direction
 from earmark.storage import write_file
 from made_library import GENRES, MOODS, made_library
@@ -55,7 +56,7 @@ def test_flow_of_few(count: int) -> None:
 
 def test_words(tmp_path: Path) -> None:
     with made_library(tmp_path, 300) as (library, model):
-        wish = PlaylistRequest(genres=("rock", "JAZZ"), moods=("Happy", "sad"), without=("sad",), minutes=30)
+        wish = PlaylistOptions(genres=("rock", "JAZZ"), moods=("Happy", "sad"), without=("sad",), minutes=30)
         tracks = make_playlist(library, model, wish)
         assert {group_of(track) for track in tracks} == {0}
         seconds = sum(track.seconds for track in tracks)
@@ -63,18 +64,18 @@ def test_words(tmp_path: Path) -> None:
         artists = [track.artist for track in tracks]
         for place in range(len(artists)):
             assert artists[place] not in artists[max(0, place - 5) : place]
-        tagged = make_playlist(library, model, PlaylistRequest(tags=("Metal", "dark"), minutes=10))
+        tagged = make_playlist(library, model, PlaylistOptions(tags=("Metal", "dark"), minutes=10))
         assert {group_of(track) for track in tagged} == {4}
 
 
 def test_seeds_and_clusters(tmp_path: Path) -> None:
     with made_library(tmp_path, 300) as (library, model):
         seed = library.tracks()[12].path
-        tracks = make_playlist(library, model, PlaylistRequest(seeds=(seed,), minutes=40))
+        tracks = make_playlist(library, model, PlaylistOptions(seeds=(seed,), minutes=40))
         assert tracks[0].path == seed and [track.path for track in tracks].count(seed) == 1
         assert {group_of(track) for track in tracks} == {2}
         name = f"{MOODS[3]} {GENRES[3]}"
-        clustered = make_playlist(library, model, PlaylistRequest(cluster=name, minutes=40))
+        clustered = make_playlist(library, model, PlaylistOptions(cluster=name, minutes=40))
         assert {group_of(track) for track in clustered} == {3}
 
 
@@ -83,12 +84,12 @@ def test_what_nothing_meets_is_told_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(
             EarmarkError, match=r"no song has all that is asked for \(genre Rock: 10, mood sad: 10\)"
         ) as told:
-            make_playlist(library, model, PlaylistRequest(genres=("Rock",), moods=("sad",)))
+            make_playlist(library, model, PlaylistOptions(genres=("Rock",), moods=("sad",)))
         assert "\n" not in str(told.value)
         with pytest.raises(UnknownName, match="did you mean 'Rock'"):
-            make_playlist(library, model, PlaylistRequest(genres=("Rok",)))
+            make_playlist(library, model, PlaylistOptions(genres=("Rok",)))
         with pytest.raises(UnknownName, match="unknown mood 'Rock'"):
-            make_playlist(library, model, PlaylistRequest(moods=("Rock",)))
+            make_playlist(library, model, PlaylistOptions(moods=("Rock",)))
 
 
 def test_corrections_count(tmp_path: Path) -> None:
@@ -96,8 +97,8 @@ def test_corrections_count(tmp_path: Path) -> None:
         track = library.tracks()[0]
         assert track.audio is not None
         library.set_label(track.audio, "genre", "Polka")
-        assert [one.path for one in make_playlist(library, model, PlaylistRequest(genres=("polka",)))] == [track.path]
-        rock = make_playlist(library, model, PlaylistRequest(genres=("rock",)))
+        assert [one.path for one in make_playlist(library, model, PlaylistOptions(genres=("polka",)))] == [track.path]
+        rock = make_playlist(library, model, PlaylistOptions(genres=("rock",)))
         assert track.path not in [one.path for one in rock]
 
 

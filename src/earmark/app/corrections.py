@@ -78,7 +78,7 @@ def join(dataset: Dataset, corrected: Dataset, engine: Engine, known: KnownTrack
     Raises:
         DatasetError: Pictures, or no correction of a head that the data set has.
     """
-    from earmark.datasets.core import fold
+    from earmark.text import fold
 
     if dataset.kind != "audio":
         raise DatasetError(f"{dataset.name}: is of spectrogram images; corrections are of songs")
@@ -304,7 +304,7 @@ def _grown(spec: HeadSpec, words: Sequence[Mapping[str, Label]]) -> HeadSpec:
 
 def _added(dataset: Dataset, tracks: Sequence[Track], new: Sequence[Track]) -> list[Track]:
     """New tracks by names that are free; where the data set has its own split, on the side of their artist."""
-    from earmark.datasets.core import fold
+    from earmark.text import fold
 
     names = {track.name for track in tracks}
     sides: dict[str, Part | None] = {fold(track.group): track.part for track in tracks}
@@ -322,7 +322,7 @@ def _added(dataset: Dataset, tracks: Sequence[Track], new: Sequence[Track]) -> l
 
 def _one_spelling(tracks: Sequence[Track]) -> tuple[Track, ...]:
     """One artist is one group, whichever source spells it how."""
-    from earmark.datasets.core import fold
+    from earmark.text import fold
 
     spelling: dict[str, str] = {}
     return tuple(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from earmark.errors import DatasetError, UnknownName
 from earmark.recipe import Task
+from earmark.text import fold
 
 __all__ = [
     "Dataset",
@@ -28,7 +29,6 @@ __all__ = [
     "Part",
     "Track",
     "check_trainable",
-    "fold",
     "group_tracks",
     "lost_in_words",
     "spelling_notices",
@@ -198,11 +198,6 @@ def group_tracks(
         kinds.append(kind)
     main: GroupBy = max(("artist", "album", "track"), key=kinds.count)
     return tuple(groups), main, _notices(kinds, main)
-
-
-def fold(text: str) -> str:
-    """A name without what spellings differ in: case, blanks, Unicode composition."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _notices(kinds: Sequence[GroupBy], main: GroupBy) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from earmark.inference.records import HeadPrediction, Prediction, Taggram
 from earmark.inference.scores import answer, included, leaf
 from earmark.models.card import Card, HeadCard
 
-__all__ = ["read_labels", "relabel"]
+__all__ = ["read_labels", "relabel", "renamed"]
 
 
 def read_labels(file: Path, card: Card) -> LabelTable:
@@ -59,7 +59,7 @@ def relabel(prediction: Prediction, card: Card, table: LabelTable) -> Prediction
 
 def _named(prediction: Prediction, found: HeadPrediction, head: HeadCard, names: Mapping[str, str]) -> str | None:
     """The model's label behind what a head names in the user's words: several may have become one."""
-    label = leaf(_renamed(head, names), found)
+    label = leaf(renamed(head, names), found)
     scores = prediction.heads[head.name].scores
     return max((one for one in scores if names.get(one, one) == label), key=scores.__getitem__, default=None)
 
@@ -67,7 +67,7 @@ def _named(prediction: Prediction, found: HeadPrediction, head: HeadCard, names:
 def _relabel_head(found: HeadPrediction, head: HeadCard, names: Mapping[str, str]) -> HeadPrediction:
     scores = _merge(found.scores, names, found.task)
     over_time = found.taggram and _merge_taggram(found.taggram, names, found.task)
-    mine = _renamed(head, names)
+    mine = renamed(head, names)
     if found.task == "multilabel":
         named = dict.fromkeys(names.get(label, label) for label in found.labels)
         guesses = answer(mine, list(scores.values())).guesses if not named else ()
@@ -75,7 +75,7 @@ def _relabel_head(found: HeadPrediction, head: HeadCard, names: Mapping[str, str
     return answer(mine, list(scores.values()), over_time)
 
 
-def _renamed(head: HeadCard, names: Mapping[str, str]) -> HeadCard:
+def renamed(head: HeadCard, names: Mapping[str, str]) -> HeadCard:
     """The head in the user's names: its tree where that still holds, and of several thresholds the highest."""
     parents: dict[str, set[str | None]] = {}
     thresholds: dict[str, float] = {}

@@ -5,16 +5,19 @@ They are found by k-means++ (Arthur and Vassilvitskii 2007) in NumPy: the same p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import UnknownName
+from earmark.library.labels import LabelProbabilities
 from earmark.library.records import LibraryModel
-from earmark.library.similar import Vectors, fold, read_vectors, telling
+from earmark.library.similar import Vectors, read_vectors, telling
 from earmark.library.store import Library, StoredCluster
+from earmark.models.card import HeadCard
+from earmark.text import fold
 
 __all__ = [
     "Cluster",
@@ -237,8 +240,9 @@ def make_clusters(library: Library, model: LibraryModel, vectors: Vectors, count
     order = np.argsort(-sizes, kind="stable")
     centers = centers[order[sizes[order] > 0]]
     near, _ = assign(vectors.matrix, centers)
-    tags = _telling_labels(library, model, vectors, near, len(centers))
-    names = cluster_names(tags, _moody_labels(model))
+    labels = LabelProbabilities(library, model, vectors.audio)
+    tags = _telling_labels(labels, near, len(centers))
+    names = cluster_names(tags, _moody_labels(labels.heads.values()))
     with library.change():
         made = zip(names, map(tuple, tags), centers, strict=True)
         library.set_clusters(model, [StoredCluster(*one) for one in made])
@@ -311,28 +315,27 @@ def _read(library: Library, model: LibraryModel, vectors: Vectors, made: bool) -
     return Clustering(tuple(one for one in ordered if one.audio), made, library.joined_members(model))
 
 
-def _moody_labels(model: LibraryModel) -> frozenset[str]:
-    """Labels of heads that are about mood, in the user's words."""
-    moody = [head for head in model.heads if any(word in head.name.casefold() for word in _MOODS)]
-    return frozenset(model.aliases.get(head.name, {}).get(label, label) for head in moody for label in head.labels)
+def _moody_labels(heads: Iterable[HeadCard]) -> frozenset[str]:
+    """Names that are about mood."""
+    moody = [head for head in heads if any(word in head.name.casefold() for word in _MOODS)]
+    return frozenset(name for head in moody for name in head.names)
 
 
-def _telling_labels(
-    library: Library, model: LibraryModel, vectors: Vectors, near: NDArray[np.intp], count: int
-) -> list[list[str]]:
-    """The most telling labels of each cluster, over all heads, each name once; head by head, to save memory."""
+def _telling_labels(labels: LabelProbabilities, near: NDArray[np.intp], count: int) -> list[list[str]]:
+    """The most telling names of each cluster by their mean probabilities, over all heads, each once.
+
+    Head by head, to save memory.
+    """
     values: list[dict[str, tuple[float, str]]] = [{} for _ in range(count)]
-    for head in model.heads:
+    for head in labels.heads.values():
         if head.task == "regression":
             continue
-        audio, scores = library.scores(model, head)
-        scores = scores[np.searchsorted(audio, vectors.audio)]
+        scores = labels.names(head.name)
         inside, _ = means(scores, near, count)
         value_of = telling(inside, scores.mean(axis=0), scores.std(axis=0))
-        names = [model.aliases.get(head.name, {}).get(label, label) for label in head.labels]
         for number in range(count):
             for label in np.flatnonzero(value_of[number] > 0):
-                name, value = names[label], float(value_of[number, label])
+                name, value = head.names[label], float(value_of[number, label])
                 key = name.casefold()
                 if value > values[number].get(key, (0.0, ""))[0]:
                     values[number][key] = (value, name)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.library.labels import LabelProbabilities
 from earmark.library.records import LibraryModel
-from earmark.library.similar import given_labels, read_vectors
+from earmark.library.similar import read_vectors
 from earmark.library.store import Library
-from earmark.models.card import HeadCard
 
 __all__ = ["MapData", "MapLayout", "MapSong", "MapView", "has_tsne", "lay_out", "map_data", "plane"]
 
@@ -221,47 +221,22 @@ def map_data(library: Library, model: LibraryModel, layout: MapLayout) -> MapDat
     audio = layout.audio[rows]
     first = [files[one][0] for one in audio.tolist()]
     songs = tuple(MapSong(track.artist, track.title, track.path, track.seconds) for track in first)
-    views = [_labels(library, model, audio, name, kinds) for name, kinds in _VIEWS]
+    labels = LabelProbabilities(library, model, audio)
+    views = [_labels(labels, name, kinds) for name, kinds in _VIEWS]
     views += [_clusters(library, model, audio), _energy(library, model, audio)]
     found = tuple(view for view in views if view is not None)
     return MapData(songs, layout.places[rows], layout.method, model.title, found)
 
 
-def _labels(
-    library: Library, model: LibraryModel, audio: NDArray[np.int64], name: str, kinds: Sequence[str]
-) -> MapView | None:
-    """By the best label of the head that is about this: one with a single label a song, if there is one."""
+def _labels(labels: LabelProbabilities, name: str, kinds: Sequence[str]) -> MapView | None:
+    """By what the head that is about this calls a song: one with a single label a song, if there is one."""
     heads = [
-        (rank, head.task != "multiclass", number, head)
-        for number, head in enumerate(model.heads)
+        (rank, head.task != "multiclass", number, head.name)
+        for number, head in enumerate(labels.heads.values())
         for rank, kind in enumerate(kinds)
         if head.labels and kind in head.name.casefold()
     ]
-    if not heads:
-        return None
-    head = min(heads)[-1]
-    keys, scores = library.scores(model, head)
-    scores = scores[np.searchsorted(keys, audio)]
-    best = scores.argmax(axis=1)
-    sure = given_labels(head, scores)[np.arange(len(best)), best]
-    aliases = model.aliases.get(head.name, {})
-    names = [aliases.get(label, label) for label in head.labels]
-    # A silent song has no score at all.
-    words = [names[label] if most > 0 else None for label, most in zip(best, scores.max(axis=1), strict=True)]
-    _correct(library, audio, head, words, sure)
-    return _view(name, words, sure)
-
-
-def _correct(
-    library: Library, audio: NDArray[np.int64], head: HeadCard, words: list[str | None], sure: NDArray[np.bool_]
-) -> None:
-    """Put the user's corrections in place of the model's labels."""
-    corrections = library.labels()
-    for row, one in enumerate(audio.tolist()):
-        given = corrections.get(one, {}).get(head.name)
-        if given is not None:
-            words[row] = given if isinstance(given, str) else next(iter(given), None)
-            sure[row] = True
+    return _view(name, *labels.best(min(heads)[-1])) if heads else None
 
 
 def _clusters(library: Library, model: LibraryModel, audio: NDArray[np.int64]) -> MapView | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from earmark.errors import EarmarkError, UnknownName
 from earmark.library.cluster import cluster_named
 from earmark.library.find import Ranked
+from earmark.library.labels import LabelProbabilities
+from earmark.library.options import PlaylistOptions
 from earmark.library.records import LibraryModel, LibraryTrack, direction
-from earmark.library.similar import Seed, Vectors, find_seed, fold, given_labels, read_vectors
+from earmark.library.similar import Seed, Vectors, find_seed, read_vectors
 from earmark.library.store import Library
+from earmark.text import fold
 
-__all__ = ["PlaylistRequest", "flow", "make_playlist", "walk_between"]
+__all__ = ["flow", "make_playlist", "walk_between"]
 
 Array = NDArray[np.float32]
 
@@ -147,34 +150,9 @@ def _clashes(order: NDArray[np.intp], artists: Sequence[str], artist_gap: int) -
 _GENRE, _MOOD = ("genre", "style"), ("mood", "emotion", "feeling")
 
 
-@dataclass(frozen=True, slots=True)
-class PlaylistRequest:
-    """What songs a playlist is to have; what is left empty is not asked for.
-
-    Attributes:
-        seeds: Tracks to start from.
-        cluster: Name of a cluster.
-        genres: Any of them.
-        moods: Any of them.
-        tags: All of them, labels of any head.
-        without: None of them, labels of any head.
-        like: The songs that words describe, and how well.
-        minutes: About so long.
-        artist_gap: No artist again within so many songs.
-    """
-
-    seeds: tuple[str, ...] = ()
-    cluster: str | None = None
-    genres: tuple[str, ...] = ()
-    moods: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    like: Ranked | None = None
-    minutes: float = 60.0
-    artist_gap: int = 5
-
-
-def make_playlist(library: Library, model: LibraryModel, request: PlaylistRequest) -> list[LibraryTrack]:
+def make_playlist(
+    library: Library, model: LibraryModel, request: PlaylistOptions, like: Ranked | None = None
+) -> list[LibraryTrack]:
     """Songs that meet a request, best ones first chosen, then put in an order that flows.
 
     Raises:
@@ -183,7 +161,7 @@ def make_playlist(library: Library, model: LibraryModel, request: PlaylistReques
     """
     vectors = read_vectors(library, model)
     seeds = [find_seed(library, model, path) for path in request.seeds]
-    fits, value = _matching(library, model, vectors, request)
+    fits, value = _matching(library, model, vectors, request, like)
     if seeds:
         value = np.max([vectors.matrix @ seed.vector for seed in seeds], axis=0)
     ranked = np.flatnonzero(fits)
@@ -226,7 +204,7 @@ def walk_between(library: Library, model: LibraryModel, start: str, end: str, co
 
 
 def _matching(
-    library: Library, model: LibraryModel, vectors: Vectors, request: PlaylistRequest
+    library: Library, model: LibraryModel, vectors: Vectors, request: PlaylistOptions, like: Ranked | None
 ) -> tuple[NDArray[np.bool_], Array]:
     """Which songs meet the request, and how well each does: the product of the probabilities of the labels asked for.
 
@@ -239,19 +217,19 @@ def _matching(
         inside = np.isin(vectors.audio, cluster_named(library, model, request.cluster).audio)
         parts.append((f"in {request.cluster}", int(inside.sum())))
         fits &= inside
-    labels = _Labels(library, model, vectors)
+    labels = LabelProbabilities(library, model, vectors.audio)
     kinds_of = [("genre", request.genres, _GENRE), ("mood", request.moods, _MOOD)]
     for what, words, kinds in [*kinds_of, *(("tag", (tag,), ()) for tag in request.tags)]:
         if words:
-            given, score = labels.any_of(what, words, kinds)
+            given, score = _any_of(labels, what, words, kinds)
             parts.append((f"{what} {' or '.join(words)}", int(given.sum())))
             fits, value = fits & given, value * score
     for word in request.without:
-        given, _ = labels.any_of("label", (word,), ())
+        given, _ = _any_of(labels, "label", (word,))
         parts.append((f"not {word}", int((~given).sum())))
         fits &= ~given
-    if request.like is not None:
-        hits, score = request.like.of(vectors.audio)
+    if like is not None:
+        hits, score = like.of(vectors.audio)
         parts.append(("like the words", int(hits.sum())))
         fits, value = fits & hits, value * score
     if not fits.any():
@@ -262,61 +240,28 @@ def _matching(
     return fits, value
 
 
-@dataclass(frozen=True, slots=True)
-class _Labels:
-    """Who was given a label, by any head that knows it; the user's corrections count."""
+def _any_of(
+    labels: LabelProbabilities, what: str, words: Sequence[str], kinds: Sequence[str] = ()
+) -> tuple[NDArray[np.bool_], Array]:
+    """Which songs may well be one of some words, and how probable that is, by any head that knows the word.
 
-    library: Library
-    model: LibraryModel
-    vectors: Vectors
-
-    def any_of(self, what: str, words: Sequence[str], kinds: Sequence[str]) -> tuple[NDArray[np.bool_], Array]:
-        given, score = np.zeros(len(self.vectors), bool), np.zeros(len(self.vectors), np.float32)
-        for word in words:
-            for head, names in self._heads_with(what, word, kinds):
-                mine, theirs = self._one(head, names, word)
-                given, score = given | mine, np.maximum(score, theirs)
-        return given, score
-
-    def _heads_with(self, what: str, word: str, kinds: Sequence[str]) -> list[tuple[str, list[str]]]:
-        known = [
-            (head.name, [self.model.aliases.get(head.name, {}).get(label, label) for label in head.labels])
-            for head in self.model.heads
-            if head.labels and (not kinds or any(kind in head.name.casefold() for kind in kinds))
-        ]
-        corrections = self.library.labels()
-        extra: dict[str, set[str]] = {}
-        for one in corrections.values():
-            for name, label in one.items():
-                extra.setdefault(name, set()).update([label] if isinstance(label, str) else label)
-        found = [
-            (name, labels)
-            for name, labels in known
-            if fold(word) in map(fold, labels) or fold(word) in map(fold, extra.get(name, ()))
-        ]
-        if not found:
-            raise UnknownName(what, word, sorted({label for _, labels in known for label in labels}))
-        return found
-
-    def _one(self, name: str, names: list[str], word: str) -> tuple[NDArray[np.bool_], Array]:
-        head = self.model.head(name)
-        audio, scores = self.library.scores(self.model, head)
-        scores = scores[np.searchsorted(audio, self.vectors.audio)]
-        columns = [number for number, label in enumerate(names) if fold(label) == fold(word)]
-        given = np.asarray(given_labels(head, scores)[:, columns].any(axis=1), bool)
-        score = scores[:, columns].max(axis=1, initial=0)
-        for one, corrections in self.library.labels().items():
-            row = self.vectors.row(one)
-            if row is not None and name in corrections:
-                given_by_user = corrections[name]
-                labels = [given_by_user] if isinstance(given_by_user, str) else given_by_user
-                given[row] = fold(word) in (fold(str(label)) for label in labels)
-                score[row] = max(score[row], 0.99) if given[row] else 0
-        return given, score
+    Raises:
+        UnknownName: No head does.
+    """
+    count = len(labels.audio)
+    fits, value = np.zeros(count, bool), np.zeros(count, np.float32)
+    for word in words:
+        heads = labels.find(word, kinds)
+        if not heads:
+            raise UnknownName(what, word, sorted({name for head in labels.about(kinds) for name in head.names}))
+        for head, name in heads:
+            fits |= labels.likely(head, name)
+            value = np.maximum(value, labels.of(head, name))
+    return fits, value
 
 
 def _chosen(
-    library: Library, vectors: Vectors, ranked: NDArray[np.intp], seeds: Sequence[Seed], request: PlaylistRequest
+    library: Library, vectors: Vectors, ranked: NDArray[np.intp], seeds: Sequence[Seed], request: PlaylistOptions
 ) -> list[tuple[LibraryTrack, Array]]:
     """The best songs up to the length asked for: seeds first, copies once, and no artist too often to be kept apart."""
     chosen = [(_track(seed), seed.vector) for seed in seeds]

@@ -16,11 +16,12 @@ import numpy as np
 
 from earmark.datasets.core import Dataset, HeadSpec, Label, Track, group_tracks
 from earmark.errors import DatasetError, UnknownName
+from earmark.library.labels import LabelProbabilities, given_names
 from earmark.library.records import Correction, LibraryModel, LibraryTrack
-from earmark.library.similar import fold, given_labels
 from earmark.library.store import Library
 from earmark.models.card import HeadCard
 from earmark.recipe import Task
+from earmark.text import fold
 
 __all__ = ["Question", "library_dataset", "questions", "reviewed_heads"]
 
@@ -89,14 +90,14 @@ def _of_head(
     library: Library, model: LibraryModel, head: HeadCard, tracks: dict[int | None, LibraryTrack]
 ) -> Iterator[tuple[float, Question]]:
     """Questions with their usefulness: 1..2 contradictions, 0..1 close calls."""
-    aliases = model.aliases.get(head.name, {})
-    names = tuple(aliases.get(label, label) for label in head.labels)
+    audio, _ = library.scores(model, head)
+    labels = LabelProbabilities(library, model, audio)
+    mine = labels.heads[head.name]
+    names, scores, said = mine.labels, labels.scores(head.name), given_names(mine, labels.scores(head.name))
     known = {fold(name): name for name in names}
-    known |= {
-        fold(other): names[head.labels.index(label)] for label, others in head.aliases.items() for other in others
-    }
-    audio, scores = library.scores(model, head)
-    sure = np.asarray(given_labels(head, scores).any(axis=1), bool)
+    aliases = model.aliases.get(head.name, {})
+    for label, others in head.aliases.items():
+        known |= {fold(other): aliases.get(label, label) for other in others if aliases.get(label, label) in names}
     ranked = np.argsort(-scores, axis=1, kind="stable")
     for row, one in enumerate(audio.tolist()):
         track = tracks.get(one)
@@ -104,11 +105,12 @@ def _of_head(
             continue
         best = ranked[row]
         predicted, confidence = names[best[0]], float(scores[row, best[0]])
+        answer = mine.names[int(said[row].argmax())] if said[row].any() else ""
         own = _own(track, known)
         margin = confidence - (float(scores[row, best[1]]) if len(best) > 1 else 0.0)
-        if own and own != predicted:
+        if own and own not in mine.above(predicted) and (answer or predicted) not in mine.above(own):
             value, why = 1 + confidence, "disagrees"
-        elif not sure[row] or margin < 0.2:
+        elif not answer or (answer == predicted and margin < 0.2):
             value, why = 1 - margin, "unsure"
         else:
             continue

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +20,13 @@ from numpy.typing import NDArray
 from earmark.engine import Analyse, LocalEngine, analyse
 from earmark.errors import AudioError, EarmarkError, ModelError
 from earmark.inference.options import HearingOptions
-from earmark.inference.records import ClipEmbeddings, Failure, HeadPrediction, Prediction
+from earmark.inference.records import ClipEmbeddings, Failure, Prediction
+from earmark.inference.scores import LEAST_GUESS, probability
+from earmark.library.labels import given_names, merged_scores, user_heads
 from earmark.library.records import LibraryModel, LibraryTrack, corrected, direction
 from earmark.library.store import Library
 from earmark.models.card import HeadCard
+from earmark.text import fold
 
 if TYPE_CHECKING:
     from earmark.inference.tagger import Tagger
@@ -35,10 +37,9 @@ __all__ = [
     "Seed",
     "Similar",
     "Vectors",
-    "common_labels",
+    "common_names",
     "find_seed",
-    "given_labels",
-    "predicted_labels",
+    "predicted_names",
     "read_vectors",
     "shared",
     "similar_to",
@@ -140,65 +141,58 @@ _USUAL = 0.9
 _SAMPLE = 2_000
 
 
-def predicted_labels(prediction: Prediction) -> list[str]:
-    """What a model predicts of a track, the surest first, each name once."""
-    ranked: dict[str, float] = {}
-    for head in prediction.heads.values():
-        for label in _names(head):
-            ranked[label] = max(ranked.get(label, 0.0), head.scores.get(label, 1.0))
-    return sorted(ranked, key=lambda label: -ranked[label])
-
-
-def shared(one: Prediction, other: Prediction, common: Mapping[str, float]) -> str:
-    """Why two tracks are alike, in words; ``common`` is how often each label is given in the library.
-
-    The rarest labels that both are given say most: two thirds of a library may be rock.
-    """
-    mine = set(predicted_labels(one))
-    both = list({label.casefold(): label for label in predicted_labels(other) if label in mine}.values())
-    rare = [label for label in both if common.get(label, 0.0) < _USUAL]  # what nearly all have is no reason
-    if both := sorted(rare or both, key=lambda label: common.get(label, 0.0)):
-        return "both " + ", ".join(both[:_MOST_SHARED])
-    near = _leaning(one, other)
-    return f"both lean to {near}" if near else "they sound alike, though no label says why"
-
-
-def _names(head: HeadPrediction) -> Sequence[str]:
-    return head.labels if head.task == "multilabel" else [head.label] if head.label else []
-
-
-def _leaning(one: Prediction, other: Prediction) -> str:
-    """The label that neither is sure of and both have the most of."""
-    best, most = "", 0.1
-    for name, head in one.heads.items():
-        theirs = other.heads[name].scores
-        for label, score in head.scores.items():
-            if (least := min(score, theirs.get(label, 0.0))) > most:
-                best, most = label, least
-    return best
-
-
-def common_labels(library: Library, model: LibraryModel) -> dict[str, float]:
-    """How often each label is given in the library: its share of some two thousand tracks spread over it."""
-    rows = library.sample_scores(model, _SAMPLE)
+def predicted_names(prediction: Prediction, heads: Mapping[str, HeadCard]) -> dict[str, float]:
+    """What is asserted of a track, and the names above that in trees, with their probabilities."""
     found: dict[str, float] = {}
-    for head in model.heads:
-        if head.task == "regression":
-            continue
-        given = given_labels(head, rows[:, model.columns()[head.name]])
-        aliases = model.aliases.get(head.name, {})
-        for label, share in zip(head.labels, given.mean(axis=0) if len(given) else [], strict=False):
-            name = aliases.get(label, label)
-            found[name] = max(found.get(name, 0.0), float(share))
+    for name, head in prediction.heads.items():
+        for label in head.labels if head.task == "multilabel" else [head.label] if head.label else []:
+            for one in heads[name].above(label):
+                known = one in heads[name].names
+                found[one] = max(found.get(one, 0.0), probability(heads[name], head.scores, one) if known else 1.0)
     return found
 
 
-def given_labels(head: HeadCard, scores: Array) -> NDArray[np.bool_]:
-    """Which labels a head gives, as :func:`earmark.inference.scores.answer` does: (n, labels) scores to bools."""
-    given = np.asarray(scores >= np.asarray([head.threshold_of(label) for label in head.labels], np.float32))
-    if head.task == "multiclass" and len(scores):
-        given &= np.arange(len(head.labels)) == scores.argmax(axis=1)[:, None]
-    return given
+def shared(one: Prediction, other: Prediction, common: Mapping[str, float], heads: Mapping[str, HeadCard]) -> str:
+    """Why two tracks are alike, in words; ``common`` is how often each name is given in the library.
+
+    The rarest names that both are given say most: two thirds of a library may be rock.
+    """
+    mine, theirs = predicted_names(one, heads), predicted_names(other, heads)
+    ranked = sorted((name for name in theirs if name in mine), key=lambda name: -theirs[name])
+    both = list({name.casefold(): name for name in ranked}.values())
+    rare = [name for name in both if common.get(name, 0.0) < _USUAL]  # what nearly all have is no reason
+    if both := sorted(rare or both, key=lambda name: common.get(name, 0.0)):
+        return "both " + ", ".join(both[:_MOST_SHARED])
+    near = _leaning(one, other, heads)
+    return f"both lean to {near}" if near else "they sound alike, though no label says why"
+
+
+def _leaning(one: Prediction, other: Prediction, heads: Mapping[str, HeadCard]) -> str:
+    """The name that neither is sure of and both have the most of."""
+    best, most = "", LEAST_GUESS
+    for key, head in one.heads.items():
+        for name in heads[key].names:
+            scores = (probability(heads[key], found.scores, name) for found in (head, other.heads[key]))
+            if (least := min(scores)) > most:
+                best, most = name, least
+    return best
+
+
+def common_names(library: Library, model: LibraryModel) -> dict[str, float]:
+    """How often each name is given in the library: its share of some two thousand tracks spread over it."""
+    rows = library.sample_scores(model, _SAMPLE)
+    found: dict[str, float] = {}
+    heads, columns = user_heads(model), model.columns()
+    for stored in model.heads:
+        if stored.task == "regression" or not len(rows):
+            continue
+        head = heads[stored.name]
+        scores = merged_scores(stored, model.aliases.get(stored.name, {}), rows[:, columns[head.name]])
+        given = given_names(head, scores)
+        for name in head.names:  # given where what is below it is
+            share = given[:, [name in head.above(one) for one in head.names]].any(axis=1).mean()
+            found[name] = max(found.get(name, 0.0), float(share))
+    return found
 
 
 def telling(inside: Array, overall: Array, spread: Array) -> Array:
@@ -426,13 +420,8 @@ def _title(track: LibraryTrack) -> tuple[str, str]:
     return (artist, title) if artist and title else ()  # type: ignore[return-value]
 
 
-def fold(text: str) -> str:
-    """A name without case, composition and needless blanks, to compare by."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
 def _explained(library: Library, model: LibraryModel, seed: Seed, found: _Found) -> list[Similar]:
-    common = common_labels(library, model)
+    common, heads = common_names(library, model), user_heads(model)
     audio = [track.audio for track, _, _ in found.tracks if track.audio is not None]
     clips = library.clips(model, audio)
     corrections = library.labels_of(audio)
@@ -440,7 +429,7 @@ def _explained(library: Library, model: LibraryModel, seed: Seed, found: _Found)
     for track, distance, copies in found.tracks:
         assert track.audio is not None
         prediction = library.prediction(model, track, corrections.get(track.audio))
-        why = shared(seed.prediction, prediction, common) if prediction is not None else ""
+        why = shared(seed.prediction, prediction, common, heads) if prediction is not None else ""
         match = _best_seconds(seed.clips, clips.get(track.audio))
         answers.append(Similar(track, round(distance, 4), why, match[1], match[0], tuple(copies)))
     return answers

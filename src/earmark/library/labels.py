@@ -1,0 +1,177 @@
+"""Labels of stored tracks by probability: of any name of any head, in the user's words and with the user's corrections.
+
+Lists, maps and searches go by these, and not by the labels that are asserted: a song of which the model is not sure
+still has a best guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.inference.labels import renamed
+from earmark.inference.scores import DECIMALS, LEAST_GUESS
+from earmark.library.records import Correction, LibraryModel
+from earmark.library.store import Library
+from earmark.models.card import HeadCard
+from earmark.text import fold
+
+__all__ = ["LIKELY", "LabelProbabilities", "given_names", "merged_scores", "name_scores", "user_heads"]
+
+Array = NDArray[np.float32]
+
+LIKELY = 0.3
+"""A track has a name where that is so probable, or asserted, or the best guess."""
+
+
+class LabelProbabilities:
+    """Of some stored tracks, how probable any name is: ``of("genre", "Rock")``, be it a label or above labels.
+
+    Attributes:
+        audio: (n,) rows of the library's audio.
+        heads: By name, the model's heads in the user's names of labels.
+    """
+
+    def __init__(self, library: Library, model: LibraryModel, audio: NDArray[np.int64]) -> None:
+        """Look up nothing yet; ``audio`` are rows that the model has analysed, in any order."""
+        self.audio, self.heads = audio, user_heads(model)
+        self._library, self._model = library, model
+        self._labels: dict[int, dict[str, Correction]] | None = None
+        self._scores: dict[str, Array] = {}
+
+    def find(self, name: str, kinds: Sequence[str] = ()) -> list[tuple[str, str]]:
+        """The heads (of some kinds, where given) that know a name, without case, and how each spells it."""
+        found = []
+        for head in self.about(kinds):
+            corrections = (word for one in self._corrections().values() for word in _words(one.get(head.name)))
+            known = {fold(word): word for word in (*corrections, *head.names)}
+            if fold(name) in known:
+                found.append((head.name, known[fold(name)]))
+        return found
+
+    def about(self, kinds: Sequence[str] = ()) -> list[HeadCard]:
+        """The heads with labels, or those whose names speak of some kinds (``genre``, ``mood``)."""
+        heads = [head for head in self.heads.values() if head.labels]
+        if not kinds:
+            return heads
+        return [h for h in heads if any(kind in name.casefold() for kind in kinds for name in (h.name, *h.also))]
+
+    def of(self, head: str, name: str) -> Array:
+        """(n,) probability that a name holds: the sum of the labels at or below it; of a multi-label head the highest.
+
+        A correction by the user makes it 0 or 1.
+        """
+        card, column = self.heads[head], np.zeros(len(self.audio), np.float32)
+        if name in card.names:
+            column = self.names(head)[:, card.names.index(name)].copy()
+        for row, labels in self._corrected(head):
+            column[row] = any(fold(name) in map(fold, card.above(label)) for label in labels)
+        return column
+
+    def likely(self, head: str, name: str) -> NDArray[np.bool_]:
+        """(n,) whether a name may well hold: see :data:`LIKELY`."""
+        card, value = self.heads[head], self.of(head, name)
+        found = value >= min(LIKELY, card.threshold_of(name))
+        if card.task == "multiclass" and name in card.names:
+            below = np.isin(card.labels, card.below(name))
+            found |= below[self.scores(head).argmax(axis=1)] & (value >= LEAST_GUESS)
+        for row, _ in self._corrected(head):
+            found[row] = value[row] == 1
+        return np.asarray(found, bool)
+
+    def scores(self, head: str) -> Array:
+        """(n, labels) probabilities of the labels of a head that has some, as the model gave them."""
+        if head not in self._scores:
+            stored = self._model.head(head)
+            audio, scores = self._library.scores(self._model, stored)
+            rows = scores[np.searchsorted(audio, self.audio)]
+            self._scores[head] = merged_scores(stored, self._model.aliases.get(head, {}), rows)
+        return self._scores[head]
+
+    def names(self, head: str) -> Array:
+        """(n, names) the same of all names."""
+        return name_scores(self.heads[head], self.scores(head))
+
+    def numbers(self, head: str) -> Array:
+        """(n,) what a regression head says."""
+        audio, values = self._library.numbers(self._model, self._model.head(head))
+        return values[np.searchsorted(audio, self.audio)]
+
+    def best(self, head: str) -> tuple[list[str | None], NDArray[np.bool_]]:
+        """What each track is called by: the name that is asserted (or the user's), else the best guess; and which.
+
+        Returns:
+            (n,) names, None of silence; and (n,) whether the name is more than a guess.
+        """
+        card, scores = self.heads[head], self.scores(head)
+        given = given_names(card, scores)
+        guess = scores.argmax(axis=1)
+        if card.task == "multilabel":  # the best of those that are asserted
+            given &= np.arange(len(card.names)) == guess[:, None]
+        sure = np.asarray(given.any(axis=1), np.bool_)
+        place = np.where(sure, given.argmax(axis=1), guess)
+        heard = scores.max(axis=1, initial=0) > 0
+        names = [card.names[one] if there else None for one, there in zip(place.tolist(), heard.tolist(), strict=True)]
+        for row, labels in self._corrected(head):
+            names[row], sure[row] = next(iter(labels), None), True
+        return names, sure
+
+    def _corrections(self) -> dict[int, dict[str, Correction]]:
+        if self._labels is None:
+            self._labels = self._library.labels()
+        return self._labels
+
+    def _corrected(self, head: str) -> list[tuple[int, tuple[str, ...]]]:
+        """Rows of tracks whose labels of a head the user gave, and these."""
+        given = {audio: _words(labels[head]) for audio, labels in self._corrections().items() if head in labels}
+        rows = np.flatnonzero(np.isin(self.audio, list(given))).tolist()
+        return [(row, given[int(self.audio[row])]) for row in rows]
+
+
+def user_heads(model: LibraryModel) -> dict[str, HeadCard]:
+    """A model's heads by name, in the user's names of labels."""
+    return {head.name: renamed(head, model.aliases.get(head.name, {})) for head in model.heads}
+
+
+def name_scores(head: HeadCard, scores: Array) -> Array:
+    """Probabilities of all names of a head, (n, names), from those of its labels (n, labels)."""
+    if not head.parents:
+        return scores
+    below = [[head.labels.index(label) for label in head.below(name)] for name in head.names]
+    if head.task == "multilabel":
+        return np.stack([scores[:, columns].max(axis=1) for columns in below], axis=1)
+    sums = [np.minimum(1, scores[:, columns].sum(axis=1)) for columns in below]
+    return np.stack(sums, axis=1)
+
+
+def given_names(head: HeadCard, scores: Array) -> NDArray[np.bool_]:
+    """Which names a head asserts, (n, names), of scores (n, labels): see :func:`earmark.inference.scores.answer`."""
+    names = np.round(name_scores(head, scores).astype(np.float64), DECIMALS)
+    above = names >= np.asarray([head.threshold_of(name) for name in head.names])
+    if head.task == "multilabel":
+        return above & (np.arange(len(head.names)) < len(head.labels))
+    given = np.zeros(names.shape, bool)
+    best = scores.argmax(axis=1) if len(scores) else np.zeros(0, int)
+    for number in np.unique(best).tolist():
+        left = best == number
+        for name in head.above(head.labels[number]):
+            column = head.names.index(name)
+            given[left & above[:, column], column] = True
+            left &= ~above[:, column]
+    return given
+
+
+def merged_scores(head: HeadCard, names: Mapping[str, str], scores: Array) -> Array:
+    """Scores (n, labels) by the user's names: where several labels became one, their sum; multi-label the highest."""
+    users = [names.get(label, label) for label in head.labels]
+    if len(set(users)) == len(users):
+        return scores
+    join = np.max if head.task == "multilabel" else np.sum
+    columns = [[i for i, one in enumerate(users) if one == user] for user in dict.fromkeys(users)]
+    return np.stack([join(scores[:, each], axis=1) for each in columns], axis=1)
+
+
+def _words(correction: Correction | None) -> tuple[str, ...]:
+    return () if correction is None else (correction,) if isinstance(correction, str) else correction

@@ -1,0 +1,34 @@
+"""What is asked of the library: facts. Needs no NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["PlaylistOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaylistOptions:
+    """What the songs of a playlist must be; what is left empty is not asked for.
+
+    Attributes:
+        seeds: Songs that they are like.
+        cluster: The name of their cluster.
+        genres: Any of them.
+        moods: Any of them.
+        tags: All of them, labels of any head.
+        without: None of them, labels of any head.
+        like: Words, as `find` takes them: the songs that they describe.
+        minutes: About so long in all.
+        artist_gap: No artist comes again within so many songs.
+    """
+
+    seeds: tuple[str, ...] = ()
+    cluster: str | None = None
+    genres: tuple[str, ...] = ()
+    moods: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    like: str | None = None
+    minutes: float = 60.0
+    artist_gap: int = 5
