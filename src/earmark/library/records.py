@@ -200,7 +200,8 @@ def vocabularies(heads: Sequence[HeadCard]) -> list[tuple[str, str, tuple[str, .
 
 
 _KEPT = ("name", "task", "labels", "threshold", "thresholds", "aliases", "parents", "also", "includes", "unverified")
-"""What the file holds of a head; a library that an older Earmark filled lacks the last four."""
+_ALWAYS = 6
+"""What the file holds of a head; a library that an older Earmark filled has the first six alone."""
 
 
 def heads_to_json(heads: Sequence[HeadCard]) -> str:
@@ -212,7 +213,8 @@ def heads_from_json(text: str) -> tuple[HeadCard, ...]:
     """The other way round."""
     found = []
     for one in json.loads(text):
-        facts: dict[str, Any] = one | {key: tuple(one.get(key, ())) for key in ("labels", "also")}
+        facts: dict[str, Any] = {key: one[key] for key in _KEPT if key in one or key in _KEPT[:_ALWAYS]}
+        facts |= {key: tuple(facts.get(key, ())) for key in ("labels", "also")}
         facts["aliases"] = {label: tuple(names) for label, names in one["aliases"].items()}
         found.append(HeadCard(**facts))
     return tuple(found)
