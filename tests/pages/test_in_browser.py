@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from browser import BROKEN, NAMELESS, OUTSIDE, PALE, Page
-from earmark.evaluation.comparison import Comparison, Node, Row
+from earmark.evaluation.comparison import Advice, Comparison, Node, Row
 from earmark.evaluation.history import Epoch, find_jumps
 from earmark.inference.records import Failure
 from earmark.pages.comparison import comparison_page
@@ -62,7 +62,9 @@ def comparison() -> str:
     )  # fmt: skip
     paired = ({"a": "multi-output", "b": "transfer", "head": "genre", "difference": 0.1, "ci95": [0, 0.2], "p": 0.1},)
     return comparison_page(
-        Comparison(dataset="my-own-collection", part="test", group_by="artist", rows=rows, paired=paired, advice=LONG)
+        Comparison(
+            dataset="my-own-collection", part="test", group_by="artist", rows=rows, paired=paired, advice=Advice(LONG)
+        )
     )
 
 

@@ -46,10 +46,10 @@ def test_two_recipes_are_judged_by_the_same_songs_and_one_that_fails_is_a_row(so
     genre = good.heads["genre"]
     assert genre["accuracy"] is not None and genre["train_accuracy"] is not None and genre["valid_accuracy_ci95"]
     assert good.parameters and good.gflop and good.songs_per_second and good.train_seconds and len(good.history) == 3
-    assert found.part == "test" and found.advice.startswith("Only ")
+    assert found.part == "test" and found.advice.text.startswith("Only ") and found.advice.advised == good.title
     assert found.baseline is not None and found.baseline.heads["genre"]["accuracy"] > 0.8
     assert [(test["a"], test["b"]) for test in found.paired] == [(good.title, "MFCC statistics + SVM")]
-    assert "MFCC statistics" in found.advice
+    assert "MFCC statistics" in found.advice.text
     begun = time.monotonic()
     again = run_compare(load_dataset(songs), plan, tmp_path / "out")
     assert again.rows[0].train_seconds == good.train_seconds and again.rows[0].heads == good.heads
@@ -91,7 +91,7 @@ def test_a_leaking_score_that_fails_costs_a_row_nothing_else(songs: Path, toml: 
     found = run_compare(load_dataset(songs), plan, tmp_path / "out")
     (row,) = found.rows
     assert devices == ["cpu"] and not row.naive
-    assert row.error is None and row.score is not None and row.title in found.advice
+    assert row.error is None and row.score is not None and row.title in found.advice.text
     assert f"{row.title} has no score of the random split: RuntimeError: no room for that" in found.notices
 
 

@@ -33,6 +33,7 @@ class CompareRequest:
         sweep: ``KEY=V1,V2``: every combination of values is tried.
         report: The folder of the models and the page; what is finished there is kept.
         split: Shares of training, validation and test part, where the data set assigns no parts.
+        margin: How much behind the best still counts as no worse: points of a hundred, or below 1 a share.
         naive: Train every row once more on clips split at random.
         seed: Of split, weights and order.
         device: ``auto`` takes a GPU where there is one.
@@ -46,6 +47,7 @@ class CompareRequest:
     sweep: tuple[str, ...] = ()
     report: str = "comparison"
     split: str = "0.8,0.1,0.1"
+    margin: float = 5.0
     naive: bool = False
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -96,7 +98,15 @@ def _plan(request: CompareRequest) -> ComparePlan:
         device=request.device,
         split=_split(request.split),
         naive=request.naive,
+        margin=_margin(request.margin),
     )
+
+
+def _margin(given: float) -> float:
+    share = given / 100 if given >= 1 else given
+    if not 0 < share < 1:
+        raise RecipeError(f"--margin {given:g}: expected points between 0 and 100, as in 5")
+    return share
 
 
 def _split(text: str) -> SplitPlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -94,8 +95,8 @@ def _correlation(values: NDArray[np.float64], labels: NDArray[np.float64]) -> fl
     return round(float(np.corrcoef(values[known], labels[known])[0, 1]), 4)
 
 
-_NOISE = 0.05
-"""A difference that chance alone gives as often as this is taken for noise."""
+MARGIN = 0.05
+"""A score that is shown to be behind by no more than this counts as no worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -168,6 +169,24 @@ class Row:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Which row is worth its cost.
+
+    Attributes:
+        text: In words.
+        advised: Title of a row; None where none is.
+        margin: How much less than the best counts as no worse; 0.05 is five points.
+        songs_needed: How many more songs would tell whether a smaller row is no worse; 0 where that is known, None
+            where nothing tells how many.
+    """
+
+    text: str = ""
+    advised: str | None = None
+    margin: float = MARGIN
+    songs_needed: int | None = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Comparison:
     """What was found.
@@ -179,7 +198,7 @@ class Comparison:
         rows: In the order asked for.
         baseline: What an SVM on hand-made statistics reaches on the same tracks; None where it was not asked.
         paired: Of each two scored rows and each head: ``a``, ``b``, ``head``, ``difference``, ``ci95``, ``p``.
-        advice: One sentence.
+        advice: Which row is worth its cost.
         notices: Lines for people.
     """
 
@@ -189,7 +208,7 @@ class Comparison:
     rows: tuple[Row, ...]
     baseline: Row | None = None
     paired: tuple[dict[str, Any], ...] = ()
-    advice: str = ""
+    advice: Advice = field(default_factory=Advice)
     notices: tuple[str, ...] = ()
 
     @property
@@ -206,7 +225,10 @@ class Comparison:
             "baseline": None if self.baseline is None else self.baseline.to_dict(),
             "recipes": [row.to_dict() for row in self.rows],
             "paired": list(self.paired),
-            "advice": self.advice,
+            "advice": self.advice.text,
+            "advised": self.advice.advised,
+            "margin": self.advice.margin,
+            "songs_needed": self.advice.songs_needed,
             "notices": list(self.notices),
         }
 
@@ -264,47 +286,118 @@ def _on_the_same(first: HeadAnswers, second: HeadAnswers) -> tuple[HeadAnswers, 
     return cut(first), cut(second)
 
 
-def advise(rows: Sequence[Row], paired: Sequence[Mapping[str, Any]], baseline: Row | None = None) -> str:
-    """The smallest model that the test part cannot tell from the best, in one sentence; a second on the baseline."""
+def advise(
+    rows: Sequence[Row], paired: Sequence[Mapping[str, Any]], baseline: Row | None = None, margin: float = MARGIN
+) -> Advice:
+    """The smallest model that is shown to be no worse than the best one by more than a margin, else the best one.
+
+    Shown: the 95 % interval of the paired difference ends below the margin in every head (non-inferiority: Piaggio et
+    al. 2012). A difference that is not significant shows nothing: few songs tell no model from another. A model that
+    scores less than the baseline is not advised.
+
+    Args:
+        rows: Of trained models.
+        paired: Their differences, by :func:`pair_up`.
+        baseline: What no network reaches.
+        margin: In units of the score.
+    """
     scored = [row for row in rows if row.score is not None]
     if not scored:
-        return "No recipe could be trained and scored; the rows say why."
+        return Advice("No recipe could be trained and scored; the rows say why.", None, margin, None)
     best = max(scored, key=lambda row: (row.score or 0.0, -(row.parameters or 0)))
-    as_good = [row for row in scored if row is best or not _worse(row.title, best.title, paired)]
-    smallest = min(as_good, key=lambda row: (row.parameters or 0, -(row.score or 0.0)))
-    return " ".join(filter(None, [_taken(scored, as_good, best, paired), _beside_baseline(smallest, baseline, paired)]))
+    floor = None if baseline is None else baseline.score
+    if baseline is not None and floor is not None and (best.score or 0.0) < floor:
+        text = f"Take none of them: {baseline.title} ({floor:.3f}) scores more than the best, {_sized(best)}."
+        return Advice(f"{text} Too few songs for a network?", None, margin, _needed(baseline, best, paired, margin))
+    smaller = sorted((row for row in scored if _size(row) < _size(best)), key=_size)
+    as_good = [row for row in smaller if _no_worse(best, row, paired, margin) and (row.score or 0.0) >= (floor or 0.0)]
+    taken = as_good[0] if as_good else best
+    open_ = [
+        row
+        for row in smaller
+        if _size(row) < _size(taken) and not _no_worse(best, row, paired, margin) and not _is_worse(best, row, paired)
+    ]
+    needed = [_needed(best, row, paired, margin) for row in open_]
+    songs = None if None in needed else max((one for one in needed if one is not None), default=0)
+    sentences = [_taken(scored, taken, best, paired, margin), _undecided(open_, best, songs, margin)]
+    sentences.append(_beside_baseline(taken, baseline, paired, margin))
+    return Advice(" ".join(filter(None, sentences)), taken.title, margin, songs)
 
 
-def _taken(scored: Sequence[Row], as_good: Sequence[Row], best: Row, paired: Sequence[Mapping[str, Any]]) -> str:
+def _taken(scored: Sequence[Row], taken: Row, best: Row, paired: Sequence[Mapping[str, Any]], margin: float) -> str:
     if len(scored) == 1:
         return f"Only {_sized(best)} was scored, so there is nothing to choose from."
-    smallest = min(as_good, key=lambda row: (row.parameters or 0, -(row.score or 0.0)))
-    if smallest is best:
-        others = "every smaller one is measurably worse" if len(as_good) > 1 else "every other one is measurably worse"
-        fewer = any((row.parameters or 0) < (best.parameters or 0) for row in scored)
-        return f"Take {_sized(best)}: it is the best, and {others if fewer else 'no other is smaller'}."
-    odds = min(test["p"] for test in paired if {test["a"], test["b"]} == {smallest.title, best.title})
-    return (
-        f"Take {_sized(smallest)}: it is the smallest whose score cannot be told from that of the best, "
-        f"{_sized(best)} (p = {odds:.2f})."
-    )
+    if taken is not best:
+        most = max(high for _, _, high in _behind(best, taken, paired).values())
+        text = f"Take {_sized(taken)}: it is the smallest that is shown to be no more than {_points(margin)} worse than"
+        return f"{text} the best, {_sized(best)}: at most {_points(max(most, 0.0))} (95 % interval of the difference)."
+    fewer = any(_size(row) < _size(best) for row in scored)
+    why = "no smaller one is shown to be as good" if fewer else "no other is smaller"
+    return f"Take {_sized(best)}: it is the best, and {why}."
 
 
-def _beside_baseline(row: Row, baseline: Row | None, paired: Sequence[Mapping[str, Any]]) -> str:
-    """Whether the advised model is worth more than no network at all."""
-    if baseline is None or baseline.score is None or row.score is None:
+def _undecided(rows: Sequence[Row], best: Row, songs: int | None, margin: float) -> str:
+    """Which smaller ones are neither shown to be as good nor to be worse."""
+    if not rows:
         return ""
-    if row.score <= baseline.score:
-        return f"Mind that {baseline.title} ({baseline.score:.3f}) is no worse: too few songs for a network?"
-    if _worse(baseline.title, row.title, paired):
+    names = " and ".join(row.title for row in rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
+    tracks = max((figures.get("tracks", 0) for figures in best.heads.values()), default=0)
+    text = f"Whether {names} would be no more than {_points(margin)} worse cannot be told from {tracks} songs"
+    return f"{text}: about {songs:,} more would tell." if songs else f"{text} of one artist."
+
+
+def _beside_baseline(row: Row, baseline: Row | None, paired: Sequence[Mapping[str, Any]], margin: float) -> str:
+    """Whether the advised model is worth more than no network at all."""
+    if baseline is None or baseline.score is None:
+        return ""
+    if _is_worse(row, baseline, paired):
         return f"It is measurably better than {baseline.title} ({baseline.score:.3f})."
-    return f"It cannot be told from {baseline.title} ({baseline.score:.3f}): more songs would tell."
+    needed = _needed(row, baseline, paired, margin)
+    how = "more songs" if needed is None else f"about {needed:,} more songs"
+    return f"It cannot be told from {baseline.title} ({baseline.score:.3f}): {how} would tell."
 
 
-def _worse(title: str, best: str, paired: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether any head of it differs from the best by more than noise."""
-    tests = [test for test in paired if {test["a"], test["b"]} == {title, best}]
-    return not tests or any(test["p"] is None or test["p"] < _NOISE for test in tests)
+def _behind(first: Row, second: Row, paired: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float, float]]:
+    """By head, how much the second is behind the first, with the ends of its interval; endless where it has none."""
+    found = {}
+    for test in paired:
+        if {test["a"], test["b"]} == {first.title, second.title}:
+            gap, (low, high) = test["difference"], test["ci95"] or (-math.inf, math.inf)
+            found[test["head"]] = (gap, low, high) if test["a"] == first.title else (-gap, -high, -low)
+    return found
+
+
+def _no_worse(best: Row, row: Row, paired: Sequence[Mapping[str, Any]], margin: float) -> bool:
+    behind = _behind(best, row, paired).values()
+    return bool(behind) and all(high < margin for _, _, high in behind)
+
+
+def _is_worse(best: Row, row: Row, paired: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a head is measurably worse."""
+    return any(low > 0 for _, low, _ in _behind(best, row, paired).values())
+
+
+def _needed(best: Row, row: Row, paired: Sequence[Mapping[str, Any]], margin: float) -> int | None:
+    """How many more songs like these would show a row to be no worse, or to be worse, whichever is sooner.
+
+    Intervals narrow as the root of the songs.
+    """
+    needed = []
+    for head, (gap, low, high) in _behind(best, row, paired).items():
+        sides = [(margin - gap, high - gap), (gap, gap - low)]
+        part = min((side / room for room, side in sides if room > 1e-9), default=math.inf)
+        needed.append(row.heads[head].get("tracks", 0) * (part**2 - 1))
+    most = max(needed, default=0.0)
+    return math.ceil(most) if 0 < most < math.inf else None
+
+
+def _size(row: Row) -> int:
+    return row.parameters or 0
+
+
+def _points(share: float) -> str:
+    points = f"{100 * share:.1f}".removesuffix(".0")
+    return f"{points} point" if points == "1" else f"{points} points"
 
 
 def _sized(row: Row) -> str:

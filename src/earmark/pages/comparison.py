@@ -47,7 +47,7 @@ def comparison_page(found: Comparison, site: Site | None = None) -> str:
         f"scored on the {found.part} part · no {found.group_by} in two parts · 95 % intervals drawn by {found.group_by}"
     )
     title = f"{len(found.rows)} recipes on {found.dataset}"
-    return document_page(Document(title, about, sections, found.advice, found.notices), site)
+    return document_page(Document(title, about, sections, found.advice.text, found.notices), site)
 
 
 def _head(head: str, found: Comparison) -> Section:

@@ -19,7 +19,7 @@ from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, split
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError, EarmarkError, RecipeError, UnknownName
-from earmark.evaluation.comparison import Comparison, Row, advise, pair_up
+from earmark.evaluation.comparison import MARGIN, Comparison, Row, advise, pair_up
 from earmark.evaluation.history import read_history
 from earmark.evaluation.scores import HeadAnswers, ModelPredictions, main_figure, score_head
 from earmark.events import Notice, Steps
@@ -51,6 +51,7 @@ class ComparePlan:
         device: Where.
         split: Fractions, where the data set assigns no parts.
         naive: Whether every row is trained once more, on clips split at random.
+        margin: How much behind the best still counts as no worse, in units of the score.
     """
 
     recipes: tuple[str, ...]
@@ -60,6 +61,7 @@ class ComparePlan:
     device: Device = "auto"
     split: SplitPlan = field(default_factory=SplitPlan)
     naive: bool = False
+    margin: float = MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def compare(dataset: Dataset, plan: ComparePlan, folder: Path, engine: Engine) -
         rows=tuple(rows),
         baseline=base,
         paired=paired,
-        advice=advise(rows, paired, base),
+        advice=advise(rows, paired, base, plan.margin),
         notices=(*dataset.notices, *parts.notices, *_swept(plan, rows), *without),
     )
 

@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="FOLDER", help=text)
     text = "shares of the tracks, where the data set assigns no parts (default: %(default)s)"
     parser.add_argument("--split", metavar="TRAIN,VALID,TEST", help=text)
+    text = "how many points behind the best still count as no worse, in the advice (default: %(default)g)"
+    parser.add_argument("--margin", metavar="POINTS", type=float, help=text)
     text = "train every row once more on clips split at random, and show that leaky score beside the honest one"
     parser.add_argument("--naive", action=arguments.FLAG, help=text)
     arguments.add_seed_and_device(parser)
@@ -60,7 +62,7 @@ def _print(found: Comparison) -> None:
             text = _parts(row, head)
             if text:
                 print(console.plain(f"{head}, {row.title}: {text}"))
-    print(f"\n{console.plain(found.advice)}")
+    print(f"\n{console.plain(found.advice.text)}")
 
 
 def _cells(row: Row, heads: dict[str, str]) -> tuple[str, ...]:
