@@ -91,6 +91,9 @@ def found(search: Search, words: str, count: int = 10) -> str:
         ("queen or metallica", "bc"),
         ("not queen piano", "da"),
         ("sigur ros", "e"),
+        ("rós byrjun", "e"),
+        ("queen englar", "ce"),
+        ("i want something with piano but no classical", "ac"),
         ("agaetis BYRJUN", "e"),
         ("svefn g englar", "e"),
         ("jazz", "af"),
@@ -112,6 +115,14 @@ def test_scores_and_reasons(search: Search) -> None:
     assert (queen.score, queen.why) == (0.99, 'title "Bohemian Rhapsody"')
     assert [hit.why for hit in hits(search, "jazz")] == ["Jazz 90 %", 'Jazz 1 %, title "Jazz Suite"']
     assert hits(search, "melancholic piano")[0].why == "piano 98 %", "the made model has no word for it"
+
+
+def test_a_song_without_a_title_goes_by_its_file(search: Search) -> None:
+    with search.library.change():
+        add(search.library, search.model, "Lost Tape 7", ("", "", ""), {"Jazz": 0.5})
+    (hit,) = hits(Search(search.library, search.model), "lost tape")
+    assert hit.why == 'file "Lost Tape 7.mp3"'
+    assert not Search(search.library, search.model).understand("music").terms, "its folders do not count"
 
 
 def test_counts_and_ties(search: Search, tmp_path: Path) -> None:

@@ -116,7 +116,9 @@ def parts(text: str, vocabulary: Vocabulary = VOCABULARY) -> set[str]:
         ("the the", ['"the the"']),
         ("🎵", ['"🎵"']),
         ("blue train", ['"blue train"']),
-        ("some calm music with piano please", ["calm", "piano"]),
+        ("I want something calm with piano, but no singing please", ["calm", "piano", "-vocal"]),
+        ("I don't want drums", ["-drums"]),
+        ("non-classical jaz", ["-Classical", "Jazz"]),
         ("rock 'n' roll", ["Rock"]),
     ],
 )

@@ -139,8 +139,9 @@ def _unknown(one: Unknown) -> str:
 
 def _remedy(search: Search, query: Query) -> str:
     unknown = "; ".join(map(_unknown, query.unknown))
-    known = ", ".join(search.vocabulary.examples())
-    return f"nothing is known of {unknown}; search by names of artists, titles and albums, or by labels such as {known}"
+    known = search.vocabulary.examples()
+    labels = f", or by labels such as {', '.join(known)}" if known else ""
+    return f"nothing is known of {unknown}; search by names of artists, titles and albums{labels}"
 
 
 @use_case

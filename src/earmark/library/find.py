@@ -150,16 +150,16 @@ class Search:
     def rank(self, query: Query) -> Ranked:
         """Score every song: names are as good as certain, labels have their probability, and all are multiplied.
 
-        A hit has one of the names at least, where there are names; labels that are likely enough (their geometric
-        mean); and nothing that it must not be.
+        A hit has all of the names (or where no song has, one of them at least); labels that are likely enough (by
+        their geometric mean); and nothing that it must not be.
         """
         self._load(query)
         count = len(self.names.songs)
         score, hits, likely = np.ones(count), np.ones(count, bool), np.ones(count)
-        named, any_name, labels = np.zeros(count, bool), False, 0
+        some_name, all_names, labels = np.zeros(count, bool), np.ones(count, bool), 0
         terms = np.empty((len(query.terms), count), np.float32)
         for alternatives in _alternatives(query.terms):
-            each, is_name = [], False
+            each, named = [], None
             for place in alternatives:
                 term = query.terms[place]
                 has_name = self.names.songs_with(term.phrase)
@@ -168,17 +168,19 @@ class Search:
                     hits &= (terms[place] < 0.5) & known
                     each.append(1 - terms[place])
                 elif term.meaning is None:
-                    is_name, named = True, named | has_name
+                    named = has_name if named is None else named | has_name
                     each.append(np.where(has_name, _NAMED, 1 - _NAMED))
                 else:
                     each.append(np.where(has_name, np.maximum(terms[place], _LABEL_IN_NAME), terms[place]))
             best = np.max(each, axis=0)
             score *= best
-            any_name |= is_name
-            if not is_name and not query.terms[alternatives[0]].negated:
+            if named is not None:
+                some_name, all_names = some_name | named, all_names & named
+            elif not query.terms[alternatives[0]].negated:
                 likely, labels = likely * best, labels + 1
         hits &= likely ** (1 / max(1, labels)) >= _LEAST
-        return Ranked(self.names.songs, np.asarray(score, np.float32), hits & (named | (not any_name)), terms)
+        hits &= all_names if (hits & all_names).any() else some_name
+        return Ranked(self.names.songs, np.asarray(score, np.float32), hits, terms)
 
     def _probability(self, term: Term, has_name: Bools) -> tuple[Array, Bools]:
         """Of a term (songs,), and whether the model knows the song; of a name, whether it is there."""
@@ -300,11 +302,15 @@ def _why(query: Query, values: Array, track: LibraryTrack) -> str:
             share = 1 - value if term.negated else value
             reasons.append(f"{'not ' if term.negated else ''}{name} {100 * share:.0f} %")
         if not term.negated and (place := _field_with(track, term.phrase)):
-            reasons.append(f'{place} "{getattr(track, place)}"')
+            reasons.append(f'{place} "{_names(track)[place]}"')
     return ", ".join(dict.fromkeys(reasons))
 
 
 def _field_with(track: LibraryTrack, phrase: str) -> str:
-    """Which of artist, title and album has a phrase; empty where none does."""
-    fields = ("artist", "title", "album")
-    return next((name for name in fields if _needle(phrase) in f" {fold_words(getattr(track, name))} "), "")
+    """Which of artist, title (or file) and album has a phrase; empty where none does."""
+    return next((name for name, text in _names(track).items() if _needle(phrase) in f" {fold_words(text)} "), "")
+
+
+def _names(track: LibraryTrack) -> dict[str, str]:
+    title = {"title": track.title} if track.title else {"file": re.split(r"[/\\]", track.path)[-1]}
+    return {"artist": track.artist, **title, "album": track.album}

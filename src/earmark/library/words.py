@@ -564,10 +564,8 @@ def _near_word(word: str, vocabulary: Vocabulary, names: Names) -> str | None:
         stem = word.removesuffix(ending)
         if stem != word and len(stem) > 3 and stem in vocabulary.meanings:
             return stem
-    if len(word) < 4:
-        return None
     for most in range(1, 2 if len(word) < 8 else 3):
-        for candidates in (vocabulary.words, names.words()):
+        for candidates in (vocabulary.words, names.words() if len(word) > 3 else ()):
             near = [one for one in candidates if _is_near(word, one, most)]
             if near:  # several will do where they mean the same
                 meant = {vocabulary.meanings.get(one, one) for one in near}
@@ -578,11 +576,13 @@ def _near_word(word: str, vocabulary: Vocabulary, names: Names) -> str | None:
 def _is_near(word: str, other: str, most: int) -> bool:
     """Whether two words differ by so many letters left out, added, changed or swapped at most.
 
-    Short words are too many to be sure: of words of four letters only the order or the number may differ, and all
-    begin with the same letter.
+    Short words are too many to be sure: of words of four letters only the order or the number may differ, of one of
+    three the last letter may be missing; and all begin with the same letter.
     """
-    if abs(len(word) - len(other)) > most or word[:1] != other[:1] or len(other) < 4:
+    if abs(len(word) - len(other)) > most or word[:1] != other[:1] or len(other) < 4 or len(word) < 3:
         return False
+    if len(word) == 3:
+        return other[:-1] == word
     if len(word) == len(other) == 4 and sorted(word) != sorted(other):
         return False
     return _distance(word, other) <= most

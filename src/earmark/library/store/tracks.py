@@ -151,11 +151,14 @@ class Tracks(LibraryFile):
         return Page(found, total, end if found and end < total else None)
 
     def names(self) -> tuple[NDArray[np.int64], str]:
-        r"""Names of all songs that are there: the audio of each file, and a line a file, artist, title and album.
+        r"""Names of all songs that are there: the audio of each file, and a line a file: artist, title, album.
 
-        Between two of them stands ``\x1f``, and blanks around each.
+        Between two of them stands ``\x1f``, and blanks around each. In place of a title that is missing stands the
+        file's name.
         """
-        line = "' ' || artist || ' \x1f ' || title || ' \x1f ' || album || ' '"
+        file = r"replace(path, rtrim(path, replace(replace(path, '/', ''), '\', '')), '')"  # what is behind the last /
+        title = f"CASE title WHEN '' THEN replace({file}, char(10), ' ') ELSE title END"
+        line = f"' ' || artist || ' \x1f ' || {title} || ' \x1f ' || album || ' '"
         where = "vanished IS NULL AND audio IS NOT NULL AND audio NOT IN (SELECT id FROM audio WHERE song = 0)"
         # Two texts, put together by SQLite: no object for each of many files.
         query = f"SELECT group_concat(audio, ' '), group_concat({line}, char(10)) FROM tracks WHERE {where}"
