@@ -10,9 +10,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.library.records import Correction, LibraryModel, LibraryTrack
+from earmark.library.labels import LabelProbabilities, user_heads
+from earmark.library.records import LibraryModel, LibraryTrack
 from earmark.library.store import Library
-from earmark.library.words import Part, Query, Target, Term, Vocabulary, fold_words, understand, vocabulary_of
+from earmark.library.words import Query, Target, Term, Vocabulary, fold_words, understand, vocabulary_of
 
 __all__ = ["Hit", "LibraryNames", "Ranked", "Search", "best_hits"]
 
@@ -23,7 +24,6 @@ Bools = NDArray[np.bool_]
 _NAMED = 0.99  # a name that is there is as good as certain
 _LABEL_IN_NAME = 0.9  # a song that is called by a label
 _LEAST = 0.1  # as for guesses: below it a label is no hit
-_CORRECTED = 0.99
 _NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u2e80-\ua4cf\uf900-\ufaff]")  # scripts that part no words
 
 
@@ -123,7 +123,7 @@ class Search:
 
     library: Library
     model: LibraryModel
-    _read: dict[Target, tuple[Array, Bools]] = field(default_factory=dict)
+    _values: dict[Target, Array] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> LibraryNames:
@@ -134,14 +134,19 @@ class Search:
     def vocabulary(self) -> Vocabulary:
         """Of the model, in the user's names, with the labels of the user's corrections."""
         extra: dict[str, dict[str, None]] = {}
-        for corrections in self._corrections.values():
+        for corrections in self.library.labels().values():
             for head, label in corrections.items():
-                extra.setdefault(head, {}).update(dict.fromkeys(_labels(label)))
-        return vocabulary_of(self.model.heads, self.model.aliases, extra)
+                extra.setdefault(head, {}).update(dict.fromkeys([label] if isinstance(label, str) else label))
+        return vocabulary_of(list(user_heads(self.model).values()), self.model.aliases, extra)
 
     @cached_property
-    def _corrections(self) -> dict[int, dict[str, Correction]]:
-        return self.library.labels()
+    def _known(self) -> Bools:
+        """(songs,) whether the model analysed each."""
+        return np.isin(self.names.songs, self.library.analysed(self.model))
+
+    @cached_property
+    def _labels(self) -> LabelProbabilities:
+        return LabelProbabilities(self.library, self.model, self.names.songs[self._known])
 
     def understand(self, words: str) -> Query:
         """What words mean here (:data:`earmark.library.words.Understand`)."""
@@ -153,7 +158,6 @@ class Search:
         A hit has all of the names (or where no song has, one of them at least); labels that are likely enough (by
         their geometric mean); and nothing that it must not be.
         """
-        self._load(query)
         count = len(self.names.songs)
         score, hits, likely = np.ones(count), np.ones(count, bool), np.ones(count)
         some_name, all_names, labels = np.zeros(count, bool), np.ones(count, bool), 0
@@ -163,9 +167,9 @@ class Search:
             for place in alternatives:
                 term = query.terms[place]
                 has_name = self.names.songs_with(term.phrase)
-                terms[place], known = self._probability(term, has_name)
+                terms[place] = self._probability(term, has_name)
                 if term.negated:
-                    hits &= (terms[place] < 0.5) & known
+                    hits &= (terms[place] < 0.5) & (self._known | (term.meaning is None))
                     each.append(1 - terms[place])
                 elif term.meaning is None:
                     named = has_name if named is None else named | has_name
@@ -182,78 +186,27 @@ class Search:
         hits &= all_names if (hits & all_names).any() else some_name
         return Ranked(self.names.songs, np.asarray(score, np.float32), hits, terms)
 
-    def _probability(self, term: Term, has_name: Bools) -> tuple[Array, Bools]:
-        """Of a term (songs,), and whether the model knows the song; of a name, whether it is there."""
+    def _probability(self, term: Term, has_name: Bools) -> Array:
+        """Of a term, (songs,): of a name whether it is there; 0 where the model does not know the song."""
         if term.meaning is None:
-            return has_name.astype(np.float32), np.ones(len(has_name), bool)
-        value, known = np.ones(len(has_name), np.float32), np.ones(len(has_name), bool)
+            return has_name.astype(np.float32)
+        value = self._known.astype(np.float32)
         for part in term.meaning.parts:
-            found, there = self._part(part)
-            value, known = value * found, known & there
-        return np.where(known, value, np.float32(0)), known
+            mean = np.mean([self._value(target) for target in part.targets], axis=0, dtype=np.float32)
+            value *= 1 - mean if part.negated else mean
+        return value
 
-    def _part(self, part: Part) -> tuple[Array, Bools]:
-        values, known = zip(*(self._read[target] for target in part.targets), strict=True)
-        mean = np.mean(values, axis=0, dtype=np.float32)
-        return np.asarray(1 - mean if part.negated else mean, np.float32), np.all(known, axis=0)
-
-    # Probabilities
-
-    def _load(self, query: Query) -> None:
-        """Read what the terms need, all labels in one walk through the results."""
-        parts = (part for term in query.terms if term.meaning for part in term.meaning.parts)
-        missing = dict.fromkeys(target for part in parts for target in part.targets if target not in self._read)
-        heads = {target: self.model.head(target.head) for target in missing if self._has(target)}
-        places = {
-            target: [
-                self.model.columns()[head.name].start + head.labels.index(label)
-                for label in target.labels
-                if label in head.labels
-            ]
-            for target, head in heads.items()
-            if head.task != "regression"
-        }
-        columns = sorted({place for several in places.values() for place in several})
-        audio, scores = self.library.label_scores(self.model, columns) if places else (np.zeros(0, np.int64), None)
-        for target, mine in places.items():
-            assert scores is not None
-            these = scores[:, [columns.index(place) for place in mine]]
-            whole = heads[target].task == "multiclass"
-            value = np.minimum(1, these.sum(axis=1)) if whole else these.max(axis=1, initial=0)
-            self._keep(target, audio, value)
-        for target, head in heads.items():
-            if head.task == "regression":
-                audio, numbers = self.library.numbers(self.model, head)
-                share = _shares(numbers)
-                self._keep(target, audio, 1 - share if target.low else share)
-        for target in missing:
-            if target not in heads:
-                self._keep(target, self.names.songs, np.zeros(len(self.names.songs), np.float32))
-
-    def _has(self, target: Target) -> bool:
-        return any(head.name == target.head for head in self.model.heads)
-
-    def _keep(self, target: Target, audio: Rows, value: Array) -> None:
-        """Values of the songs, 0 of those that the model does not know; the user's corrections count."""
-        songs = self.names.songs
-        found, known = np.zeros(len(songs), np.float32), np.zeros(len(songs), bool)
-        if len(audio):
-            rows = np.minimum(np.searchsorted(audio, songs), len(audio) - 1)
-            known = audio[rows] == songs
-            found[known] = value[rows[known]]
-        aliases = self.model.aliases.get(target.head, {})
-        meant = {fold_words(one) for label in target.labels for one in (label, aliases.get(label, label))}
-        meant.add(fold_words(target.name))
-        for one, corrections in self._corrections.items() if target.labels else ():
-            row = int(np.searchsorted(songs, one))
-            if target.head in corrections and row < len(songs) and songs[row] == one:
-                given = any(fold_words(label) in meant for label in _labels(corrections[target.head]))
-                found[row], known[row] = _CORRECTED if given else 1 - _CORRECTED, True
-        self._read[target] = found, known
-
-
-def _labels(correction: Correction) -> tuple[str, ...]:
-    return (correction,) if isinstance(correction, str) else tuple(correction)
+    def _value(self, target: Target) -> Array:
+        """The probability of one name, (songs,)."""
+        if target not in self._values:
+            if self._labels.heads[target.head].task == "regression":
+                share = _shares(self._labels.numbers(target.head))
+                found = 1 - share if target.low else share
+            else:
+                found = self._labels.of(target.head, target.name)
+            self._values[target] = np.zeros(len(self._known), np.float32)
+            self._values[target][self._known] = found
+        return self._values[target]
 
 
 def _shares(numbers: Array) -> Array:

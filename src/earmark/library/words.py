@@ -77,14 +77,11 @@ class Target:
 
     Attributes:
         head: Whose.
-        labels: Of the model: the sum of them in a multi-class head, the highest in a multi-label head. Empty: the
-            number of a regression head.
-        name: As people know it.
+        name: One of the head's, in the user's words; of a regression head what its number is called.
         low: The lower the number, the better.
     """
 
     head: str
-    labels: tuple[str, ...]
     name: str
     low: bool = False
 
@@ -243,8 +240,8 @@ def vocabulary_of(
     """The vocabulary of a model.
 
     Args:
-        heads: Of its card.
-        aliases: The user's own names of labels, by head.
+        heads: Of the model, in the user's names of labels.
+        aliases: From the model's names to the user's, by head: the model's are understood still.
         extra: Labels of the user's that the model does not know, by head.
     """
     direct: dict[str, dict[Target, None]] = {}
@@ -283,39 +280,24 @@ def _of_head(
     """Phrases of one head, what each means, and whether it is but another table's name for it."""
     own = fold_words(head.name)
     if head.task == "regression":
-        yield own, Target(head.name, (), head.name), False
-        yield f"high {own}", Target(head.name, (), head.name), False
-        yield f"low {own}", Target(head.name, (), f"low {head.name}", low=True), False
+        yield own, Target(head.name, head.name), False
+        yield f"high {own}", Target(head.name, head.name), False
+        yield f"low {own}", Target(head.name, f"low {head.name}", low=True), False
         return
-    nodes: dict[str, list[str]] = {}
-    for label in head.labels:
-        for name in dict.fromkeys(aliases.get(node, node) for node in _up(head.parents, label)):
-            nodes.setdefault(name, []).append(label)
-    known = set(map(fold_words, nodes))
-    nodes |= {name: [] for name in extra or () if fold_words(name) not in known}
-    for name, labels in nodes.items():
-        target = Target(head.name, tuple(labels) or (name,), name)
-        phrase = fold_words(name)
+    known_as = [own, *map(fold_words, head.also)]
+    kinds = dict.fromkeys([*known_as, *(one.removesuffix("s") for one in known_as)])
+    for phrase, name in {fold_words(name): name for name in (*(extra or ()), *head.names)}.items():
+        target = Target(head.name, name)
         yield phrase, target, False
-        known_as = [own, *map(fold_words, getattr(head, "also", ()))]
-        for kind in dict.fromkeys([*known_as, *(one.removesuffix("s") for one in known_as)]):
+        for kind in kinds:
             yield f"{kind} {phrase}", target, False
             yield f"{phrase} {kind}", target, False
-        own_labels = [label for label in labels if aliases.get(label, label) == name]
-        others = [*own_labels, *(other for label in own_labels for other in head.aliases.get(label, ()))]
+        before = [label for label, user in aliases.items() if user == name]
+        others = [*before, *(other for label in (name, *before) for other in head.aliases.get(label, ()))]
         others += [part for part in re.split(r"[&/,]|\band\b", name) if len(part.strip()) > 2]
         for other in dict.fromkeys(map(fold_words, others)):
             if other != phrase:
                 yield other, target, True
-
-
-def _up(parents: Mapping[str, str], label: str) -> Iterator[str]:
-    """A label and the nodes above it."""
-    for _ in range(len(parents) + 1):
-        yield label
-        if label not in parents:
-            break
-        label = parents[label]
 
 
 def _spellings(phrase: str) -> tuple[str, ...]:

@@ -305,18 +305,10 @@ class Results(Tracks, Groups):
         audio, steps = self._matrix(query, model.key, len(head.labels), "<u2")
         return audio, steps / np.float32(10_000)
 
-    def label_scores(self, model: LibraryModel, columns: Sequence[int]) -> tuple[Rows, Array]:
-        """All audio analysed: its rows (n,) ascending, and scores (n, columns) of some labels; see ``columns``."""
-        # Hexadecimal texts, put together by SQLite: no object for each of many tracks.
-        parts = "".join(f", group_concat(hex(substr(scores, {2 * int(one) + 1}, 2)), '')" for one in columns)
-        query = (
-            f"SELECT group_concat(audio, ' '){parts}"
-            " FROM (SELECT audio, scores FROM results WHERE model = ? ORDER BY audio)"
-        )
-        audio, *texts = self.row(query, (model.key,))
-        steps = [np.frombuffer(bytes.fromhex(text or ""), "<u2") for text in texts]
-        rows = np.fromstring(audio or "", np.int64, sep=" ")
-        return rows, np.asarray(np.reshape(steps, (len(steps), len(rows))).T / np.float32(10_000), np.float32)
+    def analysed(self, model: LibraryModel) -> Rows:
+        """All audio that a model has analysed: its rows (n,) ascending."""
+        query = "SELECT group_concat(audio, ' ') FROM (SELECT audio FROM results WHERE model = ? ORDER BY audio)"
+        return np.fromstring(self.value(query, (model.key,)) or "", np.int64, sep=" ")
 
     def numbers(self, model: LibraryModel, head: HeadCard) -> tuple[Rows, Array]:
         """All audio analysed: its rows (n,) ascending, and one regression head's number (n,) of each."""
