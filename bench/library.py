@@ -32,16 +32,20 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--files", type=int, default=10_000, help="unchanged files of the second scan; 0 leaves it out")
     parser.add_argument("--work", type=Path, help="folder for the made libraries (default: a temporary one)")
+    parser.add_argument("--from-tags", action="store_true", help="train on the tags of 20,000 scanned songs")
     parser.add_argument("--one", nargs=2, metavar=("JOB", "FILE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(JOBS[args.one[0]](Path(args.one[1]))))
+        print(json.dumps((JOBS | {"from-tags": from_tags})[args.one[0]](Path(args.one[1]))))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = args.work or Path(name)
         sizes = [int(size) for size in args.sizes.split(",") if size]
         if sizes:
             print("\n".join(table(folder, sizes)), flush=True)
+        if args.from_tags:
+            command = [sys.executable, __file__, "--one", "from-tags", str(folder / "tags.db")]
+            print(subprocess.run(command, capture_output=True, text=True, check=True).stdout, flush=True)
         if args.files:
             print("\n".join(second_scan(folder, args.files, args.model)), flush=True)
         if args.music:
@@ -189,6 +193,24 @@ def map_(file: Path) -> dict[str, str]:
         "map: page": f"{_shown(drawing)}, {len(page) / 1e6:,.1f} MB",
         "memory of map": _memory(),
     }
+
+
+def from_tags(file: Path) -> dict[str, str]:
+    """Training on the genre tags of 20,000 scanned songs, in the library whose file is named; only by ``--from-tags``."""
+    from earmark.app.train import TrainRequest, train
+    from earmark.engine import InlineEngine
+    from earmark.library.records import LibraryModel
+    from earmark.library.store import open_library
+    from earmark.models.card import read_card
+    from earmark.models.registry import find_model
+    from made_library import fill_tagged
+
+    folder = find_model("default")
+    with open_library(file, make=True) as library:
+        fill_tagged(library, LibraryModel.of(folder, read_card(folder)), 20_000)
+    request = TrainRequest(from_tags=True, library=str(file), output=str(file.with_suffix(".model")))
+    seconds = _timed(train(request, InlineEngine()).wait)
+    return {"train --from-tags": _shown(seconds), "memory of train --from-tags": _memory()}
 
 
 JOBS: dict[str, Callable[[Path], dict[str, str]]] = {

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
 from earmark.library.records import LibraryModel, direction
-from earmark.library.store import Library, open_library
+from earmark.library.store import Library, Stamp, open_library
 from earmark.models.card import HeadCard
 
 GENRES = ("Rock", "Jazz", "Pop", "Folk", "Metal")
@@ -83,6 +84,41 @@ def _add(
         embeddings.append((model.backbone_key, key, vector.tobytes()))
     db.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?, ?)", results)
     db.executemany("INSERT INTO embeddings VALUES (?, ?, ?)", embeddings)
+
+
+def fill_tagged(
+    library: Library, model: LibraryModel, count: int, labels: int = 20, clips: int = 10, seed: int = 0
+) -> None:
+    """Scanned songs with genre tags in several spellings and a tenth without, of made clip embeddings alone.
+
+    A genre is a direction, an artist (ten songs) another, and every clip has noise; ``model`` is that of a real folder.
+    """
+    rng = np.random.default_rng(seed)
+    centers = rng.standard_normal((labels, model.dimensions)).astype(np.float32)
+    artist = np.zeros(model.dimensions, np.float32)
+    with library.change():
+        model = library.add_model(model)
+        for key in range(1, count + 1):
+            genre = (key // 10) % labels
+            if key % 10 == 0:
+                artist = rng.standard_normal(model.dimensions).astype(np.float32)
+            noise = rng.standard_normal((clips, model.dimensions)).astype(np.float32)
+            vectors = centers[genre] + 3 * artist + 2.5 * noise.mean(0) + noise
+            times = np.stack([np.arange(clips) * 3.0, np.arange(clips) * 3.0 + 3], 1)
+            prediction = Prediction(
+                "", 180.0, model.name, _blank(model), vectors.mean(0), None, ClipEmbeddings(times, vectors)
+            )
+            audio = library.add_audio(f"2-{key:032x}", 180.0)
+            library.add_result(model, prediction, audio)
+            text = "" if key % 10 == 5 else (f"Genre {genre}", f"genre-{genre}", f"Genre {genre}")[key % 3]
+            facts = {"artist": f"Artist {key // 10}", "title": f"Song {key}", "album": "", "year": "", "genre": text}
+            library.put_track(None, f"/music/{key // 1000}/{key}.mp3", Stamp("1", str(key), key, key), audio, facts)
+
+
+def _blank(model: LibraryModel) -> dict[str, HeadPrediction]:
+    return {
+        head.name: HeadPrediction(head.task, scores=dict.fromkeys(head.labels, 0.1), value=0.0) for head in model.heads
+    }
 
 
 @contextmanager

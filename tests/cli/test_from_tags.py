@@ -250,3 +250,23 @@ def test_write_tags_refuses_a_model_of_another_network(
     said = earmark("write-tags", "--library", library, "-m", other)
     assert said.code == 1 and "no embeddings of this model's network; `earmark scan -m" in said.err
     assert json.loads(earmark("library", "--library", library, "-f", "json").out)["tracks"] == 48
+
+
+@pytest.mark.slow
+def test_twenty_thousand_scanned_songs_take_less_than_a_minute(earmark: Earmark, tmp_path: Path) -> None:
+    import time
+
+    from earmark.library.records import LibraryModel
+    from earmark.models.registry import find_model
+    from made_library import fill_tagged
+
+    folder = find_model("default")
+    with open_library(tmp_path / "a.db", make=True) as opened:
+        fill_tagged(opened, LibraryModel.of(folder, read_card(folder)), 20_000)
+    start = time.perf_counter()
+    done = train(earmark, tmp_path / "a.db", tmp_path / "mine", "-f", "json")
+    assert time.perf_counter() - start < 60
+    assert done.code == 0, done.err
+    tags = done.json["tags"]
+    assert tags["songs"] == 20_000 and len(tags["labels"]) == 20 and tags["untagged"] == 2_000
+    assert done.json["heads"]["genre"]["accuracy"] > 0.9

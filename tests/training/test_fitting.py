@@ -12,6 +12,7 @@ from earmark.training.fitting import (
     Examples,
     Scaling,
     _solve,
+    condensed,
     examples_of,
     fit_linear,
     fit_partial,
@@ -51,6 +52,33 @@ def test_every_task_is_learnt_with_labels_missing(task):
     assert len(examples.truth) == 55
     linear = fit_linear(examples, 0)
     assert log_loss(examples, linear(examples.clips)) < 0.5 * log_loss(examples, 0 * linear(examples.clips))
+
+
+def test_many_clips_become_the_means_of_runs_track_by_track():
+    spec, _, _, _ = _made()
+    clips = [np.full((n, 8), t, np.float32) + np.arange(n, dtype=np.float32)[:, None] for t, n in enumerate((4, 1, 5))]
+    examples = examples_of(spec, clips, np.float32([0, 1, 2]), ["a", "b", "c"])
+    assert condensed(examples, 10) is examples
+    few = condensed(examples, 6)
+    assert few.owner.tolist() == [0, 0, 1, 2, 2]
+    assert few.clips[:, 0].tolist() == [0.5, 2.5, 1.0, 3.0, 5.5]
+    one = condensed(examples, 2)
+    assert one.owner.tolist() == [0, 1, 2] and one.clips[:, 0].tolist() == [1.5, 1.0, 4.0]
+    assert np.isclose(one.clip_weights.sum(), few.clip_weights.sum())
+
+
+def test_much_data_is_learnt_from_as_well_by_a_part_of_it(monkeypatch):
+    """The strength of a part stands for as much of the norm as the whole needs."""
+    spec, clips, truth, group = _made(tracks=900)
+    examples = examples_of(spec, clips, truth, group)
+    whole = fit_linear(examples, 0)
+    monkeypatch.setattr("earmark.training.fitting._MOST", 1000)
+    monkeypatch.setattr("earmark.training.fitting._CHOICE", 400)
+    part = fit_linear(examples, 0)
+    assert not np.array_equal(part.weight, whole.weight)
+    fresh = examples_of(*_made(tracks=400, seed=1))
+    losses = [log_loss(fresh, linear(fresh.clips)) for linear in (whole, part)]
+    assert losses[1] < 1.15 * losses[0]
 
 
 def test_prototypes_tell_classes_apart():
