@@ -196,7 +196,7 @@ def map_(file: Path) -> dict[str, str]:
 
 
 def from_tags(file: Path) -> dict[str, str]:
-    """Training on the genre tags of 20,000 scanned songs, in the library whose file is named; only by ``--from-tags``."""
+    """Training on the genre tags of 20,000 scanned songs, in a library made under that name (``--from-tags``)."""
     from earmark.app.train import TrainRequest, train
     from earmark.engine import InlineEngine
     from earmark.library.records import LibraryModel
