@@ -1,12 +1,15 @@
 """Labels of model and data set meet by name or alias; what does not meet is said, and never scored in silence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from earmark.datasets.core import HeadSpec
 from earmark.errors import DatasetError, UnknownName
-from earmark.evaluation.scores import ModelPredictions, answers_of, match_labels, shared_heads
+from earmark.evaluation.scores import ModelPredictions, answers_of, head_of, match_labels, score_head, shared_heads
 from earmark.inference.records import Failure
+from earmark.inference.scores import answer
 from earmark.models.card import HeadCard
 from evaluation.fakes import card, dataset, genre_model, multiclass, multilabel, prediction
 
@@ -71,6 +74,75 @@ def test_a_model_that_is_not_sure_gives_no_answer():
     np.testing.assert_array_equal(found.given, found.scores.max(1) >= 0.6)
     both = answers_of([ModelPredictions(facts, results)] * 2, data, "genre")
     np.testing.assert_array_equal(found.given, both.given)
+
+
+TREE = HeadCard("genre", "multiclass", ("Rock", "Punk", "Metal", "Jazz"), threshold=0.6, thresholds={"Loud": 0.9},
+                parents={"Punk": "Rock", "Metal": "Rock", "Rock": "Loud"}, aliases={"Loud": ("noisy",)})  # fmt: skip
+
+
+def test_a_label_that_a_data_set_lacks_stands_for_what_is_above_it():
+    match = match_labels(TREE, HeadSpec("genre", "multiclass", ("jazz", "metal", "rock")))
+    assert dict(zip(match.labels, match.sources, strict=True)) == {
+        "jazz": ("Jazz",), "metal": ("Metal",), "rock": ("Rock", "Punk")}  # fmt: skip
+    assert match_labels(TREE, HeadSpec("genre", "multiclass", ("Noisy",))).sources == (("Rock", "Punk", "Metal"),)
+
+
+def test_an_answer_above_the_truth_is_right_and_counted_apart():
+    """Three step up to Rock, one of them wrongly; one names Punk and is right; one names Rock itself; one is silent."""
+    said = [
+        ("Punk", [0.1, 0.45, 0.2, 0.25]),
+        ("Metal", [0.1, 0.45, 0.2, 0.25]),
+        ("Jazz", [0.1, 0.45, 0.2, 0.25]),
+        ("Punk", [0.1, 0.7, 0.1, 0.1]),
+        ("Metal", [0.5, 0.1, 0.1, 0.3]),
+        ("Jazz", [0.1, 0.3, 0.1, 0.5]),
+    ]
+    data = dataset([HeadSpec("genre", "multiclass", TREE.labels)], [{"genre": truth} for truth, _ in said])
+    results = [prediction(t, {"genre": answer(TREE, p)}) for t, (_, p) in zip(data.tracks, said, strict=True)]
+    assert [r.heads["genre"].label for r in results] == ["Rock", "Rock", "Rock", "Punk", "Rock", None]
+    found = answers_of([ModelPredictions(card(TREE), results)], data, "genre")
+    assert found.stepped.tolist() == [True, True, True, False, False, False]
+    figures = score_head(found, 0)
+    assert (figures["coverage"], figures["precision"]) == (0.8333, 0.8)
+    assert figures["without_step_ups"] == {"coverage": 0.3333, "precision": 1.0}
+    assert figures["accuracy"] == 0.5, "of the best labels alone"
+    assert "without_step_ups" not in score_head(
+        answers_of([ModelPredictions(card(TREE), results)] * 2, data, "genre"), 0
+    )
+
+
+def test_a_head_is_known_by_further_names_and_by_its_labels():
+    """A model's mood are quadrants; Emotify calls so what is the model's valence."""
+    mood = HeadCard("mood", "multiclass", ("happy", "tense", "sad", "calm"), also=("quadrant",))
+    valence = HeadCard("valence", "multiclass", ("negative", "neutral", "positive"), also=("mood",),
+                       aliases={"negative": ("sad",), "positive": ("happy",)})  # fmt: skip
+    facts = card(mood, valence)
+    emotify = HeadSpec("mood", "multiclass", ("happy", "neutral", "sad"))
+    quadrant = HeadSpec("quadrant", "multiclass", ("calm", "happy", "sad", "tense"))
+    assert head_of(facts, emotify) == valence and head_of(facts, quadrant) == mood
+    assert head_of(facts, HeadSpec("mood", "multiclass", quadrant.labels)) == mood
+    assert head_of(facts, HeadSpec("mood", "regression")) is None
+    data = dataset([emotify, quadrant], [{"mood": "sad", "quadrant": "tense"}])
+    assert shared_heads([facts], data) == ("mood", "quadrant")
+    assert shared_heads([facts], data, ["quadrant"]) == ("quadrant",)
+    assert shared_heads([facts], data, ["valence"]) == ("mood",), "by the model's own name, too"
+    said = {"mood": multiclass(mood, [0.1, 0.6, 0.2, 0.1]), "valence": multiclass(valence, [0.6, 0.3, 0.1])}
+    results = [prediction(data.tracks[0], said)]
+    assert answers_of([ModelPredictions(facts, results)], data, "mood").scores.tolist() == [[0.1, 0.3, 0.6]]
+    assert answers_of([ModelPredictions(facts, results)], data, "quadrant").scores.tolist() == [[0.1, 0.1, 0.2, 0.6]]
+
+
+def test_of_the_labels_that_are_named_so_many_are_right():
+    """By the model's own word: a head that includes another names labels below their thresholds."""
+    spec, head = HeadSpec("tags", "multilabel", ("a", "b")), HeadCard("tags", "multilabel", ("a", "b"))
+    data = dataset([spec], [{"tags": ("a",)}, {"tags": ("b",)}, {"tags": ()}])
+    said = [("a", "b"), ("b",), ()]
+    results = [
+        prediction(t, {"tags": replace(multilabel(head, [0.1, 0.2]), labels=labels)})
+        for t, labels in zip(data.tracks, said, strict=True)
+    ]
+    figures = score_head(answers_of([ModelPredictions(card(head), results)], data, "tags"), 20)
+    assert (figures["coverage"], figures["precision"]) == (0.6667, 0.6667)
 
 
 def test_heads_are_those_that_both_have():

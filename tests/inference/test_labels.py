@@ -80,6 +80,14 @@ def test_reading_a_list(tmp_path: Path) -> None:
     assert read_labels(file, CARD) == {"genre": {"Hard Rock": "Rock", "Punk": "Rock"}}
 
 
+def test_a_list_may_use_further_names_of_a_head(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[style]\nPunk = "Noise"\nLoud = "Laut"\n[genre]\nJazz = "Swing"\n')
+    head = replace(GENRE, also=("style",), parents={"Punk": "Loud"})
+    assert read_labels(file, replace(CARD, heads=(head,))) == {
+        "genre": {"Punk": "Noise", "Loud": "Laut", "Jazz": "Swing"}}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [

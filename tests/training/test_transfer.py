@@ -1,6 +1,7 @@
 """Transfer, extend and the estimator on made songs: the whole way, and every refusal."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,8 @@ from earmark.engine import InlineEngine
 from earmark.errors import AudioError, DatasetError, ModelError, RecipeError, UnknownName
 from earmark.events import Run
 from earmark.inference.tagger import load_model
+from earmark.models.card import HeadCard, read_card, write_card
+from earmark.models.network import HeadWeights, write_heads
 from earmark.recipe import load_recipe
 from earmark.training import extend
 from earmark.training.extend import ExtendOptions, Extension, songs_of_class
@@ -162,6 +165,43 @@ def test_a_label_of_many_is_added_and_old_ones_do_not_change(tmp_path, module_mo
         first, second = (load_model(m).predict(song).heads["tags"] for m in (old, tmp_path / "new"))
         assert ("piercing" in second.labels) == named
         assert {label: second.scores[label] for label in first.scores} == first.scores
+
+
+def test_heads_that_depend_on_one_that_gains_a_label(collection, tmp_path, module_model):
+    """Its list of many gains the label too, and what is made of it or moved by it takes one more."""
+    songs = tmp_path / "songs"
+    shutil.copytree(collection, songs, ignore=shutil.ignore_patterns("middle"))
+    rows = ["path\tartist\tgenre\tgenres"]
+    rows += [
+        f"{file.relative_to(songs).as_posix()}\t{file.parts[-2]}\t{file.parts[-3]}\t{file.parts[-3]}"
+        for file in sorted(songs.rglob("*.wav"))
+    ]
+    (songs / "tracks.tsv").write_text("\n".join(rows) + "\n")
+    toml = 'table = "tracks.tsv"\ngroup = "artist"\n[heads.genre]\ncolumn = "genre"\n[heads.genres]\n'
+    (songs / "dataset.toml").write_text(toml + 'task = "multilabel"\n')
+    old = _train(load_dataset(songs, training=True), tmp_path / "old", module_model)
+    tagger = load_model(old)
+    genre, genres = tagger.card.heads
+    heads = (
+        replace(genre, also=("kind",), parents={"low": "sound"}),
+        replace(genres, includes="genre", prior="genre", prior_weight=0.5),
+        HeadCard("height", "regression", derived="genre", members=()),
+    )
+    weights = tagger.heads | {
+        "genres": replace(tagger.heads["genres"], prior=np.array([[0.9, 0.1], [0.1, 0.9]])),
+        "height": HeadWeights(matrix=np.array([[1.0, 0.0]])),
+    }
+    write_heads(weights, old)
+    write_card(replace(tagger.card, heads=heads, files={}), old)
+    found = extend_model(old, songs_of_class(collection / "middle", "middle", "kind", read_card(old)), tmp_path / "new")
+    assert found.added == ("middle",)
+    wide = load_model(tmp_path / "new")
+    assert [head.labels for head in wide.card.heads] == [("high", "low", "middle")] * 2 + [()]
+    assert wide.heads["height"].matrix.tolist() == [[1.0, 0.0, 0.5]]
+    assert np.allclose(wide.heads["genres"].prior, [[0.9, 0.1, 0.5], [0.1, 0.9, 0.5], [0.5, 0.5, 0.5]])
+    sounds = [wide.predict(track.path).heads for track in load_dataset(collection).tracks]
+    named = [(one["genre"].label, one["genres"].labels) for one in sounds if one["genre"].label in genre.labels]
+    assert named and all(label in labels for label, labels in named)
 
 
 def test_a_fall_beyond_chance_is_said(two_classes, collection, tmp_path):

@@ -60,10 +60,15 @@ def _more(figures: Mapping[str, Any]) -> Iterator[str]:
         limit = "" if figures["ece_limit"] is None else f" (chance alone: up to {figures['ece_limit']:.3f})"
         yield f"calibration error {_number(figures['ece'])}{limit}"
         yield f"it answers {_percent(figures['coverage'])}; of the answers {_percent(figures['precision'])} are right"
+        if (plain := figures.get("without_step_ups")) is not None:
+            right = f"of these {_percent(plain['precision'])} are right"
+            yield f"by its best label, and no name above it, it answers {_percent(plain['coverage'])}; {right}"
         if figures["train_accuracy"] is not None:
             yield f"on its training part: {_percent(figures['train_accuracy'])}"
     elif figures["task"] == "multilabel":
         no = _percent(figures["label_accuracy_of_no"])
+        named = f"of the labels that it names {_percent(figures.get('precision'))} are right"
+        yield f"it names labels of {_percent(figures.get('coverage'))} of the tracks; {named}"
         yield f"label accuracy {_percent(figures['label_accuracy'])}; answering no to everything: {no}"
         if figures["labels_not_scored"]:
             yield f"without a positive or a negative, not scored: {_some(figures['labels_not_scored'])}"

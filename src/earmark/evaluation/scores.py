@@ -30,6 +30,7 @@ __all__ = [
     "ModelPredictions",
     "answers_of",
     "compare_answers",
+    "head_of",
     "main_figure",
     "match_labels",
     "rounded",
@@ -80,6 +81,8 @@ class HeadAnswers:
         truth: (tracks,) index of the label, or the number; multi-label (tracks, labels) 0 or 1.
         scores: (tracks, labels) probabilities, of a multiclass head adding up to 1; a regression (tracks, 1) values.
         given: Whether the model was sure enough: (tracks,) to answer at all, multi-label (tracks, labels) to name each.
+        covers: Of a head with a tree, (tracks, labels) which truths the answer fits: those at or below what it names.
+        stepped: And (tracks,) whether it names something above its best label.
         match: Which labels are scored and which are left out; None where nothing was matched.
         unknown: Labelled tracks whose every label is unknown to the model: not scored.
         training: The card's figures of its own training part (``train_accuracy``...).
@@ -93,6 +96,8 @@ class HeadAnswers:
     truth: Float
     scores: Float
     given: NDArray[np.bool_]
+    covers: NDArray[np.bool_] | None = None
+    stepped: NDArray[np.bool_] | None = None
     match: LabelMatch | None = None
     unknown: int = 0
     training: Mapping[str, float] = field(default_factory=dict)
@@ -107,7 +112,8 @@ def match_labels(head: HeadCard, spec: HeadSpec) -> LabelMatch:
     """The labels that a model's head and a data set's head share.
 
     A label of the model stands for the data set's label of its name, else for the first of its aliases that the data
-    set has; a multi-label one for all of them. Several labels of the model may stand for one of the data set.
+    set has; a multi-label one for all of them. Where there is none, it stands for what the next name above it in the
+    model's tree stands for. Several labels of the model may stand for one of the data set.
     """
     names: dict[str, str] = {}
     for label in spec.labels:
@@ -115,7 +121,9 @@ def match_labels(head: HeadCard, spec: HeadSpec) -> LabelMatch:
     sources: dict[str, list[str]] = {label: [] for label in spec.labels}
     unmatched = []
     for label in head.labels:
-        meant = [names[n.casefold()] for n in (label, *head.aliases.get(label, ())) if n.casefold() in names]
+        called = [(name, *head.aliases.get(name, ())) for name in head.above(label)]
+        each = ([names[n.casefold()] for n in several if n.casefold() in names] for several in called)
+        meant = next((found for found in each if found), [])
         for name in dict.fromkeys(meant if head.task == "multilabel" else meant[:1]):
             sources[name].append(label)
         if not meant:
@@ -131,41 +139,65 @@ def match_labels(head: HeadCard, spec: HeadSpec) -> LabelMatch:
     )
 
 
+def head_of(card: Card, spec: HeadSpec) -> HeadCard | None:
+    """The head of a model that a data set's head means: one of its task that answers to its name.
+
+    Of several it is the one with which it shares the most labels, be its name the same or a further one: a name alone
+    does not say what labels are about.
+    """
+    heads = [head for head in card.heads if head.task == spec.task and spec.name in (head.name, *head.also)]
+    return max(heads, key=lambda head: (len(match_labels(head, spec).labels), head.name == spec.name), default=None)
+
+
 def shared_heads(cards: Sequence[Card], dataset: Dataset, names: Sequence[str] = ()) -> tuple[str, ...]:
     """Names of the data set's heads that every model has too, with the same task.
 
     Args:
         cards: One or more models.
         dataset: What they are to be scored on.
-        names: Only these; empty for all.
+        names: Only these, by the data set's name or the (first) model's; empty for all.
 
     Raises:
         UnknownName: A named head that the data set or a model has not.
         DatasetError: No head in common, or a named one of different tasks.
     """
-    have = {spec.name: spec.task for spec in dataset.heads}
-    for name in names:
+    have = {spec.name: spec for spec in dataset.heads}
+    asked = tuple(_dataset_name(name, cards[0], have) for name in names)
+    for name in asked:
         if name not in have:
             raise UnknownName(f"head of {dataset.name}", name, have)
         for card in cards:
-            tasks = {head.name: head.task for head in card.heads}
+            tasks = {called: head.task for head in card.heads for called in (head.name, *head.also)}
             if name not in tasks:
                 raise UnknownName(f"head of {card.id}", name, tasks)
-            if tasks[name] != have[name]:
+            if head_of(card, have[name]) is None:
                 raise DatasetError(
-                    f"head {name}: {tasks[name]} in {card.id} but {have[name]} in {dataset.name}; "
+                    f"head {name}: {tasks[name]} in {card.id} but {have[name].task} in {dataset.name}; "
                     f"set heads.{name}.task in dataset.toml"
                 )
-    models = [{(head.name, head.task) for head in card.heads} for card in cards]
     found = tuple(
         name
-        for name, task in have.items()
-        if all((name, task) in model for model in models) and (not names or name in names)
+        for name, spec in have.items()
+        if all(head_of(card, spec) for card in cards) and (not asked or name in asked)
     )
     if not found:
         ours = "; ".join(f"{card.id} has {', '.join(head.name for head in card.heads)}" for card in cards)
         raise DatasetError(f"no head in common: {dataset.name} has {', '.join(have) or 'none'}; {ours}")
     return found
+
+
+def _dataset_name(name: str, card: Card, have: Mapping[str, HeadSpec]) -> str:
+    """The data set's name of a head; where it is the model's, of the one that means it."""
+    if name in have:
+        return name
+    return next((own for own, spec in have.items() if (head := head_of(card, spec)) and head.name == name), name)
+
+
+def _known(card: Card, spec: HeadSpec) -> HeadCard:
+    head = head_of(card, spec)
+    if head is None:
+        raise KeyError(spec.name)
+    return head
 
 
 def answers_of(
@@ -185,8 +217,9 @@ def answers_of(
         DatasetError: No label in common.
     """
     spec = dataset.head(head)
-    matches = [match_labels(model.card.head(head), spec) for model in predictions]
-    match = _common([*matches, *(match_labels(model.card.head(head), spec) for model in beside)])
+    cards = [_known(model.card, spec) for model in predictions]
+    matches = [match_labels(card, spec) for card in cards]
+    match = _common([*matches, *(match_labels(_known(model.card, spec), spec) for model in beside)])
     if spec.task != "regression" and not match.labels:
         raise DatasetError(
             f"head {head}: no label in common; {dataset.name} has {_some(match.dataset_only)}, "
@@ -196,11 +229,15 @@ def answers_of(
     by_all = np.array([all(isinstance(r, Prediction) for r in row) for row in _rows([*predictions, *beside])], np.bool_)
     labelled_tracks = _labelled(dataset, head)
     rows = np.flatnonzero(known & by_all)
-    scores = np.mean([_scores(model, m, match, rows, head) for model, m in zip(predictions, matches, strict=True)], 0)
-    given = _given(predictions, matches, match, rows, scores, head)
+    every = [_heads(model, rows, card.name) for model, card in zip(predictions, cards, strict=True)]
+    scores = np.mean([_scores(*one, match) for one in zip(cards, every, matches, strict=True)], 0)
+    given = _given(cards, every, matches, match, scores)
     if spec.task == "multiclass" and scores.size:
         total = scores.sum(1, keepdims=True)
         scores = np.where(total > 0, scores / np.where(total > 0, total, 1), 1 / max(1, scores.shape[1]))
+    covers, stepped = None, None
+    if cards[0].parents and spec.task == "multiclass" and len(cards) == 1:
+        covers, stepped = _covered(cards[0], every[0], match, scores)
     return HeadAnswers(
         name=head,
         task=spec.task,
@@ -210,9 +247,11 @@ def answers_of(
         truth=truth[rows],
         scores=scores,
         given=given,
+        covers=covers,
+        stepped=stepped,
         match=match if spec.task != "regression" else None,
         unknown=int((labelled_tracks & ~known & by_all).sum()),
-        training=_training(predictions[0].card, head) if len(predictions) == 1 else {},
+        training=_training(predictions[0].card, cards[0].name) if len(predictions) == 1 else {},
     )
 
 
@@ -258,10 +297,8 @@ def _heads(model: ModelPredictions, rows: NDArray[np.intp], head: str) -> list[H
     return [result.heads[head] for i in rows if isinstance(result := model.results[int(i)], Prediction)]
 
 
-def _scores(model: ModelPredictions, match: LabelMatch, shared: LabelMatch, rows: NDArray[np.intp], head: str) -> Float:
+def _scores(card: HeadCard, heads: Sequence[HeadPrediction], match: LabelMatch, shared: LabelMatch) -> Float:
     """(tracks, shared labels) of one model: labels of one meaning add up, or the highest counts (multi-label)."""
-    heads = _heads(model, rows, head)
-    card = model.card.head(head)
     if card.task == "regression":
         return np.array([[np.nan if h.value is None else h.value] for h in heads], np.float64).reshape(len(heads), 1)
     sources = dict(zip(match.labels, match.sources, strict=True))
@@ -271,29 +308,44 @@ def _scores(model: ModelPredictions, match: LabelMatch, shared: LabelMatch, rows
 
 
 def _given(
-    predictions: Sequence[ModelPredictions],
+    cards: Sequence[HeadCard],
+    every: Sequence[Sequence[HeadPrediction]],
     matches: Sequence[LabelMatch],
     shared: LabelMatch,
-    rows: NDArray[np.intp],
     scores: Float,
-    head: str,
 ) -> NDArray[np.bool_]:
     """Who was sure: one model by its own word, several where their mean is above the mean of their thresholds."""
-    cards = [model.card.head(head) for model in predictions]
-    if cards[0].task == "regression":
-        return np.ones(len(rows), np.bool_)
-    if cards[0].task == "multiclass" and len(predictions) == 1:
-        return np.array([h.label is not None for h in _heads(predictions[0], rows, head)], np.bool_)
+    task, sources = cards[0].task, [dict(zip(match.labels, match.sources, strict=True)) for match in matches]
+    if task == "regression":
+        return np.ones(len(scores), np.bool_)
+    if len(cards) == 1 and task == "multiclass":
+        return np.array([head.label is not None for head in every[0]], np.bool_)
+    if len(cards) == 1:
+        named = [[not set(sources[0][label]).isdisjoint(h.labels) for label in shared.labels] for h in every[0]]
+        return np.array(named, np.bool_).reshape(scores.shape)
     limits = np.mean(
         [
-            [min(map(card.threshold_of, dict(zip(m.labels, m.sources, strict=True))[label])) for label in shared.labels]
-            for card, m in zip(cards, matches, strict=True)
+            [min(map(card.threshold_of, meaning[label])) for label in shared.labels]
+            for card, meaning in zip(cards, sources, strict=True)
         ],
         axis=0,
     )
-    if cards[0].task == "multiclass":
+    if task == "multiclass":
         return np.asarray(scores.max(1) >= limits[scores.argmax(1)])
     return np.asarray(scores >= limits)
+
+
+def _covered(
+    card: HeadCard, heads: Sequence[HeadPrediction], match: LabelMatch, scores: Float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of a head with a tree, which truths each answer fits (tracks, labels), and where it stepped up (tracks,)."""
+    covers = scores.argmax(1)[:, None] == np.arange(scores.shape[1]) if scores.size else np.zeros(scores.shape, bool)
+    for row, head in enumerate(heads):
+        below = set(card.below(head.label)) if head.label is not None else set()
+        if len(below) > 1 or head.label not in head.scores:
+            covers[row] = [not below.isdisjoint(names) for names in match.sources]
+    stepped = np.array([head.label is not None and head.label != head.best for head in heads], np.bool_)
+    return covers, stepped
 
 
 def _training(card: Card, head: str) -> dict[str, float]:
@@ -328,7 +380,8 @@ def score_head(head: HeadAnswers, resamples: int = RESAMPLES, seed: int = 0) -> 
         :func:`earmark.evaluation.metrics.ece_limit`), ``per_label``, ``labels_left_out``, ``label_counts`` and
         ``unknown_tracks`` (their label is not known to both), ``groups`` (artists; of one alone there is no interval);
         multi-label: ``label_accuracy`` beside
-        ``label_accuracy_of_no``, which is the score of answering no to everything.
+        ``label_accuracy_of_no``, which is the score of answering no to everything, and ``coverage`` and ``precision``,
+        the shares of tracks with a label and of labels that are right; a head with a tree: ``without_step_ups``.
     """
     figures = {"multiclass": _multiclass, "multilabel": _multilabel, "regression": _regression}[head.task]
     found = {"task": head.task, "tracks": len(head.tracks), **figures(head, resamples, seed)}
@@ -382,7 +435,8 @@ def _multiclass(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
     truth, guess, classes = head.truth, head.guess, len(head.labels)
     right = _right(head)
     confidence = head.scores.max(1) if head.scores.size else np.zeros(0)
-    answers = metrics.answered(right, head.given)
+    fits = right if head.covers is None else head.covers[np.arange(len(truth)), truth.astype(np.intp)]
+    answers = metrics.answered(fits, head.given)
     table = metrics.confusion(truth, guess, classes)
     by_class = metrics.class_table(table)
     figures = _main(head, resamples, seed), _macro_f1(head, resamples, seed)
@@ -395,6 +449,7 @@ def _multiclass(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
         "ece_limit": rounded(metrics.ece_limit(confidence, seed=seed)) if resamples else None,
         "coverage": rounded(answers.coverage),
         "precision": rounded(answers.precision),
+        **_without_steps(head, fits),
         "train_accuracy": None,
         "labels": list(head.labels),
         "confusion": table.tolist(),
@@ -411,6 +466,14 @@ def _multiclass(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
     }
 
 
+def _without_steps(head: HeadAnswers, fits: NDArray[Any]) -> dict[str, Any]:
+    """Of a head with a tree: coverage and precision of the answers that name the best label, and nothing above it."""
+    if head.stepped is None:
+        return {}
+    answers = metrics.answered(fits, head.given & ~head.stepped)
+    return {"without_step_ups": {"coverage": rounded(answers.coverage), "precision": rounded(answers.precision)}}
+
+
 def _multilabel(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
     roc, pr = (_by_label(head, metric, resamples, seed) for metric in (metrics.roc_auc, metrics.average_precision))
     macros = _macro(roc, head, resamples), _macro(pr, head, resamples)
@@ -423,6 +486,8 @@ def _multilabel(head: HeadAnswers, resamples: int, seed: int) -> dict[str, Any]:
         "pr_auc_macro_ci95": rounded(macros[1].bounds),
         "macro_f1": rounded(metrics.macro(np.where(scored, f1, np.nan))),
         "ece": rounded(metrics.ece(head.truth.ravel(), head.scores.ravel())),
+        "coverage": rounded(head.given.any(1).mean()) if head.given.size else None,
+        "precision": rounded(metrics.answered(head.truth.ravel() == 1, head.given.ravel()).precision),
         "label_accuracy": rounded((head.given == (head.truth == 1)).mean()) if head.truth.size else None,
         "label_accuracy_of_no": rounded((head.truth == 0).mean()) if head.truth.size else None,
         "labels_not_scored": [label for label, ok in zip(head.labels, scored, strict=True) if not ok],

@@ -27,16 +27,18 @@ def read_labels(file: Path, card: Card) -> LabelTable:
         table = tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"{file}: cannot read the list of labels: {error}") from error
-    heads = {head.name: head for head in card.heads}
+    found: dict[str, dict[str, str]] = {}
     for name, names in table.items():
-        if name not in heads:
-            raise UnknownName("head", name, heads)
+        head = card.called(name)
+        if head is None:
+            raise UnknownName("head", name, [head.name for head in card.heads])
         if not isinstance(names, dict) or not all(isinstance(user, str) and user.strip() for user in names.values()):
             raise RecipeError(f'{file}: [{name}] must be a table of "model\'s name" = "your name"')
         for label in names:
-            if label not in heads[name].names:
-                raise UnknownName(f"label of the head {name}", label, heads[name].names)
-    return table
+            if label not in head.names:
+                raise UnknownName(f"label of the head {name}", label, head.names)
+        found[head.name] = found.get(head.name, {}) | names
+    return found
 
 
 def relabel(prediction: Prediction, card: Card, table: LabelTable) -> Prediction:

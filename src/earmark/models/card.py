@@ -329,6 +329,11 @@ class Card:
             return round(self.clip.seconds * self.frontend.frames_per_second), self.frontend.bands
         return self.frontend.frames(round(self.clip.seconds * self.frontend.sample_rate)), self.frontend.bands
 
+    def called(self, name: str) -> HeadCard | None:
+        """The head of that name, or else the first that answers to it too."""
+        named = [head for head in self.heads if name == head.name]
+        return next(iter([*named, *(head for head in self.heads if name in head.also)]), None)
+
     def head(self, name: str) -> HeadCard:
         """The head of that name.
 

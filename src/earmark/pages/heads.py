@@ -48,6 +48,9 @@ def _multiclass(head: HeadAnswers, figures: Mapping[str, Any]) -> tuple[list[Car
         Card("tracks with a label", percent(figures["coverage"]), f"of them right: {percent(figures['precision'])}"),
         Card("training part", percent(figures["train_accuracy"]), _fit(figures)),
     ]
+    if (plain := figures.get("without_step_ups")) is not None:
+        right = f"of them right: {percent(plain['precision'])}"
+        cards.insert(4, Card("with their best label, none above", percent(plain["coverage"]), right))
     rows = [
         svg.Bar(label, row["recall"], row["recall_ci95"], f"{percent(row['recall'])} of {row['tracks']}")
         for label, row in figures["per_label"].items()
@@ -81,6 +84,7 @@ def _multilabel(head: HeadAnswers, figures: Mapping[str, Any]) -> tuple[list[Car
         Card("ROC-AUC, macro", number(roc), interval(figures["roc_auc_macro_ci95"]), main=True),
         Card("PR-AUC, macro", number(pr), interval(figures["pr_auc_macro_ci95"])),
         Card("macro F1", number(figures["macro_f1"])),
+        Card("tracks with a label", percent(figures.get("coverage")), f"right: {percent(figures.get('precision'))}"),
         Card("label accuracy", percent(figures["label_accuracy"]), f"predicting no label at all: {no}"),
         Card("calibration error", number(figures["ece"])),
     ]

@@ -21,6 +21,7 @@ from earmark.datasets.splits import load_split
 from earmark.datasets.tables import check_label
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError, ModelError, StorageError, UnknownName
+from earmark.evaluation.scores import head_of
 from earmark.events import Progress, Steps
 from earmark.inference.records import Failure
 from earmark.inference.scores import raw_scores
@@ -46,6 +47,7 @@ __all__ = [
     "extend_model",
     "songs_of_class",
     "truth_of",
+    "with_included",
     "write_extended",
 ]
 
@@ -117,20 +119,27 @@ def additions_of(dataset: Dataset, card: Card, head: str | None = None) -> tuple
         ModelError: Nothing new in it, a number, another task, or a class of too few songs.
     """
     known = {one.name: one for one in card.heads}
-    if head is not None and head not in known:
+    only = None if head is None else card.called(head)
+    if head is not None and only is None:
         raise UnknownName(f"head of {card.id}", head, known)
-    specs = [spec for spec in dataset.heads if (spec.name == head if head else spec.name in known)]
+    meant = {spec.name: head_of(card, spec) or card.called(spec.name) for spec in dataset.heads}
+    specs = [
+        spec
+        for spec in dataset.heads
+        if (old := meant[spec.name]) is not None and (only is None or only.name in (old.name, old.includes))
+    ]
     if not specs:
         raise UnknownName(f"head of {card.id}", head or dataset.heads[0].name, known if head is None else
                           [spec.name for spec in dataset.heads])  # fmt: skip
-    found = []
+    found: list[Addition] = []
     for spec in specs:
-        old = known[spec.name]
+        old = meant[spec.name]
+        assert old is not None
         if old.task != spec.task:
             raise ModelError(f"head {spec.name!r} is {old.task} in {card.id}, but {spec.task} in {dataset.name}")
         there = {label.casefold() for label in old.labels}
         new = tuple(label for label in spec.labels if label.casefold() not in there)
-        if new:
+        if new and old not in [addition.old for addition in found]:
             found.append(Addition(old, new, spec))
     if not found:
         labels = [label for spec in specs for label in spec.labels]
@@ -139,6 +148,30 @@ def additions_of(dataset: Dataset, card: Card, head: str | None = None) -> tuple
     for addition in found:
         _enough(dataset, addition)
     return tuple(found)
+
+
+def with_included(dataset: Dataset, card: Card) -> Dataset:
+    """The data set with a head for each head of the model that names all labels of another one, which gains some.
+
+    A song of a new genre is one in the list of its genres, too; of the others nothing is known.
+    """
+    for spec in dataset.heads:
+        gaining = head_of(card, spec)
+        there = [head_of(card, one) for one in dataset.heads]
+        for head in card.heads:
+            if gaining is None or head.includes != gaining.name or head in there or head.name in dataset.labels:
+                continue
+            known = {label.casefold() for label in head.labels}
+            new = tuple(label for label in spec.labels if label.casefold() not in known)
+            given = [track.labels[spec.name] for track in dataset.tracks]
+            lists = [None if one is None else (one,) if one in new else () for one in given]
+            tracks = tuple(
+                replace(track, labels={**track.labels, head.name: several})
+                for track, several in zip(dataset.tracks, lists, strict=True)
+            )
+            heads = (*dataset.heads, HeadSpec(head.name, "multilabel", new))
+            dataset = replace(dataset, heads=heads, tracks=tracks) if new else dataset
+    return dataset
 
 
 def truth_of(dataset: Dataset, addition: Addition) -> NDArray[np.float32]:
@@ -158,13 +191,13 @@ def truth_of(dataset: Dataset, addition: Addition) -> NDArray[np.float32]:
 
 def _head(card: Card, head: str | None) -> HeadCard:
     known = {one.name: one for one in card.heads}
-    if head is not None and head not in known:
+    if head is not None and card.called(head) is None:
         raise UnknownName(f"head of {card.id}", head, known)
     choices = [one for one in card.heads if one.task == "multiclass"]
     named = [one for one in choices if one.name == "genre"]
     if head is None and len(choices) != 1 and not named:
         raise ModelError(f"{card.id} has several heads ({', '.join(known)}): say which gains the class with --head")
-    chosen = known[head] if head is not None else (named or choices)[0]
+    chosen = (card.called(head) if head is not None else None) or (named or choices)[0]
     if chosen.task == "regression":
         raise ModelError(f"head {chosen.name!r} of {card.id} is a number: it has no classes to add to")
     return chosen
@@ -309,6 +342,7 @@ def extend_model(
         raise ModelError(f"{out}: there is something already; remove it, or give another -o")
     tagger = load_model(model)
     _same_kind(tagger, dataset)
+    dataset = with_included(dataset, tagger.card)
     additions = additions_of(dataset, tagger.card, options.head)
     for addition in additions:
         if addition.old.derived or addition.old.layer != "embedding":
@@ -354,7 +388,7 @@ def _extended(
         _same_kind(tagger, options.test)
         found = yield from embed_files(tagger, [track.path for track in options.test.tracks], engine)
         test = _test(tagger, gained, new, found, options.test)
-    extension = Extension(tuple(label for a in additions for label in a.new), stored, test, notices)
+    extension = Extension(tuple(dict.fromkeys(label for a in additions for label in a.new)), stored, test, notices)
     card = _card(tagger.card, gained, dataset, extension)
     yield Progress(0, stage="writing the model")
     write_extended(tagger, card, gained, _remember(exemplars, new, additions), folder)
@@ -560,7 +594,7 @@ def _test(
                                               and one.hash not in seen]  # fmt: skip
     changes = []
     for head in gained:
-        spec = next((spec for spec in part.heads if spec.name == head.card.name), None)
+        spec = next((spec for spec in part.heads if head_of(tagger.card, spec) == head.before), None)
         if spec is None:
             continue
         raw = [_raw(tagger, head.before, one) for one in clips]
@@ -587,7 +621,7 @@ def _remember(exemplars: Exemplars, new: _New, additions: tuple[Addition, ...]) 
     kept = []
     counts: dict[tuple[str, str], int] = {}
     for row, one in enumerate(new.dataset.tracks):
-        labels = [(a.old.name, label) for a in additions for label in a.new if label in _given(one.labels[a.old.name])]
+        labels = [(a.old.name, label) for a in additions for label in a.new if label in _given(one.labels[a.spec.name])]
         if new.valid[row] or not labels or any(counts.get(label, 0) < PER_CLASS for label in labels):
             kept.append(row)
             for label in labels:
