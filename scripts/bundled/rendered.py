@@ -172,7 +172,7 @@ class Instrument:
 
 _CHORDAL = ("chords", "arpeggio", "both")
 GENERAL_MIDI: Mapping[str, Instrument] = {
-    "piano": Instrument((0, 1, 3), 40, 88, _CHORDAL),
+    "piano": Instrument((0, 1), 45, 88, _CHORDAL),
     "electric piano": Instrument((4, 5), 48, 84, _CHORDAL),
     "harpsichord": Instrument((6,), 43, 86, ("arpeggio", "both", "melody")),
     "mallets": Instrument((9, 11, 12), 60, 90, ("melody", "arpeggio")),
@@ -197,6 +197,20 @@ GENERAL_MIDI: Mapping[str, Instrument] = {
     "drums": Instrument((0, 8, 16, 24, 25, 32), 0, 0, ("drums",)),
 }
 """Instruments of the sound font. Drums' programs are kits."""
+
+ENSEMBLES: tuple[tuple[str, ...], ...] = (
+    ("piano", "bass", "drums"), ("piano", "strings"), ("violin", "piano"), ("cello", "piano"), ("flute", "piano"),
+    ("saxophone", "piano", "bass", "drums"), ("clarinet", "piano", "bass"), ("brass", "piano", "bass", "drums"),
+    ("electric guitar", "bass", "drums"), ("electric guitar", "organ", "bass", "drums"),
+    ("acoustic guitar", "flute"), ("acoustic guitar", "harmonica"), ("acoustic guitar", "violin", "bass"),
+    ("acoustic guitar", "accordion", "bass"), ("banjo", "acoustic guitar", "bass"), ("banjo", "violin", "bass"),
+    ("strings", "brass"), ("strings", "flute", "harp"), ("strings", "choir"), ("choir", "organ"), ("brass", "organ"),
+    ("harpsichord", "strings"), ("harpsichord", "flute"), ("harp", "cello"), ("synth", "bass", "drums"),
+    ("synth", "electric guitar", "drums"), ("synth", "strings", "drums"), ("electric piano", "bass", "drums"),
+    ("mallets", "bass", "drums"), ("mallets", "strings"), ("sitar", "drums"), ("sitar", "flute"),
+    ("organ", "saxophone", "drums"), ("electric piano", "clarinet", "drums"),
+)  # fmt: skip
+"""Who plays together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,19 +339,12 @@ def compose(rng: np.random.Generator, instruments: Sequence[str], seconds: float
     return Score(tempo, tonic, mode, tuple(parts), tuple(instruments))
 
 
-def pieces(solos: int, mixtures: int, seed: int = 0, seconds: float = 10.0) -> Iterator[tuple[str, Score]]:
-    """Names and scores: so many solos of every instrument (programs in turn), then mixtures of two to five."""
-    for place, name in enumerate(GENERAL_MIDI):
-        for number in range(solos):
+def pieces(solos: int, rounds: int, seed: int = 0, seconds: float = 10.0) -> Iterator[tuple[str, Score]]:
+    """Names and scores: so many solos of every instrument (programs in turn), then so many pieces of every ensemble."""
+    for place, names in enumerate([*((name,) for name in GENERAL_MIDI), *ENSEMBLES]):
+        for number in range(solos if len(names) == 1 else rounds):
             rng = np.random.default_rng([seed, place, number])
-            yield f"{name}-{number}", compose(rng, [name], seconds, number)
-    names = list(GENERAL_MIDI)
-    for number in range(mixtures):
-        rng = np.random.default_rng([seed, 1000, number])
-        chosen = set(rng.choice(names[:-1], int(rng.integers(2, 5)), replace=False).tolist())
-        if rng.random() < 0.5:
-            chosen |= {"drums", "bass"} if rng.random() < 0.7 else {"drums"}
-        yield f"mixture-{number}", compose(rng, sorted(chosen), seconds)
+            yield f"{'-'.join(names)}-{number}", compose(rng, names, seconds, number)
 
 
 PLAYED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -436,7 +443,7 @@ def table(scores: Sequence[Score], by_label: Mapping[str, Mapping[str, Mapping[s
 
 def report(given: argparse.Namespace) -> Steps[str]:
     """Render, ask everybody, and make the table."""
-    written = dict(pieces(given.solos, given.mixtures))
+    written = dict(pieces(given.solos, given.rounds))
     paths = []
     for done, (name, score) in enumerate(written.items(), 1):
         digest = hashlib.sha256(midi(score)).hexdigest()[:8]
@@ -453,8 +460,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
     parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="for pieces and tables")
     parser.add_argument("-m", "--model", default="default", help="a model folder or a name")
-    parser.add_argument("--solos", type=int, default=6, help="pieces for each instrument alone")
-    parser.add_argument("--mixtures", type=int, default=140, help="pieces for several instruments")
+    parser.add_argument("--solos", type=int, default=4, help="pieces for each instrument alone")
+    parser.add_argument("--rounds", type=int, default=3, help="pieces for each ensemble")
     run = Run(report(parser.parse_args(arguments)))
     try:
         for _ in run:

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +32,10 @@ from scripts.bundled.teachers import load_teacher
 __all__ = ["QUICK", "TAGGERS", "Source", "labels_of", "load_tagger", "tag_probabilities"]
 
 Array = NDArray[np.float32]
-STUDIO_RATE, SECONDS = 32000, 30.0
+STUDIO_RATE, SECONDS, LEAST = 32000, 30.0, 8.0
+"""Hz at which a track is read, its part that is analysed, and what is too short: a loop of three seconds, repeated to
+what the networks take, is dance music to all of them."""
+_NOTHING = -1.0  # in a table: looked at, and nothing to say
 SAVE_EVERY = 25
 """Tracks between two writes of the table."""
 
@@ -124,31 +127,35 @@ def tag_probabilities(
         names: Keys of :data:`TAGGERS`.
 
     Returns:
-        By tagger, (tracks, tags) probabilities; NaN where a track cannot be read.
+        By tagger, (tracks, tags) probabilities; NaN where a track cannot be read or is shorter than 8 s.
     """
     files = {name: _table(paths, weights / TAGGERS[name].file, work) for name in names}
     found = {name: _read(files[name], len(paths), len(labels_of(name, weights))) for name in names}
     missing = [row for row in range(len(paths)) if any(np.isnan(table[row, 0]) for table in found.values())]
-    if not missing:
-        return found
-    keep_freed_memory()
-    taggers = {name: load_tagger(name, weights) for name in names}
+    if missing:
+        keep_freed_memory()
+        taggers = {name: load_tagger(name, weights) for name in names}
     for done, row in enumerate(missing, 1):
-        try:
-            sound = load_audio(str(paths[row]), STUDIO_RATE, start=0.0, seconds=SECONDS)
-        except AudioError:
-            continue
-        rates = {
-            rate: soxr.resample(sound, STUDIO_RATE, rate, quality="HQ") for rate in {r for r, _ in taggers.values()}
-        }
+        sounds = _sounds(paths[row], {rate for rate, _ in taggers.values()})
         for name, (rate, probabilities) in taggers.items():
             if np.isnan(found[name][row, 0]):
-                found[name][row] = probabilities(rates[rate])
+                found[name][row] = probabilities(sounds[rate]) if sounds else _NOTHING
         if done % SAVE_EVERY == 0 or done == len(missing):
             for name, file in files.items():
                 _write(file, found[name])
         yield Progress(done, len(missing), "running the taggers")
-    return found
+    return {name: np.where(table == _NOTHING, np.float32(np.nan), table) for name, table in found.items()}
+
+
+def _sounds(path: Path, rates: Collection[int]) -> dict[int, Array]:
+    """By sample rate, the beginning of a track; empty where it cannot be read or is too short."""
+    try:
+        sound = load_audio(str(path), STUDIO_RATE, start=0.0, seconds=SECONDS)
+    except AudioError:
+        return {}
+    if len(sound) < LEAST * STUDIO_RATE:
+        return {}
+    return {rate: soxr.resample(sound, STUDIO_RATE, rate, quality="HQ") for rate in rates}
 
 
 def _table(paths: Sequence[Path], weights: Path, work: Path) -> Path:

@@ -59,7 +59,7 @@ def test_the_signature_of_a_key(tonic: int, mode: str, sharps: int) -> None:
 
 
 def test_every_instrument_plays_in_its_range_and_key() -> None:
-    for name, score in pieces(4, 30):
+    for name, score in pieces(4, 2):
         scale = {(score.tonic + step) % 12 for step in rendered.SCALES[score.mode]}
         for instrument, part in zip(score.instruments, score.parts, strict=True):
             tool = GENERAL_MIDI[instrument]
@@ -70,8 +70,8 @@ def test_every_instrument_plays_in_its_range_and_key() -> None:
 
 
 def test_pieces_are_the_same_each_time_and_differ_among_each_other() -> None:
-    first = dict(pieces(2, 6))
-    assert first == dict(pieces(2, 6))
+    first = dict(pieces(2, 2))
+    assert first == dict(pieces(2, 2))
     assert len({midi(score) for score in first.values()}) == len(first)
 
 

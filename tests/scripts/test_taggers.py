@@ -9,6 +9,7 @@ from scripts.bundled.taggers import TAGGERS, labels_of, load_tagger, tag_probabi
 
 from earmark.audio.track import load
 from earmark.events import Run
+from sounds import melody, write
 
 
 @pytest.mark.parametrize("name", TAGGERS)
@@ -42,8 +43,7 @@ def flute(shared: Path) -> Path:
 
 def test_an_interrupted_table_goes_on(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taggers, "SAVE_EVERY", 1)
-    paths = sorted((shared / "data/gtzan-short").rglob("*.*"))
-    paths = [path for path in paths if path.suffix not in (".tsv", ".toml")][:3]
+    paths = sorted((shared / "data/moods900/audio").iterdir())[:3]
     run = tag_probabilities(paths, shared / "weights", tmp_path, ("mtat-fcn",))
     next(run)
     run.close()
@@ -53,3 +53,13 @@ def test_an_interrupted_table_goes_on(shared: Path, tmp_path: Path, monkeypatch:
     assert list(again) == []
     np.testing.assert_array_equal(again.result["mtat-fcn"], rest.result["mtat-fcn"])
     assert np.isfinite(again.result["mtat-fcn"]).all()
+
+
+def test_a_short_loop_and_no_audio_say_nothing_and_are_asked_once(shared: Path, tmp_path: Path) -> None:
+    write(tmp_path / "loop.wav", melody(3.0, 16000), 16000)
+    (tmp_path / "words.wav").write_text("no audio")
+    paths = [tmp_path / "loop.wav", tmp_path / "words.wav"]
+    run = Run(tag_probabilities(paths, shared / "weights", tmp_path / "work", ("mtat-fcn",)))
+    assert len(list(run)) == 2
+    assert np.isnan(run.result["mtat-fcn"]).all()
+    assert list(Run(tag_probabilities(paths, shared / "weights", tmp_path / "work", ("mtat-fcn",)))) == []
