@@ -40,6 +40,17 @@ def test_table_and_count(library: Path, earmark: Earmark) -> None:
     assert 'Artist 1 - Song 2  artist "Artist 1"' in lines[1]
 
 
+@pytest.mark.parametrize(
+    "typed", [("artist", "1", "-rock"), ("-metal artist 1",), ("-rock", "artist 1", "-n", "5", "-fjson"), ("-folk",)]
+)
+def test_a_hyphen_in_front_is_no_option(typed: tuple[str, ...], library: Path, earmark: Earmark) -> None:
+    said = earmark("find", *typed, "--library", library)
+    assert said.code in (0, 1) and any(one.startswith("not ") for one in [*said.json["understood"], "not folk"])
+    assert "artist 1" in said.json["understood"] or typed == ("-folk",)
+    said = earmark("playlist", "--like", "-rock artist 1", "--library", library)
+    assert said.code == 0 and {one["artist"] for one in said.json["tracks"]} == {"Artist 1"}
+
+
 def test_nothing_understood(library: Path, earmark: Earmark) -> None:
     said = earmark("find", "jxzz blobfish", "--library", library)
     assert said.code == 1 and said.json["tracks"] == [] and said.json["unknown"] == ["jxzz", "blobfish"]

@@ -26,6 +26,7 @@ __all__ = [
     "request",
     "share",
     "whole",
+    "words",
 ]
 
 R = TypeVar("R")
@@ -158,6 +159,11 @@ def number(what: str, low: float, high: float = math.inf) -> Callable[[str], flo
         return value
 
     return parse
+
+
+def words(text: str) -> str:
+    """A type of argument: words to search for, which may begin with a hyphen (:func:`earmark.cli.verbs.parse`)."""
+    return text
 
 
 def share(text: str) -> float:

@@ -10,6 +10,7 @@ import re
 from typing import Protocol, cast
 
 import earmark.cli.commands
+from earmark.cli.arguments import words
 from earmark.errors import EarmarkError, UnknownName
 
 __all__ = ["Command", "load", "names", "parse", "top_parser", "verb_parser"]
@@ -91,8 +92,19 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Nam
 
     Python 3.11 takes it for left out as soon as an option stands before it (CPython issue 59317).
     """
+    arguments = _with_minus(parser, arguments)
     optional = any(action.nargs == "?" and not action.option_strings for action in parser._actions)
     return parser.parse_intermixed_args(arguments) if optional else parser.parse_args(arguments)
+
+
+def _with_minus(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
+    """Words to search for may begin with a hyphen, for "not": a minus sign instead keeps them from being options."""
+    takers = [action for action in parser._actions if action.type is words]
+    if not takers:
+        return arguments
+    alone = any(not action.option_strings for action in takers)  # as in `find calm -rock`
+    like = re.compile(r"-(?!f(?:table|json)$)[^\W\d_]{3,}" if alone else r"-[^\W\d_]+ ")
+    return ["\u2212" + one[1:] if like.match(one) else one for one in arguments]
 
 
 class _Top(argparse.ArgumentParser):

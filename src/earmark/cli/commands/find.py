@@ -16,7 +16,7 @@ HELP = "search your library in words: artist, title, album, and how it sounds"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     text = 'for instance "calm piano, female voice, not classical"; quotation marks inside hold a name together'
-    parser.add_argument("words", nargs="+", metavar="WORDS", help=text)
+    parser.add_argument("words", nargs="+", type=arguments.words, metavar="WORDS", help=text)
     text = "songs at most (default: %(default)s)"
     parser.add_argument("-n", "--count", type=arguments.above_zero, metavar="N", help=text)
     arguments.add_library(parser)

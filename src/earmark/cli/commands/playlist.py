@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("not", "without", "Z", "with none of these labels"),
     ):
         parser.add_argument(f"--{option}", dest=name, action=arguments.Collect, nargs="+", metavar=letter, help=text)
-    parser.add_argument("--like", metavar="WORDS", help="what words describe, as `earmark find` takes them")
+    text = "what words describe, as `earmark find` takes them"
+    parser.add_argument("--like", type=arguments.words, metavar="WORDS", help=text)
     parser.add_argument("--cluster", metavar="NAME", help="from this cluster (`earmark cluster` lists them)")
     minutes = arguments.number("a number of minutes above 0", 0)
     parser.add_argument("--minutes", type=minutes, metavar="N", help="how long (default: %(default)g)")
