@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from earmark.datasets.cache import content_hash
 from earmark.datasets.core import Dataset
-from earmark.datasets.splits import Split, save_split
+from earmark.datasets.splits import Split, named_groups, save_split
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import open_input, views
 from earmark.models.card import Card, HeadCard
@@ -127,7 +127,8 @@ def _fill(folder: Path, draft: BundledModel) -> Card:
     card = replace(card, scores={name: beside | figures for name, figures in scores.items()})
     hashes = [content_hash(track.path) for track in dataset.tracks]
     everything = np.arange(len(hashes))
-    save_split(folder / "split.tsv", Split(everything, everything[:0], everything[:0], "artist"), hashes)
+    split = Split(everything, everything[:0], everything[:0], "artist")
+    card = replace(card, group_salt=save_split(folder / "split.tsv", split, hashes, named_groups(dataset)))
     _keep_exemplars(folder, draft, hashes)
     (folder / "README.md").write_text(_readme(card), "utf-8", newline="\n")
     return seal(folder, card)

@@ -15,6 +15,7 @@ __all__ = [
     "encode_path",
     "escaped",
     "fold",
+    "fold_artist",
     "is_plain",
     "json_text",
     "plain_text",
@@ -70,6 +71,16 @@ def is_plain(text: str) -> bool:
 def fold(text: str) -> str:
     """A name without case, composition and needless blanks, to compare by."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def fold_artist(name: str) -> str:
+    """The name of an artist without what spellings differ in: case, blanks, accents of Latin letters, and a "The"."""
+    letters: list[str] = []
+    for letter in unicodedata.normalize("NFKD", name):
+        if not (unicodedata.combining(letter) and letters and letters[-1].isascii()):
+            letters.append(letter)
+    plain = fold("".join(letters))
+    return plain.removesuffix(", the").removeprefix("the ") or plain
 
 
 def encode_path(path: str) -> bytes:

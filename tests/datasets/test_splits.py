@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from earmark.datasets import load_dataset
 from earmark.datasets.core import Dataset, HeadSpec, Track, check_trainable
-from earmark.datasets.splits import apply_split, folds, load_split, save_split, split
+from earmark.datasets.splits import (
+    Split,
+    apply_split,
+    folds,
+    group_hash,
+    load_groups,
+    load_split,
+    named_groups,
+    save_split,
+    split,
+)
 from earmark.errors import DatasetError, StorageError, UnknownName
 from earmark.recipe import SplitPlan
 
@@ -249,3 +259,26 @@ def test_real_splits_keep_artists_apart(name, shared):
             targets = dataset.targets(spec.name)
             assert all(len(np.unique(targets[part])) == len(spec.labels) for part in parts)
     assert check_trainable(dataset) == ()
+
+
+def test_artists_are_kept_as_hashes_that_no_spelling_changes(tmp_path):
+    names = ["The Beatles", "Björk", "AC/DC", "track: a/b.wav"]
+    rows = np.arange(4)
+    data = Dataset("d", tmp_path, (), tuple(
+        Track(tmp_path / str(i), str(i), name, None, {}) for i, name in enumerate(names)), "artist")  # fmt: skip
+    salt = save_split(tmp_path / "split.tsv", Split(rows[:2], rows[2:3], rows[3:]), list("abcd"), named_groups(data))
+    found = load_groups(tmp_path / "split.tsv")
+    assert set(found) == set("abc") and set(load_groups(tmp_path / "split.tsv", ("train",))) == {"a", "b"}
+    for digest, spelling in (
+        ("a", "BEATLES"),
+        ("a", "Beatles, The"),
+        ("b", "  bjork "),
+        ("b", "Bjo\u0308rk"),
+        ("c", "ac/dc"),
+    ):
+        assert found[digest] == group_hash(spelling, salt)
+    assert group_hash("Beatle", salt) != found["a"] != group_hash("The Beatles", "another salt")
+    assert group_hash("", salt) == group_hash("Björk", "") == ""
+    assert load_split(tmp_path / "split.tsv")["c"] == "valid"
+    assert save_split(tmp_path / "plain.tsv", Split(rows[:2], rows[2:3], rows[3:]), list("abcd")) == ""
+    assert load_groups(tmp_path / "plain.tsv") == {}

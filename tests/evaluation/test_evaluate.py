@@ -126,3 +126,55 @@ def test_a_model_that_hears_is_not_shown_pictures(tmp_path):
     tagger = made_tagger(tmp_path / "made", facts)
     with pytest.raises(DatasetError, match="made-up is a data set of images, but the model made@1 takes audio"):
         evaluated([tagger], replace(data, kind="images"), QUICK, Canned(made=results))
+
+
+@pytest.fixture
+def taught(songs, model):
+    """The model, as though trained on the first artist of each genre: one song each, so that the other is new to it."""
+    data = load_dataset(songs)
+    rows = np.array([i for i, t in enumerate(data.tracks) if t.name.endswith("0/0.wav")])
+    hashes = [content_hash(t.path) if t.name.endswith("wav") else "" for t in data.tracks]
+    groups = [track.group.upper() for track in data.tracks]
+    salt = save_split(model.folder / "split.tsv", Split(rows[:2], rows[2:], rows[:0]), hashes, groups)
+    return replace(model, card=replace(model.card, group_salt=salt))
+
+
+def test_songs_by_artists_it_was_trained_on_are_counted_and_scored_apart(songs, taught):
+    found = evaluated([taught], load_dataset(songs), QUICK).to_dict()
+    assert "3 of 10 songs are by artists it was trained on" in " ".join(found["notices"])
+    genre = found["heads"]["genre"]
+    assert (genre["heard"]["tracks"], genre["unheard"]["tracks"], genre["tracks"]) == (3, 6, 9)
+    right = sum(genre[kind]["tracks"] * genre[kind]["accuracy"] for kind in ("heard", "unheard"))
+    assert right / 9 == pytest.approx(genre["accuracy"], abs=1e-3)
+    text = (taught.folder / "split.tsv").read_text("utf-8")
+    assert "band" not in text.casefold() and text.splitlines()[0] == "content_hash\tpart\tgroup"
+
+
+def test_they_are_left_out_where_that_is_asked(songs, taught, model):
+    alone = replace(QUICK, unheard_artists=True)
+    data = load_dataset(songs)
+    found = evaluated([taught], data, alone)
+    assert found.figures["genre"]["tracks"] == 6 and "heard" not in found.figures["genre"]
+    assert found.left_out == 3 and found.to_dict()["left_out_artists"] == 3
+    assert any("3 songs are by artists it was trained on: left out" in line for line in found.notices)
+    familiar = data.subset([i for i, t in enumerate(data.tracks) if t.name.endswith("band 0/1.wav")])
+    with pytest.raises(DatasetError, match="all 3 tracks are by artists that the model was trained on"):
+        evaluated([taught], familiar, alone)
+    with pytest.raises(DatasetError, match="does not know the artists that it was trained on: train it again"):
+        evaluated([model], data, alone)
+    nameless = replace(data, tracks=tuple(replace(t, group=f"track: {t.name}") for t in data.tracks))
+    with pytest.raises(DatasetError, match="names its artist"):
+        evaluated([taught], nameless, alone)
+
+
+def test_a_model_that_keeps_no_artists_says_nothing_of_them(songs, model):
+    found = evaluated([model], load_dataset(songs), QUICK)
+    assert "heard" not in found.figures["genre"] and not any("trained on" in line for line in found.notices)
+
+
+def test_songs_of_one_artist_have_no_interval_and_that_is_told(songs, model):
+    data = load_dataset(songs)
+    one = data.subset([i for i, t in enumerate(data.tracks) if "pop band 0" in t.name])
+    found = evaluated([model], one, QUICK)
+    assert found.figures["genre"]["accuracy_ci95"] is None and found.figures["genre"]["groups"] == 1
+    assert "genre: all songs are of one artist, so that there is no interval" in found.notices

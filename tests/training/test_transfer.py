@@ -10,6 +10,7 @@ import pytest
 import lessons
 from earmark.cli import main
 from earmark.datasets import load_dataset, without_label
+from earmark.datasets.splits import group_hash, load_groups, load_split
 from earmark.engine import InlineEngine
 from earmark.errors import AudioError, DatasetError, ModelError, RecipeError, UnknownName
 from earmark.events import Run
@@ -118,6 +119,10 @@ def test_extend_by_a_data_set_and_twice(two_classes, tmp_path):
     write_collection(tmp_path / "more", {"middle": 700.0, "low": 90.0}, seed=5)
     found = extend_model(two_classes, load_dataset(tmp_path / "more"), tmp_path / "a")
     assert found.added == ("middle",)
+    card, artists = load_model(tmp_path / "a").card, load_groups(tmp_path / "a" / "split.tsv")
+    assert card.group_salt == load_model(two_classes).card.group_salt
+    for track in load_dataset(tmp_path / "more").tracks:
+        assert group_hash(track.group.upper(), card.group_salt) in artists.values()
     write_collection(tmp_path / "top", {"top": 6000.0}, seed=6)
     found = extend_model(tmp_path / "a", load_dataset(tmp_path / "top"), tmp_path / "b")
     assert set(found.stored.classes) == {"high", "low", "middle"}
@@ -254,8 +259,11 @@ def test_a_saved_classifier_is_a_model_that_learns_on(collection, module_model, 
             ask()
     assert not (tmp_path / "m").exists()
     assert repr(fresh).startswith("TrackClassifier(") and len(repr(fresh)) < 200
-    fitted = fresh.fit(paths, labels)
+    fitted = fresh.fit(paths, labels, [f"The Band {number // 4}" for number in range(len(paths))])
     folder = fitted.save(tmp_path / "m")
+    artists = load_groups(folder / "split.tsv")
+    assert len(load_split(folder / "split.tsv")) == len(paths) == len(artists)
+    assert group_hash("band 0", load_model(folder).card.group_salt) in artists.values()
     again = earmark.TrackClassifier.load(folder)
     assert np.allclose(again.predict_proba(paths), fitted.predict_proba(paths), atol=1e-6)
     assert list(again.classes_) == list(fitted.classes_)

@@ -78,7 +78,7 @@ def join(dataset: Dataset, corrected: Dataset, engine: Engine, known: KnownTrack
     Raises:
         DatasetError: Pictures, or no correction of a head that the data set has.
     """
-    from earmark.text import fold
+    from earmark.text import fold_artist
 
     if dataset.kind != "audio":
         raise DatasetError(f"{dataset.name}: is of spectrogram images; corrections are of songs")
@@ -100,7 +100,7 @@ def join(dataset: Dataset, corrected: Dataset, engine: Engine, known: KnownTrack
             _count(counts, track, words[row])
             there.add(digest)
         group = corrected.tracks[row].group if track.group.startswith("track: ") else track.group
-        artists[fold(corrected.tracks[row].group)] = group
+        artists[fold_artist(corrected.tracks[row].group)] = group
         tracks.append(replace(track, group=group, labels={**track.labels, **words[row]}))
     new = [row for digest, row in by_hash.items() if digest not in there]
     for row in new:
@@ -108,7 +108,7 @@ def join(dataset: Dataset, corrected: Dataset, engine: Engine, known: KnownTrack
             counts[name]["tracks"] += 1
             counts[name]["added"] += 1
     others = [replace(corrected.tracks[row], labels=words[row]) for row in new]
-    others = [replace(track, group=artists.get(fold(track.group), track.group)) for track in others]
+    others = [replace(track, group=artists.get(fold_artist(track.group), track.group)) for track in others]
     added = _added(dataset, tracks, others)
     grown = tuple(_grown(spec, words) for spec in dataset.heads)
     joined = replace(
@@ -304,10 +304,10 @@ def _grown(spec: HeadSpec, words: Sequence[Mapping[str, Label]]) -> HeadSpec:
 
 def _added(dataset: Dataset, tracks: Sequence[Track], new: Sequence[Track]) -> list[Track]:
     """New tracks by names that are free; where the data set has its own split, on the side of their artist."""
-    from earmark.text import fold
+    from earmark.text import fold_artist
 
     names = {track.name for track in tracks}
-    sides: dict[str, Part | None] = {fold(track.group): track.part for track in tracks}
+    sides: dict[str, Part | None] = {fold_artist(track.group): track.part for track in tracks}
     found = []
     for track in new:
         name = f"library/{track.name}"
@@ -315,20 +315,20 @@ def _added(dataset: Dataset, tracks: Sequence[Track], new: Sequence[Track]) -> l
             name = f"library/{name}"
         names.add(name)
         group = f"track: {name}" if track.group.startswith("track: ") else track.group
-        part = (sides.get(fold(group)) or "train") if dataset.has_split else None
+        part = (sides.get(fold_artist(group)) or "train") if dataset.has_split else None
         found.append(replace(track, name=name, group=group, part=part))
     return found
 
 
 def _one_spelling(tracks: Sequence[Track]) -> tuple[Track, ...]:
     """One artist is one group, whichever source spells it how."""
-    from earmark.text import fold
+    from earmark.text import fold_artist
 
     spelling: dict[str, str] = {}
     return tuple(
         track
         if track.group.startswith("track: ")
-        else replace(track, group=spelling.setdefault(fold(track.group), track.group))
+        else replace(track, group=spelling.setdefault(fold_artist(track.group), track.group))
         for track in tracks
     )
 

@@ -32,6 +32,7 @@ class EvaluateRequest:
         naive: Also train again on clips split at random, for the leaky score.
         against: Another model, for a paired test on the same tracks.
         allow_training_tracks: Score tracks that the model was trained on, too.
+        unheard_artists: Leave out songs by artists that the model was trained on.
         exclude_files: Patterns of files of the data set that are left out.
         report: A folder for a page with pictures.
         jobs: Files at a time; as many as cores where None.
@@ -44,6 +45,7 @@ class EvaluateRequest:
     naive: bool = False
     against: str | None = None
     allow_training_tracks: bool = False
+    unheard_artists: bool = False
     exclude_files: tuple[str, ...] = ()
     report: str | None = None
     jobs: int | None = None
@@ -66,6 +68,7 @@ def evaluate(request: EvaluateRequest, engine: Engine | None = None) -> Steps[Ev
         heads=request.heads,
         part=request.split,
         allow_training_tracks=request.allow_training_tracks,
+        unheard_artists=request.unheard_artists,
         nodes=bool(request.report),
     )
     with opened_engine(engine, request.jobs) as workers:

@@ -72,6 +72,7 @@ def _more(figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"label accuracy {_percent(figures['label_accuracy'])}; answering no to everything: {no}"
         if figures["labels_not_scored"]:
             yield f"without a positive or a negative, not scored: {_some(figures['labels_not_scored'])}"
+    yield from _by_artists(figures)
     counts = figures.get("label_counts")
     if counts and (counts["scored"] < counts["model"] or counts["scored"] < counts["dataset"]):
         yield f"labels: {counts['model']} of the model, {counts['dataset']} of the data set, {counts['scored']} in both"
@@ -80,6 +81,16 @@ def _more(figures: Mapping[str, Any]) -> Iterator[str]:
                 yield f"only the {'model' if side == 'model' else 'data set'} has: {_some(names)}"
     if figures.get("unknown_tracks"):
         yield f"{figures['unknown_tracks']} tracks are not scored: the model does not know their label"
+
+
+def _by_artists(figures: Mapping[str, Any]) -> Iterator[str]:
+    """The main figure apart for artists that the model was trained on, and for others."""
+    for kind, name in (("heard", "by artists it was trained on"), ("unheard", "by other artists")):
+        if kind in figures:
+            key = next(key for key in ("accuracy", "roc_auc_macro", "r2") if key in figures)
+            value, between = figures[kind][key], figures[kind][f"{key}_ci95"]
+            figure = _percent(value, between) if key == "accuracy" else _number(value, between)
+            yield f"{figures[kind]['tracks']} tracks {name}: {figure}"
 
 
 def _print_labels(figures: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from earmark.errors import DatasetError, UnknownName
 from earmark.recipe import Task
-from earmark.text import fold
+from earmark.text import fold, fold_artist
 
 __all__ = [
     "Dataset",
@@ -172,7 +172,7 @@ def group_tracks(
 ) -> tuple[tuple[str, ...], GroupBy, tuple[str, ...]]:
     """The group of each track.
 
-    Spellings that differ in case, blanks or Unicode composition are one artist. "Various Artists" and the like are
+    Spellings of an artist that differ in case, blanks, accents or a "The" are one. "Various Artists" and the like are
     none. A track without artist falls back to its album, and without that it is a group of its own.
 
     Args:
@@ -188,8 +188,8 @@ def group_tracks(
     kinds: list[GroupBy] = []
     for name, artist, album in zip(names, artists, albums, strict=True):
         kind: GroupBy
-        key, kind = fold(artist), "artist"
-        if key in _NOBODY:
+        key, kind = fold_artist(artist), "artist"
+        if fold(artist) in _NOBODY:
             key, kind = fold(album), "album"
         if key in _NOBODY:
             key, kind = name, "track"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,22 @@ from earmark.datasets.tables import read_table
 from earmark.errors import DatasetError, UnknownName
 from earmark.recipe import SplitPlan
 from earmark.storage import write_file
+from earmark.text import fold_artist
 
-__all__ = ["Split", "apply_split", "folds", "load_split", "save_split", "split", "stratified_group_folds"]
+__all__ = [
+    "Split",
+    "apply_split",
+    "folds",
+    "group_hash",
+    "group_salt",
+    "load_groups",
+    "load_split",
+    "named_groups",
+    "save_split",
+    "split",
+    "stratified_group_folds",
+    "write_rows",
+]
 
 _Rows = NDArray[np.intp]
 _Labels = Sequence[tuple[int, ...]]
@@ -141,19 +155,67 @@ def stratified_group_folds(
     return [np.flatnonzero(fold[place] == number) for number in range(len(filled))]
 
 
-def save_split(path: Path, split: Split, hashes: Sequence[str]) -> None:
-    """Write ``split.tsv``: content hash and part of each track that has a part.
+def save_split(path: Path, split: Split, hashes: Sequence[str], groups: Sequence[str] = ()) -> str:
+    """Write ``split.tsv``: content hash and part of each track that has a part, and a salted hash of its artist.
 
     Args:
         path: The file.
         split: Parts of a data set's tracks.
         hashes: (tracks,) content hash of each.
+        groups: (tracks,) names of artists (:func:`named_groups`); none where nobody knows them.
+
+    Returns:
+        The salt, which belongs into the card: a digest of the content, so that the same run writes the same. Names
+        cannot be read from the file; who has a list of names can try them, as with any salt that is not secret.
 
     Raises:
         StorageError: It cannot be written.
     """
-    lines = [f"{hashes[row]}\t{part}\n" for row, part in sorted(split.parts().items())]
-    write_file(path, "content_hash\tpart\n" + "".join(lines))
+    rows = [(hashes[row], part, groups[row] if groups else "") for row, part in sorted(split.parts().items())]
+    salt = group_salt(hashes) if any(groups) else ""
+    write_rows(path, [(digest, part, group_hash(name, salt)) for digest, part, name in rows])
+    return salt
+
+
+def group_salt(hashes: Iterable[str]) -> str:
+    """A salt for the names of groups, by the content hashes of the tracks."""
+    return hashlib.blake2b("\n".join(sorted(hashes)).encode(), digest_size=16).hexdigest()
+
+
+def write_rows(path: Path, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Write ``split.tsv``: content hash, part, and hash of the artist, "" where it is not known."""
+    known = any(group for _, _, group in rows)
+    lines = ["\t".join(row if known else row[:2]) + "\n" for row in [("content_hash", "part", "group"), *rows]]
+    write_file(path, "".join(lines))
+
+
+def named_groups(dataset: Dataset) -> tuple[str, ...]:
+    """(tracks,) the artist or album of each track, "" where it is a group of its own."""
+    return tuple(
+        "" if track.group.startswith("track: ") or track.group == track.name else track.group
+        for track in dataset.tracks
+    )
+
+
+def group_hash(name: str, salt: str) -> str:
+    """The salted hash of an artist's name, whatever its spelling; "" for no name, or no salt."""
+    if not name or not salt:
+        return ""
+    folded = fold_artist(name).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(folded, digest_size=8, key=salt.encode()[:64]).hexdigest()
+
+
+def load_groups(path: Path, parts: Collection[str] = ("train", "valid", "test")) -> dict[str, str]:
+    """Hash of the artist by content hash, of the tracks of these parts whose artist is known.
+
+    Raises:
+        DatasetError: The file is missing or damaged.
+    """
+    table = read_table(path)
+    if "group" not in table.columns:
+        return {}
+    rows = zip(*(table.column(name) for name in ("content_hash", "part", "group")), strict=True)
+    return {digest: group for digest, part, group in rows if group and part in parts}
 
 
 def load_split(path: Path) -> dict[str, Part]:

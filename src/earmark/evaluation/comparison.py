@@ -6,7 +6,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -273,15 +273,7 @@ def _on_the_same(first: HeadAnswers, second: HeadAnswers) -> tuple[HeadAnswers, 
 
     def cut(answers: HeadAnswers) -> HeadAnswers:
         place = {track: row for row, track in enumerate(answers.tracks)}
-        rows = [place[track] for track in shared]
-        return replace(
-            answers,
-            tracks=tuple(shared),
-            groups=tuple(answers.groups[row] for row in rows),
-            truth=answers.truth[rows],
-            scores=answers.scores[rows],
-            given=answers.given[rows],
-        )
+        return answers.subset([place[track] for track in shared])
 
     return cut(first), cut(second)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from earmark.datasets.cache import content_hashes
 from earmark.datasets.core import Dataset, Part
-from earmark.datasets.splits import load_split
+from earmark.datasets.splits import group_hash, load_groups, load_split, named_groups
 from earmark.engine.base import Engine
 from earmark.engine.predict import Analyse, analyse
 from earmark.errors import DatasetError, UnknownName
@@ -27,6 +27,7 @@ from earmark.evaluation.scores import (
     main_figure,
     rounded,
     score_head,
+    score_in_short,
     shared_heads,
 )
 from earmark.events import Progress, Steps
@@ -48,6 +49,7 @@ class Plan:
         heads: Only these; all that model and data set share, where empty.
         part: ``test``, ``valid``, ``train`` or ``all``.
         allow_training_tracks: Score tracks that the model was trained on, too.
+        unheard_artists: Leave out tracks by artists that a model was trained on.
         nodes: Whether the nodes of small layers are explained, which analyses the tracks once more.
         resamples: Of the bootstrap; 0 gives no intervals.
         seed: Of the bootstrap and the permutations.
@@ -56,6 +58,7 @@ class Plan:
     heads: tuple[str, ...] = ()
     part: str = "test"
     allow_training_tracks: bool = False
+    unheard_artists: bool = False
     nodes: bool = False
     resamples: int = RESAMPLES
     seed: int = 0
@@ -72,6 +75,7 @@ class Evaluation:
         part: What was really scored.
         group_by: What the bootstrap draws: ``artist``, ``album`` or ``track``.
         left_out: Tracks left out because a model was trained on them.
+        left_out_artists: Tracks left out because a model was trained on others of their artists.
         answers: By head, predictions and truth.
         figures: By head, as :func:`earmark.evaluation.scores.score_head` gives them.
         naive: The same figures on clips split at random, by head; None where they were not asked for.
@@ -98,6 +102,7 @@ class Evaluation:
     history: tuple[Epoch, ...] = ()
     jumps: tuple[Jump, ...] = ()
     nodes: Mapping[str, tuple[Node, ...]] = field(default_factory=dict)
+    left_out_artists: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As ``evaluate -f json`` prints it."""
@@ -113,6 +118,7 @@ class Evaluation:
             "failures": [failure.to_dict() for failure in self.failures],
             "jumps": [asdict(jump) for jump in self.jumps],
             "notices": list(self.notices),
+            "left_out_artists": self.left_out_artists,
             **({"nodes": nodes_to_dict(self.nodes)} if self.nodes else {}),
         }
 
@@ -144,7 +150,11 @@ def evaluate(
     splits = [_split_of(tagger) for tagger in everyone]
     hashes = (yield from _hashes(dataset, engine)) if any(splits) else [None] * len(dataset.tracks)
     chosen = choose_tracks(dataset, plan.part, hashes, splits, plan.allow_training_tracks)
+    familiar = _familiar(everyone, dataset, chosen.part)
+    if plan.unheard_artists:
+        chosen = _unheard_alone(chosen, familiar, everyone, dataset)
     part = dataset.subset(chosen.rows)
+    by_them = {dataset.tracks[row].name for row in chosen.rows if familiar[row]}
     predictions = yield from _analyse_all(everyone, part, engine)
     failures = _failures(predictions)
     ours, theirs = predictions[: len(models)], predictions[len(models) :]
@@ -161,10 +171,11 @@ def evaluate(
         group_by=dataset.group_by,
         left_out=chosen.left_out,
         answers=answers,
-        figures={head: score_head(answer, plan.resamples, plan.seed) for head, answer in answers.items()},
+        left_out_artists=chosen.left_out_artists,
+        figures={head: _figures(answer, by_them, plan) for head, answer in answers.items()},
         against=_against(theirs, ours, part, heads, plan) if against else None,
         failures=tuple(failures),
-        notices=dataset.notices + chosen.notices,
+        notices=dataset.notices + chosen.notices + _artist_notices(by_them, part) + _one_group(answers, dataset),
         history=history,
         jumps=find_jumps(history),
         nodes=(yield from explain_layers(models[0], part, engine)) if plan.nodes else {},
@@ -186,6 +197,78 @@ def _name(models: Sequence[Tagger]) -> str:
 def _split_of(tagger: Tagger) -> dict[str, Part]:
     file = tagger.folder / "split.tsv"
     return load_split(file) if file.is_file() else {}
+
+
+def _familiar(models: Sequence[Tagger], dataset: Dataset, part: str) -> list[bool]:
+    """(tracks,) whether a model was trained on songs of the track's artist; False where that is not known."""
+    seen, names = ("train",) if part == "valid" else ("train", "valid"), named_groups(dataset)
+    found = [False] * len(names)
+    for tagger in models:
+        known = set(_groups_of(tagger, seen).values())
+        found = [
+            one or group_hash(name, tagger.card.group_salt) in known for one, name in zip(found, names, strict=True)
+        ]
+    return found
+
+
+def _groups_of(tagger: Tagger, parts: Sequence[str]) -> dict[str, str]:
+    file = tagger.folder / "split.tsv"
+    return load_groups(file, parts) if tagger.card.group_salt and file.is_file() else {}
+
+
+def _unheard_alone(
+    chosen: ScoredTracks, familiar: Sequence[bool], models: Sequence[Tagger], dataset: Dataset
+) -> ScoredTracks:
+    """Without the tracks by artists that a model was trained on.
+
+    Raises:
+        DatasetError: No track is left, or a model does not know its artists, or the data set names none.
+    """
+    for tagger in models:
+        if not _groups_of(tagger, PARTS):
+            raise DatasetError(
+                f"--unheard-artists: {tagger.card.id} does not know the artists that it was trained on: train it "
+                "again, on songs whose artists are named"
+            )
+    names = named_groups(dataset)
+    if not any(names[row] for row in chosen.rows):
+        raise DatasetError(f"--unheard-artists: no track of {dataset.name} names its artist")
+    kept = tuple(row for row in chosen.rows if not familiar[row])
+    left_out = len(chosen.rows) - len(kept)
+    if not kept:
+        raise DatasetError(
+            f"{dataset.name}: all {left_out} tracks are by artists that the model was trained on; "
+            "give songs of others, or leave out --unheard-artists"
+        )
+    notices = [f"{left_out} songs are by artists it was trained on: left out"] if left_out else []
+    unknown = sum(not names[row] for row in kept)
+    notices += [f"{unknown} songs name no artist: it may have been trained on others of theirs"] if unknown else []
+    return replace(chosen, rows=kept, left_out_artists=left_out, notices=(*chosen.notices, *notices))
+
+
+def _artist_notices(by_them: Collection[str], part: Dataset) -> tuple[str, ...]:
+    if not by_them:
+        return ()
+    kind = "albums" if part.group_by == "album" else "artists"
+    share = f"{len(by_them)} of {len(part.tracks)} songs are by {kind} it was trained on"
+    return (f"{share}: both kinds are scored apart, and --unheard-artists leaves these out",)
+
+
+def _one_group(answers: Mapping[str, HeadAnswers], dataset: Dataset) -> tuple[str, ...]:
+    """Heads whose tracks are all of one artist: nothing tells how the model does on another."""
+    heads = [head for head, answer in answers.items() if len(set(answer.groups)) == 1]
+    return tuple(f"{head}: all songs are of one {dataset.group_by}, so that there is no interval" for head in heads)
+
+
+def _figures(answer: HeadAnswers, by_them: Collection[str], plan: Plan) -> dict[str, Any]:
+    """Figures of a head; apart for artists that a model was trained on, and others, where there are such tracks."""
+    found = score_head(answer, plan.resamples, plan.seed)
+    member = [name in by_them for name in answer.tracks]
+    if any(member):
+        for kind, wanted in (("heard", True), ("unheard", False)):
+            rows = [row for row, one in enumerate(member) if one == wanted]
+            found[kind] = score_in_short(answer.subset(rows), plan.resamples, plan.seed)
+    return found
 
 
 def _hashes(dataset: Dataset, engine: Engine) -> Steps[list[str | None]]:
@@ -277,12 +360,14 @@ class ScoredTracks:
         part: What they are really: ``test``, ``valid``, ``train`` or ``all``.
         left_out: How many tracks of the part were left out, because a model was trained on them.
         notices: Lines for people.
+        left_out_artists: How many were left out, because a model was trained on others of their artists.
     """
 
     rows: tuple[int, ...]
     part: str
     left_out: int
     notices: tuple[str, ...] = ()
+    left_out_artists: int = 0
 
 
 def choose_tracks(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ __all__ = [
     "match_labels",
     "rounded",
     "score_head",
+    "score_in_short",
     "shared_heads",
 ]
 
@@ -106,6 +107,17 @@ class HeadAnswers:
     def guess(self) -> NDArray[np.intp]:
         """(tracks,) index of the best label of a multiclass head."""
         return self.scores.argmax(1) if self.scores.size else np.zeros(len(self.tracks), np.intp)
+
+    def subset(self, rows: Sequence[int] | NDArray[np.intp]) -> HeadAnswers:
+        """The same answers on some of the tracks, in their order."""
+        return replace(
+            self,
+            tracks=tuple(self.tracks[int(row)] for row in rows),
+            groups=tuple(self.groups[int(row)] for row in rows),
+            truth=self.truth[rows],
+            scores=self.scores[rows],
+            given=self.given[rows],
+        )
 
 
 def match_labels(head: HeadCard, spec: HeadSpec) -> LabelMatch:
@@ -398,6 +410,12 @@ def score_head(head: HeadAnswers, resamples: int = RESAMPLES, seed: int = 0) -> 
         }
     found |= {key: rounded(value) for key, value in head.training.items()}
     return found
+
+
+def score_in_short(head: HeadAnswers, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
+    """How many tracks there are, and the figure that the head is compared by, with its interval."""
+    found, key = _main(head, resamples, seed), main_figure(head.task)
+    return {"tracks": len(head.tracks), key: rounded(found.value), f"{key}_ci95": rounded(found.bounds)}
 
 
 def compare_answers(first: HeadAnswers, second: HeadAnswers, resamples: int = RESAMPLES, seed: int = 0) -> Paired:

@@ -29,7 +29,20 @@ def head_section(head: HeadAnswers, figures: Mapping[str, Any]) -> Section:
         return Section(head.name, f"{_labels(figures)} No track has a label that the model knows.")
     parts = {"multiclass": _multiclass, "multilabel": _multilabel, "regression": _regression}[head.task]
     cards, panels = parts(head, figures)
+    cards += _by_artists(figures)
     return Section(head.name, _labels(figures), cards, panels)
+
+
+def _by_artists(figures: Mapping[str, Any]) -> list[Card]:
+    """The main figure apart for artists that the model was trained on, and for others."""
+    found = []
+    for kind, name in (("heard", "artists it was trained on"), ("unheard", "other artists")):
+        if kind in figures:
+            key = next(key for key in ("accuracy", "roc_auc_macro", "r2") if key in figures)
+            value, between = figures[kind][key], figures[kind][f"{key}_ci95"]
+            note = f"{figures[kind]['tracks']} tracks{', ' if between else ''}{interval(between)}"
+            found.append(Card(f"{name}: {key.replace('_', ' ')}", number(value), note))
+    return found
 
 
 def confusion(title: str, figures: Mapping[str, Any]) -> Panel:

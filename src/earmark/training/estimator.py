@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from earmark.datasets.core import Dataset, HeadSpec, Track
+from earmark.datasets.splits import Split, save_split
 from earmark.engine.local import LocalEngine
 from earmark.errors import AudioError, DatasetError, ModelError, RecipeError
 from earmark.events import Run
@@ -26,7 +28,7 @@ from earmark.models.writer import ModelFolderWriter, seal
 from earmark.recipe import Recipe, load_recipe
 from earmark.training.fitting import examples_of, fit_head, pooled
 from earmark.training.heads import weights_of
-from earmark.training.transfer import base_model, copy_network, embed_files, new_card
+from earmark.training.transfer import TrackEmbeddings, base_model, copy_network, embed_files, new_card
 
 __all__ = ["GenreClassifier", "TrackClassifier"]
 
@@ -91,9 +93,10 @@ class TrackClassifier(ClassifierMixin, BaseEstimator):
         if len(classes) < 2:
             raise DatasetError(f"one class only ({classes[0]!r}): at least two are needed" if len(classes)
                                else "no tracks: at least two classes are needed")  # fmt: skip
-        clips = self._embed(paths)
+        found = self._embed(paths)
         names = [str(group) for group in groups] if groups is not None else [str(path) for path in paths]
-        self._learn(clips, labels, names, classes)
+        self._known = {one.hash: name if groups is not None else "" for one, name in zip(found, names, strict=True)}
+        self._learn([one.clips for one in found], labels, names, classes)
         return self
 
     def add_classes(self, X: Paths, y: Sequence[str], groups: Sequence[str] | None = None) -> TrackClassifier:
@@ -105,16 +108,19 @@ class TrackClassifier(ClassifierMixin, BaseEstimator):
         paths = _paths(X)
         if len(paths) != len(y):
             raise DatasetError(f"{len(paths)} paths, {len(y)} labels: one label a path is needed")
-        clips = [*self._clips, *self._embed(paths)]
+        found = self._embed(paths)
+        clips = [*self._clips, *(one.clips for one in found)]
         labels = np.concatenate([self._labels, np.asarray(y)])
         names = [*self._groups, *(str(g) for g in (groups if groups is not None else paths))]
+        artists = names[len(self._groups) :] if groups is not None else [""] * len(paths)
+        self._known |= {one.hash: name for one, name in zip(found, artists, strict=True)}
         self._learn(clips, labels, names, np.unique(labels))
         return self
 
     def predict_proba(self, X: Paths) -> NDArray[np.float64]:
         """Probabilities (tracks, classes), in the order of ``classes_``."""
         check_is_fitted(self)
-        clips = self._embed(_paths(X))
+        clips = [one.clips for one in self._embed(_paths(X))]
         if not clips:
             return np.zeros((0, len(self.classes_)))
         owner = np.repeat(np.arange(len(clips)), [len(one) for one in clips])
@@ -150,6 +156,8 @@ class TrackClassifier(ClassifierMixin, BaseEstimator):
             "labels": _plain(self._labels),
             "groups": np.array(self._groups, np.str_),
             "classes": _plain(self.classes_),
+            "hashes": np.array(list(self._known), np.str_),
+            "artists": np.array(list(self._known.values()), np.str_),
         }
         settings = self.get_params() | {"settings": list(self.settings)}
         content = b"".join(np.ascontiguousarray(array).tobytes() for array in learned.values())
@@ -161,7 +169,10 @@ class TrackClassifier(ClassifierMixin, BaseEstimator):
                 copy_network(base.folder, writer.folder, {})
                 write_heads({_HEAD: self._head}, writer.folder)
                 np.savez(writer.folder / _LEARNED, allow_pickle=False, **learned)
-                seal(writer.folder, card)
+                rows, hashes = np.arange(len(self._known)), list(self._known)
+                split = Split(rows, rows[:0], rows[:0])
+                salt = save_split(writer.folder / "split.tsv", split, hashes, list(self._known.values()))
+                seal(writer.folder, replace(card, group_salt=salt))
                 writer.complete()
         return out
 
@@ -177,10 +188,12 @@ class TrackClassifier(ClassifierMixin, BaseEstimator):
         if not isinstance(settings, dict) or not (tagger.folder / _LEARNED).is_file():
             raise ModelError(f"{folder}: is a model, but was not saved by TrackClassifier; use earmark.load_model")
         try:
-            learned = read_npz(tagger.folder / _LEARNED)
+            learned = {"hashes": np.zeros(0, np.str_), "artists": np.zeros(0, np.str_)}  # which older folders have not
+            learned |= read_npz(tagger.folder / _LEARNED)
             found = cls(**settings | {"model": str(tagger.folder)})
             found._clips = np.split(learned["clips"], np.cumsum(learned["lengths"])[:-1])
             found._labels, found._groups = learned["labels"], learned["groups"].tolist()
+            found._known = dict(zip(learned["hashes"].tolist(), learned["artists"].tolist(), strict=True))
             found.classes_, found.n_features_in_ = learned["classes"], 1
         except (ValueError, TypeError, KeyError) as error:
             raise ModelError(f"{tagger.folder / _LEARNED}: damaged: {error}") from error
@@ -198,13 +211,13 @@ class TrackClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = classes
         self.n_features_in_ = 1
 
-    def _embed(self, paths: list[Path]) -> list[NDArray[np.float32]]:
+    def _embed(self, paths: list[Path]) -> list[TrackEmbeddings]:
         with LocalEngine() as engine:
             found = Run(embed_files(self._tagger(), paths, engine)).wait()
         for one in found:
             if isinstance(one, Failure):
                 raise AudioError(one.path, one.kind, f"{one.message}; remove it from the list")
-        return [one.clips for one in found if not isinstance(one, Failure)]
+        return [one for one in found if not isinstance(one, Failure)]
 
     def _recipe(self) -> Recipe:
         recipe = load_recipe(self.recipe, tuple(self.settings))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from earmark.audio.files import walk
 from earmark.datasets.core import Dataset, HeadSpec, Label, Track, group_tracks, spelling_notices
-from earmark.datasets.splits import load_split
+from earmark.datasets.splits import group_hash, group_salt, load_groups, load_split, named_groups, write_rows
 from earmark.datasets.tables import check_label
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError, ModelError, StorageError, UnknownName
@@ -242,7 +242,14 @@ class GainedHead:
         return widened(heads[self.before.name], weight, bias)
 
 
-def write_extended(tagger: Tagger, card: Card, heads: Sequence[GainedHead], exemplars: Exemplars, folder: Path) -> None:
+def write_extended(
+    tagger: Tagger,
+    card: Card,
+    heads: Sequence[GainedHead],
+    exemplars: Exemplars,
+    rows: Sequence[tuple[str, str, str]],
+    folder: Path,
+) -> None:
     """Fill the new model's folder and seal it.
 
     Args:
@@ -250,6 +257,7 @@ def write_extended(tagger: Tagger, card: Card, heads: Sequence[GainedHead], exem
         card: The new card, but for its files.
         heads: What changed.
         exemplars: Old and new ones.
+        rows: Of ``split.tsv`` (:func:`~earmark.datasets.splits.write_rows`).
         folder: An empty folder.
 
     Raises:
@@ -268,7 +276,7 @@ def write_extended(tagger: Tagger, card: Card, heads: Sequence[GainedHead], exem
         write_heads(weights, folder)
         card = replace(card, heads=tuple(weights[head.name].described(head) for head in card.heads))
         _write_weights(old, folder, heads)
-        _write_split(old, folder, exemplars)
+        write_rows(folder / "split.tsv", rows)
         exemplars.save(folder)
         text = model_card_text(card, (folder / "history.csv").is_file())
         (folder / "README.md").write_text(text, "utf-8", newline="\n")
@@ -282,20 +290,6 @@ def _write_weights(old: Path, part: Path, heads: Sequence[GainedHead]) -> None:
     if (old / WEIGHTS).is_file():
         wider = tuple(f"heads.{head.card.name}." for head in heads)
         write_weights({name: value for name, value in read_weights(old).items() if not name.startswith(wider)}, part)
-
-
-def _write_split(old: Path, part: Path, exemplars: Exemplars) -> None:
-    """The old parts and those of the new songs: so ``evaluate`` knows what the model was trained on."""
-    known: Mapping[str, str] = load_split(old / "split.tsv") if (old / "split.tsv").is_file() else {}
-    new = {str(digest): "valid" if valid else "train" for digest, valid in
-           zip(exemplars.hash, exemplars.valid, strict=True)}  # fmt: skip
-    lines = [f"{digest}\t{side}\n" for digest, side in ({**new, **known} | _learned(new)).items()]
-    (part / "split.tsv").write_text("content_hash\tpart\n" + "".join(lines), "utf-8", newline="\n")
-
-
-def _learned(new: Mapping[str, str]) -> dict[str, str]:
-    """What was learned from now counts as such, whatever it was before."""
-    return {digest: side for digest, side in new.items() if side == "train"}
 
 
 Array = NDArray[np.float32]
@@ -389,9 +383,11 @@ def _extended(
         found = yield from embed_files(tagger, [track.path for track in options.test.tracks], engine)
         test = _test(tagger, gained, new, found, options.test)
     extension = Extension(tuple(dict.fromkeys(label for a in additions for label in a.new)), stored, test, notices)
-    card = _card(tagger.card, gained, dataset, extension)
+    salt = tagger.card.group_salt or group_salt(one.hash for one in new.tracks)
+    card = replace(_card(tagger.card, gained, dataset, extension), group_salt=salt)
     yield Progress(0, stage="writing the model")
-    write_extended(tagger, card, gained, _remember(exemplars, new, additions), folder)
+    rows = _split_rows(tagger.folder / "split.tsv", exemplars, new, salt)
+    write_extended(tagger, card, gained, _remember(exemplars, new, additions), rows, folder)
     return extension
 
 
@@ -614,6 +610,21 @@ def _test(
     if not changes:
         raise UnknownName(f"head of {test.name}", gained[0].card.name, [s.name for s in part.heads])
     return measure(changes)
+
+
+def _split_rows(file: Path, exemplars: Exemplars, new: _New, salt: str) -> list[tuple[str, str, str]]:
+    """What the old and the new songs were to the model, and their artists: so ``evaluate`` knows what it knows.
+
+    What was learned from now counts as such, whatever it was before.
+    """
+    remembered = zip(exemplars.hash, exemplars.valid, strict=True)
+    known: dict[str, str] = {str(digest): "valid" if valid else "train" for digest, valid in remembered}
+    known |= load_split(file) if file.is_file() else {}
+    groups = load_groups(file) if file.is_file() else {}
+    for track, valid, name in zip(new.tracks, new.valid, named_groups(new.dataset), strict=True):
+        known[track.hash] = known.get(track.hash, "valid") if valid else "train"
+        groups[track.hash] = group_hash(name, salt) or groups.get(track.hash, "")
+    return [(digest, part, groups.get(digest, "")) for digest, part in known.items()]
 
 
 def _remember(exemplars: Exemplars, new: _New, additions: tuple[Addition, ...]) -> Exemplars:

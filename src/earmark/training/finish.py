@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 
 from earmark.datasets.core import Dataset
-from earmark.datasets.splits import Split, save_split
+from earmark.datasets.splits import Split, named_groups, save_split
 from earmark.errors import ModelError, StorageError
 from earmark.evaluation.history import Epoch, write_curves, write_history
 from earmark.evaluation.intervals import RESAMPLES
@@ -354,7 +354,8 @@ def finish_model(folder: Path, model: TrainedModel) -> Card:
     write_heads(model.heads, folder)
     card = replace(model.card, heads=heads, data=model.card.data or (_data_line(model),))
     card = replace(card, scores=_scores(card, model))
-    save_split(folder / "split.tsv", model.split, model.hashes)
+    salt = save_split(folder / "split.tsv", model.split, model.hashes, named_groups(model.dataset))
+    card = replace(card, group_salt=salt)
     embeddings = [None if output is None else output.embedding for output in model.outputs]
     choose_exemplars(model.dataset, model.split, model.hashes, embeddings, model.seed).save(folder)
     if model.history:

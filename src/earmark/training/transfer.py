@@ -224,7 +224,16 @@ def new_card(name: str, base: Card, heads: Sequence[HeadCard], recipe: Mapping[s
     """The card of a model with other heads on the network of ``base``."""
     note = f"The network is that of {base.id}, which did not change; the heads are new."
     return replace(
-        base, name=name, version="1", heads=tuple(heads), recipe=recipe, data=(), scores={}, notes=(note,), files={}
+        base,
+        name=name,
+        version="1",
+        heads=tuple(heads),
+        recipe=recipe,
+        data=(),
+        scores={},
+        notes=(note,),
+        files={},
+        group_salt="",
     )
 
 

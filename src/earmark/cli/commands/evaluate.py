@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--against", metavar="MODEL", help="a paired test against another model on the same tracks")
     text = "score tracks that the model was trained on, too"
     parser.add_argument("--allow-training-tracks", action=arguments.FLAG, help=text)
+    text = "leave out songs by artists that the model was trained on"
+    parser.add_argument("--unheard-artists", action=arguments.FLAG, help=text)
     parser.add_argument("--report", metavar="FOLDER", help="write a page with pictures there")
     arguments.add_jobs(parser)
     arguments.add_exclude(parser, "--exclude-files")
