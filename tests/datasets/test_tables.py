@@ -273,3 +273,86 @@ def test_real_folder_and_table_agree(shared: Path):
     for track in load_dataset(shared / "data/emotify400/audio").tracks:
         assert track.labels["genre"] == table[track.path].labels["genre"]
         assert track.group == table[track.path].group
+
+
+def tagged(folder: Path, *artists: str, album: str = "") -> None:
+    """Songs 0.flac, 1.flac, ... by these artists, as their own tags say."""
+    for number, artist in enumerate(artists):
+        tags = {name: text for name, text in (("artist", artist), ("album", album)) if text}
+        write_tone(folder / f"{number}.flac", tags=tags)
+
+
+def rows_of(count: int, *columns: str, **values: list[str]) -> list[list[str]]:
+    cells = {"path": [f"{n}.flac" for n in range(count)], "genre": ["x", "y"] * count, **values}
+    return [list(cells), *(list(row) for row in zip(*cells.values(), strict=False))][: count + 1]
+
+
+def test_the_files_own_artists_count_where_the_table_names_none(tmp_path):
+    root = write_table(tmp_path, rows_of(3), GENRE)
+    tagged(root, "Ann", "ANN", "Bob")
+    dataset = load_dataset(root)
+    assert dataset.group_by == "artist" and [track.group for track in dataset.tracks] == ["Ann", "Ann", "Bob"]
+    assert any("the files' own tags do instead (they name 3 of 3)" in line for line in dataset.notices)
+
+
+def test_the_files_own_albums_count_where_nobody_names_an_artist(tmp_path):
+    root = write_table(tmp_path, rows_of(2), GENRE)
+    tagged(root, "", "", album="Hits")
+    dataset = load_dataset(root)
+    assert dataset.group_by == "album" and len({track.group for track in dataset.tracks}) == 1
+
+
+def test_group_may_be_any_tag_of_the_files(tmp_path):
+    rows = rows_of(3, artist=["A", "A", "A"])
+    root = write_table(tmp_path, rows, 'group = "tag:artist"\n' + GENRE)
+    tagged(root, "Ann", "Bob", "Bob", album="Hits")
+    assert [track.group for track in load_dataset(root).tracks] == ["Ann", "Bob", "Bob"]
+    (root / "dataset.toml").write_text('table = "tracks.tsv"\ngroup = "tag:album"\n' + GENRE)
+    album = load_dataset(root)
+    assert album.group_by == "album" and len({track.group for track in album.tracks}) == 1
+    (root / "dataset.toml").write_text('table = "tracks.tsv"\ngroup = "tag:artits"\n' + GENRE)
+    with pytest.raises(DatasetError, match="group: no file has the tag 'artits'; did you mean 'tag:artist'"):
+        load_dataset(root)
+
+
+def test_a_group_column_that_is_half_empty_says_so_and_is_filled_by_the_tags(tmp_path):
+    rows = rows_of(4, artist=["Ann", "", "", "Various Artists"])
+    root = write_table(tmp_path, rows, 'group = "artist"\n' + GENRE)
+    tagged(root, "Ann", "ann", "", "Bob")
+    dataset = load_dataset(root)
+    assert [track.group for track in dataset.tracks] == ["Ann", "Ann", "track: 2.flac", "Bob"]
+    line = next(line for line in dataset.notices if "is empty" in line)
+    assert (
+        "the column 'artist' is empty in 2 of 4 rows, first in tracks.tsv:3: fill it in" in line and "in 1 rows" in line
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "files", "wrong"),
+    [
+        (["Ann", "Ann", "Bob", "Bob"], ["Ann", "ann", "Bob", "BOB"], 0),
+        (["Ann", "Ann", "Bob", "Bob"], ["Ann", "Bob", "Bob", "Bob"], 1),
+        (["Ann", "Ann", "Bob", "Bob"], ["Bob", "Bob", "Ann", "Ann"], 4),
+        (["a1", "a1", "a2", "a2"], ["Ann", "Ann", "Bob", "Bob"], 0),  # numbers, one an artist
+        (["a1", "a2", "a3", "a3"], ["Ann", "Ann", "Bob", "Bob"], 2),  # but here one artist has two
+        (["x", "x", "x", "x"], ["Ann", "Ann", "Bob", "Bob"], 0),  # coarser: nobody is torn apart
+    ],
+)
+def test_a_table_whose_artists_contradict_the_files_says_so(tmp_path, table, files, wrong):
+    root = write_table(tmp_path, rows_of(4, artist=table), GENRE)
+    tagged(root, *files)
+    dataset = load_dataset(root)
+    lines = [line for line in dataset.notices if "different artists" in line]
+    assert bool(lines) == bool(wrong)
+    if wrong:
+        assert f"for {wrong} of 4 tracks" in lines[0] and 'group = "tag:artist" goes by the files' in lines[0]
+    assert [track.group for track in dataset.tracks] == table, "the table counts"
+
+
+def test_unknown_words_of_a_split_say_what_to_write(tmp_path):
+    rows = rows_of(4, part=["train", "test", "trian", "later"])
+    notices = load_dataset(write_table(tmp_path, rows, 'split = "part"\n' + GENRE)).notices
+    assert any("2 of 4 tracks are unused ('later', 'trian'); did you mean 'train' by 'trian'?" in n for n in notices)
+    rows = rows_of(4, part=["train", "test", "", "later"])
+    notices = load_dataset(write_table(tmp_path / "b", rows, 'split = "part"\n' + GENRE)).notices
+    assert any("to use them, write train, valid or test" in n for n in notices)

@@ -31,6 +31,7 @@ __all__ = [
     "check_trainable",
     "group_tracks",
     "lost_in_words",
+    "names_nobody",
     "spelling_notices",
 ]
 
@@ -200,13 +201,21 @@ def group_tracks(
     return tuple(groups), main, _notices(kinds, main)
 
 
+def names_nobody(text: str) -> bool:
+    """Whether an artist or album is none: empty, "Various Artists", "Unknown" and the like."""
+    return fold(text) in _NOBODY
+
+
 def _notices(kinds: Sequence[GroupBy], main: GroupBy) -> tuple[str, ...]:
     total = len(kinds)
     without = total - kinds.count("artist")
     if not without:
         return ()
     if main == "artist":
-        return (f"{without} of {total} tracks name no artist: grouped by album where known, else each by itself",)
+        return (
+            f"{without} of {total} tracks name no artist: grouped by album where known, else each by itself; their "
+            "artists, in the table or in the files' tags, keep them apart",
+        )
     known = f"only {total - without} of {total} tracks name" if without < total else "no track names"
     if main == "album":
         return (f"{known} an artist: grouped by album, so an artist may stand on both sides of a split",)

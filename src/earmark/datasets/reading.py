@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from earmark.datasets.core import Dataset, HeadSpec, Label, Part, Track, group_tracks
-from earmark.datasets.tables import check_names, head_plans, read_head, tag_cells
+from earmark.datasets.tables import FileTags, check_names, head_plans, read_head
 from earmark.errors import DatasetError, nearest
 
 __all__ = [
@@ -136,7 +136,7 @@ def own_heads(dataset: Dataset, table: Mapping[str, Any], where: str) -> Dataset
         DatasetError: As :func:`earmark.datasets.tables.head_plans` and :func:`earmark.datasets.tables.read_head`.
     """
     known = {spec.name: spec for spec in dataset.heads}
-    tags = tag_cells([track.path for track in dataset.tracks])
+    tags = FileTags([track.path for track in dataset.tracks]).cells
 
     def complete(name: str, options: Any) -> Any:
         read = known.get(options.get("column", name)) if isinstance(options, Mapping) else None

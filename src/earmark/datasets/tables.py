@@ -23,6 +23,7 @@ from earmark.tags.read import read_tags
 __all__ = [
     "MAX_LABEL",
     "Cells",
+    "FileTags",
     "HeadPlan",
     "Table",
     "check_label",
@@ -32,7 +33,6 @@ __all__ = [
     "read_head",
     "read_rows",
     "read_table",
-    "tag_cells",
 ]
 
 
@@ -154,25 +154,39 @@ def _cell(cell: str) -> str:
     return cell
 
 
-def tag_cells(paths: Sequence[Path]) -> Callable[[str, str, str], Sequence[str]]:
-    """Cells of columns named ``tag:NAME``, for :func:`earmark.datasets.tables.read_head`.
+class FileTags:
+    """The tags of files, each read once and only when it is asked for.
 
-    Every file is read once, and only if such a column is asked for.
+    Args:
+        paths: The files.
     """
-    read: list[Mapping[str, tuple[str, ...]]] = []
 
-    def cells(column: str, asked_by: str, separator: str) -> Sequence[str]:
-        name = column.removeprefix("tag:").casefold()
-        read.extend(map(read_tags, paths[len(read) :]))
-        values = [tags.get(name, ()) for tags in read]
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths, self._read = paths, dict[int, Mapping[str, tuple[str, ...]]]()
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, row: int) -> Mapping[str, tuple[str, ...]]:
+        """What :func:`earmark.tags.read.read_tags` finds in one file."""
+        if row not in self._read:
+            self._read[row] = read_tags(self._paths[row])
+        return self._read[row]
+
+    def cells(self, column: str, asked_by: str, separator: str) -> Sequence[str]:
+        """Cells of a column named ``tag:NAME``, for :func:`read_head`.
+
+        Raises:
+            DatasetError: No file has that tag; names the nearest.
+        """
+        name, rows = column.removeprefix("tag:").casefold(), range(len(self._paths))
+        values = [self[row].get(name, ()) for row in rows]
         if not any(values):
-            known = sorted({tag for tags in read for tag in tags})
+            known = sorted({tag for row in rows for tag in self[row]})
             near = nearest(name, known)
             advice = f"did you mean 'tag:{near}'?" if near else f"their tags: {', '.join(known)[:200] or 'none'}"
             raise DatasetError(f"{asked_by}: no file has the tag {name!r}; {advice}")
         return [separator.join(found) if separator else (*found, "")[0] for found in values]
-
-    return cells
 
 
 MAX_LABEL = 100

@@ -8,9 +8,9 @@ from typing import Any
 
 from earmark.audio.files import left_out, walk
 from earmark.datasets.core import Dataset, HeadSpec, Label, Track, group_tracks
-from earmark.datasets.tables import HeadPlan, check_label, check_names, head_plans, read_head, tag_cells
+from earmark.datasets.tables import FileTags, HeadPlan, check_label, check_names, head_plans, read_head
 from earmark.errors import DatasetError
-from earmark.tags.read import artist_and_album, read_tags
+from earmark.tags.read import artist_and_album
 
 LICENCE = ""
 CITATION = ""
@@ -47,10 +47,11 @@ def load(root: Path, *, levels: list[str] | None = None, heads: Mapping[str, Any
         HeadSpec(h, "multiclass", tuple(sorted({str(label) for label in labels if label})))
         for h, labels in columns.items()
     ]
+    tags = FileTags(inside)
     for plan in plans:
-        spec, columns[plan.name] = _tagged(plan, inside, names, where)
+        spec, columns[plan.name] = _tagged(plan, tags, names, where)
         specs.append(spec)
-    artists, albums = _artists(names, inside, max(len(levels), 1) if levels else 0)
+    artists, albums = _artists(names, tags, max(len(levels), 1) if levels else 0)
     groups, group_by, group_notices = group_tracks(names, artists, albums)
     tracks = tuple(
         Track(inside[i], names[i], groups[i], None, {head: column[i] for head, column in columns.items()})
@@ -98,23 +99,23 @@ def _levels(names: Sequence[str], levels: Sequence[str], where: str) -> dict[str
     return columns
 
 
-def _tagged(plan: HeadPlan, files: Sequence[Path], names: Sequence[str], where: str) -> tuple[HeadSpec, list[Label]]:
+def _tagged(plan: HeadPlan, tags: FileTags, names: Sequence[str], where: str) -> tuple[HeadSpec, list[Label]]:
     key = f"{where}: [heads.{plan.name}]"
     for column in plan.columns or (plan.column or plan.name,):
         if not column.startswith("tag:"):
             raise DatasetError(f"{key}: column = {column!r}: a folder has only its files' tags, as in 'tag:genre'")
-    return read_head(plan, tag_cells(files), lambda i: names[i], key)
+    return read_head(plan, tags.cells, lambda i: names[i], key)
 
 
-def _artists(names: Sequence[str], files: Sequence[Path], depth: int) -> tuple[list[str], list[str]]:
+def _artists(names: Sequence[str], tags: FileTags, depth: int) -> tuple[list[str], list[str]]:
     """The folder below the labels is the artist; without one the file's own tags say."""
     artists, albums = [], []
-    for name, file in zip(names, files, strict=True):
+    for row, name in enumerate(names):
         folders = name.split("/")[:-1]
         if depth and len(folders) > depth:
             artist, album = folders[depth], ""
         else:
-            artist, album = artist_and_album(read_tags(file))
+            artist, album = artist_and_album(tags[row])
         artists.append(artist)
         albums.append(album)
     return artists, albums

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from earmark.datasets.core import Dataset, GroupBy, Part, Track, group_tracks
-from earmark.datasets.tables import Cells, Table, head_plans, read_head, read_table, tag_cells
+from earmark.datasets.core import Dataset, GroupBy, Part, Track, group_tracks, names_nobody
+from earmark.datasets.from_tags import spelling_key
+from earmark.datasets.tables import Cells, FileTags, Table, head_plans, read_head, read_table
 from earmark.errors import DatasetError, nearest
+from earmark.tags.read import artist_and_album
 
 LICENCE = ""
 CITATION = ""
@@ -28,7 +30,8 @@ def load(
         root: Folder that ``table`` is relative to.
         table: The CSV or TSV; paths in it are relative to it.
         heads: ``[heads.NAME]`` tables.
-        group: Column that never stands on both sides of a split; without it ``artist``, else ``album``.
+        group: Column that never stands on both sides of a split, or ``tag:NAME`` for a tag of the files; without it
+            ``artist``, else ``album``. Where it names none, the files' own tags do.
         split: Column of train, valid, test; anything else is unused.
 
     Raises:
@@ -37,9 +40,10 @@ def load(
     where = f"{root / 'dataset.toml'}"
     rows = read_table(root / table)
     names, paths, kind = _paths(rows)
-    groups, group_by, notices = _groups(rows, names, group, where)
+    tags = FileTags(paths if kind == "audio" else ())
+    groups, group_by, notices = _groups(rows, names, group, tags, where)
     parts, unused = _parts(rows, split, where)
-    cells = _cells(rows, paths)
+    cells = _cells(rows, tags)
     if not heads:
         raise DatasetError(f"{where}: there is no [heads.NAME]: nothing to learn")
     read = [read_head(plan, cells, rows.where, f"{where}: [heads.{plan.name}]") for plan in head_plans(heads, where)]
@@ -86,16 +90,77 @@ def _paths(rows: Table) -> tuple[list[str], list[Path], Literal["audio", "images
 
 
 def _groups(
-    rows: Table, names: Sequence[str], group: str | None, where: str
+    rows: Table, names: Sequence[str], group: str | None, tags: FileTags, where: str
 ) -> tuple[tuple[str, ...], GroupBy, tuple[str, ...]]:
-    nothing = ("",) * len(names)
-    albums = rows.column("album") if "album" in rows.columns else nothing
-    if group is None:
-        return group_tracks(names, rows.column("artist") if "artist" in rows.columns else nothing, albums)
-    chosen = rows.column(group, f"{where}: group")
-    if group.casefold() == "album":
-        return group_tracks(names, nothing, chosen)
-    return group_tracks(names, chosen, albums)
+    """Groups by the table, and where it names none by the files' own tags."""
+    nothing, notices = [""] * len(names), list[str]()
+    albums = list(rows.column("album")) if "album" in rows.columns else nothing
+    column = group or ("artist" if "artist" in rows.columns else "")
+    if column.startswith("tag:"):
+        chosen = list(tags.cells(column, f"{where}: group", ""))
+    else:
+        chosen = list(rows.column(column, f"{where}: group")) if column else nothing
+    if column.removeprefix("tag:").casefold() == "album":
+        albums, chosen = chosen, nothing
+    elif len(tags):
+        if "artist" in column.casefold() and not column.startswith("tag:"):
+            notices += _contradictions(column, names, chosen, tags)
+        chosen, albums, filled = _filled(chosen, albums, tags)
+        notices += _gaps(rows, column, filled)
+    groups, group_by, more = group_tracks(names, chosen, albums)
+    return groups, group_by, (*more, *notices)
+
+
+def _filled(chosen: Sequence[str], albums: Sequence[str], tags: FileTags) -> tuple[list[str], list[str], list[bool]]:
+    """Artists and albums, those that are missing by the files' own tags; and which artists these are."""
+    artists, discs, filled = [], [], []
+    for row, (artist, album) in enumerate(zip(chosen, albums, strict=True)):
+        own, disc = artist_and_album(tags[row]) if names_nobody(artist) else ("", "")
+        artists.append(own or artist)
+        discs.append(album or disc)
+        filled.append(bool(own))
+    return artists, discs, filled
+
+
+def _gaps(rows: Table, column: str, filled: Sequence[bool]) -> list[str]:
+    if not column:
+        named = f"they name {sum(filled)} of {len(filled)}"
+        return [f"the table names no artists: the files' own tags do instead ({named})"] if any(filled) else []
+    if column.startswith("tag:"):
+        return []
+    empty = [row for row, cell in enumerate(rows.column(column)) if not cell]
+    if not empty:
+        return []
+    taken = sum(filled[row] for row in empty)
+    return [
+        f"the column {column!r} is empty in {len(empty)} of {len(filled)} rows, first in {rows.where(empty[0])}: fill "
+        f"it in, in the table or as the files' artist tag, which takes its place in {taken} rows"
+    ]
+
+
+_LOOKED_AT = 2000  # files whose tags are held against the table
+
+
+def _contradictions(column: str, names: Sequence[str], chosen: Sequence[str], tags: FileTags) -> list[str]:
+    """Where the files' own tags name other artists, unless the table has numbers or the like, one an artist."""
+    pairs = {
+        row: (spelling_key(chosen[row]), spelling_key(own))
+        for row in range(min(len(names), _LOOKED_AT))
+        if chosen[row] and (own := artist_and_album(tags[row])[0])
+    }
+    under: dict[str, set[str]] = {}
+    for theirs, own in pairs.values():
+        under.setdefault(own, set()).add(theirs)
+    alike = {theirs for theirs, _ in pairs.values()} & set(under)
+    wrong = [row for row, (theirs, own) in pairs.items() if (theirs != own if alike else len(under[own]) > 1)]
+    if not wrong:
+        return []
+    first = wrong[0]
+    example = f"{names[first]} ({chosen[first]!r}, in the file {artist_and_album(tags[first])[0]!r})"
+    return [
+        f"the column {column!r} and the files' own tags name different artists for {len(wrong)} of {len(pairs)} "
+        f'tracks, as {example}: the table counts; group = "tag:artist" goes by the files'
+    ]
 
 
 def _parts(rows: Table, split: str | None, where: str) -> tuple[Sequence[Part | None], tuple[str, ...]]:
@@ -114,19 +179,17 @@ def _parts(rows: Table, split: str | None, where: str) -> tuple[Sequence[Part | 
     if not others:
         return parts, ()
     notice = f"split: {sum(others.values())} of {len(parts)} tracks are unused ({listed})"
-    return parts, ("; ".join((notice, *hints[:2])),)
+    return parts, ("; ".join((notice, *(hints[:2] or ["to use them, write train, valid or test"]))),)
 
 
 def _near(word: str) -> str | None:
     return _MEANT.get(word) or (nearest(word, PARTS) if word else None)
 
 
-def _cells(rows: Table, paths: Sequence[Path]) -> Cells:
-    tags = tag_cells(paths)
-
+def _cells(rows: Table, tags: FileTags) -> Cells:
     def cells(column: str, asked_by: str, separator: str) -> Sequence[str]:
         if column.startswith("tag:"):
-            return tags(column, asked_by, separator)
+            return tags.cells(column, asked_by, separator)
         return rows.column(column, asked_by)
 
     return cells
