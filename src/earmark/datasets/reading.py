@@ -20,6 +20,7 @@ from earmark.datasets.tables import FileTags, check_names, head_plans, read_head
 from earmark.errors import DatasetError, nearest
 
 __all__ = [
+    "COMMON",
     "Listed",
     "assemble",
     "find_folder",
@@ -32,7 +33,9 @@ __all__ = [
     "run_reader",
 ]
 
-_COMMON = ("name", "reader", "path", "licence", "citation")
+COMMON = ("name", "reader", "path", "licence", "citation")
+"""Keys of every dataset.toml."""
+
 SPLITS = ("corpus", "recipe")
 """Whose parts a corpus is divided into: its own, or those that a recipe draws."""
 
@@ -86,8 +89,8 @@ def run_reader(name: str, root: Path, options: Mapping[str, Any], where: str) ->
     known = {p.name: p for p in inspect.signature(load).parameters.values() if p.kind is p.KEYWORD_ONLY}
     for key, value in options.items():
         if key not in known:
-            near = nearest(key, (*known, *_COMMON))
-            advice = f"did you mean {near!r}?" if near else f"known: {', '.join((*_COMMON, *known))}"
+            near = nearest(key, (*known, *COMMON))
+            advice = f"did you mean {near!r}?" if near else f"known: {', '.join((*COMMON, *known))}"
             raise DatasetError(f"{where}: unknown key {key!r}; {advice}")
         if not _fits(value, hints[key]):
             raise DatasetError(f"{where}: {key} = {value!r}: must be {_say(hints[key])}")
