@@ -14,7 +14,7 @@ import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,12 +33,25 @@ from earmark.training.module import keep_freed_memory
 from scripts.bundled.copies import Chances, changed
 from scripts.bundled.teachers import Teacher, load_teacher
 
-__all__ = ["CacheDesign", "Piece", "StudentData", "cache_folder", "estimated_bytes", "fill", "load"]
+__all__ = [
+    "MORE",
+    "CacheDesign",
+    "Piece",
+    "StudentData",
+    "cache_folder",
+    "columns",
+    "estimated_bytes",
+    "fill",
+    "joined",
+    "load",
+]
 
 Array = NDArray[np.float32]
 STUDIO_RATE = 32000
 """Hz at which copies are made: the highest that any teacher takes."""
 PIECES_A_SHARD = 48
+MORE = -1
+"""In place of the number of a copy: a sound that is none of the corpora's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +103,7 @@ class StudentData:
         frames: Frames of each piece; 0 where it could not be read.
         seconds: Rows of ``series`` of each piece.
         piece: Index of each into :attr:`CacheDesign.pieces`.
-        copy: Number of the copy of each, 0 unchanged.
+        copy: Number of the copy of each, 0 unchanged; :data:`MORE` of sounds that join the corpora.
     """
 
     spectrograms: NDArray[np.float16]
@@ -276,3 +289,24 @@ def load(design: CacheDesign, folder: Path, copies: Sequence[int]) -> StudentDat
                 f"{file}: the cache is incomplete or damaged; remove it and run again: {error}"
             ) from error
     return StudentData(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
+
+
+def joined(data: StudentData, more: StudentData) -> StudentData:
+    """Sounds of the corpora and further ones behind them, which are marked :data:`MORE`."""
+    offset = int(data.piece.max(initial=-1)) + 1
+    more = replace(more, piece=more.piece + offset, copy=np.full_like(more.copy, MORE))
+    return StudentData(
+        **{name: np.concatenate([getattr(data, name), getattr(more, name)]) for name in StudentData.__slots__}
+    )
+
+
+def columns(data: StudentData, widths: Mapping[str, int], kinds: Sequence[str]) -> StudentData:
+    """The same sounds with the series of some of the teachers.
+
+    Args:
+        data: Sounds.
+        widths: By kind, the features of each teacher of ``data``, in their order.
+        kinds: Those to keep.
+    """
+    kept = np.concatenate([np.full(width, kind in kinds) for kind, width in widths.items()])
+    return data if kept.all() else replace(data, series=data.series[:, kept])

@@ -12,7 +12,8 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,26 +33,37 @@ from earmark.training.fitting import Linear
 from earmark.training.module import TaggerModule
 from scripts.bundled import cache as distill_cache
 from scripts.bundled import students as distill
-from scripts.bundled.cache import CacheDesign, Piece
+from scripts.bundled.cache import CacheDesign, Piece, StudentData
 from scripts.bundled.card import BundledModel, write_folder
 from scripts.bundled.heads import CORPORA, embed_tracks, fit_heads, join
-from scripts.bundled.students import Resume, StudentDesign
+from scripts.bundled.students import Reduction, Resume, StudentDesign
 from scripts.bundled.teachers import KINDS
+from scripts.bundled.won_ends import TAGS
 
-__all__ = ["PHASES", "PLAN", "STUDENT", "TEACHERS", "Workshop", "linear_module", "main", "make", "student"]
+__all__ = ["LEGS", "MUSIC", "PLAN", "TEACHERS", "Workshop", "linear_module", "main", "make", "student"]
 
 FRONTEND = Frontend()
 PLAN = ClipPlan(seconds=3.0, count=10, pad="repeat", pooling="mean")
 TEACHERS = {
     "efficientat-mn04": "efficientat-mn04/mn04_as_mAP_432.pt",
+    "musicnn": "musicnn/msd-musicnn.safetensors",
     "won-crnn": "won2020/msd-crnn.pth",
     "won-fcn": "won2020/msd-fcn.pth",
     "yamnet": "yamnet/yamnet-float.tflite",
 }
 """Kinds of teachers, in the order of their columns, and their files below the folder of weights."""
-STUDENT = StudentDesign(backbone="patch-residual", options={"level": 8.0}, steps=40000, mask=0.25, plain=2.0, seed=0)
-PHASES = ((0, 2), (10000, 4), (20000, 6))
-"""From which step on the student gets how many copies of each piece (the first is the piece itself)."""
+LEGS = (
+    StudentDesign(
+        options={"level": 8.0}, teachers=("efficientat-mn04", "won-crnn", "won-fcn", "yamnet"),
+        phases=((0, 2), (10000, 4), (20000, 6)), steps=40000, mask=0.25, plain=2.0,
+    ),
+    StudentDesign(
+        options={"level": 8.0}, steps=10000, learning_rate=1e-3, average=0.999, mask=0.25, more=0.08, seed=1,
+    ),
+)  # fmt: skip
+"""How the student is trained: from random numbers on four teachers, then from these weights on all five."""
+MUSIC = Path(__file__).with_name("music.tsv")
+"""Free music that joins the second part where it is at hand, and music that is kept unheard."""
 ROTATION_SEED = 0
 
 
@@ -63,6 +75,7 @@ class Workshop:
         shared: Folder with ``data`` and ``weights``.
         work: Cache and checkpoints.
         output: The model folder.
+        music: Folder of the free music that :data:`MUSIC` lists, as ``OWNER+NAME/PATH``; None where it is not at hand.
         jobs: Processes of the teachers. The student trains on one thread: the sum of two is another sum.
     """
 
@@ -70,6 +83,7 @@ class Workshop:
     work: Path
     output: Path
     jobs: int = 1
+    music: Path | None = None
 
 
 def _show(event: Event) -> None:
@@ -102,63 +116,100 @@ def cache_design(shared: Path) -> CacheDesign:
     return CacheDesign(tuple(pieces), teachers, FRONTEND)
 
 
-def teacher_widths(design: CacheDesign) -> list[int]:
+@cache
+def _width(kind: str, file: str) -> int:
+    return KINDS[kind](Path(file), False).features
+
+
+def teacher_widths(design: CacheDesign) -> dict[str, int]:
     """Features of each teacher, in the order of the cache's columns."""
-    return [KINDS[kind](Path(file), False).features for kind, file in sorted(design.teachers.items())]
+    return {kind: _width(kind, file) for kind, file in sorted(design.teachers.items())}
 
 
-def student(shop: Workshop, plan: StudentDesign = STUDENT) -> Steps[Backbone]:
+def music_design(shop: Workshop, use: str) -> CacheDesign:
+    """The free music of one use (``train`` or ``unheard``): half a minute of each track, from the fifteenth second on.
+
+    Raises:
+        DatasetError: A track is missing.
+    """
+    pieces = []
+    rows = [line.split("\t") for line in MUSIC.read_text("utf-8").splitlines()[1:]] if shop.music else []
+    for repository, _, kind, _, _, path in rows:
+        file = (shop.music or Path()) / repository.replace("/", "+") / path
+        if kind == use:
+            if not file.is_file():
+                raise DatasetError(f"{file}: no such file; {MUSIC} names the repository and commit that has it")
+            pieces.append(Piece(str(file), 15.0, 30.0, 2))
+    return replace(cache_design(shop.shared), pieces=tuple(pieces))
+
+
+def student(shop: Workshop, legs: Sequence[StudentDesign] = LEGS) -> Steps[Backbone]:
     """The trained and rotated student; trained now, or as far as it is not yet."""
-    design = cache_design(shop.shared)
-    folder = distill_cache.cache_folder(design, shop.work / "teachers")
-    frames = round(PLAN.seconds * FRONTEND.frames_per_second) + 1
-    finished = shop.work / f"student-{hashlib.sha256(repr((plan, PHASES)).encode()).hexdigest()[:12]}.safetensors"
-    if finished.exists():
-        network = build(plan.backbone, frames, FRONTEND.bands, plan.options)
-        network.load_state_dict(load_file(str(finished)))
-        return network.eval()
-    for first, last, copies in _phases(plan.steps):
-        yield from distill_cache.fill(design, folder, range(copies), shop.jobs)
-        if _reached(finished.with_suffix(".ckpt")) >= last:
-            continue
-        yield Notice(f"The student is trained from step {first} to {last} on {copies} copies of each piece.")
-        network = yield from _train(plan, (design, folder), copies, last, finished.with_suffix(".ckpt"))
-    distill.rotate(network, ROTATION_SEED)
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, str(finished))
+    if shop.music is None:
+        yield Notice("No folder of free music was named (--music): the student learns from the corpora alone.")
+        legs = [replace(leg, more=0.0) for leg in legs]
+    network: Backbone | None = None
+    for number, leg in enumerate(legs, 1):
+        name = hashlib.sha256(repr(tuple(legs[:number])).encode()).hexdigest()[:12]
+        network = yield from _leg(shop, leg, shop.work / f"student-{name}.safetensors", network)
+    assert network is not None
     return network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, no-any-return]
 
 
-def _phases(steps: int) -> Iterator[tuple[int, int, int]]:
-    ends = [first for first, _ in PHASES[1:]] + [steps]
-    for (first, copies), last in zip(PHASES, ends, strict=True):
-        if first < steps:
-            yield first, min(last, steps), copies
+def _leg(shop: Workshop, leg: StudentDesign, finished: Path, start: Backbone | None) -> Steps[Backbone]:
+    """One design's student, from where the one before it ended."""
+    if finished.exists():
+        network = build(leg.backbone, round(PLAN.seconds * FRONTEND.frames_per_second) + 1, FRONTEND.bands, leg.options)
+        network.load_state_dict(load_file(str(finished)))
+        return network.eval()
+    checkpoint = finished.with_suffix(".ckpt")
+    for first, last, copies in _phases(leg):
+        data, reduction = yield from _material(shop, leg, copies)
+        yield Notice(f"The student is trained from step {first} to {last} on {copies} copies of each piece.")
+        resume = Resume(checkpoint, last)
+        targets = reduction(data.series)
+        network = yield from distill.train_student(data, targets, leg, FRONTEND.frames_per_second, resume, start)
+    distill.rotate(network, ROTATION_SEED)
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, str(finished))
+    return network
 
 
-def _reached(checkpoint: Path) -> int:
-    if not checkpoint.exists():
-        return 0
-    step: int = torch.load(checkpoint, map_location="cpu", weights_only=True)["step"]
-    return step if step < STUDENT.steps else 0
+def _phases(leg: StudentDesign) -> Iterator[tuple[int, int, int]]:
+    ends = [first for first, _ in leg.phases[1:]] + [leg.steps]
+    for (first, copies), last in zip(leg.phases, ends, strict=True):
+        if first < leg.steps:
+            yield first, min(last, leg.steps), copies
 
 
-def _train(
-    plan: StudentDesign, cache: tuple[CacheDesign, Path], copies: int, last: int, checkpoint: Path
-) -> Steps[Backbone]:
+def _sounds(shop: Workshop, leg: StudentDesign, design: CacheDesign, copies: range) -> Steps[StudentData]:
+    """Copies of a design's pieces with the series of the leg's teachers; analysed now, as far as they are not yet."""
+    folder = distill_cache.cache_folder(design, shop.work / "teachers")
+    yield from distill_cache.fill(design, folder, copies, shop.jobs)
+    kinds = leg.teachers or tuple(design.teachers)
+    return distill_cache.columns(distill_cache.load(design, folder, copies), teacher_widths(design), kinds)
+
+
+def _material(shop: Workshop, leg: StudentDesign, copies: int) -> Steps[tuple[StudentData, Reduction]]:
+    """What a student learns from, and how its targets come from the teachers."""
     torch.set_num_threads(1)
-    plain = distill_cache.load(*cache, [0])
-    reduction = distill.reduce_teachers(plain, teacher_widths(cache[0]), plan.components, plan.alpha)
-    data = plain if copies == 1 else distill_cache.load(*cache, range(copies))
-    resume = Resume(checkpoint, last)
-    return distill.train_student(data, reduction(data.series), plan, FRONTEND.frames_per_second, resume)
+    design = cache_design(shop.shared)
+    data = yield from _sounds(shop, leg, design, range(1))
+    widths = [width for kind, width in teacher_widths(design).items() if kind in (leg.teachers or TEACHERS)]
+    reduction = distill.reduce_teachers(data, widths, leg.components, leg.alpha)
+    if copies > 1:
+        data = yield from _sounds(shop, leg, design, range(copies))
+    if leg.more:
+        more = yield from _sounds(shop, leg, music_design(shop, "train"), range(1))
+        data = distill_cache.joined(data, more)
+    return data, reduction
 
 
 def _tag_scores(design: CacheDesign, folder: Path) -> NDArray[np.float32]:
     """(pieces, tags) the teachers' mean probability of each tag; NaN where a piece could not be read."""
     data = distill_cache.load(design, folder, [0])
     probabilities = 1.0 / (1.0 + np.exp(-data.tags.astype(np.float32)))
-    found = np.full((len(design.pieces), data.tags.shape[1] // 2), np.nan, np.float32)
-    found[data.piece] = probabilities.reshape(len(data.piece), 2, -1).mean(1)
+    found = np.full((len(design.pieces), TAGS), np.nan, np.float32)
+    found[data.piece] = probabilities.reshape(len(data.piece), -1, TAGS).mean(1)
     return found
 
 
@@ -180,7 +231,7 @@ def make(shop: Workshop) -> Steps[None]:
     yield from make_from(shop, network)
 
 
-def make_from(shop: Workshop, network: Backbone, plan: StudentDesign = STUDENT) -> Steps[None]:
+def make_from(shop: Workshop, network: Backbone, plan: StudentDesign = LEGS[-1]) -> Steps[None]:
     """Heads, calibration, card and files, from a finished backbone and how it was trained."""
     design = cache_design(shop.shared)
     folder = distill_cache.cache_folder(design, shop.work / "teachers")
@@ -202,9 +253,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="cache and checkpoints")
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[2] / "src/earmark/models/default")
     parser.add_argument("-j", "--jobs", type=int, default=2, help="processes of the teachers")
+    parser.add_argument("--music", type=Path, help="folder of free music, as scripts/bundled/music.tsv lists it")
     given = parser.parse_args(arguments)
+    music = given.music and given.music.resolve()
     try:
-        for event in Run(make(Workshop(given.shared.resolve(), given.work, given.output, given.jobs))):
+        for event in Run(make(Workshop(given.shared.resolve(), given.work, given.output, given.jobs, music))):
             _show(event)
     except EarmarkError as error:
         sys.stderr.write(f"error: {error}\n")

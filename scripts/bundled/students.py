@@ -21,7 +21,7 @@ from torch import nn
 from earmark.events import Progress, Steps
 from earmark.training.backbones import Backbone, build
 from earmark.training.module import keep_freed_memory
-from scripts.bundled.cache import StudentData
+from scripts.bundled.cache import MORE, StudentData
 
 __all__ = [
     "Reduction",
@@ -69,7 +69,10 @@ class StudentDesign:
     Attributes:
         backbone: Key of the registry; its features must be the number of targets.
         options: Of the backbone.
-        components: Principal components of each teacher.
+        teachers: Kinds of those that it learns from; all of the cache's where empty.
+        phases: From which step on it gets how many copies of each piece (the first is the piece itself).
+        components: Principal components in all, as many of each teacher (one more of the first where they do not share
+            evenly).
         alpha: Each component is divided by its variance to this power: 0 keeps variances, 0.5 whitens.
         seconds: Length of a crop.
         batch_size: Crops a step.
@@ -83,12 +86,15 @@ class StudentDesign:
         tempo: A crop is played this fraction faster or slower, at most.
         mask: Share of crops with some bands and some frames blanked (Park et al. 2019).
         plain: How much more often an unchanged piece is drawn than a changed copy of it.
+        more: Share of crops from sounds that are none of the corpora's, where there are any.
         seed: Of weights, order and changes.
     """
 
     backbone: str = "patch-residual"
     options: Mapping[str, Any] = field(default_factory=dict)
-    components: int = 64
+    teachers: tuple[str, ...] = ()
+    phases: tuple[tuple[int, int], ...] = ((0, 1),)
+    components: int = 256
     alpha: float = 0.25
     seconds: float = 5.0
     batch_size: int = 48
@@ -102,6 +108,7 @@ class StudentDesign:
     tempo: float = 0.08
     mask: float = 0.0
     plain: float = 1.0
+    more: float = 0.0
     seed: int = 0
 
 
@@ -131,27 +138,29 @@ def _windows(series: NDArray[Any], lengths: NDArray[np.int64], seconds: int = 5)
     return np.stack(rows)
 
 
-def reduce_teachers(data: StudentData, widths: Sequence[int], components: int = 64, alpha: float = 0.25) -> Reduction:
+def reduce_teachers(data: StudentData, widths: Sequence[int], components: int = 256, alpha: float = 0.25) -> Reduction:
     """Fit the targets.
 
     Args:
         data: Sounds and the teachers' series, teachers side by side.
         widths: Features of each teacher, in order.
-        components: Principal components to keep of each.
+        components: Principal components to keep, shared among the teachers as evenly as it goes.
         alpha: See :class:`StudentDesign`.
 
     Returns:
-        A reduction to ``sum(min(components, width))`` targets; each teacher's have a total variance of 1.
+        A reduction to ``components`` targets, fewer where a teacher is narrower than its share; each teacher's have a
+        total variance of 1.
     """
     windows = _windows(data.series, data.seconds)
     mean = windows.mean(0)
     blocks, scales = [], []
     first = 0
-    for width in widths:
+    shares = [components // len(widths) + (place < components % len(widths)) for place in range(len(widths))]
+    for width, share in zip(widths, shares, strict=True):
         part = windows[:, first : first + width] - mean[first : first + width]
         scale = 1.0 / np.maximum(part.std(0), 1e-4)
         values, vectors = np.linalg.eigh(np.cov((part * scale).T.astype(np.float64)))
-        keep = np.argsort(-values)[: min(components, width)]
+        keep = np.argsort(-values)[:share]
         kept = np.maximum(values[keep], 1e-9)
         basis = vectors[:, keep] * kept**-alpha
         basis /= np.sqrt((kept ** (1 - 2 * alpha)).sum())
@@ -175,6 +184,9 @@ class _Crops:
         self.frame0, self.second0 = _starts(data.frames), _starts(data.seconds)
         self.bands = data.spectrograms.shape[1]
         weight = np.sqrt(data.frames / frames_per_second / 30.0) * np.where(data.copy == 0, design.plain, 1.0)
+        more = data.copy == MORE
+        if more.any():
+            weight[more] *= design.more / (1 - design.more) * weight[~more].sum() / weight[more].sum()
         self.chance = np.cumsum(weight / weight.sum())
         loud = _loud_seconds(data, self.frame0, self.second0, frames_per_second)
         self.sums = np.concatenate([np.zeros((1, targets.shape[1])), np.cumsum(targets * loud[:, None], 0)])
@@ -253,8 +265,9 @@ def _rate(step: int, steps: int) -> float:
 
 
 def train_student(
-    data: StudentData, targets: Array, design: StudentDesign, frames_per_second: float, resume: Resume | None = None
-) -> Steps[Backbone]:
+    data: StudentData, targets: Array, design: StudentDesign, frames_per_second: float, resume: Resume | None = None,
+    start: Backbone | None = None,
+) -> Steps[Backbone]:  # fmt: skip
     """Train a student; progress every 100 steps.
 
     Args:
@@ -263,6 +276,7 @@ def train_student(
         design: How.
         frames_per_second: Of the spectrograms.
         resume: Where to keep what is done.
+        start: A trained student of the same backbone to begin with, its last layer fitted anew; random where None.
 
     Returns:
         The student with averaged weights, in evaluation mode.
@@ -273,6 +287,9 @@ def train_student(
     crops = _Crops(data, targets, design, frames_per_second)
     options = dict(design.options) | {"features": targets.shape[1]}
     network = build(design.backbone, crops.length, crops.bands, options)
+    if start is not None:
+        network.load_state_dict(start.state_dict())
+        _fit_last(network, crops)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(_parameter_groups(network, design.weight_decay), lr=design.learning_rate)
     averaged = {name: value.detach().clone() for name, value in network.state_dict().items()}
@@ -304,6 +321,26 @@ def train_student(
         _save(checkpoint, design, network, optimiser, averaged, last)
     network.load_state_dict(averaged)
     return network.eval()
+
+
+def _fit_last(network: Backbone, crops: _Crops, batches: int = 60) -> None:
+    """The last layer by least squares to the targets, the layers below as they are."""
+    linear = network.linear
+    assert isinstance(linear, nn.Linear)
+    below, above = [], []
+    hook = linear.register_forward_pre_hook(lambda _, inputs: below.append(inputs[0].double()))
+    with torch.inference_mode():
+        for step in range(batches):  # other crops than the training's
+            spectrograms, targets = crops.batch(crops.design.steps + step)
+            network.eval()(spectrograms)
+            above.append(targets.double())
+    hook.remove()
+    inputs = torch.cat([torch.cat(below), torch.ones(sum(map(len, below)), 1)], 1)
+    penalty = 1e-3 * len(inputs) * torch.eye(inputs.shape[1])
+    found = torch.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ torch.cat(above))
+    with torch.no_grad():
+        linear.weight.copy_(found[:-1].T)
+        linear.bias.copy_(found[-1])
 
 
 def _follow(averaged: dict[str, torch.Tensor], network: nn.Module, keep: float) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scripts.bundled import students as distill
-from scripts.bundled.cache import StudentData
+from scripts.bundled.cache import MORE, StudentData, columns, joined
 from scripts.bundled.students import Resume, StudentDesign
 
 from earmark.events import Run
@@ -35,11 +35,11 @@ def _data(pieces: int = 5, seconds: int = 8, features: int = 12) -> StudentData:
 
 def test_every_teacher_weighs_the_same_in_the_targets():
     data = _data(200)
-    reduction = distill.reduce_teachers(data, [4, 8], components=3, alpha=0.25)
+    reduction = distill.reduce_teachers(data, [4, 8], components=7, alpha=0.25)
     targets = reduction(data.series)
-    windows = targets.reshape(200, 8, 6)[:, :5].mean(1)
-    assert targets.shape == (1600, 6)
-    np.testing.assert_allclose([windows[:, :3].var(0).sum(), windows[:, 3:].var(0).sum()], 1.0, rtol=0.1)
+    windows = targets.reshape(200, 8, 7)[:, :5].mean(1)
+    assert targets.shape == (1600, 7), "four components of the first teacher, three of the second"
+    np.testing.assert_allclose([windows[:, :4].var(0).sum(), windows[:, 4:].var(0).sum()], 1.0, rtol=0.1)
 
 
 def test_a_batch_depends_on_seed_and_step_alone():
@@ -70,6 +70,37 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path):
     rest = _train(data, targets, TINY, 50.0, Resume(tmp_path / "half.ckpt"))
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(value, rest.state_dict()[name], msg=name)
+
+
+def test_a_second_training_begins_where_the_first_ended():
+    data = _data(200)
+    targets = distill.reduce_teachers(data, [12], 4)(data.series)
+    trained = _train(data, targets, dataclasses.replace(TINY, steps=1), 50.0)
+    again = _train(data, targets, dataclasses.replace(TINY, steps=1, learning_rate=0.0), 50.0, None, trained)
+    for name, value in trained.named_parameters():
+        if not name.startswith("linear"):
+            torch.testing.assert_close(value, again.state_dict()[name], msg=name)
+    crops = distill._Crops(data, targets, TINY, 50.0)
+    spectrograms, expected = (torch.cat(parts) for parts in zip(*map(crops.batch, range(90, 130)), strict=True))
+    with torch.inference_mode():
+        error, before = ((network(spectrograms) - expected).square().mean() for network in (again, trained))
+    assert error < before, "the last layer is fitted to the new targets"
+
+
+def test_further_sounds_are_drawn_as_often_as_asked():
+    data = _data(6)
+    more = joined(data, _data(2))
+    assert more.copy.tolist() == [0] * 6 + [MORE] * 2
+    assert more.piece.tolist() == list(range(8))
+    design = dataclasses.replace(TINY, more=0.25)
+    chance = distill._Crops(more, more.series[:, :4].astype(np.float32), design, 50.0).chance
+    np.testing.assert_allclose(chance[5], 0.75)
+
+
+def test_a_student_may_learn_from_some_of_the_teachers():
+    data = _data(2)
+    kept = columns(data, {"a": 4, "b": 8}, ["b"])
+    np.testing.assert_array_equal(kept.series, data.series[:, 4:])
 
 
 def test_a_rotated_embedding_keeps_its_distances():
