@@ -1,0 +1,76 @@
+"""Embeddings beside each other: clips of cached spectrograms, teachers' means, what vectors explain of targets."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scripts.bundled import embedding
+from scripts.bundled.cache import StudentData
+from scripts.bundled.model import LEGS, MUSIC, TEACHERS, Workshop, music_design
+from torch import nn
+
+from earmark.errors import DatasetError
+
+
+class _Levels(nn.Module):
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        return seen.mean((1, 2))[:, None]
+
+
+def _data() -> StudentData:
+    rng = np.random.default_rng(0)
+    frames, seconds = np.array([400, 60]), np.array([8, 1])
+    spectrograms = np.concatenate([np.full((400, 96), -20), np.full((60, 96), -40)]).astype(np.float16)
+    series = rng.normal(size=(9, 5)).astype(np.float16)
+    return StudentData(
+        spectrograms, series, np.zeros((2, 0), np.float16), frames, seconds, np.arange(2), np.zeros(2, np.int64)
+    )
+
+
+def test_clips_are_cut_from_their_own_sound_and_short_ones_repeat():
+    first, second = embedding.clip_vectors(_Levels(), _data(), 4)
+    np.testing.assert_allclose(first, np.full((4, 1), -20.0), atol=1e-3)
+    np.testing.assert_allclose(second, np.full((4, 1), -40.0), atol=1e-3)
+
+
+def test_each_teacher_is_the_mean_of_its_own_columns():
+    data = _data()
+    found = embedding.teacher_vectors(data, {"a": 2, "b": 3})
+    np.testing.assert_allclose(found["b"][0], data.series[:8, 2:].astype(np.float32).mean(0), atol=1e-3)
+    np.testing.assert_allclose(found["a"][1], data.series[8, :2], atol=1e-3)
+
+
+def test_vectors_that_hold_the_targets_explain_them_and_noise_does_not():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(400, 6)).astype(np.float32)
+    targets = vectors @ rng.normal(size=(6, 3)).astype(np.float32)
+    known, unknown = (vectors[:300], targets[:300]), (vectors[300:], targets[300:])
+    assert embedding.explained(known, unknown) > 0.95
+    noise = rng.normal(size=(400, 6)).astype(np.float32)
+    assert embedding.explained((noise[:300], targets[:300]), (noise[300:], targets[300:])) < 0.1
+
+
+def test_the_table_of_free_music_names_commit_licence_and_two_unheard_sources():
+    rows = [line.split("\t") for line in MUSIC.read_text("utf-8").splitlines()[1:]]
+    assert all(re.fullmatch(r"[0-9a-f]{40}", row[1]) and row[3] and row[4] for row in rows)
+    assert len({row[0] for row in rows if row[2] == "unheard"}) == 2
+    learnt = [row[0] for row in rows if row[2] == "train"]
+    assert max(learnt.count(name) for name in learnt) <= 12, "no source rules"
+    assert not {row[0] for row in rows if row[2] == "unheard"} & set(learnt)
+
+
+def test_a_missing_track_of_the_free_music_is_named(shared: Path, tmp_path: Path):
+    shop = Workshop(shared, tmp_path, tmp_path, music=tmp_path)
+    with pytest.raises(DatasetError, match=r"no such file; .*music\.tsv names the repository and commit"):
+        music_design(shop, "train")
+    assert not music_design(replace(shop, music=None), "train").pieces
+
+
+def test_the_first_part_of_the_training_learns_from_four_teachers_as_before():
+    first, second = LEGS
+    assert first.teachers == ("efficientat-mn04", "won-crnn", "won-fcn", "yamnet")
+    assert set(first.teachers) < set(TEACHERS)
+    assert second.more <= 0.3, "the corpora's share"
