@@ -91,9 +91,10 @@ def find(request: FindRequest) -> Steps[Found]:
         query = yield from _understood(search, request.words)
         if not query.terms:
             return Found(query, (), _remedy(search, query))
-        hits = best_hits(library, query, search.rank(query), request.count)
+        ranked = yield from _ranked(search, query)
+        hits = best_hits(library, query, ranked, request.count)
     if not hits:
-        yield Notice("No song of the library is likely to be all of that; leave a part of it out.")
+        yield Notice("No song of the library is all of that; leave a part of it out.")
     return Found(query, tuple(hits))
 
 
@@ -109,7 +110,14 @@ def described(library: Library, model: LibraryModel, words: str) -> Steps[Ranked
     query = yield from _understood(search, words)
     if not query.terms:
         raise EarmarkError(_remedy(search, query))
-    return search.rank(query)
+    return (yield from _ranked(search, query))
+
+
+def _ranked(search: Search, query: Query) -> Steps[Ranked]:
+    ranked = search.rank(query)
+    if not ranked.likely:
+        yield Notice("No song of the library is likely to be all of that; these come nearest.")
+    return ranked
 
 
 def _understood(search: Search, words: str) -> Steps[Query]:

@@ -24,6 +24,7 @@ Bools = NDArray[np.bool_]
 _NAMED = 0.99  # a name that is there is as good as certain
 _LABEL_IN_NAME = 0.9  # a song that is called by a label
 _LEAST = 0.1  # as for guesses: below it a label is no hit
+_NEAREST = 0.005, 1 / 3  # where there would be none: so likely, and such a part of the likeliest
 _NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u2e80-\ua4cf\uf900-\ufaff]")  # scripts that part no words
 
 
@@ -82,12 +83,14 @@ class Ranked:
         score: (songs,) the probability that all of it holds, were the terms independent.
         hits: (songs,) which are worth to be named.
         terms: (terms, songs) the probability of each term, before it is turned around by ``not``; of a name, 0 or 1.
+        likely: Whether the hits are; else they only come nearest.
     """
 
     audio: Rows
     score: Array
     hits: Bools
     terms: Array
+    likely: bool = True
 
     def of(self, audio: Rows) -> tuple[Bools, Array]:
         """Hits and scores of some audio; what is no song here is no hit."""
@@ -155,8 +158,8 @@ class Search:
     def rank(self, query: Query) -> Ranked:
         """Score every song: names are as good as certain, labels have their probability, and all are multiplied.
 
-        A hit has all of the names (or where no song has, one of them at least); labels that are likely enough (by
-        their geometric mean); and nothing that it must not be.
+        A hit has labels that are likely enough (by their geometric mean) and all of the names; where no song has, one
+        of the names at least, or labels that are less likely; and never anything that it must not be.
         """
         count = len(self.names.songs)
         score, hits, likely = np.ones(count), np.ones(count, bool), np.ones(count)
@@ -182,9 +185,11 @@ class Search:
                 some_name, all_names = some_name | named, all_names & named
             elif not query.terms[alternatives[0]].negated:
                 likely, labels = likely * best, labels + 1
-        hits &= likely ** (1 / max(1, labels)) >= _LEAST
-        hits &= all_names if (hits & all_names).any() else some_name
-        return Ranked(self.names.songs, np.asarray(score, np.float32), hits, terms)
+        likely **= 1 / max(1, labels)
+        nearest = max(_NEAREST[0], _NEAREST[1] * likely[hits].max(initial=0))
+        choices = [hits & named & (likely >= least) for least in (_LEAST, nearest) for named in (all_names, some_name)]
+        best_choice = next((place for place, one in enumerate(choices) if one.any()), 0)
+        return Ranked(self.names.songs, np.asarray(score, np.float32), choices[best_choice], terms, best_choice < 2)
 
     def _probability(self, term: Term, has_name: Bools) -> Array:
         """Of a term, (songs,): of a name whether it is there; 0 where the model does not know the song."""

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         )
     elif found.hits:
         console.print_table(
-            ("score", "song", "why"), [(f"{one.score:.2f}", name_of(one.track), one.why) for one in found.hits]
+            ("score", "song", "why"), [(f"{one.score:.3f}", name_of(one.track), one.why) for one in found.hits]
         )
     if found.remedy:
         raise EarmarkError(found.remedy)
