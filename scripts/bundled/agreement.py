@@ -29,6 +29,7 @@ __all__ = [
     "Scores",
     "Tag",
     "Verdicts",
+    "label_names",
     "named_genres",
     "tag_scores",
     "tag_targets",
@@ -221,13 +222,22 @@ class Verdicts:
         }
 
 
+def label_names(head: str) -> tuple[str, ...]:
+    """The labels of a head, in the order of its targets."""
+    if head != "voice":
+        return tuple(TABLES[head])
+    return ("vocal", "instrumental", "male", "female", *(name for name in VOICE if name not in ("vocal", "male")))
+
+
 def _consistent(voice: Mapping[str, Array]) -> dict[str, Array]:
     """The voice's labels with ``instrumental`` and ``female``; without a voice there is none of the rest."""
     vocal = voice["vocal"]
-    rest = {label: np.where(vocal == 0, 0.0, found) for label, found in voice.items() if label not in ("vocal", "male")}
     male = np.where(vocal == 1, voice["male"], np.nan)
-    sexes = {"male": np.where(vocal == 0, 0.0, male), "female": np.where(vocal == 0, 0.0, 1 - male)}
-    return {"vocal": vocal, "instrumental": 1 - vocal, **sexes, **rest}
+    all_of_them = {**voice, "instrumental": 1 - vocal, "male": male, "female": 1 - male}
+    return {
+        name: all_of_them[name] if name in ("vocal", "instrumental") else np.where(vocal == 0, 0.0, all_of_them[name])
+        for name in label_names("voice")
+    }
 
 
 def verdicts_of(scores: Scores) -> Verdicts:

@@ -25,12 +25,12 @@ from sklearn.metrics import roc_auc_score
 
 from earmark.engine import predict_all
 from earmark.errors import EarmarkError
-from earmark.events import Progress, Run, Steps
+from earmark.events import Notice, Progress, Run, Steps
 from earmark.inference.records import Prediction
 from earmark.inference.tagger import load_model
 from earmark.paths import cache_folder as user_cache
 from earmark.storage import write_file
-from scripts.bundled.agreement import tag_scores
+from scripts.bundled.agreement import label_names, tag_scores
 from scripts.bundled.taggers import labels_of, tag_probabilities
 
 __all__ = ["GENERAL_MIDI", "SOUND_FONT", "Instrument", "Note", "Part", "Score", "compose", "midi", "pieces", "render"]
@@ -211,6 +211,9 @@ ENSEMBLES: tuple[tuple[str, ...], ...] = (
     ("organ", "saxophone", "drums"), ("electric piano", "clarinet", "drums"),
 )  # fmt: skip
 """Who plays together."""
+
+SOLOS, ROUNDS = 4, 4
+"""Pieces of each instrument alone, and of each ensemble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,17 +444,42 @@ def table(scores: Sequence[Score], by_label: Mapping[str, Mapping[str, Mapping[s
     return "\n".join(lines) + "\n"
 
 
-def report(given: argparse.Namespace) -> Steps[str]:
-    """Render, ask everybody, and make the table."""
-    written = dict(pieces(given.solos, given.rounds))
+def _rendered(work: Path, kept: int) -> Steps[tuple[list[Path], list[Score]]]:
+    """The pieces with even numbers (0), to learn from, or with odd ones (1): other tunes, and other programs if any."""
+    chosen = [(name, score) for name, score in pieces(SOLOS, ROUNDS) if int(name.rsplit("-", 1)[1]) % 2 == kept]
     paths = []
-    for done, (name, score) in enumerate(written.items(), 1):
+    for name, score in chosen:
         digest = hashlib.sha256(midi(score)).hexdigest()[:8]
-        paths.append(render(score, given.work / "rendered" / f"{name}-{digest}.flac"))
-        yield Progress(done, len(written), "rendering", "pieces")
+        paths.append(render(score, work / "rendered" / f"{name}-{digest}.flac"))
+        yield Progress(len(paths), len(chosen), "rendering", "pieces")
+    return paths, [score for _, score in chosen]
+
+
+def examples(work: Path) -> Steps[tuple[list[Path], dict[str, tuple[tuple[str, ...], Array]]]]:
+    """Pieces to learn from and their targets in the form of :func:`scripts.bundled.agreement.tag_targets`.
+
+    Solos are sure examples that the corpora hardly have. None, and a notice, where fluidsynth is missing.
+
+    Args:
+        work: Folder where the pieces are kept.
+
+    Returns:
+        Files, and for ``instruments`` and ``voice`` the labels and (pieces, labels) of 1, 0 and NaN.
+    """
+    try:
+        paths, scores = yield from _rendered(work, 0)
+    except EarmarkError as error:
+        yield Notice(f"The heads learn without rendered pieces: {error}.")
+        return [], {}
+    return paths, {head: (names := label_names(head), truth(scores, names)) for head in ("instruments", "voice")}
+
+
+def report(given: argparse.Namespace) -> Steps[str]:
+    """Render the pieces that no head learns from, ask everybody, and make the table."""
+    paths, scores = yield from _rendered(given.work, 1)
     by_label = yield from witnesses(paths, given.shared / "weights", given.work)
     add_model(by_label, given.model, paths)
-    return table(list(written.values()), by_label)
+    return table(scores, by_label)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -460,8 +488,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
     parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="for pieces and tables")
     parser.add_argument("-m", "--model", default="default", help="a model folder or a name")
-    parser.add_argument("--solos", type=int, default=4, help="pieces for each instrument alone")
-    parser.add_argument("--rounds", type=int, default=3, help="pieces for each ensemble")
     run = Run(report(parser.parse_args(arguments)))
     try:
         for _ in run:

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scripts.bundled import rendered
+from scripts.bundled.agreement import label_names
 from scripts.bundled.rendered import GENERAL_MIDI, Note, Part, Score, compose, measured, midi, pieces, render, truth
 
 from conftest import program
 from earmark.audio.track import load
 from earmark.errors import EarmarkError
+from earmark.events import Run
 
 
 def events(file: bytes) -> list[tuple[int, bytes]]:
@@ -111,3 +113,28 @@ def test_without_the_synthesizer_it_says_what_to_install(tmp_path: Path, monkeyp
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EarmarkError, match="install Debian's packages fluidsynth and fluid-soundfont-gm"):
         render(compose(np.random.default_rng(0), ["piano"], 2.0), tmp_path / "piano.flac")
+
+
+def test_examples_and_checks_are_other_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendered, "render", lambda score, target: target)
+    run = Run(rendered.examples(tmp_path))
+    assert len(list(run)) == len(run.result[0])
+    paths, targets = run.result
+    check = Run(rendered._rendered(tmp_path, 1))
+    list(check)
+    assert len(paths) == len(check.result[0])
+    assert not {path.name for path in paths} & {path.name for path in check.result[0]}
+    for head in ("instruments", "voice"):
+        names, known = targets[head]
+        assert names == label_names(head)
+        assert known.shape == (len(paths), len(names))
+    names, known = targets["instruments"]
+    assert (np.nansum(known, 0) >= 2).all(), "each instrument plays in some example"
+
+
+def test_without_the_synthesizer_heads_learn_without_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    run = Run(rendered.examples(tmp_path))
+    (notice,) = list(run)
+    assert "learn without rendered pieces" in notice.message
+    assert run.result == ([], {})
