@@ -10,7 +10,7 @@ between. A label is 1 where two vocabularies say yes and none says no, 0 where t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,7 @@ class Tag:
         against: By vocabulary, its names for the opposite: their log-odds are taken off.
         by_network: The views are the networks, not the vocabularies: only one vocabulary knows the label, so that its
             networks are related, and what counts is how they do on rendered pieces.
+        left_out: Why it is no label of the head, although it is looked at.
         within: The corpora's genres (lower case) beside which it can stand; a track that people put elsewhere is a no.
     """
 
@@ -61,6 +62,7 @@ class Tag:
     against: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     by_network: bool = False
     within: frozenset[str] = frozenset()
+    left_out: str = ""
 
 
 def _two(share: float, mtt: Sequence[str], audioset: Sequence[str]) -> Tag:
@@ -69,6 +71,10 @@ def _two(share: float, mtt: Sequence[str], audioset: Sequence[str]) -> Tag:
 
 def _networks(share: float, *audioset: str) -> Tag:
     return Tag(share, {AUDIOSET: audioset}, by_network=True)
+
+
+def _rare(tag: Tag) -> Tag:
+    return replace(tag, left_out="fewer than 12 songs by 8 artists")
 
 
 INSTRUMENTS: Mapping[str, Tag] = {
@@ -90,17 +96,22 @@ INSTRUMENTS: Mapping[str, Tag] = {
     "choir": _two(0.03, ["choir", "choral"], ["Choir"]),
     "flute": _two(0.05, ["flute"], ["Flute"]),
     "harpsichord": _two(0.03, ["harpsichord"], ["Harpsichord"]),
-    "harp": _two(0.04, ["harp"], ["Harp"]),
-    "sitar": _two(0.02, ["sitar"], ["Sitar"]),
+    "harp": _rare(_two(0.04, ["harp"], ["Harp"])),
+    "sitar": _rare(_two(0.02, ["sitar"], ["Sitar"])),
     "organ": _networks(0.05, "Organ", "Electronic organ", "Hammond organ"),
     "brass": _networks(0.12, "Brass instrument", "French horn", "Trumpet", "Trombone"),
     "saxophone": _networks(0.08, "Saxophone"),
-    "clarinet": _networks(0.03, "Clarinet"),
-    "accordion": _networks(0.02, "Accordion"),
-    "harmonica": _networks(0.02, "Harmonica"),
+    "clarinet": _rare(_networks(0.03, "Clarinet")),
+    "accordion": _rare(_networks(0.02, "Accordion")),
+    "harmonica": _rare(_networks(0.02, "Harmonica")),
     "banjo": _networks(0.03, "Banjo"),
     "mallets": _networks(0.04, "Mallet percussion", "Marimba, xylophone", "Glockenspiel", "Vibraphone"),
 }
+
+SOLOISTS = frozenset(INSTRUMENTS) - {"guitar", "electric guitar", "acoustic guitar", "strings", "drums", "synth"}
+OUTSHONE = 1.5
+"""A soloist that stays this far behind another (log-odds above each one's own limit) is taken for an echo of it: what
+sounds like a saxophone sounds like a flute and a clarinet too. A piano may accompany."""
 
 _NO_VOCAL = ("no vocals", "no vocal", "no voice")
 _VOCAL = ("vocal", "vocals", "singing", "voice", "female", "male", "woman", "man", "male vocal", "female vocal",
@@ -124,7 +135,7 @@ VOICE: Mapping[str, Tag] = {
     ),
     "rap": Tag(0.07, {AUDIOSET: ("Rapping", "Hip hop music"), MSD: ("Hip-Hop",)}),
     "choir": INSTRUMENTS["choir"],
-    "opera": _two(0.015, ["opera"], ["Opera"]),
+    "opera": _rare(_two(0.015, ["opera"], ["Opera"])),
 }
 """``male`` is a share of what is vocal; ``female`` is its opposite and ``instrumental`` that of ``vocal``."""
 
@@ -217,16 +228,18 @@ class Verdicts:
             for head, table in scores.items()
         }
         found["voice"] = _consistent(found["voice"])
+        found["instruments"] = _without_echoes(found["instruments"], scores["instruments"], self.limits["instruments"])
+        names = {head: label_names(head) for head in found}
         return {
-            head: (tuple(table), np.stack(list(table.values()), 1).astype(np.float32)) for head, table in found.items()
+            head: (names[head], np.stack([table[name] for name in names[head]], 1).astype(np.float32))
+            for head, table in found.items()
         }
 
 
 def label_names(head: str) -> tuple[str, ...]:
     """The labels of a head, in the order of its targets."""
-    if head != "voice":
-        return tuple(TABLES[head])
-    return ("vocal", "instrumental", "male", "female", *(name for name in VOICE if name not in ("vocal", "male")))
+    names = tuple(name for name, tag in TABLES[head].items() if not tag.left_out)
+    return ("vocal", "instrumental", "male", "female", *names[2:]) if head == "voice" else names
 
 
 def _consistent(voice: Mapping[str, Array]) -> dict[str, Array]:
@@ -238,6 +251,20 @@ def _consistent(voice: Mapping[str, Array]) -> dict[str, Array]:
         name: all_of_them[name] if name in ("vocal", "instrumental") else np.where(vocal == 0, 0.0, all_of_them[name])
         for name in label_names("voice")
     }
+
+
+def _without_echoes(
+    found: Mapping[str, Array], scores: Mapping[str, Mapping[str, Array]],
+    limits: Mapping[str, Mapping[str, tuple[float, float]]],
+) -> dict[str, Array]:  # fmt: skip
+    """Unknown where a soloist that two views name stays far behind another one."""
+    above = {
+        label: np.min([odds - limits[label][view][1] for view, odds in scores[label].items()], 0)
+        for label in sorted(SOLOISTS)
+    }
+    best = np.max(list(above.values()), 0)
+    echo = {label: (above[label] < best - OUTSHONE) & (found[label] == 1) for label in SOLOISTS - {"piano"}}
+    return {label: np.where(echo[label], np.nan, row) if label in echo else row for label, row in found.items()}
 
 
 def verdicts_of(scores: Scores) -> Verdicts:
