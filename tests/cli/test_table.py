@@ -34,6 +34,19 @@ def test_not_sure_is_said_plainly() -> None:
     assert re.search(r"not sure +███▎ +41%", lines([record], io.StringIO())[1])
 
 
+def test_guesses_stand_where_the_model_is_not_sure() -> None:
+    """As many as fit beside the song; those of a head below it are all there, and of many labels the first five."""
+    unsure = HeadPrediction("multiclass", None, 0.44, scores={"Rock": 0.44, "Electronic": 0.204},
+                            guesses=(("Rock", 0.44), ("Pop", 0.204), ("Electronic", 0.15)))  # fmt: skip
+    row = lines([heard(genre=unsure, mood=MOOD)], io.StringIO())[1]
+    assert re.match(r"a\.mp3 +Rock\? 44 %, Pop\? 20 % +happy", row)
+    many = HeadPrediction("multilabel", labels=tuple("abcdefg"), scores=dict.fromkeys("abcdefg", 0.9))
+    narrow = {name: unsure for name in ("genre", "mood", "quadrant", "valence", "style")}
+    below = " ".join(line.strip() for line in lines([heard(tags=many, **narrow)], io.StringIO())[2:])
+    assert "tags: a, b, c, d, e ·" in below + " ·"
+    assert "style: Rock? 44 %, Pop? 20 %, Electronic? 15 %" in below
+
+
 def test_failures_and_warnings_stand_below_their_song() -> None:
     said = lines([BAD, heard() | {"warning": "truncated"}], io.StringIO())
     assert said[1:3] == ["b.mp3", "    not-audio: not an audio file: no stream found"]

@@ -12,9 +12,12 @@ from earmark.app.part import Record
 from earmark.cli.console import Style, bar, cells, columns, fit, plain, style_of
 from earmark.cli.records import until_first_analysed
 
-__all__ = ["table_pieces"]
+__all__ = ["MOST_LABELS", "guesses", "table_pieces"]
 
 NOT_SURE = "not sure"
+MOST_LABELS = 5
+"""Of a head with several labels a song, so many are shown; records have all."""
+
 _BAR = 8
 _PERCENT = 5
 _NAME = 24  # columns that a song's name gets at least
@@ -85,7 +88,20 @@ def _record_lines(record: Record, layout: _Layout) -> Iterator[str]:
         yield from (style(line, "yellow") for line in _wrapped(f"warning: {plain(record['warning'])}", layout))
 
 
+def guesses(head: Mapping[str, Any], width: int = 1_000) -> str:
+    """The best guesses of a head that names nothing, as ``Rock? 44 %, Pop? 20 %``: as many as fit; "" without any."""
+    found = ""
+    for name, probability in head.get("guesses", ()):
+        more = f"{found}{', ' if found else ''}{plain(name)}? {100 * probability:.0f} %"
+        if found and cells(more) > width:
+            break
+        found = more
+    return found
+
+
 def _class_cell(head: Mapping[str, Any], width: int, layout: _Layout) -> str:
+    if text := guesses(head, _column(width)):
+        return layout.style(fit(text, _column(width)), "yellow")
     sure, confidence = head["label"] is not None, head["confidence"] or 0.0
     label = fit(plain(head["label"]) if sure else NOT_SURE, width)
     drawn = bar(confidence, _BAR, layout.stream)
@@ -101,12 +117,13 @@ def _below(heads: Mapping[str, Any], beside: Mapping[str, int]) -> Iterator[str]
             continue
         if head["task"] == "multilabel":
             if head["labels"]:
-                yield f"{plain(name)}: {', '.join(map(plain, head['labels']))}"
+                yield f"{plain(name)}: {', '.join(map(plain, head['labels'][:MOST_LABELS]))}"
         elif head["task"] == "regression":
             yield f"{plain(name)} {head['value']:.2f}"
         else:
             label = NOT_SURE if head["label"] is None else plain(head["label"])
-            yield f"{plain(name)}: {label} {head['confidence'] or 0.0:.0%}"
+            named = f"{label} {head['confidence'] or 0.0:.0%}"
+            yield f"{plain(name)}: {guesses(head) or named}"
 
 
 def _wrapped(text: str, layout: _Layout) -> Sequence[str]:
