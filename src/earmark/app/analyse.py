@@ -38,6 +38,7 @@ class AnalyseRequest:
         excerpt: How much of a track is analysed.
         labels: A file with the user's own names of labels.
         taggram: Whether heads give scores over time too.
+        why: Whether heads give the reason for what they name.
         exclude: Patterns of files that are left out.
         output: The file that gets the records; run again, the request goes on where it stopped.
     """
@@ -48,6 +49,7 @@ class AnalyseRequest:
     excerpt: Excerpt = None
     labels: str | None = None
     taggram: bool = False
+    why: bool = False
     exclude: tuple[str, ...] = ()
     output: str | None = None
 
@@ -89,7 +91,10 @@ def analyse(request: AnalyseRequest, form: Form | None = None, engine: Engine | 
     with opened_engine(engine, request.jobs) as workers:
         models = find_models(request.model)
         options = HearingOptions(
-            excerpt=request.excerpt, taggram=request.taggram, labels=label_table(request.labels, models.card)
+            excerpt=request.excerpt,
+            taggram=request.taggram,
+            why=request.why,
+            labels=label_table(request.labels, models.card),
         )
         files = find_files(request.paths, request.exclude)
         part = open_part(Path(request.output), files.paths, settings_of(models, options)) if request.output else None

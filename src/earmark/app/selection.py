@@ -148,6 +148,7 @@ def settings_of(models: Models, options: HearingOptions) -> dict[str, Any]:
         "model": f"{models.card.id} {models.digest}",
         "excerpt": options.excerpt,
         "taggram": options.taggram,
+        "why": options.why,
         "embedding": options.embedding,
         "layer": options.layer,
         "labels": {head: dict(names) for head, names in options.labels.items()},

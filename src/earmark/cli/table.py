@@ -84,6 +84,9 @@ def _record_lines(record: Record, layout: _Layout) -> Iterator[str]:
     yield (" " * _GAP).join(row)
     below = " · ".join(_below(heads, layout.label))
     yield from (style(line, "dim") for line in _wrapped(below, layout))
+    for name, head in heads.items():
+        if "why" in head:
+            yield from (style(line, "dim") for line in _wrapped(_reason(name, head["why"]), layout))
     if "warning" in record:
         yield from (style(line, "yellow") for line in _wrapped(f"warning: {plain(record['warning'])}", layout))
 
@@ -109,6 +112,17 @@ def _class_cell(head: Mapping[str, Any], width: int, layout: _Layout) -> str:
     return (
         f"{layout.style(label, 'bold' if sure else 'yellow')} {layout.style(drawn, 'green' if sure else 'dim')}{share}"
     )
+
+
+def _reason(head: str, why: Mapping[str, Any]) -> str:
+    """As ``why genre Rock: most of all from 1:10 to 1:13; nearest songs it learned from: Rock; a.mp3 (Pop)``."""
+    start, end = (f"{int(second // 60)}:{int(second % 60):02}" for second in why["seconds"])
+    songs = []
+    for one in why["nearest"]:
+        labels = ", ".join(map(plain, one["labels"][:MOST_LABELS]))
+        songs.append(f"{plain(one['name'])} ({labels})" if "name" in one else labels)
+    learned = f"; nearest songs it learned from: {'; '.join(songs)}" if songs else ""
+    return f"why {plain(head)} {plain(why['name'])}: most of all from {start} to {end}{learned}"
 
 
 def _below(heads: Mapping[str, Any], beside: Mapping[str, int]) -> Iterator[str]:

@@ -62,7 +62,11 @@ def combine(predictions: Sequence[Prediction], card: Card) -> Prediction:
             scores[head.name] = [sum(one.scores[label] for one in each) / len(each) for label in head.labels]
         if (joint := _combine_taggrams([one.taggram for one in each])) is not None:
             over_time[head.name] = joint
-    return replace(first, model=card.name, heads=answers(card.heads, scores, over_time)).settled()
+    heads = answers(card.heads, scores, over_time)
+    for name, joint_head in heads.items():  # the first model's reasons, where it names the same
+        why = first.heads[name].why
+        heads[name] = replace(joint_head, why=why if why is not None and why.name == joint_head.main else None)
+    return replace(first, model=card.name, heads=heads).settled()
 
 
 def _combine_taggrams(taggrams: Sequence[Taggram | None]) -> Taggram | None:

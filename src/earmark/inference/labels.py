@@ -9,7 +9,7 @@ from pathlib import Path
 
 from earmark.errors import RecipeError, UnknownName
 from earmark.inference.options import LabelTable
-from earmark.inference.records import HeadPrediction, Prediction, Taggram
+from earmark.inference.records import HeadPrediction, Prediction, Reason, Taggram
 from earmark.inference.scores import answer, included, leaf
 from earmark.models.card import Card, HeadCard
 
@@ -73,8 +73,15 @@ def _relabel_head(found: HeadPrediction, head: HeadCard, names: Mapping[str, str
     if found.task == "multilabel":
         named = dict.fromkeys(names.get(label, label) for label in found.labels)
         guesses = answer(mine, list(scores.values())).guesses if not named else ()
-        return replace(found, labels=tuple(named), scores=scores, taggram=over_time, guesses=guesses)
-    return answer(mine, list(scores.values()), over_time)
+        mine_found = replace(found, labels=tuple(named), scores=scores, taggram=over_time, guesses=guesses)
+    else:
+        mine_found = answer(mine, list(scores.values()), over_time)
+    return replace(mine_found, why=found.why and _renamed_reason(found.why, names))
+
+
+def _renamed_reason(why: Reason, names: Mapping[str, str]) -> Reason:
+    near = (replace(one, labels=tuple(names.get(label, label) for label in one.labels)) for one in why.nearest)
+    return replace(why, name=names.get(why.name, why.name), nearest=tuple(near))
 
 
 def renamed(head: HeadCard, names: Mapping[str, str]) -> HeadCard:

@@ -26,6 +26,8 @@ class HearingOptions:
         timeout: Seconds without progress after which a worker is taken to hang.
         clips: Whether predictions carry the embedding of each clip too.
         content_hash: Whether predictions carry the hash of the audio, at next to no cost.
+        why: Whether heads give the reason for what they name: seconds, and the nearest training tracks. Embeddings of
+            a layer have none.
         known: Tracks with one of these hashes are not analysed: their predictions have no heads.
     """
 
@@ -37,6 +39,7 @@ class HearingOptions:
     timeout: float = 120.0
     clips: bool = False
     content_hash: bool = False
+    why: bool = False
     known: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from earmark.recipe import Task
 
-__all__ = ["ClipEmbeddings", "Failure", "HeadPrediction", "Prediction", "Taggram", "is_song", "path_fields"]
+__all__ = [
+    "ClipEmbeddings",
+    "Failure",
+    "HeadPrediction",
+    "Neighbour",
+    "Prediction",
+    "Reason",
+    "Taggram",
+    "is_song",
+    "path_fields",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,45 @@ class Taggram:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A training track near to what was analysed.
+
+    Attributes:
+        labels: What it is to the head.
+        distance: 1 - cosine of the embeddings, 0..2.
+        name: Of the track, where the model folder has names; "" elsewhere.
+    """
+
+    labels: tuple[str, ...]
+    distance: float
+    name: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in a record."""
+        return {"labels": list(self.labels), "distance": self.distance} | ({"name": self.name} if self.name else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a head names what it names, or guesses it.
+
+    Attributes:
+        name: What is explained: the label or node, the best of several labels, or the best guess.
+        seconds: Start and end of the clip that speaks most for it.
+        nearest: Training tracks that the head learned from, the nearest first.
+    """
+
+    name: str
+    seconds: tuple[float, float]
+    nearest: tuple[Neighbour, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in a record."""
+        nearest = [one.to_dict() for one in self.nearest]
+        return {"name": self.name, "seconds": list(self.seconds), "nearest": nearest}
+
+
+@dataclass(frozen=True, slots=True)
 class HeadPrediction:
     """What one head says of one track.
 
@@ -48,6 +97,7 @@ class HeadPrediction:
         labels: Labels above their thresholds, best first (multilabel).
         scores: Calibrated probability of every label, in the head's order.
         guesses: Where a head with labels names none: the best ones with their probabilities.
+        why: The reason for what is named or guessed, where asked for.
         value: The number of a regression head.
         taggram: Scores over time, where asked for.
     """
@@ -60,11 +110,18 @@ class HeadPrediction:
     value: float | None = None
     taggram: Taggram | None = None
     guesses: tuple[tuple[str, float], ...] = ()
+    why: Reason | None = None
 
     @property
     def best(self) -> str | None:
         """The label with the highest score, sure or not; None where there are no labels."""
         return max(self.scores, key=self.scores.__getitem__) if self.scores else None
+
+    @property
+    def main(self) -> str | None:
+        """What is named first, else guessed first; None where there is neither."""
+        named = (self.label,) if self.label is not None else self.labels
+        return next(iter([*named, *(name for name, _ in self.guesses)]), None)
 
     def to_dict(self) -> dict[str, Any]:
         """The head as it stands in a record."""
@@ -79,6 +136,8 @@ class HeadPrediction:
             record["guesses"] = [list(guess) for guess in self.guesses]
         if self.taggram is not None:
             record["taggram"] = self.taggram.to_dict()
+        if self.why is not None:
+            record["why"] = self.why.to_dict()
         return record
 
 
@@ -133,7 +192,7 @@ class Prediction:
         """The prediction; that of silence and noise has scores, but no label."""
         if self.is_song:
             return self
-        heads = {name: replace(head, label=None, labels=(), guesses=()) for name, head in self.heads.items()}
+        heads = {name: replace(head, label=None, labels=(), guesses=(), why=None) for name, head in self.heads.items()}
         return replace(self, heads=heads)
 
     def __repr__(self) -> str:

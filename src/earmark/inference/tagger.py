@@ -20,8 +20,9 @@ from earmark.errors import ModelError, UnknownName
 from earmark.features.spectrogram import open_input, views
 from earmark.inference.labels import relabel
 from earmark.inference.options import HearingOptions
-from earmark.inference.records import ClipEmbeddings, Prediction
+from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
 from earmark.inference.scores import answers, probabilities, raw_scores, taggram, track_probabilities
+from earmark.inference.why import TrainingTracks, reason, training_tracks
 from earmark.models.card import Card
 from earmark.models.network import HeadWeights, Network, read_heads
 from earmark.models.registry import check_files, find_model
@@ -266,10 +267,29 @@ class Tagger:
             head.name: taggram(head, times, probabilities(raw[head.name], head)) for head in cards if options.taggram
         }
         heads = answers(cards, scores, over_time)
+        if options.why:
+            heads = self._explained(heads, raw, vectors.mean(axis=0), times)
         embedding = vectors.mean(axis=0, dtype=np.float64).astype(np.float32) if options.embedding else None
         one_by_one = ClipEmbeddings(np.asarray(times, np.float32), vectors) if options.clips else None
         prediction = Prediction(path, 0.0, self.card.id, heads, embedding, clips=one_by_one)
         return relabel(prediction, self.card, options.labels) if options.labels else prediction
+
+    def _explained(
+        self, heads: Mapping[str, HeadPrediction], raw: Mapping[str, Scores], vector: Array,
+        times: list[tuple[float, float]],
+    ) -> dict[str, HeadPrediction]:  # fmt: skip
+        """The heads' predictions with the reasons for them."""
+        known = self._training_tracks
+        found = {}
+        for head in self.card.heads:
+            near = known.nearest(head.name, vector) if known is not None else ()
+            clips = probabilities(raw[head.name], head)
+            found[head.name] = replace(heads[head.name], why=reason(head, heads[head.name], clips, times, near))
+        return found
+
+    @cached_property
+    def _training_tracks(self) -> TrainingTracks | None:
+        return training_tracks(self.folder, self.card)
 
 
 def _batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:

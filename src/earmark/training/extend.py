@@ -27,6 +27,7 @@ from earmark.inference.records import Failure
 from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import NETWORK, Card, HeadCard
+from earmark.models.exemplars import read_names, write_names
 from earmark.models.network import HeadWeights, dependent, widened, write_heads
 from earmark.models.writer import ModelFolderWriter, check_place, seal
 from earmark.storage import plain_reason
@@ -387,6 +388,8 @@ def _extended(
     card = replace(_card(tagger.card, gained, dataset, extension), group_salt=salt)
     yield Progress(0, stage="writing the model")
     rows = _split_rows(tagger.folder / "split.tsv", exemplars, new, salt)
+    names = {one.hash: track.name for one, track in zip(new.tracks, new.dataset.tracks, strict=True)}
+    write_names(folder, read_names(tagger.folder) | names)
     write_extended(tagger, card, gained, _remember(exemplars, new, additions), rows, folder)
     return extension
 

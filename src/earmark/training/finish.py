@@ -3,9 +3,7 @@
 Heads are calibrated on validation tracks: temperature, thresholds of labels, and when to say nothing. Probabilities are
 made by :mod:`earmark.inference.scores` alone, so that what is calibrated is what people see.
 
-The folder remembers some of the training: embeddings of some tracks a class, and of the validation tracks. With them a
-class can be added later without the old audio, and measured what it costs. No track is named: a content hash each, so
-that a song is not counted twice, and numbers in place of artists.
+The folder remembers some of the training: see :mod:`earmark.models.exemplars`.
 """
 
 from __future__ import annotations
@@ -21,14 +19,14 @@ from scipy.optimize import minimize, minimize_scalar
 
 from earmark.datasets.core import Dataset
 from earmark.datasets.splits import Split, named_groups, save_split
-from earmark.errors import ModelError, StorageError
 from earmark.evaluation.history import Epoch, write_curves, write_history
 from earmark.evaluation.intervals import RESAMPLES
 from earmark.evaluation.scores import ModelPredictions, answers_of, main_figure, score_head
 from earmark.inference.records import Failure, Prediction
 from earmark.inference.scores import answers, track_probabilities
 from earmark.models.card import Card, HeadCard
-from earmark.models.network import HeadWeights, read_npz, write_heads
+from earmark.models.exemplars import Exemplars, load_exemplars, write_names
+from earmark.models.network import HeadWeights, write_heads
 from earmark.models.writer import seal
 
 __all__ = [
@@ -154,52 +152,7 @@ def _best_f1(scores: _Float, truth: _Float) -> float:
 PER_CLASS = 50
 """Training tracks kept a class."""
 
-_FILE = "exemplars.npz"
-_TARGET = "target:"
 _QUANTILES = 5
-_KINDS = {
-    "embedding": ("f", (2,)),
-    "track": ("iu", (1,)),
-    "valid": ("b", (1,)),
-    "group": ("iu", (1,)),
-    "hash": ("U", (1,)),
-}
-"""Kinds of numbers and dimensions of each array; targets are floats."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Exemplars:
-    """Embeddings of tracks and what is true of them.
-
-    Attributes:
-        embedding: (clips, dimensions) float16.
-        track: (clips,) row of the track that each clip is from, ascending.
-        valid: (tracks,) False: of the training part; True: of the validation part.
-        group: (tracks,) a number an artist (or album, or track).
-        hash: (tracks,) content hashes.
-        targets: By head, (tracks,) or (tracks, labels), as :meth:`earmark.datasets.Dataset.targets` gives them.
-    """
-
-    embedding: NDArray[np.float16]
-    track: NDArray[np.int32]
-    valid: NDArray[np.bool_]
-    group: NDArray[np.int32]
-    hash: NDArray[np.str_]
-    targets: Mapping[str, NDArray[np.float32]]
-
-    def save(self, folder: Path) -> None:
-        """Write ``exemplars.npz`` into a model folder.
-
-        Raises:
-            StorageError: It cannot be written.
-        """
-        arrays = {name: getattr(self, name) for name in ("embedding", "track", "valid", "group", "hash")}
-        arrays |= {f"{_TARGET}{head}": target for head, target in self.targets.items()}
-        try:
-            with (folder / _FILE).open("wb") as file:
-                np.savez(file, **arrays)
-        except OSError as error:
-            raise StorageError(f"{folder / _FILE}: cannot be written: {error.strerror}") from error
 
 
 def choose_exemplars(
@@ -234,43 +187,6 @@ def choose_exemplars(
         hash=np.array([hashes[row] for row in chosen], np.str_),
         targets={spec.name: dataset.targets(spec.name)[chosen] for spec in dataset.heads},
     )
-
-
-def load_exemplars(folder: Path) -> Exemplars:
-    """What a model folder remembers.
-
-    Raises:
-        ModelError: It remembers nothing, or the file is damaged.
-    """
-    file = folder / _FILE
-    if not file.is_file():
-        raise ModelError(
-            f"{folder}: the model keeps no exemplars.npz, so that nothing can be added to it; train it again"
-        )
-    named = read_npz(file)
-    targets = {name.removeprefix(_TARGET): named.pop(name) for name in list(named) if name.startswith(_TARGET)}
-    if set(named) != set(_KINDS):
-        raise ModelError(f"{file}: damaged: its arrays are {', '.join(sorted(named)) or 'missing'}")
-    for name, array in (named | targets).items():
-        kind, dimensions = _KINDS.get(name, ("f", (1, 2)))
-        if array.dtype.kind not in kind or array.ndim not in dimensions:
-            raise ModelError(f"{file}: damaged: {name} is of the wrong kind ({array.dtype}, {array.shape})")
-    found = Exemplars(targets=targets, **named)
-    _check(file, found)
-    return found
-
-
-def _check(file: Path, found: Exemplars) -> None:
-    """What arrays must be beside each other."""
-    tracks, owner = len(found.valid), found.track.astype(np.int64)
-    if len(found.embedding) != len(owner) or any(
-        len(array) != tracks for array in (found.group, found.hash, *found.targets.values())
-    ):
-        raise ModelError(f"{file}: damaged: its arrays are of different lengths")
-    if len(owner) and (owner[0] != 0 or owner[-1] != tracks - 1 or not np.isin(np.diff(owner), (0, 1)).all()):
-        raise ModelError(f"{file}: damaged: track does not number its tracks in order")
-    if not np.isfinite(found.embedding).all() or (tracks and int(found.group.min()) < 0):
-        raise ModelError(f"{file}: damaged: a number in it makes no sense (NaN, or a negative group)")
 
 
 def _classes(targets: NDArray[np.float32]) -> list[NDArray[np.bool_]]:
@@ -357,7 +273,10 @@ def finish_model(folder: Path, model: TrainedModel) -> Card:
     salt = save_split(folder / "split.tsv", model.split, model.hashes, named_groups(model.dataset))
     card = replace(card, group_salt=salt)
     embeddings = [None if output is None else output.embedding for output in model.outputs]
-    choose_exemplars(model.dataset, model.split, model.hashes, embeddings, model.seed).save(folder)
+    exemplars = choose_exemplars(model.dataset, model.split, model.hashes, embeddings, model.seed)
+    exemplars.save(folder)
+    names = dict(zip(model.hashes, (track.name for track in model.dataset.tracks), strict=True))
+    write_names(folder, {str(one): names[str(one)] for one in exemplars.hash})
     if model.history:
         write_history(folder / "history.csv", model.history)
         write_curves(folder / "curves.svg", model.history, model.kept)

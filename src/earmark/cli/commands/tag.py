@@ -25,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="write there; run again, it goes on where it stopped")
     parser.add_argument("--labels", metavar="FILE", help="your names of labels (TOML, a table a head)")
     parser.add_argument("--taggram", action=arguments.FLAG, help="scores over time too (json, jsonl)")
+    text = "the reason for each label: the seconds that speak most for it, and the nearest songs it was learned from"
+    parser.add_argument("--why", action=arguments.FLAG, help=text)
     records.add_raw(parser)
     arguments.defaults(parser, AnalyseRequest)
 
@@ -34,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     shape = _format(args)
     if args.taggram and shape in ("table", "csv"):
         drawing.print_notice("Taggrams are in json and jsonl only.")
+    if args.why and shape == "csv":
+        drawing.print_notice("Reasons are in the table, json and jsonl only.")
     target = None if args.output in (None, "-") else Path(args.output)
     form = _form(shape, raw=args.raw)
     if target is None or (target.exists() and not target.is_file() and not target.is_dir()):
