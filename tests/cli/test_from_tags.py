@@ -183,6 +183,23 @@ def test_the_users_list_and_limits_count(earmark: Earmark, library: Path, tmp_pa
 
 
 @pytest.mark.usefixtures("undecodable")
+def test_files_and_labels_may_be_left_out(earmark: Earmark, library: Path, tmp_path: Path) -> None:
+    options = ("--exclude-files", "*-15.flac", "--exclude", "genre=Rock", "--heads", "genre", "-f", "json")
+    done = train(earmark, library, tmp_path / "mine", *options)
+    assert done.code == 0, done.err
+    assert done.json["tags"]["songs"] == 45 and done.json["heads"]["genre"]["labels"] == ["Hip Hop", "R&B"]
+    wrong = train(earmark, library, tmp_path / "other", "--heads", "mood")
+    assert wrong.code == 1 and "unknown head 'mood'; known: genre" in wrong.err
+
+
+def test_a_list_of_labels_for_every_verb_is_no_mistake_of_train(earmark: Earmark, tmp_path: Path) -> None:
+    settings = tmp_path / "earmark.toml"
+    settings.write_text('[all]\nlabels = "mine.toml"\n')
+    said = earmark("train", tmp_path / "none", "-o", tmp_path / "m", "--config", settings)
+    assert said.code == 1 and "no such folder" in said.err
+
+
+@pytest.mark.usefixtures("undecodable")
 def test_songs_that_are_gone_still_teach_and_are_left_alone(
     earmark: Earmark, library: Path, collection: Path, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from earmark.app.library import opened
 from earmark.app.selection import find_files
+from earmark.audio.files import matcher
 from earmark.errors import EarmarkError, StorageError, UnknownName
 from earmark.events import Notice, Progress, Steps
 from earmark.inference.records import ClipEmbeddings, Failure, path_fields
@@ -146,7 +147,7 @@ def collect(request: TrainRequest, recipe: Recipe, engine: Engine) -> Steps[OwnT
     )
     with ExitStack() as stack:
         library = _library(request, stack)
-        files = _of_library(library) if request.dataset is None else _of_folder(request, library)
+        files = _of_library(request, library) if request.dataset is None else _of_folder(request, library)
         songs, tracks = yield from _songs(files, plan.tag, engine)
         name = Path(request.dataset).resolve().name if request.dataset is not None else _file(request).name
         found = tagged_dataset(name, songs, plan)
@@ -171,14 +172,20 @@ def _library(request: TrainRequest, stack: ExitStack) -> Library | None:
 _Files = list[tuple[Path, "LibraryTrack | None"]]
 
 
-def _of_library(library: Library | None) -> _Files:
+def _of_library(request: TrainRequest, library: Library | None) -> _Files:
     assert library is not None
-    tracks = [track for track in library.tracks(vanished=False) if _is_song(track)]
-    if not tracks:
+    leaves_out, roots = matcher(request.exclude_files), [Path(root) for root in library.roots()]
+    files: _Files = []
+    for track in library.tracks(vanished=False):
+        path = Path(track.path)
+        root = next((root for root in roots if path.is_relative_to(root)), path.parent)
+        if _is_song(track) and not (request.exclude_files and leaves_out(root, path)):
+            files.append((path, track))
+    if not files:
         raise StorageError(
             f"{library.file}: the library holds no songs that are there; `earmark scan FOLDER` adds some"
         )
-    return [(Path(track.path), track) for track in tracks]
+    return files
 
 
 def _is_song(track: LibraryTrack) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from earmark.app import corrections, own_tags
 from earmark.app.selection import opened_engine
-from earmark.errors import DatasetError, MissingExtra, RecipeError
+from earmark.errors import DatasetError, MissingExtra, RecipeError, UnknownName
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def _data(request: TrainRequest, tags: OwnTags | None, engine: Engine) -> Steps[
     heads = request.heads or None
     if tags is not None:
         dataset: Dataset | None = tags.found.dataset
+        for name in set(request.heads) - {request.field.casefold()}:
+            raise UnknownName("head", name, [request.field.casefold()])
     else:
         _only_for_tags(request)
         dataset = load_dataset(request.dataset, heads=heads, training=True) if request.dataset is not None else None

@@ -57,6 +57,8 @@ def _add_from_tags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, and say how good the model is."""
+    if not args.from_tags and "labels" in args.from_file:  # of every verb, in the settings file
+        args.labels = None
     _print(args, follow(train(arguments.request(args, TrainRequest)), keeps=True))
     return 0
 
