@@ -40,6 +40,29 @@ def test_json_is_the_designs(earmark, music):
     assert said.json["balance"] == {"genre": {"Jazz": 3, "Rock": 4}}
     assert said.json["failures"][0]["path"].endswith("broken.flac")
     assert any("a split may put them in two parts" in notice for notice in said.json["notices"])
+    (torn,) = said.json["conflicts"]
+    assert torn["paths"] == exact["paths"] and torn["labels"] == ["Jazz", "Rock"] and torn["counts"] == "Jazz"
+    assert any("genre: 1 song has two labels, as Jazz/Jazz one/song.wav ('Jazz')" in n for n in said.json["notices"])
+    assert any("its labels were not looked at" in notice for notice in said.json["notices"])
+
+
+def test_classes_that_differ_by_case_and_one_that_cannot_be_read_are_named(earmark, music):
+    (music / "ROCK" / "three").mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    soundfile.write(music / "ROCK" / "three" / "a.wav", rng.normal(0, 0.1, 24000), 8000)
+    wave = soundfile.read(music / "Rock" / "Rock two" / "song.wav")[0]
+    soundfile.write(music / "ROCK" / "three" / "b.ogg", 0.5 * wave, 8000)
+    (music / "Polka").mkdir()
+    for number in range(2):
+        (music / "Polka" / f"{number}.mp3").write_bytes(b"no music at all" * 50)
+    said = earmark("audit", music, "-j", 1, "-f", "json")
+    notices = said.json["notices"]
+    assert any("'ROCK' and 'Rock' differ only in case" in line for line in notices)
+    assert any("the tracks of 'Polka' (2) cannot be read: training leaves the label out" in line for line in notices)
+    assert any("both are learnt from, and contradict each other" in line for line in notices)
+    (near,) = [one for one in said.json["conflicts"] if one["counts"] is None]
+    assert set(near["labels"]) == {"ROCK", "Rock"}
+    assert "two labels" in earmark("audit", music, "-j", 1, "-f", "table").err
 
 
 def test_people_see_tables(earmark, music):
@@ -47,6 +70,7 @@ def test_people_see_tables(earmark, music):
     for title in (
         "files that cannot be analysed: 1",
         "duplicates: 2",
+        "one recording under two labels: 1",
         "in two parts of the split: none",
         "balance of genre: 2",
     ):

@@ -23,4 +23,4 @@ def test_every_marked_repeat_of_gtzan_is_found(shared):
     assert songs <= {("reggae.00073", "reggae.00074"), ("pop.00045", "pop.00046")}
     assert len(others) <= 10
     assert found.failures == () and sum(found.balance["genre"].values()) == 709
-    assert set(found.to_dict()) == {"duplicates", "leaks", "labels", "balance", "failures", "notices"}
+    assert set(found.to_dict()) == {"duplicates", "leaks", "labels", "balance", "failures", "notices", "conflicts"}

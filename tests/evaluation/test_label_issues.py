@@ -73,3 +73,33 @@ def test_one_class_is_nothing_to_judge(labels):
     rows = tuple(Track(Path(f"/{i}"), str(i), str(i), None, {"g": labels[0] if labels else None}) for i in range(20))
     data = Dataset("one", Path("/"), (HeadSpec("g", "multiclass", labels),), rows)
     assert find_label_issues(data, np.random.default_rng(0).normal(size=(20, 4)))[0] == ()
+
+
+def few(each, seed, far=1.5):
+    """Two classes of so many songs, each by an artist of its own; the label of one song is swapped: data, row."""
+    rng = np.random.default_rng(seed)
+    truth = np.repeat([0, 1], each)
+    embeddings = far * truth[:, None] + rng.normal(size=(2 * each, 16)) * 0.6
+    wrong = int(rng.integers(2 * each))
+    given = truth.copy()
+    given[wrong] = 1 - given[wrong]
+    rows = tuple(Track(Path(f"/{i}"), str(i), f"artist {i}", None, {"genre": "ab"[k]}) for i, k in enumerate(given))
+    return Dataset("few", Path("/"), (HeadSpec("genre", "multiclass", ("a", "b")),), rows), embeddings, wrong
+
+
+def test_a_swapped_song_of_a_small_set_is_found_or_the_set_is_called_too_small():
+    outcomes = {"found": 0, "too few": 0, "silent": 0}
+    for seed in range(12):
+        data, embeddings, wrong = few(6 + seed % 5, seed)
+        issues, notices = find_label_issues(data, embeddings)
+        found, small = any(issue.row == wrong for issue in issues), any("are too few" in line for line in notices)
+        outcomes["found" if found else "too few" if small else "silent"] += 1
+    assert outcomes["silent"] <= 1 and outcomes["found"] >= 8, outcomes
+    data, embeddings, _ = few(5, 0, far=0.0)  # nothing sets the classes apart
+    (notice,) = find_label_issues(data, embeddings)[1]
+    assert notice.startswith("genre: its 10 songs are too few") and "of 10 labels that were swapped on trial" in notice
+
+
+def test_labels_on_few_tracks_are_counted():
+    data, embeddings, _ = made(tracks=40)
+    assert any("labels are on fewer than 20 tracks" in line for line in find_label_issues(data, embeddings)[1])

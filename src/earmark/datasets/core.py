@@ -22,6 +22,7 @@ from earmark.recipe import Task
 from earmark.text import fold, fold_artist
 
 __all__ = [
+    "Conflict",
     "Dataset",
     "GroupBy",
     "HeadSpec",
@@ -29,7 +30,9 @@ __all__ = [
     "Part",
     "Track",
     "check_trainable",
+    "conflicts_in_words",
     "group_tracks",
+    "label_conflicts",
     "lost_in_words",
     "names_nobody",
     "spelling_notices",
@@ -286,6 +289,52 @@ def _spelling(label: str) -> str:
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
     seen = "".join(letter for letter in plain if unicodedata.category(letter) != "Cf").strip()
     return re.sub(r"(?<=[^\W\d])[\s_./\-\u2010-\u2015]+(?=\w)|(?<=\d)[\s_./\-\u2010-\u2015]+(?=[^\W\d])", "", seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """One recording under two labels of a head: the indices of its two tracks, ``first`` below ``second``."""
+
+    head: str
+    first: int
+    second: int
+    labels: tuple[str, str]
+
+
+def label_conflicts(dataset: Dataset, pairs: Iterable[tuple[int, int]]) -> tuple[Conflict, ...]:
+    """Where two tracks of one recording have different names for a label; one without a label contradicts nothing."""
+    found = []
+    for pair in pairs:
+        first, second = (dataset.tracks[row] for row in sorted(pair))
+        for spec in dataset.heads:
+            labels = first.labels.get(spec.name), second.labels.get(spec.name)
+            words = [_words(label) for label in labels if label is not None]
+            if spec.task != "regression" and len(words) == 2 and words[0] != words[1]:
+                found.append(Conflict(spec.name, min(pair), max(pair), (words[0], words[1])))
+    return tuple(found)
+
+
+def conflicts_in_words(
+    dataset: Dataset, conflicts: Sequence[Conflict], what: str = "the label of the first counts"
+) -> tuple[str, ...]:
+    """A line for each head in which copies of a song have different labels; ``what`` training makes of it."""
+    heads: dict[str, list[Conflict]] = {}
+    for conflict in conflicts:
+        heads.setdefault(conflict.head, []).append(conflict)
+    lines = []
+    for head, found in heads.items():
+        one, (name, other) = found[0], found[0].labels
+        count = "1 song has" if len(found) == 1 else f"{len(found)} songs have"
+        places = dataset.tracks[one.first].name, dataset.tracks[one.second].name
+        lines.append(
+            f"{head}: {count} two labels, as {places[0]} ({name!r}) and {places[1]} ({other!r}), which are the same "
+            f"recording: {what}; remove the wrong one"
+        )
+    return tuple(lines)
+
+
+def _words(label: Label) -> str:
+    return ";".join(sorted(label)) if isinstance(label, tuple) else str(label)
 
 
 def lost_in_words(dataset: Dataset, lost: Mapping[str, Sequence[str]], why: str) -> tuple[str, ...]:

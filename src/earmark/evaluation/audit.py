@@ -10,14 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.datasets.core import Dataset, lost_in_words, spelling_notices
+from earmark.datasets.core import (
+    Conflict,
+    Dataset,
+    conflicts_in_words,
+    label_conflicts,
+    lost_in_words,
+    spelling_notices,
+)
 from earmark.datasets.splits import folds
 from earmark.engine.base import Each, Engine, Task
 from earmark.engine.predict import Analyse
@@ -39,6 +46,8 @@ _RULED_OUT = 0.1  # the given label's probability is below
 _SURE = 0.7  # the predicted one's is above
 _SURE_OF_LABEL = 0.95  # of a label of a multi-label head, that it is there
 _RARE = 20  # labels of fewer tracks are left out
+_ENOUGH = 100  # of more tracks nobody asks whether they are too few
+_TRIALS = 16
 _STRENGTH = 1.0  # of the ridge, beside the mean loss times the tracks
 
 
@@ -79,31 +88,68 @@ def find_label_issues(dataset: Dataset, embeddings: Float) -> tuple[tuple[LabelI
             continue
         tests = [part.test for part in parts]
         inputs = _standardised(embeddings[rows])
-        find = _class_issues if spec.task == "multiclass" else _label_issues
-        found += find(spec.name, spec.labels, rows, inputs, targets[rows], tests)
+        tracks = _Labelled(spec.name, spec.labels, rows, inputs, targets[rows], tests)
+        multiclass = spec.task == "multiclass"
+        found += _class_issues(tracks) if multiclass else _label_issues(tracks)
+        notices += filter(None, [_too_few(tracks) if multiclass else _rare(tracks)])
     return tuple(sorted(found, key=lambda issue: (-issue.confidence, issue.row))), tuple(notices)
 
 
-def _class_issues(
-    head: str,
-    labels: tuple[str, ...],
-    rows: NDArray[np.intp],
-    inputs: Float,
-    targets: Float,
-    tests: list[NDArray[np.intp]],
-) -> list[LabelIssue]:
-    given = targets.astype(np.intp)
-    logits = _out_of_fold(inputs, np.eye(len(labels))[given], tests)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Labelled:
+    """The tracks that one head has a label for.
+
+    Attributes:
+        head: Its name.
+        labels: Its vocabulary.
+        rows: (tracks,) their indices in the data set.
+        inputs: (tracks, dimensions) what the quick model is given.
+        targets: (tracks,) or (tracks, labels) what they are labelled with.
+        tests: Rows of each fold.
+    """
+
+    head: str
+    labels: tuple[str, ...]
+    rows: NDArray[np.intp]
+    inputs: Float
+    targets: Float
+    tests: list[NDArray[np.intp]]
+
+    def issue(self, row: int, given: str, predicted: str, confidence: float) -> LabelIssue:
+        """About one of the tracks."""
+        return LabelIssue(int(self.rows[row]), self.head, given, predicted, round(float(confidence), 4))
+
+
+def _class_issues(tracks: _Labelled) -> list[LabelIssue]:
+    labels, given, every = tracks.labels, tracks.targets.astype(np.intp), np.arange(len(tracks.rows))
+    logits = _out_of_fold(tracks.inputs, np.eye(len(labels))[given], tracks.tests)
     probability = _softmax(logits * _temperature(logits, given))
-    own = probability[np.arange(len(rows)), given]
+    own = probability[every, given]
     usual = np.array([own[given == k].mean() if (given == k).any() else 1.0 for k in range(len(labels))])
     best = probability.argmax(1)
-    sure = probability[np.arange(len(rows)), best]
-    found = (best != given) & (sure >= np.maximum(_SURE, usual[best])) & (own <= _RULED_OUT)
-    return [
-        LabelIssue(int(rows[i]), head, labels[given[i]], labels[best[i]], round(float(sure[i]), 4))
-        for i in np.flatnonzero(found)
-    ]
+    sure = probability[every, best]
+    # Among few songs one wrong label alone keeps the fitted temperature from ruling anything out by much.
+    ruled_out = max(_RULED_OUT, 3 / max(1, len(every)))
+    found = (best != given) & (sure >= np.maximum(_SURE, usual[best])) & (own <= ruled_out)
+    return [tracks.issue(i, labels[given[i]], labels[best[i]], sure[i]) for i in np.flatnonzero(found)]
+
+
+def _too_few(tracks: _Labelled) -> str:
+    """Why the labels of few tracks cannot be judged, "" where they can: some are swapped on trial, one at a time."""
+    many = len(tracks.rows)
+    if many >= _ENOUGH or len(tracks.labels) < 2:
+        return ""
+    order = np.argsort(tracks.targets, kind="stable")  # so that each class has its trials
+    tried = order[np.unique(np.linspace(0, many - 1, min(many, _TRIALS)).round().astype(int))]
+    found = 0
+    for row in tried:
+        swapped = tracks.targets.copy()
+        swapped[row] = (swapped[row] + 1) % len(tracks.labels)
+        found += any(issue.row == tracks.rows[row] for issue in _class_issues(replace(tracks, targets=swapped)))
+    if 2 * found >= len(tried):
+        return ""
+    trials = f"of {len(tried)} labels that were swapped on trial, {found} stood out; check the labels yourself"
+    return f"{tracks.head}: its {many} songs are too few (or too alike) to judge their labels by: {trials}"
 
 
 def _out_of_fold(inputs: Float, given: Float, tests: list[NDArray[np.intp]]) -> Float:
@@ -115,28 +161,34 @@ def _out_of_fold(inputs: Float, given: Float, tests: list[NDArray[np.intp]]) -> 
     return logits
 
 
-def _label_issues(
-    head: str,
-    labels: tuple[str, ...],
-    rows: NDArray[np.intp],
-    inputs: Float,
-    targets: Float,
-    tests: list[NDArray[np.intp]],
-) -> list[LabelIssue]:
+def _label_issues(tracks: _Labelled) -> list[LabelIssue]:
     """One regression a label; a label that is given is an issue where it is 20 times less likely than usual."""
     found = []
-    for column, label in enumerate(labels):
-        given = targets[:, column].astype(np.intp)
+    for column, label in enumerate(tracks.labels):
+        given = tracks.targets[:, column].astype(np.intp)
         share = float(given.mean()) if len(given) else 0.0
-        if min(given.sum(), len(given) - given.sum()) < _RARE:
+        if _is_rare(given):
             continue
-        logits = _out_of_fold(inputs, np.eye(2)[given], tests)
+        logits = _out_of_fold(tracks.inputs, np.eye(2)[given], tracks.tests)
         there = _softmax(logits * _temperature(logits, given))[:, 1]
         for i in np.flatnonzero((given == 0) & (there >= _SURE_OF_LABEL)):
-            found.append(LabelIssue(int(rows[i]), head, f"not {label}", label, round(float(there[i]), 4)))
+            found.append(tracks.issue(i, f"not {label}", label, there[i]))
         for i in np.flatnonzero((given == 1) & (there <= min(1 - _SURE_OF_LABEL, share / 20))):
-            found.append(LabelIssue(int(rows[i]), head, label, f"not {label}", round(float(1 - there[i]), 4)))
+            found.append(tracks.issue(i, label, f"not {label}", 1 - there[i]))
     return found
+
+
+def _is_rare(given: NDArray[np.intp]) -> bool:
+    return bool(min(given.sum(), len(given) - given.sum()) < _RARE)
+
+
+def _rare(tracks: _Labelled) -> str:
+    """Which labels are not looked at, "" where all are."""
+    rare = sum(_is_rare(column.astype(np.intp)) for column in tracks.targets.T)
+    if not rare:
+        return ""
+    count = f"{rare} of {len(tracks.labels)} labels are"
+    return f"{tracks.head}: {count} on fewer than {_RARE} tracks, or missing from fewer, and are not looked at"
 
 
 def _regress(inputs: Float, targets: Float, others: Float) -> Float:
@@ -184,6 +236,7 @@ class Audit:
         dataset: What was looked over.
         duplicates: Pairs of copies.
         leaks: What stands in two parts of the split.
+        conflicts: Copies that have different labels.
         label_issues: Labels that a quick model disagrees with.
         balance: By head, tracks of each label.
         failures: Files that could not be read.
@@ -197,6 +250,7 @@ class Audit:
     balance: dict[str, dict[str, int]]
     failures: tuple[Failure, ...]
     notices: tuple[str, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As ``audit -f json`` prints it; paths as the data set's folder was given, joined with the way below it."""
@@ -223,7 +277,21 @@ class Audit:
             "balance": self.balance,
             "failures": [failure.to_dict() for failure in self.failures],
             "notices": list(self.notices),
+            "conflicts": [
+                {
+                    "head": one.head,
+                    "paths": [self.path(one.first), self.path(one.second)],
+                    "labels": list(one.labels),
+                    "counts": one.labels[0] if self.is_exact(one) else None,
+                }
+                for one in self.conflicts
+            ],
         }
+
+    def is_exact(self, conflict: Conflict) -> bool:
+        """Whether both are the very same audio: then training takes the first alone, otherwise both."""
+        pair = (conflict.first, conflict.second)
+        return any(one.kind == "exact" and (one.first, one.second) == pair for one in self.duplicates)
 
     def path(self, row: int) -> str:
         """The path of a track, as text that is always valid UTF-8."""
@@ -248,6 +316,10 @@ def audit(dataset: Dataset, tagger: Tagger | None, engine: Engine) -> Steps[Audi
     failures |= {row: one for row, one in vectors.items() if isinstance(one, Failure)}
     lost = dataset.lost_labels(None, set(range(len(dataset.tracks))) - set(failures))
     notices += lost_in_words(dataset, lost, "cannot be read: training leaves the label out")
+    kinds = {kind: [(d.first, d.second) for d in duplicates if d.kind == kind] for kind in ("exact", "near")}
+    same, alike = (label_conflicts(dataset, kinds[kind]) for kind in ("exact", "near"))
+    notices += conflicts_in_words(dataset, same)
+    notices += conflicts_in_words(dataset, alike, "both are learnt from, and contradict each other")
     issues, more = (
         find_label_issues(dataset, _table(vectors, len(dataset.tracks))) if len(failures) < len(prints) else ((), ())
     )
@@ -259,6 +331,7 @@ def audit(dataset: Dataset, tagger: Tagger | None, engine: Engine) -> Steps[Audi
         balance=_balance(dataset),
         failures=tuple(failures[row] for row in sorted(failures)),
         notices=(*notices, *more),
+        conflicts=same + alike,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.cache import content_hashes
-from earmark.datasets.core import Dataset, check_trainable, lost_in_words
+from earmark.datasets.core import Dataset, check_trainable, conflicts_in_words, label_conflicts, lost_in_words
 from earmark.datasets.splits import Split, split
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError, UnknownName
@@ -163,6 +163,8 @@ def _readable(
     twice = len(found) - len(failures) - len(first)
     if twice:
         notices.append(f"{twice} tracks are copies of others: left out, so that no recording stands in two parts")
+    pairs = [(first[entry], row) for row, entry in enumerate(found) if isinstance(entry, str) and first[entry] != row]
+    notices += conflicts_in_words(dataset, label_conflicts(dataset, pairs))
     return list(first.values()), tuple(first), tuple(notices)
 
 

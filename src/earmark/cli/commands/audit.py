@@ -50,6 +50,8 @@ def _print(found: Audit) -> None:
     _section("files that cannot be analysed", ("why", "file"), [(f.kind, f.path) for f in found.failures])
     pairs = [(d.kind, f"{d.score:.2f}", names[d.first], names[d.second]) for d in found.duplicates]
     _section("duplicates", ("kind", "score", "one", "other"), pairs)
+    torn = [(c.head, *c.labels, names[c.first], names[c.second]) for c in found.conflicts]
+    _section("one recording under two labels", ("head", "label", "other", "one", "other"), torn)
     leaks = [
         (" and ".join(leak.parts), " = ".join(names[row] for row in leak.rows) or leak.group) for leak in found.leaks
     ]
