@@ -21,6 +21,7 @@ from earmark.recipe import load_recipe
 from earmark.training import extend
 from earmark.training.extend import ExtendOptions, Extension, songs_of_class
 from earmark.training.finish import load_exemplars
+from earmark.training.forgetting import OldClass
 from earmark.training.job import TrainOptions
 from made_songs import PITCHES, write_collection, write_song
 
@@ -219,6 +220,56 @@ def test_a_fall_beyond_chance_is_said(two_classes, collection, tmp_path):
     assert found.test is not None and found.test.changes["genre"][0] < -0.02
     assert found.degraded
     assert any(moved.before == "low" and moved.after == "bass" for moved in found.test.moved)
+
+
+def test_songs_that_taught_another_label_are_named_and_a_class_that_got_worse(two_classes, collection, tmp_path):
+    """Songs of the class ``low`` that the model was trained on come back as ``bass``."""
+    card = load_model(two_classes).card
+    again = songs_of_class(collection / "low", "bass", None, card)
+    test = without_label(load_dataset(write_collection(tmp_path / "test", songs=20, seed=9)), "genre", "middle")
+    found = extend_model(two_classes, again, tmp_path / "m", ExtendOptions(test=test))
+    assert found.relabelled and {(one.before, one.after) for one in found.relabelled} <= {
+        ("low", "bass"),
+        (None, "bass"),
+    }
+    assert any(one.before == "low" for one in found.relabelled)
+    assert any("under another label ('low')" in line and "the new label counts" in line for line in found.notices)
+    assert found.test is not None
+    (worse,) = found.test.worse
+    assert worse.label == "low" and worse.after < worse.before and worse.p < 0.05 and worse.tracks == 20
+    assert any(
+        line.startswith("the old class 'low' got worse on --test, by more than chance") for line in found.notices
+    )
+    said = found.to_dict()
+    assert said["relabelled"][0]["to"] == "bass" and said["test"]["worse"][0]["class"] == "low"
+
+
+def test_a_new_class_that_nothing_sets_apart_is_called_unknown(two_classes, tmp_path):
+    """Songs of all registers as one class: none that was set aside is recognised, and that is told."""
+    rng = np.random.default_rng(2)
+    for number in range(14):
+        write_song(tmp_path / "any" / f"{number}.wav", float(rng.choice([90.0, 3000.0])), 500 + number)
+    card = load_model(two_classes).card
+    found = extend_model(two_classes, songs_of_class(tmp_path / "any", "any", None, card), tmp_path / "m")
+    told = any("the new class 'any' is recognised in none of its" in line for line in found.notices)
+    assert told == (found.stored.new["any"].after == 0)
+    none = replace(found.stored, new={"any": OldClass(None, 0.0, 3), "void": OldClass(None, None, 0)})
+    first, second = none.notices("the stored songs")
+    assert "recognised in none of its 3 songs of the stored songs: give more songs" in first
+    assert "'void' is not measured on the stored songs" in second
+
+
+def test_extend_names_copies_under_two_labels_and_leaves_out_a_class_that_cannot_be_read(two_classes, tmp_path):
+    root = write_collection(tmp_path / "more", {"middle": 700.0, "top": 6000.0}, seed=5)
+    song = root / "middle" / "middle artist 0" / "middle-0.wav"
+    shutil.copy(song, root / "top" / "top artist 0" / "zz.wav")
+    for number in range(6):
+        (root / "Polka").mkdir(exist_ok=True)
+        (root / "Polka" / f"{number}.mp3").write_bytes(b"no music at all" * 50)
+    found = extend_model(two_classes, load_dataset(root), tmp_path / "m")
+    assert found.added == ("middle", "top") and "Polka" not in load_model(tmp_path / "m").card.heads[0].labels
+    assert any("the tracks of 'Polka' (6) cannot be analysed: the label is left out" in line for line in found.notices)
+    assert any("1 song has two labels" in line and "'middle'" in line and "'top'" in line for line in found.notices)
 
 
 def test_estimator_in_cross_validation_by_artist(collection, module_model):

@@ -131,7 +131,7 @@ def _class_issues(tracks: _Labelled) -> list[LabelIssue]:
     # Among few songs one wrong label alone keeps the fitted temperature from ruling anything out by much.
     ruled_out = max(_RULED_OUT, 3 / max(1, len(every)))
     found = (best != given) & (sure >= np.maximum(_SURE, usual[best])) & (own <= ruled_out)
-    return [tracks.issue(i, labels[given[i]], labels[best[i]], sure[i]) for i in np.flatnonzero(found)]
+    return [tracks.issue(int(i), labels[given[i]], labels[best[i]], sure[i]) for i in np.flatnonzero(found)]
 
 
 def _too_few(tracks: _Labelled) -> str:
@@ -172,9 +172,9 @@ def _label_issues(tracks: _Labelled) -> list[LabelIssue]:
         logits = _out_of_fold(tracks.inputs, np.eye(2)[given], tracks.tests)
         there = _softmax(logits * _temperature(logits, given))[:, 1]
         for i in np.flatnonzero((given == 0) & (there >= _SURE_OF_LABEL)):
-            found.append(tracks.issue(i, f"not {label}", label, there[i]))
+            found.append(tracks.issue(int(i), f"not {label}", label, there[i]))
         for i in np.flatnonzero((given == 1) & (there <= min(1 - _SURE_OF_LABEL, share / 20))):
-            found.append(tracks.issue(i, label, f"not {label}", 1 - there[i]))
+            found.append(tracks.issue(int(i), label, f"not {label}", 1 - there[i]))
     return found
 
 

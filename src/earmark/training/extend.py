@@ -16,8 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.files import walk
-from earmark.datasets.core import Dataset, HeadSpec, Label, Track, group_tracks, spelling_notices
-from earmark.datasets.splits import group_hash, group_salt, load_groups, load_split, named_groups, write_rows
+from earmark.datasets.core import (
+    Dataset,
+    HeadSpec,
+    Label,
+    Track,
+    conflicts_in_words,
+    group_tracks,
+    label_conflicts,
+    lost_in_words,
+    spelling_notices,
+)
+from earmark.datasets.splits import group_hash, group_salt, load_split, named_groups, write_rows
 from earmark.datasets.tables import check_label
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError, ModelError, StorageError, UnknownName
@@ -32,9 +42,16 @@ from earmark.models.network import HeadWeights, dependent, widened, write_heads
 from earmark.models.writer import ModelFolderWriter, check_place, seal
 from earmark.storage import plain_reason
 from earmark.tags.read import artist_and_album, read_tags
-from earmark.training.finish import PER_CLASS, Exemplars, calibrate, load_exemplars, model_card_text
+from earmark.training.finish import PER_CLASS, Exemplars, calibrate, load_exemplars, model_card_text, split_rows
 from earmark.training.fitting import Examples, Linear, fit_linear, group_folds
-from earmark.training.forgetting import Extension, Forgetting, HeadChange, measure
+from earmark.training.forgetting import (
+    Extension,
+    Forgetting,
+    HeadChange,
+    measure,
+    relabelled_in_words,
+    relabelled_songs,
+)
 from earmark.training.module import WEIGHTS, read_weights, write_weights
 from earmark.training.transfer import TrackEmbeddings, embed_files
 
@@ -209,17 +226,9 @@ def _enough(dataset: Dataset, addition: Addition) -> None:
     for label in addition.new:
         number = addition.spec.labels.index(label)
         songs = int((targets == number).sum() if targets.ndim == 1 else (targets[:, number] == 1).sum())
-        _refuse_few(dataset.name, label, songs)
-
-
-def _refuse_few(where: str, label: str, songs: int) -> None:
-    if songs < FEWEST:
-        raise DatasetError(f"{where}: {songs} songs of {label!r}: at least {FEWEST} are needed, 30 to 50 are good")
-
-
-def still_enough(dataset: Dataset, addition: Addition, known: Sequence[int]) -> None:
-    """Refuse where too few songs of a new class could be analysed."""
-    _enough(dataset.subset(list(known)), addition)
+        if songs < FEWEST:
+            few = f"{dataset.name}: {songs} songs of {label!r}"
+            raise DatasetError(f"{few}: at least {FEWEST} are needed, 30 to 50 are good")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -341,10 +350,8 @@ def extend_model(
     additions = additions_of(dataset, tagger.card, options.head)
     for addition in additions:
         if addition.old.derived or addition.old.layer != "embedding":
-            source = addition.old.derived or addition.old.layer
-            raise ModelError(
-                f"the head {addition.old.name!r} reads {source!r}, not the embedding: nothing can be added"
-            )
+            head, source = addition.old, addition.old.derived or addition.old.layer
+            raise ModelError(f"the head {head.name!r} reads {source!r}, not the embedding: nothing can be added")
     settings = {
         "extends": f"{tagger.card.id} ({tagger.card.digest})",
         "dataset": f"{dataset.name} ({len(dataset.tracks)} tracks)",
@@ -369,8 +376,12 @@ def _extended(
     """Learn the new classes, measure what they cost, and fill the new model's folder."""
     exemplars = _exemplars(tagger)
     found = yield from embed_files(tagger, [track.path for track in dataset.tracks], engine)
-    new, notices = _each_once(dataset, found, additions, options)
-    notices += spelling_notices({addition.old.name: addition.labels for addition in additions})
+    dataset, additions, notices = _without_unreadable(dataset, found, additions, tagger.card, options)
+    new, more = _each_once(dataset, found, additions, options)
+    hashes, file = [one.hash for one in new.tracks], tagger.folder / "split.tsv"
+    heads = [(one.old, one.spec.name) for one in additions]
+    relabelled = relabelled_songs(heads, new.dataset, hashes, exemplars, file)
+    notices += more + spelling_notices({addition.old.name: addition.labels for addition in additions})
     songs = [_songs(addition, exemplars, new, tagger) for addition in additions]
     gained: list[GainedHead] = []
     for addition, mine in zip(additions, songs, strict=True):
@@ -383,13 +394,17 @@ def _extended(
         _same_kind(tagger, options.test)
         found = yield from embed_files(tagger, [track.path for track in options.test.tracks], engine)
         test = _test(tagger, gained, new, found, options.test)
-    extension = Extension(tuple(dict.fromkeys(label for a in additions for label in a.new)), stored, test, notices)
-    salt = tagger.card.group_salt or group_salt(one.hash for one in new.tracks)
+    added = tuple(dict.fromkeys(label for a in additions for label in a.new))
+    notices += relabelled_in_words(relabelled) + stored.notices("the stored validation songs")
+    notices += test.notices("--test") if test is not None else ()
+    extension = Extension(added, stored, test, notices, relabelled)
+    salt = tagger.card.group_salt or group_salt(hashes)
     card = replace(_card(tagger.card, gained, dataset, extension), group_salt=salt)
+    artists = {one: group_hash(name, salt) for one, name in zip(hashes, named_groups(new.dataset), strict=True)}
     yield Progress(0, stage="writing the model")
-    rows = _split_rows(tagger.folder / "split.tsv", exemplars, new, salt)
-    names = {one.hash: track.name for one, track in zip(new.tracks, new.dataset.tracks, strict=True)}
+    names = {digest: track.name for digest, track in zip(hashes, new.dataset.tracks, strict=True)}
     write_names(folder, read_names(tagger.folder) | names)
+    rows = split_rows(file, exemplars, dict(zip(hashes, new.valid, strict=True)), artists)
     write_extended(tagger, card, gained, _remember(exemplars, new, additions), rows, folder)
     return extension
 
@@ -448,6 +463,23 @@ def _exemplars(tagger: Tagger) -> Exemplars:
     return exemplars
 
 
+def _without_unreadable(
+    dataset: Dataset,
+    found: Sequence[TrackEmbeddings | Failure],
+    additions: tuple[Addition, ...],
+    card: Card,
+    options: ExtendOptions,
+) -> tuple[Dataset, tuple[Addition, ...], tuple[str, ...]]:
+    """Without labels of which no song can be analysed, as long as others are left."""
+    lost = dataset.lost_labels(None, [row for row, one in enumerate(found) if isinstance(one, TrackEmbeddings)])
+    left = [label for one in additions for label in one.new if label not in lost.get(one.spec.name, ())]
+    if not lost or not left:
+        return dataset, additions, ()
+    notices = lost_in_words(dataset, lost, "cannot be analysed: the label is left out of the model")
+    dataset = dataset.without_labels(lost)
+    return dataset, additions_of(dataset, card, options.head), notices
+
+
 def _each_once(
     dataset: Dataset,
     found: list[TrackEmbeddings | Failure],
@@ -465,15 +497,18 @@ def _each_once(
             f"{dataset.name}: not one song could be analysed, as {failures[0].path}: {failures[0].message}"
         )
     kept = list(rows.values())
-    for addition in additions:
-        still_enough(dataset, addition, kept)
     part = dataset.subset(kept)
+    for addition in additions:
+        _enough(part, addition)
     numbers = _numbers([track.group for track in part.tracks])
     blank = Examples("regression", 1, np.zeros((len(kept), 1), np.float32), np.arange(len(kept)),
                      np.zeros(len(kept)), numbers)  # fmt: skip
     notices = [f"{one.path}: {one.message}: left out" for one in failures]
     twice = len(found) - len(failures) - len(kept)
     notices += [f"{twice} songs are copies of others: left out"] if twice else []
+    hashes = [one.hash if isinstance(one, TrackEmbeddings) else "" for one in found]
+    pairs = [(rows[digest], row) for row, digest in enumerate(hashes) if digest and rows[digest] != row]
+    notices += conflicts_in_words(dataset, label_conflicts(dataset, pairs))
     analysed = [one for one in (found[row] for row in kept) if isinstance(one, TrackEmbeddings)]
     return _New(part, analysed, group_folds(blank, 5, options.seed)[0]), tuple(notices)
 
@@ -613,21 +648,6 @@ def _test(
     if not changes:
         raise UnknownName(f"head of {test.name}", gained[0].card.name, [s.name for s in part.heads])
     return measure(changes)
-
-
-def _split_rows(file: Path, exemplars: Exemplars, new: _New, salt: str) -> list[tuple[str, str, str]]:
-    """What the old and the new songs were to the model, and their artists: so ``evaluate`` knows what it knows.
-
-    What was learned from now counts as such, whatever it was before.
-    """
-    remembered = zip(exemplars.hash, exemplars.valid, strict=True)
-    known: dict[str, str] = {str(digest): "valid" if valid else "train" for digest, valid in remembered}
-    known |= load_split(file) if file.is_file() else {}
-    groups = load_groups(file) if file.is_file() else {}
-    for track, valid, name in zip(new.tracks, new.valid, named_groups(new.dataset), strict=True):
-        known[track.hash] = known.get(track.hash, "valid") if valid else "train"
-        groups[track.hash] = group_hash(name, salt) or groups.get(track.hash, "")
-    return [(digest, part, groups.get(digest, "")) for digest, part in known.items()]
 
 
 def _remember(exemplars: Exemplars, new: _New, additions: tuple[Addition, ...]) -> Exemplars:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 
 from earmark.datasets.core import Dataset
-from earmark.datasets.splits import Split, named_groups, save_split
+from earmark.datasets.splits import Split, load_groups, load_split, named_groups, save_split
 from earmark.evaluation.history import Epoch, write_curves, write_history
 from earmark.evaluation.intervals import RESAMPLES
 from earmark.evaluation.scores import ModelPredictions, answers_of, main_figure, score_head
@@ -42,6 +42,7 @@ __all__ = [
     "model_card_text",
     "score_line",
     "score_outputs",
+    "split_rows",
     "track_scores",
 ]
 
@@ -153,6 +154,29 @@ PER_CLASS = 50
 """Training tracks kept a class."""
 
 _QUANTILES = 5
+
+
+def split_rows(
+    file: Path, exemplars: Exemplars, valid: Mapping[str, bool], artists: Mapping[str, str]
+) -> list[tuple[str, str, str]]:
+    """The rows of ``split.tsv`` of a model that learnt more songs: so ``evaluate`` knows what it was trained on.
+
+    What was learnt from now counts as such, whatever it was before.
+
+    Args:
+        file: The old model's, which may be missing.
+        exemplars: Of the old model.
+        valid: By content hash, the new songs, and whether they were set aside.
+        artists: By content hash, the hashes of their artists.
+    """
+    remembered = zip(exemplars.hash, exemplars.valid, strict=True)
+    known: dict[str, str] = {str(digest): "valid" if aside else "train" for digest, aside in remembered}
+    known |= load_split(file) if file.is_file() else {}
+    groups = load_groups(file) if file.is_file() else {}
+    for digest, aside in valid.items():
+        known[digest] = known.get(digest, "valid") if aside else "train"
+        groups[digest] = artists[digest] or groups.get(digest, "")
+    return [(digest, part, groups.get(digest, "")) for digest, part in known.items()]
 
 
 def choose_exemplars(
