@@ -23,6 +23,7 @@ import soundfile
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from earmark.datasets import load_dataset
 from earmark.engine import predict_all
 from earmark.errors import EarmarkError
 from earmark.events import Notice, Progress, Run, Steps
@@ -30,7 +31,8 @@ from earmark.inference.records import Prediction
 from earmark.inference.tagger import load_model
 from earmark.paths import cache_folder as user_cache
 from earmark.storage import write_file
-from scripts.bundled.agreement import label_names, tag_scores
+from scripts.bundled.agreement import Evidence, evidence, label_names, tag_scores
+from scripts.bundled.heads import CORPORA
 from scripts.bundled.taggers import labels_of, tag_probabilities
 
 __all__ = ["GENERAL_MIDI", "SOUND_FONT", "Instrument", "Note", "Part", "Score", "compose", "midi", "pieces", "render"]
@@ -430,17 +432,24 @@ def _score(result: object, head: str, label: str) -> float:
     return answer.scores.get(label, float("nan")) if answer else float("nan")
 
 
-def table(scores: Sequence[Score], by_label: Mapping[str, Mapping[str, Mapping[str, Array]]]) -> str:
-    """Markdown: label, pieces that have it, and each witness's ROC-AUC and precision."""
-    lines = ["| label | pieces | " + "ROC-AUC and precision of each witness |", "|---|---|---|"]
-    for head in ("instruments", "voice"):
-        labels = list(by_label[head])
+def table(
+    scores: Sequence[Score], by_label: Mapping[str, Mapping[str, Mapping[str, Array]]],
+    grounds: Mapping[str, Mapping[str, Evidence]],
+) -> str:  # fmt: skip
+    """Markdown: label, songs and artists on which taggers agree, how well, pieces, and each witness's two figures."""
+    lines = [
+        "| label | songs (artists) | kappa | pieces | ROC-AUC and precision of each witness on the pieces |",
+        "|---|---|---|---|---|",
+    ]
+    for head, of_label in grounds.items():
+        labels = list(of_label)
         known = truth(scores, labels)
         for label, column in zip(labels, known.T, strict=True):
             rows = {view: measured(column, odds) for view, odds in by_label[head][label].items()}
-            cells = [f"{view} {row.roc_auc:.2f}, {row.precision:.2f}" for view, row in rows.items() if row]
-            if cells:
-                lines.append(f"| {label} | {int(np.nansum(column))} | {'; '.join(cells)} |")
+            words = [f"{view} {row.roc_auc:.2f}, {row.precision:.2f}" for view, row in rows.items() if row]
+            rests, count = of_label[label], int(np.nansum(column))
+            cells = [f"{rests.songs} ({rests.artists})", f"{rests.kappa:.2f}", str(count or ""), "; ".join(words)]
+            lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -475,11 +484,14 @@ def examples(work: Path) -> Steps[tuple[list[Path], dict[str, tuple[tuple[str, .
 
 
 def report(given: argparse.Namespace) -> Steps[str]:
-    """Render the pieces that no head learns from, ask everybody, and make the table."""
+    """Ask everybody about the pieces that no head learns from, and the taggers about the corpora; make the table."""
+    weights = given.shared / "weights"
     paths, scores = yield from _rendered(given.work, 1)
-    by_label = yield from witnesses(paths, given.shared / "weights", given.work)
+    by_label = yield from witnesses(paths, weights, given.work)
     add_model(by_label, given.model, paths)
-    return table(scores, by_label)
+    tracks = [t for name in CORPORA for t in load_dataset(given.shared / "data" / name, training=True).tracks]
+    corpora = yield from witnesses([track.path for track in tracks], weights, given.work)
+    return table(scores, by_label, evidence(corpora, tracks))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

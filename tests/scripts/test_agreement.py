@@ -11,6 +11,7 @@ from scripts.bundled.agreement import (
     INSTRUMENTS,
     NAMED,
     VOICE,
+    evidence,
     label_names,
     tag_scores,
     tag_targets,
@@ -129,3 +130,13 @@ def test_labels_without_evidence_are_looked_at_and_left_out(labels) -> None:
         assert targets[head][1].shape == (TRACKS, len(label_names(head)))
     assert "sitar" in scores["instruments"]
     assert "sitar" not in label_names("instruments")
+
+
+def test_evidence_counts_songs_artists_and_agreement(labels, tmp_path: Path) -> None:
+    found = invented(labels)
+    everybody_says(found, labels, ["MagnaTagATune", "AudioSet"], ["flute", "Flute"], slice(0, 10), 0.95)
+    tracks = [Track(tmp_path / str(row), str(row), f"artist {row // 2}", None, {}) for row in range(TRACKS)]
+    grounds = evidence(tag_scores(found, labels), tracks)["instruments"]
+    assert (grounds["flute"].songs, grounds["flute"].artists) == (10, 5)
+    assert grounds["flute"].kappa > 0.95
+    assert abs(grounds["cello"].kappa) < 0.3

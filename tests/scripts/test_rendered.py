@@ -138,3 +138,21 @@ def test_without_the_synthesizer_heads_learn_without_pieces(tmp_path: Path, monk
     (notice,) = list(run)
     assert "learn without rendered pieces" in notice.message
     assert run.result == ([], {})
+
+
+@pytest.mark.slow
+def test_two_vocabularies_know_the_instruments_of_pieces_that_no_head_learns_from(shared: Path, tmp_path: Path) -> None:
+    """The bounds of the table in docs/results.md; a label that fails them is no label."""
+    program("fluidsynth")
+    check = Run(rendered._rendered(tmp_path, 1))
+    list(check)
+    paths, scores = check.result
+    asked = Run(rendered.witnesses(paths, shared / "weights", tmp_path))
+    list(asked)
+    names = label_names("instruments")
+    best = {}
+    for label, column in zip(names, truth(scores, names).T, strict=True):
+        rows = [measured(column, odds) for odds in asked.result["instruments"][label].values()]
+        best[label] = max(row.roc_auc for row in rows if row)
+    assert min(best.values()) > 0.7, best
+    assert np.mean(list(best.values())) > 0.88, best
