@@ -52,7 +52,16 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_a_folder_of_classes_becomes_a_whole_model(songs: Path, tmp_path: Path, one_thread: None) -> None:
     events = []
     out = train(load_dataset(songs), lessons.recipe("training.epochs=8"), tmp_path / "m", TrainOptions(), events.append)
-    files = {"README.md", "card.json", "curves.svg", "exemplars.npz", "history.csv", "model.onnx", "run.json"}
+    files = {
+        "README.md",
+        "card.json",
+        "curves.svg",
+        "exemplars.npz",
+        "history.csv",
+        "model.onnx",
+        "names.tsv",
+        "run.json",
+    }
     assert set(content(out)) == files | {"split.tsv", "heads.safetensors", "weights.safetensors"}
     assert not (tmp_path / "m.part").exists()
     card = check_files(out, *read_card(out).files)

@@ -374,7 +374,13 @@ def model_card_text(card: Card, curves: bool) -> str:
     lines += ["## What it says", ""]
     lines += [f"- **{head.name}** ({head.task}): {_vocabulary(head)}" for head in card.heads]
     lines += ["", "## What it was trained on", "", *(f"- {line}" for line in card.data)]
-    lines += ["", "## How good it is", "", "Scored by track; the interval is a bootstrap over groups (95 %).", ""]
+    lines += [
+        "",
+        "## How good it is",
+        "",
+        "Scored by track; the interval (95 %) allows for songs of one artist being alike.",
+        "",
+    ]
     lines += [f"- {score_line(head, card.scores.get(head.name, {}))}" for head in card.heads]
     lines += ["", "Scores on training tracks (dropout off) stand beside so that over- and underfitting can be seen."]
     if curves:
@@ -391,7 +397,8 @@ def score_line(head: HeadCard, scores: Mapping[str, Any]) -> str:
     value, interval = scores.get(key), scores.get(f"{key}_ci95")
     if value is None:
         return f"{head.name}: not scored"
-    sure = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+    alone = " (no interval: all by one artist)" if scores.get("groups") == 1 else ""
+    sure = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else alone
     part = _PARTS.get(str(scores.get("part")), "test part")
     line = f"{head.name}: {_NAMES[key]} {value:.3f}{sure} on {scores.get('tracks', 0)} tracks of the {part}"
     beside = [(part, scores.get(f"{part}_{key}")) for part in ("train", "valid")]
