@@ -26,6 +26,8 @@ def test_it_compares_and_writes_a_page(earmark: Earmark, sorted_songs: Path, tmp
     assert [row["recipe"] for row in said["recipes"]] == [str(toml), "choi-fcn"]
     assert said["recipes"][0]["error"] is None and "320 frames" in said["recipes"][1]["error"]
     assert said["recipes"][0]["settings"] == {"training.epochs": "2", "clip.seconds": "1.0"}
+    assert said["advised"] is None or said["advised"].startswith(str(toml))
+    assert said["margin"] == 0.05 and "songs_needed" in said
     assert {"split", "paired", "advice"} <= set(said) and said["baseline"]["heads"]["genre"]["accuracy"] > 0.8
     page = (tmp_path / "page" / "index.html").read_text().replace("<wbr>", "")
     assert said["advice"].split(" (")[0] in page and "choi-fcn" in page
@@ -38,6 +40,8 @@ def test_it_compares_and_writes_a_page(earmark: Earmark, sorted_songs: Path, tmp
 @pytest.mark.parametrize(
     ("more", "told"),
     [
+        (("-r", "transfer", "--margin", "0"), "--margin 0: expected points between 0 and 100, as in 5"),
+        (("-r", "transfer", "--margin", "nan"), "--margin nan: expected points between 0 and 100, as in 5"),
         (("-r", "bbn"), "did you mean 'bbnn'"),
         (("-r", "bbnn", "--sweep", "heads.dropout"), "expected KEY=V1,V2"),
         (("-r", "bbnn", "--set", "training.epoch=2"), "did you mean training.epochs"),
