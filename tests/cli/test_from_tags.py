@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,26 @@ def test_from_a_messy_folder_to_filled_gaps_and_back(earmark: Earmark, tiny_mode
     assert all(path.read_bytes() == before[path] for path in before if path not in empty)
     assert earmark("undo").code == 0
     assert {path: path.read_bytes() for path in before} == before, "bit for bit"
+
+
+def test_every_command_of_the_page_runs(earmark: Earmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first to the last, as the page has them, with the bundled model and the library of the user's folder."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "from-tags.md").read_text("utf-8")
+    music = make_collection(tmp_path / "Music", songs=12)
+    (tmp_path / "my-genres.toml").write_text(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0], "utf-8")
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.read_bytes() for path in music.iterdir()}
+    commands = [
+        line.removeprefix("$ earmark ").split("#")[0].replace("~/Music", str(music))
+        for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+        for line in block.splitlines()
+        if line.startswith("$ earmark ")
+    ]
+    assert [command.split()[0] for command in commands[:5]] == ["scan", "train", "write-tags", "write-tags", "undo"]
+    for command in commands:
+        done = earmark(*command.split())
+        assert done.code == 0, f"{command}: {done.err}"
+    assert {path: path.read_bytes() for path in music.iterdir()} == before
 
 
 def test_the_library_goes_by_the_model_that_it_went_by(

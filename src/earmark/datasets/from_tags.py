@@ -240,7 +240,7 @@ def _kept(
             for key in [key for key in own if key in good][: None if plan.multilabel else 1]:
                 found[key].append(row)
         short = {key: reason for key in good if (reason := _too_rare(found[key], groups, plan))}
-        short = {key: reason if plan.multilabel else f"the first one of {reason}" for key, reason in short.items()}
+        short = {key: reason if plan.multilabel else f"named first by {reason}" for key, reason in short.items()}
         if not short:
             return why, {key: found.get(key, rows) for key, rows in every.items()}
         rarest = min(short, key=lambda key: (len(found[key]), key))
