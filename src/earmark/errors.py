@@ -22,6 +22,7 @@ from typing import Any, Literal, get_args
 
 __all__ = [
     "FAILURE_KINDS",
+    "NO_MUSIC",
     "AudioError",
     "Cancelled",
     "DatasetError",
@@ -32,6 +33,7 @@ __all__ = [
     "RecipeError",
     "StorageError",
     "UnknownName",
+    "failure_kind",
     "nearest",
 ]
 
@@ -39,6 +41,9 @@ FailureKind = Literal[
     "missing", "permission", "empty", "not-audio", "decode", "too-short", "crash", "timeout", "vanished", "io"
 ]
 FAILURE_KINDS: tuple[str, ...] = get_args(FailureKind)
+
+NO_MUSIC = ("silence", "noise", "speech", "clicks", "too short to judge")
+"""Warnings that say why a track is no music: it gets no labels."""
 
 
 class EarmarkError(Exception):
@@ -66,6 +71,13 @@ class AudioError(EarmarkError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
+
+
+def failure_kind(error: OSError) -> FailureKind:
+    """The kind of failure that an operating system's error stands for."""
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return "missing"
+    return "permission" if isinstance(error, PermissionError) else "io"
 
 
 class DatasetError(EarmarkError):

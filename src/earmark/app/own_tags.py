@@ -206,7 +206,7 @@ def _of_folder(request: TrainRequest, library: Library | None) -> _Files:
             if status is None or (status.st_size, status.st_mtime_ns) != (track.size, track.modified):
                 track = None
             elif track.audio is not None and not track.song:
-                continue  # silence and noise
+                continue  # no music
         if entry.error is None:
             files.append((path, track if track is not None and _is_song(track) else None))
     return files

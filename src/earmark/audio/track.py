@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from earmark.audio.chain import Chain
 from earmark.audio.decoders import FFmpeg, Opener, Opening, Soundfile, Source, Waveform, mono
 from earmark.audio.layouts import layout_of
+from earmark.audio.sound import Sound
 from earmark.audio.views import Layout
-from earmark.errors import AudioError, FailureKind
+from earmark.errors import AudioError, FailureKind, failure_kind
 
 __all__ = [
     "MIN_SECONDS",
@@ -35,9 +36,7 @@ __all__ = [
     "OpenTrack",
     "Opening",
     "Plan",
-    "Sound",
     "album_warning",
-    "failure_kind",
     "fit",
     "load",
     "open_track",
@@ -119,13 +118,6 @@ def load(
     """
     with open_track(path, alive=alive) as track:
         return track.load(sample_rate, start, seconds)
-
-
-def failure_kind(error: OSError) -> FailureKind:
-    """The kind of failure that an operating system's error stands for."""
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return "missing"
-    return "permission" if isinstance(error, PermissionError) else "io"
 
 
 def _openings(name: str, alive: Callable[[], None]) -> list[Opening]:
@@ -273,14 +265,12 @@ class Facts:
     Attributes:
         seconds: Length.
         warning: One line, where the track is odd; None where it is not.
-        silent: Whether nothing can be heard in the clips.
-        noise: Whether the clips are white noise.
+        no_music: One of :data:`earmark.errors.NO_MUSIC`, where it is none; a part of the warning.
     """
 
     seconds: float
     warning: str | None = None
-    silent: bool = False
-    noise: bool = False
+    no_music: str = ""
 
 
 class OpenTrack:
@@ -312,10 +302,8 @@ class OpenTrack:
     @property
     def facts(self) -> Facts:
         """Length, warning and loudness; complete once the clips are taken."""
-        sound = self._sound or Sound()
-        silent, noise = sound.silent, sound.noise
-        said = [self._album or "", self.damaged, "silence" if silent else "", "noise" if noise else ""]
-        return Facts(self.seconds, "; ".join(filter(None, said)) or None, silent, noise)
+        why = self._sound.no_music if self._sound is not None else ""
+        return Facts(self.seconds, "; ".join(filter(None, (self._album, self.damaged, why))) or None, why)
 
     def frames(self, start: int, count: int | None) -> Iterator[Array]:
         """Blocks (samples, channels) from the sample ``start`` on, at the track's own rate.
@@ -452,7 +440,7 @@ class OpenTrack:
         Raises:
             AudioError: The track is under 0.1 s.
         """
-        sound = self._sound = Sound(min(1.0, self.rate / sample_rate))
+        sound = self._sound = Sound(sample_rate, min(1.0, self.rate / sample_rate))
         end = 0.0
         for clip in self._end_to_end(plan, sample_rate) if plan.count is None else self._spread(plan, sample_rate):
             end = max(end, clip.end)
@@ -547,57 +535,6 @@ def fit(data: Array, length: int, pad: str) -> Array:
 
 def _joined(blocks: list[Array]) -> Array:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-
-
-_SILENT_PEAK = 1e-4  # -80 dB of full scale
-_QUIET_PEAK, _QUIET_LEVEL = 5e-3, 1e-3  # -46 dB and -60 dB: the noise of a line without a signal
-_WINDOW = 1024
-_WINDOWS = 12  # a clip, spread evenly over it
-_FEWEST = 36  # windows, below which a spectrum is too rough to call it flat
-_FLAT = 0.95  # geometric over arithmetic mean of the spectrum: white noise has .977 or more, music up to .89
-_STEADY = 0.25  # deviation over mean of the windows' energy: white noise has .1, flat music .5 or more
-
-
-class Sound:
-    """Loudness and spectrum of what was taken of a track, clip by clip; ``band`` is the part of the spectrum in use."""
-
-    def __init__(self, band: float = 1.0) -> None:
-        self._band, self._peak, self._squares, self._samples = band, 0.0, 0.0, 0
-        self._spectrum: NDArray[np.float64] = np.zeros(_WINDOW // 2 + 1)
-        self._energies: list[float] = []
-
-    def add(self, waveform: Array) -> None:
-        """Count a clip (samples,) in."""
-        if not len(waveform):
-            return
-        self._peak = max(self._peak, float(waveform.max()), -float(waveform.min()))
-        self._squares += float(np.dot(waveform, waveform))
-        self._samples += len(waveform)
-        if len(waveform) < _WINDOW:
-            return
-        places = np.linspace(0, len(waveform) - _WINDOW, _WINDOWS).astype(int)
-        windows = np.stack([waveform[place : place + _WINDOW] for place in places]) * np.hanning(_WINDOW)
-        power = np.square(np.abs(np.fft.rfft(windows, axis=1)))
-        self._spectrum += power.sum(axis=0)
-        self._energies += power.sum(axis=1).tolist()
-
-    @property
-    def silent(self) -> bool:
-        """Whether nothing can be heard, or only the noise of a line without a signal."""
-        level = (self._squares / self._samples) ** 0.5 if self._samples else 0.0
-        return self._peak < _SILENT_PEAK or (self._peak < _QUIET_PEAK and level < _QUIET_LEVEL)
-
-    @property
-    def noise(self) -> bool:
-        """Whether it is white noise from beginning to end: a flat spectrum that never changes (Johnston 1988)."""
-        if self.silent or len(self._energies) < _FEWEST:
-            return False
-        energies = np.asarray(self._energies)
-        low, high = round(0.02 * _WINDOW), round(0.4 * self._band * _WINDOW)  # resamplers and codecs cut what is above
-        band = self._spectrum[low:high]
-        if energies.std() > _STEADY * energies.mean() or not band.min() > 0:
-            return False
-        return float(np.exp(np.log(band).mean()) / band.mean()) > _FLAT
 
 
 _MOST_BYTES = 1 << 20

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from earmark.app.part import Record
 from earmark.cli.console import Style, bar, cells, columns, fit, plain, style_of
 from earmark.cli.records import until_first_analysed
+from earmark.inference.records import is_song
 
 __all__ = ["MOST_LABELS", "guesses", "table_pieces"]
 
@@ -88,7 +89,9 @@ def _record_lines(record: Record, layout: _Layout) -> Iterator[str]:
         if "why" in head:
             yield from (style(line, "dim") for line in _wrapped(_reason(name, head["why"]), layout))
     if "warning" in record:
-        yield from (style(line, "yellow") for line in _wrapped(f"warning: {plain(record['warning'])}", layout))
+        text = f"warning: {plain(record['warning'])}"
+        text += "" if is_song(record["warning"]) else " (no music, so no labels)"
+        yield from (style(line, "yellow") for line in _wrapped(text, layout))
 
 
 def guesses(head: Mapping[str, Any], width: int = 1_000) -> str:

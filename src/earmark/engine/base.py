@@ -22,7 +22,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from earmark.errors import AudioError, EarmarkError, FailureKind, StorageError
+from earmark.errors import AudioError, EarmarkError, StorageError, failure_kind
 from earmark.inference.records import Failure
 
 __all__ = [
@@ -207,7 +207,7 @@ def failure_of(error: Exception, name: str) -> Failure:
     if isinstance(error, OSError):
         if error.errno in _FULL:
             raise StorageError(f"{error.filename or name}: the disk is full") from error
-        return Failure(name, _kind_of(error), error.strerror or str(error))
+        return Failure(name, failure_kind(error), error.strerror or str(error))
     if isinstance(error, RuntimeError) and "new thread" in str(error):
         return Failure(name, "crash", "the system gave no more threads")
     _show_trace()
@@ -229,12 +229,6 @@ def _value(task: Task[Any, Any], work: Callable[[Any], Any], item: Any) -> Any:
         return work([item])[0] if task.batch > 1 else work(item)
     except Exception as error:
         return failure_of(error, task.name(item))
-
-
-def _kind_of(error: OSError) -> FailureKind:
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return "missing"
-    return "permission" if isinstance(error, PermissionError) else "io"
 
 
 def _one_line(error: Exception) -> str:

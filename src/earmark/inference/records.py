@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from earmark.errors import AudioError, FailureKind
+from earmark.errors import NO_MUSIC, AudioError, FailureKind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,8 +142,8 @@ class HeadPrediction:
 
 
 def is_song(warning: str | None) -> bool:
-    """Whether the audio is music, as far as its warning tells: silence and noise are none."""
-    return not {"silence", "noise"} & set((warning or "").split("; "))
+    """Whether the audio is music, as far as its warning tells (:data:`earmark.errors.NO_MUSIC`)."""
+    return not set(NO_MUSIC) & set((warning or "").split("; "))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,7 +189,7 @@ class Prediction:
         return is_song(self.warning)
 
     def settled(self) -> Prediction:
-        """The prediction; that of silence and noise has scores, but no label."""
+        """The prediction; that of what is no music has scores, but no label."""
         if self.is_song:
             return self
         heads = {name: replace(head, label=None, labels=(), guesses=(), why=None) for name, head in self.heads.items()}

@@ -58,7 +58,8 @@ class LibraryTrack:
         error: Kind of failure, or None; beside ``audio``, why it could not be analysed again.
         message: Of the failure.
         vanished: Seconds since 1970 when it was first missed, or None while it is there.
-        song: False for silence and noise, which have no labels and stand in no list of songs.
+        song: False for what is no music (silence, noise, speech, clicks, a moment of sound), which has no labels and
+            stands in no list of songs.
         number: Tells apart recordings that share a key.
         state: ``analyse`` where format 1 knew it by a hash that other files share: whose results it has, the next scan
             tells.
@@ -101,7 +102,7 @@ class LibraryFacts:
         vanished: Files that are not there any more.
         copies: Files beyond the first of each recording.
         failures: Files that are there and could not be analysed.
-        silent: Of the tracks, those that are silence or noise.
+        silent: Of the tracks, those that are no music.
     """
 
     tracks: int

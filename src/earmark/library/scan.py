@@ -239,7 +239,7 @@ class Scanned:
         scored: Tracks that the model gave scores by stored embeddings of its backbone.
         moved: Tracks found under another name; they are among ``known`` or ``unchanged``.
         vanished: Tracks newly marked as not there any more.
-        silent: Of those analysed, silence and noise.
+        silent: Of those analysed, those that are no music.
         failed: Files that could not be analysed, by kind.
         others: Files that are no audio.
         unplugged: Tracks below a folder that is not to be seen just now; nothing is changed about them.

@@ -273,17 +273,22 @@ class _Found:
     artists: Counter[str] = field(default_factory=Counter)
 
 
+_NO_MUSIC = "{}: is no music (silence, noise, speech, clicks, or too short): no song sounds like it"
+
+
 def find_seed(library: Library, model: LibraryModel, path: str) -> Seed:
     """A track of the library, or any audio file, which is analysed now.
 
     Raises:
         AudioError: The file cannot be read.
-        EarmarkError: It is silence or noise, or neither a track nor a file.
+        EarmarkError: It is no music, or neither a track nor a file.
         ModelError: It is not in the library, and the model that analysed the library is not there any more.
     """
     track = library.track(path)
     if track is not None and not track.song:
-        raise EarmarkError(f"{path}: is silence or noise: no song sounds like it")
+        raise EarmarkError(
+            f"{path}: is no music (silence, noise, speech, clicks, or too short): no song sounds like it"
+        )
     if track is not None and track.audio is not None:
         prediction = library.prediction(model, track, library.labels_of([track.audio]).get(track.audio))
         vector = library.embedding(model, track.audio)
@@ -302,7 +307,9 @@ def _analysed(library: Library, model: LibraryModel, path: str) -> Seed:
     if isinstance(prediction, Failure):
         raise AudioError(prediction.path, prediction.kind, prediction.message)
     if not prediction.is_song:
-        raise EarmarkError(f"{path}: is silence or noise: no song sounds like it")
+        raise EarmarkError(
+            f"{path}: is no music (silence, noise, speech, clicks, or too short): no song sounds like it"
+        )
     assert prediction.embedding is not None
     audio = library.audio_of(prediction.content_hash)
     vector, named = direction(prediction.embedding), corrected(prediction, model, {})
