@@ -23,6 +23,7 @@ from typing import Any, Literal, get_args
 __all__ = [
     "FAILURE_KINDS",
     "NO_MUSIC",
+    "TOO_SHORT",
     "AudioError",
     "Cancelled",
     "DatasetError",
@@ -42,8 +43,8 @@ FailureKind = Literal[
 ]
 FAILURE_KINDS: tuple[str, ...] = get_args(FailureKind)
 
-NO_MUSIC = ("silence", "noise", "speech", "clicks", "too short to judge")
-"""Warnings that say why a track is no music: it gets no labels."""
+NO_MUSIC, TOO_SHORT = ("silence", "noise", "speech", "clicks"), "too short to judge"
+"""Warnings of a track that gets no labels: why it is no music, or that it may well be."""
 
 
 class EarmarkError(Exception):

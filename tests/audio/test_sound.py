@@ -9,8 +9,8 @@ import pytest
 
 from cases import make_case
 from earmark.audio.track import Excerpts, Facts, open_track
-from earmark.errors import NO_MUSIC
-from earmark.inference.records import is_song
+from earmark.errors import NO_MUSIC, TOO_SHORT
+from earmark.inference.records import HeadPrediction, Prediction, is_song
 from sounds import encode, melody, write
 
 CODECS = [(44100, "", "wav"), (8000, "", "wav"), (44100, "libmp3lame", "mp3"), (48000, "libopus", "opus")]
@@ -32,7 +32,7 @@ def test_noise_and_near_silence(tmp_path: Path, rate: int, codec: str, suffix: s
     wave, path = white(12, rate, level), tmp_path / f"a.{suffix}"
     _ = encode(path, wave, rate, codec, 64_000) if codec else write(path, wave, rate, "FLOAT")
     facts = facts_of(path)
-    assert (facts.warning, facts.no_music) == (warning, warning)
+    assert (facts.warning, facts.no_labels) == (warning, warning)
 
 
 def test_quiet_music_and_noisy_music_are_music(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_click_track(tmp_path: Path, per_minute: float, seconds: float, pitch:
 
 
 def test_a_moment_is_too_short(tmp_path: Path) -> None:
-    for seconds, warning in ((0.5, "too short to judge"), (1.4, "too short to judge"), (1.6, None), (2.5, None)):
+    for seconds, warning in ((0.5, TOO_SHORT), (1.1, TOO_SHORT), (1.3, None), (2.5, None)):
         path = write(tmp_path / f"{seconds}.wav", melody(4, 22050)[: round(seconds * 22050)], 22050)
         assert facts_of(path).warning == warning, seconds
 
@@ -108,7 +108,13 @@ def test_what_resembles_speech_or_clicks_is_music(tmp_path: Path) -> None:
 
 
 def test_every_reason_leaves_a_track_without_labels() -> None:
-    assert not any(is_song(f"cut off; {why}") for why in NO_MUSIC) and is_song("cut off") and is_song(None)
+    """What is too short to judge may well be music: it stays in lists of songs."""
+    assert not any(is_song(f"cut off; {why}") for why in NO_MUSIC)
+    assert all(is_song(warning) for warning in ("cut off", TOO_SHORT, None))
+    head = HeadPrediction("multiclass", "Rock", 0.9, scores={"Rock": 0.9})
+    for why in (*NO_MUSIC, TOO_SHORT):
+        settled = Prediction("a", 1.0, "m", {"genre": head}, warning=f"cut off; {why}").settled().heads["genre"]
+        assert (settled.label, settled.guesses, settled.scores) == (None, (), {"Rock": 0.9})
 
 
 def test_music_behind_a_silence_is_heard(tmp_path: Path, shared: Path) -> None:

@@ -178,3 +178,9 @@ def test_songs_of_one_artist_have_no_interval_and_that_is_told(songs, model):
     found = evaluated([model], one, QUICK)
     assert found.figures["genre"]["accuracy_ci95"] is None and found.figures["genre"]["groups"] == 1
     assert "genre: all songs are of one artist, so that there is no interval" in found.notices
+
+
+def test_labels_that_no_listener_checked_are_told(songs, tmp_path):
+    head = HeadCard("genre", "multiclass", ("Rock", "Jazz", "Pop"), unverified=True)
+    found = evaluated([load_model(make_model(tmp_path / "m", (head,)))], load_dataset(songs), QUICK)
+    assert "genre: other models agree on the labels of this head; no listener checked them" in found.notices

@@ -9,6 +9,7 @@ import pytest
 from earmark.errors import EarmarkError
 from earmark.filetags.policy import Policy, WriteOptions, field_of, new_values
 from earmark.inference.records import HeadPrediction, Prediction
+from earmark.models.card import HeadCard
 from made_tagged import HEADS
 
 MADE = Prediction("a.mp3", 1.0, "made@1", HEADS)
@@ -90,3 +91,19 @@ def test_heads_without_a_field_are_refused() -> None:
     ]
     with pytest.raises(EarmarkError, match="the head 'energy' has no field that players read; genre, "):
         field_of("energy")
+
+
+def test_a_confidence_steps_up_in_a_tree() -> None:
+    """The best label where it reaches it, else the nearest name above that does; a correction stays as it is."""
+    tree = HeadCard("genre", "multiclass", ("Rock", "Punk", "Pop"), threshold=0.9, parents={"Punk": "Rock"})
+    scores = {"Rock": 0.3, "Punk": 0.4, "Pop": 0.3}
+    said = Prediction("a", 1.0, "m", {"genre": HeadPrediction("multiclass", None, 0.4, scores=scores)})
+
+    def written(least: float, said: Prediction = said) -> tuple[str, ...] | None:
+        return new_values(said, {}, WriteOptions(heads=("genre",), min_confidence=least, trees={"genre": tree})).get(
+            "genre"
+        )
+
+    assert (written(0.4), written(0.5), written(0.8)) == (("Punk",), ("Rock",), None)
+    corrected = Prediction("a", 1.0, "m", {"genre": HeadPrediction("multiclass", "Polka", 1.0, scores=scores)})
+    assert written(0.8, corrected) == ("Polka",)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from earmark.errors import ModelError
-from earmark.training.finish import Exemplars, load_exemplars
+from earmark.models.card import HeadCard, read_card
+from earmark.training.finish import Exemplars, load_exemplars, model_card_text
 
 WHOLE = {
     "embedding": np.ones((5, 4), np.float16),
@@ -90,3 +92,11 @@ def test_a_torn_file(tmp_path: Path) -> None:
         file.write_bytes(whole[:end])
         with pytest.raises(ModelError, match="damaged"):
             load_exemplars(tmp_path)
+
+
+def test_the_model_card_tells_the_tree_and_what_was_never_checked(tiny_model: Path) -> None:
+    genre = HeadCard("genre", "multiclass", ("Rock", "Punk", "Jazz"), parents={"Punk": "Rock"})
+    voice = HeadCard("voice", "multilabel", ("rap",), unverified=True)
+    text = model_card_text(replace(read_card(tiny_model), heads=(genre, voice)), False)
+    assert "- **genre** (multiclass): Rock, Punk, Jazz (Punk below Rock: the answer is the name above" in text
+    assert "- **voice** (multilabel): rap. Not verified: other models agree" in text

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from earmark.filetags.policy import FilePrediction, Outcome
+from earmark.library.labels import user_heads
 from earmark.models.card import HeadCard
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class LibrarySource:
         self._library, self._model = library, model
         self.file = library.file.absolute()
         self._tracks = [track for track in library.tracks(vanished=False) if track.audio is not None]
-        self.heads: Sequence[HeadCard] = tuple(_named(head, self._model) for head in self._model.heads)
+        self.heads: Sequence[HeadCard] = tuple(user_heads(model).values())
         self.total = len(self._tracks)
         self.roots: Sequence[str] = library.roots()
 
@@ -58,8 +59,3 @@ class LibrarySource:
 
 def _unknown(path: str, message: str) -> Outcome:
     return Outcome(path, "skipped", kind="not-in-library", message=message)
-
-
-def _named(head: HeadCard, model: LibraryModel) -> HeadCard:
-    names = model.aliases.get(head.name, {})
-    return replace(head, labels=tuple(dict.fromkeys(names.get(label, label) for label in head.labels)))

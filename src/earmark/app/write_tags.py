@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from earmark.filetags.journal import Journal, Run
     from earmark.filetags.policy import FilePrediction, Outcome, Policy, WriteOptions
     from earmark.inference.records import Prediction
+    from earmark.models.card import HeadCard
 
 __all__ = ["TagRun", "UndoRequest", "WriteTagsRequest", "list_runs", "undo_tags", "write_tags"]
 
@@ -180,11 +181,21 @@ def _options(request: WriteTagsRequest, source: LibrarySource) -> WriteOptions:
         policy=request.policy,
         heads=request.heads,
         min_confidence=request.min_confidence,
+        trees=_trees(request.labels, source),
         comment=request.comment,
         keep_mtime=request.keep_mtime,
         follow_links=request.follow_links,
         roots=(*source.roots, *(path for path in request.paths if Path(path).is_dir())),
     )
+
+
+def _trees(file: str | None, source: LibrarySource) -> dict[str, HeadCard]:
+    """Heads with a tree, in the user's names."""
+    from earmark.filetags.policy import card_of
+    from earmark.inference.labels import read_labels, renamed
+
+    table = {} if file is None else read_labels(Path(file), card_of(source.heads))
+    return {head.name: renamed(head, table.get(head.name, {})) for head in source.heads if head.parents}
 
 
 def _relabel(file: str | None, source: LibrarySource) -> Callable[[Prediction], Prediction]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.errors import TOO_SHORT
+
 __all__ = ["Sound"]
 
 Array = NDArray[np.float32]
@@ -23,12 +25,13 @@ _FEWEST = 36  # windows, below which a spectrum is too rough to call it flat
 _FLAT = 0.95  # geometric over arithmetic mean of the spectrum: white noise has .977 or more, music up to .89
 _STEADY = 0.25  # deviation over mean of the windows' energy: white noise has .1, flat music .5 or more
 
-_SHORTEST = 1.5  # seconds
+_SHORTEST = 1.2  # seconds
 _FRAME = 0.01  # seconds
 _PAUSE, _FLOOR = 1e-2, 10**-2.2
 _PAUSES = 0.32  # speech had .33 to .72 (12 voices), 243 songs up to .35
 _TEXTURE = (0.1, 0.48)  # speech had .14 to .34 (made low voices up to .44), held notes more, drums less
-_RHYTHM = 0.6  # speech had .14 to .49, music with such pauses more
+_RHYTHM = 0.55  # speech had .14 to .49, music with such pauses more
+_FEW_LOUD = 0.75  # speech had .29 to .70, music with such pauses more
 _LOUD = 10**-2.5
 _CLICK, _CLICKING = 15, 0.4  # of 243 songs none was loud in less than .67 of its frames
 
@@ -82,12 +85,12 @@ class Sound:
         self._energies += power.sum(axis=1).tolist()
 
     @property
-    def no_music(self) -> str:
-        """Which of :data:`earmark.errors.NO_MUSIC` it is; "" for music."""
+    def warning(self) -> str:
+        """Which of :data:`earmark.errors.NO_MUSIC` it is, or that it is too short to judge; "" for music."""
         if self._silent:
             return "silence"
         if self._samples < _SHORTEST * self._rate:
-            return "too short to judge"
+            return TOO_SHORT
         return "noise" if self._noise else "clicks" if self._clicks else "speech" if self._speech else ""
 
     @property
@@ -123,9 +126,10 @@ class Sound:
         """
         if len(self._courses) < 2:
             return False
-        every = [(one.pauses, one.texture, one.rhythm) for one in self._courses]
-        pauses, texture, rhythm = np.median(every, axis=0).tolist()
-        return bool(pauses >= _PAUSES and _TEXTURE[0] <= texture <= _TEXTURE[1] and rhythm <= _RHYTHM)
+        every = [(one.pauses, one.texture, one.rhythm, one.loud) for one in self._courses]
+        pauses, texture, rhythm, loud = np.median(every, axis=0).tolist()
+        glides = _TEXTURE[0] <= texture <= _TEXTURE[1]
+        return bool(pauses >= _PAUSES and glides and rhythm <= _RHYTHM and loud <= _FEW_LOUD)
 
 
 def _course(waveform: Array, rate: int) -> _Course:

@@ -265,12 +265,12 @@ class Facts:
     Attributes:
         seconds: Length.
         warning: One line, where the track is odd; None where it is not.
-        no_music: One of :data:`earmark.errors.NO_MUSIC`, where it is none; a part of the warning.
+        no_labels: The part of the warning that says why it can get no labels (:data:`earmark.errors.NO_MUSIC`); "" where it can.
     """
 
     seconds: float
     warning: str | None = None
-    no_music: str = ""
+    no_labels: str = ""
 
 
 class OpenTrack:
@@ -302,7 +302,7 @@ class OpenTrack:
     @property
     def facts(self) -> Facts:
         """Length, warning and loudness; complete once the clips are taken."""
-        why = self._sound.no_music if self._sound is not None else ""
+        why = self._sound.warning if self._sound is not None else ""
         return Facts(self.seconds, "; ".join(filter(None, (self._album, self.damaged, why))) or None, why)
 
     def frames(self, start: int, count: int | None) -> Iterator[Array]:

@@ -90,7 +90,7 @@ def _record_lines(record: Record, layout: _Layout) -> Iterator[str]:
             yield from (style(line, "dim") for line in _wrapped(_reason(name, head["why"]), layout))
     if "warning" in record:
         text = f"warning: {plain(record['warning'])}"
-        text += "" if is_song(record["warning"]) else " (no music, so no labels)"
+        text += "" if is_song(record["warning"]) else " (no music: no labels)"
         yield from (style(line, "yellow") for line in _wrapped(text, layout))
 
 

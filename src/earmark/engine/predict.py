@@ -77,17 +77,7 @@ def predict_all(
     workers: int | None = None,
     options: HearingOptions | None = None,
 ) -> Generator[Prediction | Failure]:
-    """Analyse many files on all cores.
-
-    Args:
-        tagger: From :func:`earmark.load_model`.
-        paths: Files, not folders; may be a generator.
-        workers: Processes; as many as cores where None.
-        options: What to analyse; the tagger's own where None.
-
-    Yields:
-        One :class:`Prediction` or :class:`Failure` a path, in their order; a bad file is a value, never an exception.
-    """
+    """What :func:`earmark.predict_all` does, once its arguments are checked."""
     with LocalEngine(workers) as engine:
         task = Analyse.of([tagger.folder], options or tagger.options)
         yield from analyse(engine, task, (os.fspath(path) for path in paths))

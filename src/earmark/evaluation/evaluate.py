@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from earmark.datasets.cache import content_hashes
-from earmark.datasets.core import Dataset, Part
+from earmark.datasets.core import Dataset, HeadSpec, Part
 from earmark.datasets.splits import group_hash, load_groups, load_split, named_groups
 from earmark.engine.base import Engine
 from earmark.engine.predict import Analyse, analyse
@@ -24,6 +24,7 @@ from earmark.evaluation.scores import (
     ModelPredictions,
     answers_of,
     compare_answers,
+    head_of,
     main_figure,
     rounded,
     score_head,
@@ -175,10 +176,21 @@ def evaluate(
         figures={head: _figures(answer, by_them, plan) for head, answer in answers.items()},
         against=_against(theirs, ours, part, heads, plan) if against else None,
         failures=tuple(failures),
-        notices=dataset.notices + chosen.notices + _artist_notices(by_them, part) + _one_group(answers, dataset),
+        notices=dataset.notices
+        + chosen.notices
+        + _artist_notices(by_them, part)
+        + _one_group(answers, dataset)
+        + _unverified(models[0].card, [dataset.head(head) for head in heads]),
         history=history,
         jumps=find_jumps(history),
         nodes=(yield from explain_layers(models[0], part, engine)) if plan.nodes else {},
+    )
+
+
+def _unverified(card: Card, specs: Sequence[HeadSpec]) -> tuple[str, ...]:
+    meant = [head for spec in specs if (head := head_of(card, spec)) is not None and head.unverified]
+    return tuple(
+        f"{head.name}: other models agree on the labels of this head; no listener checked them" for head in meant
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args
 
 from earmark.errors import EarmarkError
@@ -145,6 +145,8 @@ class WriteOptions:
         heads: Whose labels; each must have a field (:func:`field_of`).
         min_confidence: Replaces the card's thresholds: the best label of a multiclass head, and at most five of a
             multi-label one, are written where their probability is not below. None keeps the card's.
+        trees: By name, heads with a tree of labels, in the user's names: where the best label is not probable enough,
+            the nearest name above it that is, is written.
         comment: Whether "genre / mood / energy" goes into the comment.
         keep_mtime: Whether the file keeps its time of modification; players and backups then see no change.
         follow_links: Whether a file is changed that a link out of ``roots`` leads to.
@@ -154,6 +156,7 @@ class WriteOptions:
     policy: Policy = "empty"
     heads: tuple[str, ...] = ("genre", "mood")
     min_confidence: float | None = None
+    trees: Mapping[str, HeadCard] = field(default_factory=dict)
     comment: bool = False
     keep_mtime: bool = False
     follow_links: bool = False
@@ -184,7 +187,9 @@ def new_values(prediction: Prediction, present: Values, options: WriteOptions) -
     labels: dict[str, list[str]] = {"genre": [], "mood": []}
     for name in options.heads:
         if name in prediction.heads and prediction.is_song:
-            labels[field_of(name)] += labels_to_write(prediction.heads[name], options.min_confidence)
+            labels[field_of(name)] += labels_to_write(
+                prediction.heads[name], options.min_confidence, options.trees.get(name)
+            )
     found = dict(present)
     for name, fresh in labels.items():
         found[name] = _value(present.get(name, ()), _without_repeats(fresh), options.policy)
@@ -196,10 +201,16 @@ def new_values(prediction: Prediction, present: Values, options: WriteOptions) -
     return found
 
 
-def labels_to_write(head: HeadPrediction, least: float | None) -> list[str]:
+def labels_to_write(head: HeadPrediction, least: float | None, tree: HeadCard | None = None) -> list[str]:
     """The labels of one head that go into a file, by the model's own thresholds or by ``least``; see WriteOptions."""
     if least is None:
         return [head.label] if head.label else list(head.labels)
+    if head.task == "multiclass" and tree is not None and head.confidence != 1.0:  # which a correction has
+        from earmark.inference.scores import answer
+
+        card = replace(tree, labels=tuple(head.scores), threshold=least, thresholds={})
+        found = answer(card, list(head.scores.values())).label
+        return [found] if found is not None else []
     if head.task == "multiclass":
         best, score = (head.label, head.confidence) if head.label else (head.best, max(head.scores.values(), default=0))
         return [best] if best and (score or 0.0) >= least else []

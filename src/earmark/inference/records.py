@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from earmark.errors import NO_MUSIC, AudioError, FailureKind
+from earmark.errors import NO_MUSIC, TOO_SHORT, AudioError, FailureKind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -189,8 +189,8 @@ class Prediction:
         return is_song(self.warning)
 
     def settled(self) -> Prediction:
-        """The prediction; that of what is no music has scores, but no label."""
-        if self.is_song:
+        """The prediction; that of what is no music, or too short to judge, has scores, but no label."""
+        if self.is_song and TOO_SHORT not in (self.warning or "").split("; "):
             return self
         heads = {name: replace(head, label=None, labels=(), guesses=(), why=None) for name, head in self.heads.items()}
         return replace(self, heads=heads)

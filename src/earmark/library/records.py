@@ -58,7 +58,7 @@ class LibraryTrack:
         error: Kind of failure, or None; beside ``audio``, why it could not be analysed again.
         message: Of the failure.
         vanished: Seconds since 1970 when it was first missed, or None while it is there.
-        song: False for what is no music (silence, noise, speech, clicks, a moment of sound), which has no labels and
+        song: False for what is no music (silence, noise, speech, clicks), which has no labels and
             stands in no list of songs.
         number: Tells apart recordings that share a key.
         state: ``analyse`` where format 1 knew it by a hash that other files share: whose results it has, the next scan

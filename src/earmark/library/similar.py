@@ -273,7 +273,7 @@ class _Found:
     artists: Counter[str] = field(default_factory=Counter)
 
 
-_NO_MUSIC = "{}: is no music (silence, noise, speech, clicks, or too short): no song sounds like it"
+_NO_MUSIC = "{}: is no music (silence, noise, speech or clicks): no song sounds like it"
 
 
 def find_seed(library: Library, model: LibraryModel, path: str) -> Seed:
@@ -286,9 +286,7 @@ def find_seed(library: Library, model: LibraryModel, path: str) -> Seed:
     """
     track = library.track(path)
     if track is not None and not track.song:
-        raise EarmarkError(
-            f"{path}: is no music (silence, noise, speech, clicks, or too short): no song sounds like it"
-        )
+        raise EarmarkError(f"{path}: is no music (silence, noise, speech or clicks): no song sounds like it")
     if track is not None and track.audio is not None:
         prediction = library.prediction(model, track, library.labels_of([track.audio]).get(track.audio))
         vector = library.embedding(model, track.audio)
@@ -307,9 +305,7 @@ def _analysed(library: Library, model: LibraryModel, path: str) -> Seed:
     if isinstance(prediction, Failure):
         raise AudioError(prediction.path, prediction.kind, prediction.message)
     if not prediction.is_song:
-        raise EarmarkError(
-            f"{path}: is no music (silence, noise, speech, clicks, or too short): no song sounds like it"
-        )
+        raise EarmarkError(f"{path}: is no music (silence, noise, speech or clicks): no song sounds like it")
     assert prediction.embedding is not None
     audio = library.audio_of(prediction.content_hash)
     vector, named = direction(prediction.embedding), corrected(prediction, model, {})

@@ -410,4 +410,11 @@ def _vocabulary(head: HeadCard) -> str:
     if head.task == "regression":
         return "a number"
     more = len(head.labels) - 30
-    return ", ".join(head.labels[:30]) + (f" and {more} more" if more > 0 else "")
+    text = ", ".join(head.labels[:30]) + (f" and {more} more" if more > 0 else "")
+    below: dict[str, list[str]] = {}
+    for label, above in head.parents.items():
+        below.setdefault(above, []).append(label)
+    tree = "; ".join(f"{', '.join(labels)} below {above}" for above, labels in below.items())
+    text += f" ({tree}: the answer is the name above where it cannot decide)" if tree else ""
+    unverified = ". Not verified: other models agree on these labels, no listener checked them"
+    return text + (unverified if head.unverified else "")
