@@ -265,7 +265,7 @@ class Facts:
     Attributes:
         seconds: Length.
         warning: One line, where the track is odd; None where it is not.
-        no_labels: The part of the warning that says why it can get no labels (:data:`earmark.errors.NO_MUSIC`); "" where it can.
+        no_labels: Why it gets no labels (:data:`earmark.errors.NO_MUSIC`), a part of the warning; "" for music.
     """
 
     seconds: float
