@@ -47,6 +47,11 @@ def test_guesses_stand_where_the_model_is_not_sure() -> None:
     assert "style: Rock? 44 %, Pop? 20 %, Electronic? 15 %" in below
 
 
+def test_what_is_no_music_has_only_its_reason() -> None:
+    said = lines([heard() | {"warning": "cut off; speech"}, heard()], io.StringIO())
+    assert said[1:3] == ["a.mp3", "    no labels, this is no music: cut off; speech"] and "Rock" in said[3]
+
+
 def test_failures_and_warnings_stand_below_their_song() -> None:
     said = lines([BAD, heard() | {"warning": "truncated"}], io.StringIO())
     assert said[1:3] == ["b.mp3", "    not-audio: not an audio file: no stream found"]

@@ -19,6 +19,7 @@ NOT_SURE = "not sure"
 MOST_LABELS = 5
 """Of a head with several labels a song, so many are shown; records have all."""
 
+_FEW = 3  # labels of a song that a head learned from
 _BAR = 8
 _PERCENT = 5
 _NAME = 24  # columns that a song's name gets at least
@@ -79,6 +80,11 @@ def _record_lines(record: Record, layout: _Layout) -> Iterator[str]:
         text = plain(f"{record['error']['kind']}: {record['error']['message']}")
         yield from (style(line, "red") for line in _wrapped(text, layout))
         return
+    if not is_song(record.get("warning")):
+        yield fit(path, layout.room, keep_end=True)
+        text = f"no labels, this is no music: {plain(record['warning'])}"
+        yield from (style(line, "yellow") for line in _wrapped(text, layout))
+        return
     heads = record["heads"]
     row = [fit(path, layout.name, keep_end=True)]
     row += [_class_cell(heads[name], width, layout) for name, width in layout.label.items()]
@@ -89,9 +95,7 @@ def _record_lines(record: Record, layout: _Layout) -> Iterator[str]:
         if "why" in head:
             yield from (style(line, "dim") for line in _wrapped(_reason(name, head["why"]), layout))
     if "warning" in record:
-        text = f"warning: {plain(record['warning'])}"
-        text += "" if is_song(record["warning"]) else " (no music: no labels)"
-        yield from (style(line, "yellow") for line in _wrapped(text, layout))
+        yield from (style(line, "yellow") for line in _wrapped(f"warning: {plain(record['warning'])}", layout))
 
 
 def guesses(head: Mapping[str, Any], width: int = 1_000) -> str:
@@ -122,7 +126,7 @@ def _reason(head: str, why: Mapping[str, Any]) -> str:
     start, end = (f"{int(second // 60)}:{int(second % 60):02}" for second in why["seconds"])
     songs = []
     for one in why["nearest"]:
-        labels = ", ".join(map(plain, one["labels"][:MOST_LABELS]))
+        labels = ", ".join(map(plain, one["labels"][:_FEW]))
         songs.append(f"{plain(one['name'])} ({labels})" if "name" in one else labels)
     learned = f"; nearest songs it learned from: {'; '.join(songs)}" if songs else ""
     return f"why {plain(head)} {plain(why['name'])}: most of all from {start} to {end}{learned}"
