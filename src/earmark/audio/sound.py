@@ -139,14 +139,15 @@ def _course(waveform: Array, rate: int) -> _Course:
     energy = (energy[2:] + energy[1:-1] + energy[:-2]) / 3
     if not energy.max() > 0:
         return _Course(0.0, 0.0, 0.0, 0.0, 0.0, 0)
-    floor, top = np.percentile(energy, (5, 95)).tolist()
+    ordered = np.sort(energy)  # much quicker than np.percentile
+    floor, top = float(ordered[len(energy) // 20]), float(ordered[19 * len(energy) // 20])
     pauses = float((energy - 2 * floor < _PAUSE * top).mean()) if floor < _FLOOR * top else 0.0
     loud = energy > _LOUD * energy.max()
     edges = np.flatnonzero(np.diff(np.concatenate([[0], loud.astype(np.int8), [0]])))
-    stretches = edges[1::2] - edges[::2]
+    stretches = np.sort(edges[1::2] - edges[::2])
     spoken = pauses >= _PAUSES / 2  # which music practically never is: the rest is seldom computed
     texture, rhythm = (_texture(waveform, rate), _rhythm(energy)) if spoken else (0.0, 0.0)
-    return _Course(pauses, texture, rhythm, float(loud.mean()), float(np.percentile(stretches, 90)), len(stretches))
+    return _Course(pauses, texture, rhythm, float(loud.mean()), float(stretches[9 * len(stretches) // 10]), len(stretches))
 
 
 def _rhythm(energy: Double) -> float:
