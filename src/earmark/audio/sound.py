@@ -147,7 +147,9 @@ def _course(waveform: Array, rate: int) -> _Course:
     stretches = np.sort(edges[1::2] - edges[::2])
     spoken = pauses >= _PAUSES / 2  # which music practically never is: the rest is seldom computed
     texture, rhythm = (_texture(waveform, rate), _rhythm(energy)) if spoken else (0.0, 0.0)
-    return _Course(pauses, texture, rhythm, float(loud.mean()), float(stretches[9 * len(stretches) // 10]), len(stretches))
+    return _Course(
+        pauses, texture, rhythm, float(loud.mean()), float(stretches[9 * len(stretches) // 10]), len(stretches)
+    )
 
 
 def _rhythm(energy: Double) -> float:
