@@ -2,15 +2,19 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import lessons
+from earmark.audio.identity import content_hash
 from earmark.cli import main
 from earmark.datasets import load_dataset, without_label
 from earmark.datasets.splits import group_hash, load_groups, load_split
+from earmark.datasets.cache import EmbedClips
 from earmark.engine import InlineEngine
 from earmark.errors import AudioError, DatasetError, ModelError, RecipeError, UnknownName
 from earmark.events import Run
@@ -72,6 +76,33 @@ def test_a_trained_folder_hears_as_it_was_scored(collection, module_model, tmp_p
     ]
     assert np.mean(right) > 0.9
     assert tagger.card.scores["genre"]["accuracy"] > 0.6
+
+
+def test_a_file_is_decoded_once(collection, module_model, tmp_path, monkeypatch):
+    """Its content hash and its embeddings come from one decoding; what was met before is not opened at all."""
+    from earmark.inference.tagger import Tagger
+
+    opened, embed = [], Tagger.embed_clips
+    monkeypatch.setenv("EARMARK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("earmark.audio.identity.content_hash", lambda *_: pytest.fail("decoded for its hash alone"))
+    monkeypatch.setattr(Tagger, "embed_clips", lambda self, path, *rest: opened.append(path) or embed(self, path, *rest))
+    dataset = load_dataset(collection, training=True)
+    first = _train(dataset, tmp_path / "first", module_model)
+    assert sorted(opened) == sorted(track.path for track in dataset.tracks)
+    hashes = [line.split("\t")[0] for line in (first / "split.tsv").read_text().splitlines()[1:]]
+    monkeypatch.undo()
+    assert sorted(hashes) == sorted(content_hash(track.path) for track in dataset.tracks)
+    monkeypatch.setenv("EARMARK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Tagger, "embed_clips", lambda *_: pytest.fail("decoded again"))
+    again = _train(dataset, tmp_path / "again", module_model)
+    assert (first / "heads.safetensors").read_bytes() == (again / "heads.safetensors").read_bytes()
+
+
+def test_a_worker_that_embeds_needs_no_pytorch():
+    """Each worker process would take seconds and hundreds of megabytes for it."""
+    code = "import sys, earmark.datasets.cache; sys.exit('torch' in sys.modules)"
+    assert EmbedClips.__module__ == "earmark.datasets.cache"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_same_seed_gives_the_same_bytes(collection, module_model, tmp_path):

@@ -17,7 +17,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,17 @@ from earmark.errors import StorageError
 from earmark.events import Notice, Progress, Steps
 from earmark.features.frontend import Frontend
 from earmark.inference.records import Failure
+from earmark.inference.tagger import load_model
+from earmark.models.card import Card
 from earmark.paths import cache_folder
 from earmark.recipe import ClipPlan
 from earmark.storage import TEMPORARY, write_file
 
 __all__ = [
     "ArrayStore",
+    "EmbedClips",
     "FileIndex",
+    "HashAndEmbed",
     "bytes_per_hour",
     "check_space",
     "content_hash",
@@ -274,11 +278,21 @@ def content_hash(path: Path, alive: Alive = lambda: None) -> str:
     return image_hash(path) if path.suffix.lower() == ".png" else identity.content_hash(path, alive)
 
 
-def content_hashes(paths: Sequence[Path], engine: Engine) -> Steps[list[str | Failure]]:
+_HASH: Task[Path, str] = Each(content_hash, lively=True)
+
+
+def content_hashes(
+    paths: Sequence[Path], engine: Engine, task: Task[Path, str] = _HASH
+) -> Steps[list[str | Failure]]:
     """Content hash of each file, or why it has none; files that did not change since the last time are not decoded.
 
     Where several files have one key they are decoded to their ends: equal hashes mean equal recordings. A cache that
     cannot be read or written is no reason to stop.
+
+    Args:
+        paths: The files.
+        engine: That decodes.
+        task: File to content hash; one that keeps something else of what it decodes saves decoding it again.
     """
     try:
         index = FileIndex.open()
@@ -291,16 +305,62 @@ def content_hashes(paths: Sequence[Path], engine: Engine) -> Steps[list[str | Fa
         if index and stamp and (known := index.get(stamp)):
             found[row] = known
     rows = [row for row in range(len(paths)) if row not in found]
-    with closing(engine.map(Each(content_hash, lively=True), [paths[row] for row in rows])) as results:
+    with closing(engine.map(task, [paths[row] for row in rows])) as results:
         for row, result in zip(rows, results, strict=True):
             found[row] = result if isinstance(result, Failure) else result.value
+            _note(index, stamps[row], found[row])
             yield Progress(len(found), len(paths), "reading files")
-    found |= yield from _told_apart(found, paths, engine)
-    for row, stamp in enumerate(stamps):
-        digest = found[row]
-        if index and stamp and isinstance(digest, str):
-            index.put(stamp, digest)
-    return [found[row] for row in range(len(paths))]
+    apart = yield from _told_apart(found, paths, engine)
+    for row, digest in apart.items():
+        _note(index, stamps[row], digest)
+    return [(found | apart)[row] for row in range(len(paths))]
+
+
+def _note(index: FileIndex | None, stamp: Stamp | None, digest: str | Failure) -> None:
+    if index and stamp and isinstance(digest, str):
+        index.put(stamp, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedClips(Task[Path, Array]):
+    """Embeddings of the clips of a file, (clips, dimensions) float32.
+
+    Attributes:
+        folder: The model folder.
+        card: The model's, perhaps with other clips than its folder says.
+    """
+
+    folder: Path
+    card: Card
+
+    def start(self, alive: Alive) -> Callable[[Path], Array]:
+        """Load the model."""
+        embed = replace(load_model(self.folder), card=self.card).embed_clips
+        return lambda path: embed(path, alive)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class HashAndEmbed(Task[Path, str]):
+    """Content hash of a file; the embeddings of its clips go into a store, from the same decoding.
+
+    Attributes:
+        model: Whose embeddings.
+        store: Where they go.
+    """
+
+    model: EmbedClips
+    store: ArrayStore
+
+    def start(self, alive: Alive) -> Callable[[Path], str]:
+        """Load the model."""
+        embed = replace(load_model(self.model.folder), card=self.model.card).embed_clips
+
+        def work(path: Path) -> str:
+            digest, vectors = embed(path, alive)
+            self.store.put(digest, vectors)
+            return digest
+
+        return work
 
 
 def _told_apart(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.identity import track_key
+from earmark.audio.images import image_hash
 from earmark.audio.track import Clip, Excerpts, OpenTrack, Plan
 from earmark.errors import ModelError, UnknownName
 from earmark.features.spectrogram import open_input, views
@@ -140,11 +141,20 @@ class Tagger:
         with self._open(track) as opened:
             return np.stack([view.data for view in views(opened, self.frontend, self._plan(self.options))])
 
-    def embed_clips(self, track: str | os.PathLike[str]) -> Array:
-        """Embeddings of the clips of a file, (clips, dimensions), to train heads on; raises as :meth:`see`."""
-        clips = self.see(track)
-        batches = [clips[start : start + _BATCH] for start in range(0, len(clips), _BATCH)]
-        return np.concatenate([self.network.run(batch, ["embedding"])["embedding"] for batch in batches])
+    def embed_clips(
+        self, track: str | os.PathLike[str], progress: Callable[[], None] = lambda: None
+    ) -> tuple[str, Array]:
+        """Content hash of a file, and the embeddings of its clips, (clips, dimensions), from one decoding.
+
+        To train heads on; raises as :meth:`see`.
+        """
+        found = []
+        with self._open(track, alive=progress) as opened:
+            key = track_key(opened) if isinstance(opened, OpenTrack) else image_hash(Path(track))
+            for batch in _batches(views(opened, self.frontend, self._plan(self.options)), _BATCH):
+                found.append(self.network.run(np.stack([clip.data for clip in batch]), ["embedding"])["embedding"])
+                progress()
+        return key, np.concatenate(found)
 
     @property
     def frontend(self) -> Frontend:

@@ -89,6 +89,12 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
         engine=engine,
     )
     _check_network(draft)
+    if recipe.training.method == "transfer":
+        from earmark.training.transfer import base_model, embed_files
+
+        # Before the files are read: their content hashes come from the same decoding as their embeddings.
+        base = base_model(recipe, options.init, dataset)
+        yield from embed_files(base, [track.path for track in dataset.tracks], engine, options.known)
     known, hashes, notices = yield from _readable(dataset, engine, options.known)
     lost = dataset.lost_labels(None, known)
     notices += lost_in_words(

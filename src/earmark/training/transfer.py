@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from earmark.datasets.cache import ArrayStore, check_space, content_hashes, keep_arrays, open_store
+from earmark.datasets.cache import (
+    ArrayStore,
+    EmbedClips,
+    HashAndEmbed,
+    check_space,
+    content_hashes,
+    keep_arrays,
+    open_store,
+)
 from earmark.datasets.core import Dataset
-from earmark.engine.base import Alive, Engine, Task
+from earmark.engine.base import Engine
 from earmark.errors import DatasetError, RecipeError
 from earmark.events import Progress, Steps
 from earmark.features.frontend import Frontend
@@ -43,23 +51,6 @@ Array = NDArray[np.float32]
 _CLIPS_BEFORE = 8  # a guess of the clips of a track, for the space that the cache will need
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedClips(Task[Path, Array]):
-    """Embeddings of the clips of a file.
-
-    Attributes:
-        folder: The model folder.
-        card: The model's, perhaps with other clips than its folder says.
-    """
-
-    folder: Path
-    card: Card
-
-    def start(self, alive: Alive) -> Callable[[Path], Array]:
-        """Load the model."""
-        return replace(load_model(self.folder), card=self.card).embed_clips
-
-
 def embed_files(
     tagger: Tagger, paths: Sequence[Path], engine: Engine, known: KnownTracks | None = None
 ) -> Steps[list[TrackEmbeddings | Failure]]:
@@ -70,6 +61,8 @@ def embed_files(
         paths: The files.
         engine: That analyses them.
         known: What is known already; of another network, it says nothing.
+
+    A file that was never met is decoded once, for its content hash and its embeddings.
 
     Returns:
         (files,) in their order; a file that cannot be analysed is a :class:`Failure`.
@@ -84,9 +77,9 @@ def embed_files(
         return [before[path] for path in every]
     store = _store(tagger)
     check_space(len(paths) * tagger.card.embedding * 4 * _CLIPS_BEFORE)
-    hashes = yield from content_hashes(paths, engine)
-    files = {digest: path for digest, path in zip(hashes, paths, strict=True) if isinstance(digest, str)}
     task = EmbedClips(tagger.folder, tagger.card)
+    hashes = yield from content_hashes(paths, engine, HashAndEmbed(task, store))
+    files = {digest: path for digest, path in zip(hashes, paths, strict=True) if isinstance(digest, str)}
     failures = yield from keep_arrays(task, store, files, engine)
 
     def found(digest: str | Failure, path: Path) -> TrackEmbeddings | Failure:
