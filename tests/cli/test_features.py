@@ -42,6 +42,40 @@ def test_changed_sound_is_written_as_it_is(earmark: Earmark, tone: Path, tmp_pat
     assert rate == 22050 and abs(len(sound) - 3 * rate) < 10
 
 
+def test_slices_are_the_recipes_clips_before_and_after_several_changes(earmark: Earmark, songs: Path, tmp_path: Path):
+    """128 x 128 pictures end to end, in a folder a song; a page beside them plays each, before and after."""
+    out = tmp_path / "out"
+    done = earmark("features", songs / "a.wav", songs / "b" / "c.wav", "-o", out, "--slices", "-f", "json")
+    assert done.code == 0 and [Path(file).name for file in done.json["files"]] == ["000.png", "000.png"]
+    assert read_image(out / "a.wav" / "000.png").shape == (128, 128), "a second of 3 is less than a slice"
+    assert "<audio" not in (out / "index.html").read_text()
+    change = ("--augment", "time-mask,frequency-mask", "--augment", "random-dropout", "--audio")
+    done = earmark("features", songs / "a.wav", "-o", tmp_path / "two", "--slices", *change, "-f", "json")
+    assert [Path(file).name for file in done.json["files"]] == [
+        "000.png", "000.wav", "000.before.png", "000.before.wav"
+    ]  # fmt: skip
+    after, before = (read_image(tmp_path / "two" / "a.wav" / f"000{one}.png").astype(int) for one in ("", ".before"))
+    loud = before.min(0) > 100
+    assert loud.any() and (after[:, loud] == 0).all(1).sum() >= 10, "frames of the tone are masked"
+    sound, rate = soundfile.read(tmp_path / "two" / "a.wav" / "000.before.wav")
+    assert len(sound) == round(2.56 * rate)
+    page = (tmp_path / "two" / "index.html").read_text()
+    assert page.count("<img ") == page.count("<audio ") == 2 and "changed by time-mask, frequency-mask, random-" in page
+    assert 'src="a.wav/000.before.png"' in page and done.json["page"] == str(tmp_path / "two" / "index.html")
+
+
+def test_slices_of_other_recipes_and_of_what_is_short(earmark: Earmark, tone: Path, tmp_path: Path):
+    """A clip shows its own range below its own maximum; zoomed out it holds twice as much; what is short is filled."""
+    done = earmark("features", tone, "-r", "vggish", "-o", tmp_path / "v", "--slices", "-f", "json")
+    assert len(done.json["files"]) == 3 and read_image(tmp_path / "v" / "tone.wav" / "000.png").shape == (96, 64)
+    done = earmark("features", tone, "-r", "bbnn", "-o", tmp_path / "b", "--slices", "-f", "json")
+    assert len(done.json["files"]) == 1 and read_image(tmp_path / "b" / "tone.wav" / "000.png").shape == (647, 128)
+    zoom = ("-r", "vggish", "--augment", "zoom-out")
+    done = earmark("features", tone, *zoom, "-o", tmp_path / "z", "--slices", "-f", "json")
+    assert [Path(file).name for file in done.json["files"]] == ["000.png", "000.before.png"]
+    assert read_image(tmp_path / "z" / "tone.wav" / "000.png").shape == (96, 64)
+
+
 def test_mistakes_are_one_line(earmark: Earmark, tone: Path, songs: Path, tmp_path: Path):
     said = earmark("features", tone, "-o", tmp_path / "o", "--augment", "time-maks")
     assert said.code == 1 and "did you mean 'time-mask'" in said.err

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from browser import BROKEN, NAMELESS, OUTSIDE, PALE, Page
+from earmark.audio.images import write_image
 from earmark.evaluation.comparison import Advice, Comparison, Node, Row
 from earmark.evaluation.history import Epoch, find_jumps
 from earmark.inference.records import Failure
 from earmark.pages.comparison import comparison_page
+from earmark.pages.pictures import Picture, write_pictures
 from earmark.pages.report import page as report_page
 from evaluation.fakes import genre_model, made_evaluation
 
@@ -96,6 +100,25 @@ def test_a_report_fits_and_breaks_no_word(make, width: int, dark: bool, touch: b
     assert tab.run(PALE) == []
     assert tab.run("document.querySelectorAll('h1').length") == 1
     assert tab.errors == [], "its own policy allows all that it does"
+
+
+def test_pictures_are_seen_and_heard_beside_the_page(tab: Page, tmp_path: Path) -> None:
+    """The policy lets in what lies beside the page, whatever its name; pixels stay pixels."""
+    folder = tmp_path / "50 % of #1?"
+    folder.mkdir()
+    write_image(folder / "a é.png", np.random.default_rng(0).uniform(0, 255, (128, 128)).astype(np.float32))
+    soundfile.write(folder / "a é.wav", np.zeros(800), 8000)
+    files = tuple((when, str(folder / "a é.png"), str(folder / "a é.wav")) for when in ("before", "after"))
+    page = write_pictures([Picture(NAME, f"{n}.0 s", files) for n in range(9)], tmp_path, "What slices-best sees", LONG)
+    for width in (1280, 390):
+        tab.open(page, width)
+        tab.run("document.querySelectorAll('img').forEach(one => one.loading = 'eager')")
+        tab.wait("[...document.images].every(one => one.complete && one.naturalWidth === 128)")
+        tab.run("document.querySelectorAll('audio').forEach(one => one.preload = 'metadata')")
+        tab.wait("[...document.querySelectorAll('audio')].every(one => one.duration > 0.09)")
+        assert tab.run("document.images.length") == 18 and tab.run(OUTSIDE) == [] and tab.run(NAMELESS) == []
+        assert tab.run("document.documentElement.scrollWidth") <= width and tab.run(PALE) == []
+    assert tab.errors == []
 
 
 def test_what_is_cut_scrolls_and_says_so(tab: Page, tmp_path: Path) -> None:

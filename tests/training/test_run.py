@@ -72,6 +72,7 @@ def test_a_folder_of_classes_becomes_a_whole_model(songs: Path, tmp_path: Path, 
     assert {part: parts.count(part) for part in set(parts)} == {"train": 12, "valid": 4, "test": 4}
     history = read_history(out / "history.csv")
     assert len(history) == 8 and history[-1].train_loss < history[0].train_loss
+    assert all(0 <= epoch.train_score <= 1 for epoch in history) and history[-1].train_score > 0.8
     stages = list(dict.fromkeys(event.stage for event in events if isinstance(event, Progress)))
     assert stages[0] == "reading files" and stages[-4:] == ["training", "epochs", "writing the network", "scoring"]
     steps = [event.facts for event in events if event.stage == "training"]

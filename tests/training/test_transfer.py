@@ -85,7 +85,9 @@ def test_a_file_is_decoded_once(collection, module_model, tmp_path, monkeypatch)
     opened, embed = [], Tagger.embed_clips
     monkeypatch.setenv("EARMARK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("earmark.audio.identity.content_hash", lambda *_: pytest.fail("decoded for its hash alone"))
-    monkeypatch.setattr(Tagger, "embed_clips", lambda self, path, *rest: opened.append(path) or embed(self, path, *rest))
+    monkeypatch.setattr(
+        Tagger, "embed_clips", lambda self, path, *rest: opened.append(path) or embed(self, path, *rest)
+    )
     dataset = load_dataset(collection, training=True)
     first = _train(dataset, tmp_path / "first", module_model)
     assert sorted(opened) == sorted(track.path for track in dataset.tracks)

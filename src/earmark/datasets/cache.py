@@ -281,9 +281,7 @@ def content_hash(path: Path, alive: Alive = lambda: None) -> str:
 _HASH: Task[Path, str] = Each(content_hash, lively=True)
 
 
-def content_hashes(
-    paths: Sequence[Path], engine: Engine, task: Task[Path, str] = _HASH
-) -> Steps[list[str | Failure]]:
+def content_hashes(paths: Sequence[Path], engine: Engine, task: Task[Path, str] = _HASH) -> Steps[list[str | Failure]]:
     """Content hash of each file, or why it has none; files that did not change since the last time are not decoded.
 
     Where several files have one key they are decoded to their ends: equal hashes mean equal recordings. A cache that

@@ -7,6 +7,7 @@ epoch               From 1.
 train_loss          Mean loss of the training batches, as they were trained on.
 valid_loss          Loss of the validation part, dropout off.
 valid_score         Main figure of the validation part (accuracy, macro PR-AUC or r2; mean of the heads).
+train_score         Main figure of the training clips, one by one, as they were trained on (dropout on).
 learning_rate       At the epoch's end.
 gradient_norm       Median norm of the gradient over the epoch's steps, before clipping.
 gradient_norm_max   Largest of them.
@@ -35,13 +36,24 @@ from numpy.typing import NDArray
 
 from earmark.errors import ModelError
 
-__all__ = ["COLUMNS", "Epoch", "Jump", "draw_curves", "find_jumps", "read_history", "write_curves", "write_history"]
+__all__ = [
+    "COLUMNS",
+    "Epoch",
+    "Jump",
+    "draw_curves",
+    "explain_scores",
+    "find_jumps",
+    "read_history",
+    "write_curves",
+    "write_history",
+]
 
 COLUMNS = (
     "epoch",
     "train_loss",
     "valid_loss",
     "valid_score",
+    "train_score",
     "learning_rate",
     "gradient_norm",
     "gradient_norm_max",
@@ -51,7 +63,12 @@ COLUMNS = (
 )
 _NAN = math.nan
 _WIDTH, _HEIGHT, _LEFT, _TOP = 640, 220, 56, 28
-_COLOURS = {"training loss": "#0072b2", "validation loss": "#d55e00", "validation score": "#009e73"}  # Okabe and Ito
+_COLOURS = {
+    "training loss": "#0072b2",
+    "validation loss": "#d55e00",
+    "training score": "#56b4e9",
+    "validation score": "#009e73",
+}  # Okabe and Ito
 _NOISE = 4.0
 """A rise of so many standard deviations is a jump: of 100 epochs of mere noise, one in 300 runs shows a false one."""
 _PART = 0.05
@@ -69,6 +86,7 @@ class Epoch:
     train_loss: float = _NAN
     valid_loss: float = _NAN
     valid_score: float = _NAN
+    train_score: float = _NAN
     learning_rate: float = _NAN
     gradient_norm: float = _NAN
     gradient_norm_max: float = _NAN
@@ -137,13 +155,16 @@ def write_curves(file: Path, history: Sequence[Epoch], kept: int = 0) -> None:
 
 
 def draw_curves(history: Sequence[Epoch], kept: int = 0) -> str:
-    """Losses above, validation score below, over the epochs; ``kept`` marks the epoch whose weights were kept."""
+    """Losses above, scores below, over the epochs; ``kept`` marks the epoch whose weights were kept."""
     epochs = [float(epoch.epoch) for epoch in history]
     losses = {
         "training loss": [epoch.train_loss for epoch in history],
         "validation loss": [epoch.valid_loss for epoch in history],
     }
-    score = {"validation score": [epoch.valid_score for epoch in history]}
+    score = {
+        "training score": [epoch.train_score for epoch in history],
+        "validation score": [epoch.valid_score for epoch in history],
+    }
     body = _panel(0, "loss", epochs, losses, kept) + _panel(1, "score", epochs, score, kept)
     size = f"{_WIDTH + _LEFT + 24} {2 * (_HEIGHT + 2 * _TOP)}"
     return (
@@ -179,11 +200,36 @@ def _panel(row: int, title: str, epochs: Sequence[float], lines: dict[str, list[
         parts.append(f'<text x="{x(kept)}" y="{y0 - 2}" text-anchor="middle">kept: {kept}</text>')
     for place, (name, values) in enumerate(lines.items()):
         points = [(x(e), y(v)) for e, v in zip(epochs, values, strict=True) if math.isfinite(v)]
+        if not points:
+            continue
         path = "M" + "L".join(f"{a} {b}" for a, b in points)
         parts.append(f'<path d="{path}" fill="none" stroke="{_COLOURS[name]}" stroke-width="2"/>')
         at = _LEFT + _WIDTH - 150 * (place + 1)
         parts.append(f'<text x="{at}" y="{y0 - 8}" fill="{_COLOURS[name]}">{escape(name)}</text>')
     return "".join(parts)
+
+
+def explain_scores(history: Sequence[Epoch], dropout: float, changes: Sequence[str]) -> str:
+    """Why the validation score stands above that of the training clips, where it does; else nothing.
+
+    Args:
+        history: The epochs.
+        dropout: The largest of the network and its heads.
+        changes: Names of the augmentations.
+    """
+    measured = [epoch for epoch in history if math.isfinite(epoch.train_score) and math.isfinite(epoch.valid_score)]
+    above = [epoch for epoch in measured if epoch.valid_score > epoch.train_score]
+    if 2 * len(above) <= len(measured):
+        return ""
+    causes = ["of single clips, while the weights still change"]
+    causes += [f"with {dropout:.0%} of the numbers dropped"] if dropout else []
+    causes += [f"changed by {', '.join(dict.fromkeys(changes))}"] if changes else []
+    return (
+        f"The validation score stands above the training score in {len(above)} of {len(measured)} epochs. "
+        f"Training clips are scored as they are learnt from: {', '.join(causes)}; validation tracks are scored whole"
+        f"{', with dropout off' if dropout else ''}. "
+        "The score of the training part in the model's card is measured as theirs is."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,13 @@ def write_comparison(found: Comparison, folder: Path) -> Path:
 def comparison_page(found: Comparison, site: Site | None = None) -> str:
     """The whole page as HTML; ``site`` as in :func:`earmark.pages.render.render`."""
     heads = dict.fromkeys(head for row in found.table for head in row.heads)
-    curves = [Panel(f"Loss: {row.title}", svg.losses(row.history)) for row in found.rows if row.history]
+    curves = [
+        Panel(f"{name}: {row.title}", drawn)
+        for row in found.rows
+        if row.history
+        for name, drawn in (("Loss", svg.losses(row.history)), ("Score", svg.scores(row.history)))
+        if drawn
+    ]
     notes = {row.recipe: row.notes for row in found.table if row.notes}
     silent = [Panel(recipe, items=lines) for recipe, lines in notes.items()]
     sections = [

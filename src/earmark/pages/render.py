@@ -24,9 +24,11 @@ from earmark.pages.text import breakable, readable
 from earmark.pages.view import Document
 from earmark.storage import plain_reason, write_file
 
-__all__ = ["Link", "Site", "asset", "document_page", "json_block", "render", "write_page"]
+__all__ = ["BESIDE", "Link", "Site", "asset", "document_page", "json_block", "render", "write_page"]
 
 _DATA = "img-src data:; media-src data:"
+BESIDE = "img-src 'self' file:; media-src 'self' file:"
+"""The policy of a page whose pictures and sounds lie beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,10 @@ class Site:
     links: Sequence[Link] = ()
 
 
-def document_page(document: Document, site: Site | None = None) -> str:
-    """A report as HTML, with a link to each of its sections."""
+def document_page(document: Document, site: Site | None = None, media: str = _DATA) -> str:
+    """A report as HTML, with a link to each of its sections; ``media`` is the policy of its pictures and sounds."""
     links = [Link(section.title, f"#section-{number}") for number, section in enumerate(document.sections)]
-    return render("document.html", site=site, links=links, title=document.title, document=document)
+    return render("document.html", site=site, links=links, title=document.title, media=media, document=document)
 
 
 def render(
@@ -71,11 +73,12 @@ def render(
         links: To the page's own sections.
         styles: Style sheets of the package, beside the common one.
         scripts: Scripts of the package, beside the common one; they run once the page is read.
-        facts: What the template prints.
+        facts: What the template prints; ``media`` is the policy of its pictures and sounds.
     """
+    media = facts.get("media", _DATA)
     sheets = [asset(name) for name in ("page.css", *styles)]
     programs = [asset(name) for name in ("page.js", *scripts)]
-    policy = f"default-src 'none'; style-src {_hashes(sheets)}; script-src {_hashes(programs)}; {_DATA}"
+    policy = f"default-src 'none'; style-src {_hashes(sheets)}; script-src {_hashes(programs)}; {media}"
     frame = {
         "title": title,
         "kind": Path(template).stem,

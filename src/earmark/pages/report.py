@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark.evaluation.evaluate import Evaluation
-from earmark.evaluation.history import Jump
+from earmark.evaluation.history import Jump, explain_scores
 from earmark.pages import svg
 from earmark.pages.heads import head_section, nodes_section
 from earmark.pages.render import Site, document_page, write_page
@@ -83,20 +83,29 @@ def _random_split(evaluation: Evaluation) -> list[Section]:
 
 def _curves(evaluation: Evaluation) -> Section:
     history = evaluation.history
-    epochs = [float(row.epoch) for row in history]
     loss = svg.losses(history, [(float(jump.epoch), "jump") for jump in evaluation.jumps])
-    score = svg.curves([svg.Curve("validation", "a", epochs, [r.valid_score for r in history])], "epoch", "score")
+    score = svg.scores(history)
     rows = [
-        (str(row.epoch), number(row.train_loss), number(row.valid_loss), number(row.valid_score)) for row in history
+        (str(row.epoch), *map(number, (row.train_loss, row.valid_loss, row.train_score, row.valid_score)))
+        for row in history
     ]
-    table = Table(("epoch", "training loss", "validation loss", "validation score"), rows, range(4))
+    table = Table(("epoch", "training loss", "validation loss", "training score", "validation score"), rows, range(5))
+    name = "Accuracy" if {head.task for head in evaluation.cards[0].heads} == {"multiclass"} else "Score"
+    why = explain_scores(history, *_regularised(evaluation.cards[0].recipe))
     panels = [
         Panel("Loss", loss, table=table),
-        *([Panel("Validation score", score)] if score else []),
+        *([Panel(f"{name}, training clips beside validation tracks", score, why)] if score else []),
         *map(_jump, evaluation.jumps),
     ]
     calm = "" if evaluation.jumps else "No epoch of the validation curve jumps beyond its own noise."
     return Section("Learning curves", calm, panels=panels)
+
+
+def _regularised(recipe: Mapping[str, Any]) -> tuple[float, list[str]]:
+    """The largest dropout of a recipe as a card has it, and the names of its augmentations."""
+    options = recipe.get("backbone", {}).get("options", {})
+    dropouts = [recipe.get("heads", {}).get("dropout", 0.0), options.get("dropout", 0.0)]
+    return max(map(float, dropouts)), [change["name"] for change in recipe.get("augment", ())]
 
 
 def _jump(jump: Jump) -> Panel:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from earmark.evaluation.history import Epoch
 from earmark.pages.text import escaped
 
-__all__ = ["PLOT", "Bar", "Curve", "bars", "curves", "heat_map", "losses", "reliability", "scatter"]
+__all__ = ["PLOT", "Bar", "Curve", "bars", "curves", "heat_map", "losses", "reliability", "scatter", "scores"]
 
 Float = NDArray[np.float64]
 
@@ -118,6 +118,16 @@ def losses(history: Sequence[Epoch], marks: Sequence[tuple[float, str]] = ()) ->
         Curve("training", "b", epochs, [epoch.train_loss for epoch in history]),
     ]
     return curves(lines, "epoch", "loss", marks)
+
+
+def scores(history: Sequence[Epoch]) -> Markup:
+    """Validation and training score by epoch; nothing where neither was measured."""
+    epochs = [float(epoch.epoch) for epoch in history]
+    lines = [
+        Curve("validation", "a", epochs, [epoch.valid_score for epoch in history]),
+        Curve("training", "b", epochs, [epoch.train_score for epoch in history]),
+    ]
+    return curves(lines, "epoch", "score")
 
 
 def heat_map(table: NDArray[np.int64], labels: Sequence[str]) -> Markup:

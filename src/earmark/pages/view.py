@@ -43,7 +43,7 @@ class Panel:
 
     Attributes:
         title: Its heading.
-        picture: An SVG, which scrolls where it is wider than the panel and ``scrolls`` is set, else shrinks.
+        picture: An SVG or HTML, which scrolls where it is wider than the panel and ``scrolls`` is set, else shrinks.
         text: A paragraph.
         items: A list.
         table: A table; behind a summary "as numbers" where there is a picture.

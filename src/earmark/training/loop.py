@@ -28,6 +28,7 @@ from earmark.errors import RecipeError
 from earmark.evaluation import metrics
 from earmark.evaluation.history import Epoch
 from earmark.events import Progress, Steps
+from earmark.inference.scores import probabilities
 from earmark.models.card import HeadCard
 from earmark.recipe import Training
 from earmark.training.draws import Draws
@@ -412,10 +413,11 @@ def rate_at(plan: Training, rate: float, epochs: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _EpochSteps:
-    """One epoch's steps: their losses and gradient norms."""
+    """One epoch's steps: their losses and gradient norms, and the score of all of its clips."""
 
     losses: list[float]
     norms: list[float]
+    score: float
 
 
 def _train_epoch(state: _State, plan: FitPlan, epoch: int, pace: _Pace) -> Steps[_EpochSteps]:
@@ -424,13 +426,17 @@ def _train_epoch(state: _State, plan: FitPlan, epoch: int, pace: _Pace) -> Steps
     state.module.train()
     if plan.frozen:
         state.module.backbone.eval()
-    losses, norms = [], []
+    losses, norms, seen = [], [], []
+    raw: dict[str, list[NDArray[np.float32]]] = {task.spec.name: [] for task in plan.tasks}
     pace.epoch_begins()
     for step, (rows, clips) in enumerate(plan.draws.epoch(epoch)):
         rate = rate_at(plan.training, state.rate, (epoch - 1) + step / plan.draws.steps)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        loss = _loss(state, plan, rows, clips)
+        loss, given = _loss(state, plan, rows, clips)
+        seen.append(rows)
+        for name, scores in given.items():
+            raw[name].append(scores.float().cpu().numpy())
         norm = _step(state, loss, plan.training.gradient_norm) if loss is not None else 0.0
         losses.append(float(loss.detach()) if loss is not None else math.nan)
         norms.append(norm)
@@ -441,26 +447,44 @@ def _train_epoch(state: _State, plan: FitPlan, epoch: int, pace: _Pace) -> Steps
             )
         so_far = float(np.nanmean(losses)) if not math.isnan(losses[-1]) else math.nan
         yield pace.step(epoch, step + 1, len(clips), so_far)
-    return _EpochSteps(losses, norms)
+    return _EpochSteps(losses, norms, _clip_score(plan.tasks, np.concatenate(seen), raw))
 
 
-def _loss(state: _State, plan: FitPlan, rows: NDArray[np.intp], clips: NDArray[np.float32]) -> torch.Tensor | None:
-    """Mean over heads of the mean loss of a batch's labelled clips; None where no clip is labelled."""
+def _clip_score(
+    tasks: Sequence[HeadTask], rows: NDArray[np.intp], raw: Mapping[str, Sequence[NDArray[np.float32]]]
+) -> float:
+    """Main figure of single clips, mean of the heads, as the network answered while it learnt from them."""
+    found = []
+    for task in tasks:
+        scores = probabilities(
+            np.concatenate(raw[task.spec.name]), HeadCard(task.spec.name, task.spec.task, task.spec.labels)
+        )
+        truth = task.targets[torch.from_numpy(rows)].numpy().astype(np.float64)
+        found.append(_figures(task.spec.task, scores, truth)[0])
+    return _mean(found)
+
+
+def _loss(
+    state: _State, plan: FitPlan, rows: NDArray[np.intp], clips: NDArray[np.float32]
+) -> tuple[torch.Tensor | None, dict[str, torch.Tensor]]:
+    """Mean over heads of the mean loss of a batch's labelled clips, None without a label; raw scores by head."""
     chosen = torch.from_numpy(rows)
     with autocast(plan.training, plan.device):
         embedding = state.module.backbone(torch.from_numpy(clips).to(plan.device, non_blocking=True))
-    losses = []
+    losses, given = [], {}
     for task in plan.tasks:
         target = task.targets[chosen].to(plan.device)
         head = state.module.heads[task.spec.name]
         costs = state.costs.get(task.spec.name)
         # Members of an ensemble learn each for itself; as one they would lean on each other.
-        for member in getattr(head, "members", [head]):
-            each = head_loss(task, member(embedding.float()), target, plan.training.label_smoothing, costs)
+        answers = [member(embedding.float()) for member in getattr(head, "members", [head])]
+        given[task.spec.name] = torch.stack(answers).detach().mean(0)
+        for raw in answers:
+            each = head_loss(task, raw, target, plan.training.label_smoothing, costs)
             known = ~(target if target.ndim == 1 else target[:, 0]).isnan()
             if known.any():
                 losses.append(each[known].mean())
-    return torch.stack(losses).mean() if losses else None
+    return torch.stack(losses).mean() if losses else None, given
 
 
 def _step(state: _State, loss: torch.Tensor, limit: float) -> float:
@@ -508,6 +532,7 @@ def _note(state: _State, plan: FitPlan, epoch: int, steps: _EpochSteps, measured
     row = Epoch(
         epoch=epoch,
         train_loss=float(np.nanmean(steps.losses)),
+        train_score=steps.score,
         learning_rate=state.optimizer.param_groups[0]["lr"],
         gradient_norm=float(np.median(steps.norms)),
         gradient_norm_max=float(np.max(steps.norms)),

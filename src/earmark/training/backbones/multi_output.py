@@ -31,12 +31,14 @@ class MultiOutput(Backbone):
         layers: list[nn.Module] = [nn.BatchNorm2d(1)]
         strides = [1] * (len(filters) - 1) + [2]
         for (inputs, outputs), stride in zip(itertools.pairwise((1, *filters)), strides, strict=True):
-            layers += [nn.Conv2d(inputs, outputs, 2, stride), nn.BatchNorm2d(outputs), nn.ReLU()]
+            layers += [nn.Conv2d(inputs, outputs, 2, stride), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
             frames, bands = (frames - 2) // stride + 1, (bands - 2) // stride + 1
         flat = filters[-1] * frames * bands
         self.maps = nn.Sequential(*layers, nn.Flatten())
         self.features = nodes or flat
-        shared = (nn.Dropout(dropout), nn.Linear(flat, nodes), nn.BatchNorm1d(nodes), nn.ReLU()) if nodes else ()
+        shared = (
+            (nn.Dropout(dropout), nn.Linear(flat, nodes), nn.BatchNorm1d(nodes), nn.ReLU(inplace=True)) if nodes else ()
+        )
         self.shared = nn.Sequential(*shared)
 
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:

@@ -26,8 +26,8 @@ class _Block(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(batch, inputs, bands, frames) to (batch, outputs, bands / 2, frames / 2), rounded up."""
-        changed = self.second(torch.relu(self.first(maps)))
-        return torch.relu(changed + self.shortcut(maps))
+        changed = self.second(torch.relu_(self.first(maps)))
+        return torch.relu_(changed + self.shortcut(maps))
 
 
 class ShortChunkRes(Backbone):

@@ -30,11 +30,16 @@ class Slices(Backbone):
         layers: list[nn.Module] = [nn.BatchNorm2d(1)]
         inputs = 1
         for outputs in channels:
-            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.MaxPool2d(2), nn.ReLU()]
+            layers += [
+                nn.Conv2d(inputs, outputs, 3, padding=1),
+                nn.BatchNorm2d(outputs),
+                nn.MaxPool2d(2),
+                nn.ReLU(inplace=True),
+            ]
             frames, bands, inputs = frames // 2, bands // 2, outputs
         self.maps = nn.Sequential(*layers)
         self.full = nn.Sequential(
-            nn.Flatten(), nn.Linear(inputs * frames * bands, features), nn.BatchNorm1d(features), nn.ReLU()
+            nn.Flatten(), nn.Linear(inputs * frames * bands, features), nn.BatchNorm1d(features), nn.ReLU(inplace=True)
         )
 
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:

@@ -49,8 +49,8 @@ class TimeAxis(Backbone):
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, bands) to (batch, features): of S2's size 3240 -> 1024 -> 256."""
         # The largest of a rectified map is the rectified largest: ReLU stands behind the pools, where maps are small.
-        maps = torch.relu(functional.max_pool2d(self._first(spectrograms), 2))
-        maps = torch.relu(functional.max_pool2d(self.norm(self.local(maps)), 2))
+        maps = torch.relu_(functional.max_pool2d(self._first(spectrograms), 2))
+        maps = torch.relu_(functional.max_pool2d(self.norm(self.local(maps)), 2))
         embedding: torch.Tensor = self.connected(self.dropout(maps.flatten(1)))
         return embedding
 

@@ -51,7 +51,9 @@ class Vggish(Backbone):
         layers: list[nn.Module] = []
         inputs = 1
         for channels in _LAYERS:
-            layers += [nn.Conv2d(inputs, channels, 3, padding=1), nn.ReLU()] if channels else [nn.MaxPool2d(2)]
+            layers += (
+                [nn.Conv2d(inputs, channels, 3, padding=1), nn.ReLU(inplace=True)] if channels else [nn.MaxPool2d(2)]
+            )
             inputs = channels or inputs
         self.maps = nn.Sequential(*layers)
         for layer in self.maps:

@@ -32,7 +32,7 @@ class ConvPool(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(batch, inputs, bands, frames) to (batch, outputs, bands / p, frames / q)."""
-        pooled: torch.Tensor = self.mp(torch.relu(self.bn(self.conv(maps))))
+        pooled: torch.Tensor = self.mp(torch.relu_(self.bn(self.conv(maps))))
         return pooled
 
 
@@ -110,7 +110,7 @@ class _Timbre(nn.Module):
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(batch, 1, bands, frames) to (batch, filters, frames)."""
         trained_here = self.training and maps.device.type == "cpu"
-        return torch.relu(self.bn(self.sliding(maps) if trained_here else self.conv(maps))).amax(2)
+        return torch.relu_(self.bn(self.sliding(maps) if trained_here else self.conv(maps))).amax(2)
 
     def sliding(self, maps: torch.Tensor) -> torch.Tensor:
         """What ``conv`` gives, with the bands under a filter as channels: CPUs train that 2.6 times as fast."""
@@ -131,7 +131,7 @@ class _Tempo(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(batch, 1, bands, frames) to (batch, filters, frames)."""
-        return torch.relu(self.bn(self.conv(maps.mean(2))))
+        return torch.relu_(self.bn(self.conv(maps.mean(2))))
 
 
 class _Conv1d(nn.Module):
@@ -144,7 +144,7 @@ class _Conv1d(nn.Module):
 
     def forward(self, steps: torch.Tensor) -> torch.Tensor:
         """(batch, inputs, frames) to (batch, outputs, frames)."""
-        return torch.relu(self.bn(self.conv(steps)))
+        return torch.relu_(self.bn(self.conv(steps)))
 
 
 class WonMusicnn(Backbone):
@@ -176,7 +176,7 @@ class WonMusicnn(Backbone):
         third = self.layer3(second) + second
         steps = torch.cat([front, first, second, third], 1)
         pooled = torch.cat([steps.amax(2), steps.mean(2)], 1)
-        return torch.relu(self.bn(self.dense1(pooled)))
+        return torch.relu_(self.bn(self.dense1(pooled)))
 
 
 def choi_crnn(frames: int, bands: int) -> WonCrnn:

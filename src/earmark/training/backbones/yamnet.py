@@ -35,7 +35,7 @@ class _Unit(nn.Module):
         left, top = self._before(maps.shape[3]), self._before(maps.shape[2])
         spare = self.kernel - 1
         padded = functional.pad(maps, (left, spare - left, top, spare - top)) if spare else maps
-        return torch.relu(self.norm(self.conv(padded)))
+        return torch.relu_(self.norm(self.conv(padded)))
 
     def _before(self, length: int) -> int:
         """What ``same`` puts before the first value: less than behind the last one, where the length is even."""

@@ -17,7 +17,7 @@ __all__ = ["ZhangNnet1", "ZhangNnet2", "zhang_nnet1", "zhang_nnet2"]
 
 def conv_unit(inputs: int, outputs: int) -> nn.Sequential:
     """Convolution over four frames, batch norm, ReLU: (batch, inputs, frames) to (batch, outputs, frames - 3)."""
-    return nn.Sequential(nn.Conv1d(inputs, outputs, 4), nn.BatchNorm1d(outputs), nn.ReLU())
+    return nn.Sequential(nn.Conv1d(inputs, outputs, 4), nn.BatchNorm1d(outputs), nn.ReLU(inplace=True))
 
 
 def both_poolings(steps: torch.Tensor) -> torch.Tensor:
@@ -67,7 +67,7 @@ class ZhangNnet2(Backbone):
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, bands) of any unit to (batch, features)."""
         steps = self.first(self.norm(spectrograms.transpose(1, 2)))
-        return both_poolings(torch.relu(self.block(steps) + steps))
+        return both_poolings(torch.relu_(self.block(steps) + steps))
 
 
 def zhang_nnet1(frames: int, bands: int, filters: Sequence[int] = (128, 128, 256)) -> ZhangNnet1:
