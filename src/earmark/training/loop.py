@@ -33,7 +33,14 @@ from earmark.models.card import HeadCard
 from earmark.recipe import Training
 from earmark.training.draws import Draws
 from earmark.training.finish import Outputs, track_scores
-from earmark.training.module import TaggerModule, autocast, keep_freed_memory, load_checkpoint, save_checkpoint
+from earmark.training.module import (
+    TaggerModule,
+    autocast,
+    keep_freed_memory,
+    load_checkpoint,
+    return_freed_memory,
+    save_checkpoint,
+)
 
 __all__ = [
     "FitPlan",
@@ -440,6 +447,7 @@ def _train_epoch(state: _State, plan: FitPlan, epoch: int, pace: _Pace) -> Steps
         norm = _step(state, loss, plan.training.gradient_norm) if loss is not None else 0.0
         losses.append(float(loss.detach()) if loss is not None else math.nan)
         norms.append(norm)
+        return_freed_memory()
         if loss is not None and not (math.isfinite(losses[-1]) and math.isfinite(norm)):
             raise RecipeError(
                 f"training: the loss is not a number any more (epoch {epoch}, step {step + 1}); "

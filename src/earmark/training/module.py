@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import io
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -48,6 +49,7 @@ __all__ = [
     "load_weights",
     "plain_graph",
     "read_weights",
+    "return_freed_memory",
     "save_checkpoint",
     "save_weights",
     "write_network",
@@ -96,6 +98,22 @@ def keep_freed_memory() -> None:
         glibc = ctypes.CDLL(None)
         for option, value in ((_MMAP_THRESHOLD, 2**30), (_TRIM_THRESHOLD, _ALL), (_TOP_PAD, 2**26)):
             glibc.mallopt(option, value)
+
+
+_MUCH = 3 * 2**30
+
+
+def return_freed_memory(above: int = _MUCH) -> None:
+    """Let glibc return what is freed, where this process holds more bytes than ``above``; elsewhere nothing happens.
+
+    Blocks of other sizes in another order leave holes, so that what :func:`keep_freed_memory` keeps grows step by step.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with suppress(OSError, AttributeError, ValueError, IndexError):
+        held = int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        if held > above:
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 Tensors = dict[str, torch.Tensor]
