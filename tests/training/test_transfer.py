@@ -13,8 +13,8 @@ import lessons
 from earmark.audio.identity import content_hash
 from earmark.cli import main
 from earmark.datasets import load_dataset, without_label
-from earmark.datasets.splits import group_hash, load_groups, load_split
 from earmark.datasets.cache import EmbedClips
+from earmark.datasets.splits import group_hash, load_groups, load_split
 from earmark.engine import InlineEngine
 from earmark.errors import AudioError, DatasetError, ModelError, RecipeError, UnknownName
 from earmark.events import Run
