@@ -58,6 +58,8 @@ __all__ = [
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of glibc's mallopt
 _ALL = 2**31 - 1
+_LARGEST = 144 * 2**20
+"""Larger blocks are few, and leave holes that nothing fits into: kept, they double what a network of large maps takes."""
 
 
 def find_device(name: Device) -> torch.device:
@@ -96,7 +98,7 @@ def keep_freed_memory() -> None:
         return
     with suppress(OSError, AttributeError):  # another C library
         glibc = ctypes.CDLL(None)
-        for option, value in ((_MMAP_THRESHOLD, 2**30), (_TRIM_THRESHOLD, _ALL), (_TOP_PAD, 2**26)):
+        for option, value in ((_MMAP_THRESHOLD, _LARGEST), (_TRIM_THRESHOLD, _ALL), (_TOP_PAD, 2**26)):
             glibc.mallopt(option, value)
 
 

@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from earmark.errors import RecipeError, UnknownName
 
-__all__ = ["Backbone", "build", "names"]
+__all__ = ["Backbone", "build", "lean", "names"]
 
 
 class Backbone(nn.Module):
@@ -40,6 +41,16 @@ class Backbone(nn.Module):
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """Embeddings (batch, features) of spectrograms (batch, frames, bands)."""
         raise NotImplementedError
+
+
+def lean(layers: nn.Module, maps: torch.Tensor) -> torch.Tensor:
+    """Layers whose inner maps are computed again for the gradient instead of kept (Chen et al. 2016).
+
+    For layers of large maps, without dropout. They take a little more time; the weights that they learn are the same.
+    """
+    if not (layers.training and torch.is_grad_enabled()):
+        return torch.as_tensor(layers(maps))
+    return torch.as_tensor(checkpoint(layers, maps, use_reentrant=False, preserve_rng_state=False))
 
 
 _MODULES: Mapping[str, str] = MappingProxyType(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
-from earmark.training.backbones import Backbone
+from earmark.training.backbones import Backbone, lean
 
 __all__ = ["Bbnn", "bbnn"]
 
@@ -22,16 +21,6 @@ def _unit(inputs: int, filters: int, kernel: int) -> nn.Sequential:
     )
 
 
-def _lean(branch: nn.Module, maps: torch.Tensor) -> torch.Tensor:
-    """A branch whose inner maps are computed again for the gradient (Chen et al. 2016).
-
-    Kept, those of all branches would take 6 GB for eight clips of 30 s; computed again, a quarter more time.
-    """
-    if not (branch.training and torch.is_grad_enabled()):
-        return torch.as_tensor(branch(maps))
-    return torch.as_tensor(checkpoint(branch, maps, use_reentrant=False, preserve_rng_state=False))
-
-
 class _Inception(nn.Module):
     """1 x 1; 1 x 1 then 3 x 3; 1 x 1 then 5 x 5; maximum over 3 x 3 then 1 x 1; joined to the input."""
 
@@ -45,7 +34,7 @@ class _Inception(nn.Module):
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(batch, channels, frames, bands) to (batch, channels + 4 x filters, frames, bands)."""
         branches = (self.one, self.three, self.five, self.pooled)
-        return torch.cat([maps, *(_lean(branch, maps) for branch in branches)], 1)
+        return torch.cat([maps, *(lean(branch, maps) for branch in branches)], 1)
 
 
 class Bbnn(Backbone):
@@ -74,7 +63,7 @@ class Bbnn(Backbone):
 
     def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, bands) dB to (batch, filters)."""
-        maps = _lean(self.transition, self.blocks(_lean(self.stem, spectrograms[:, None])))
+        maps = lean(self.transition, self.blocks(lean(self.stem, spectrograms[:, None])))
         return torch.as_tensor(maps.mean((2, 3)))
 
 

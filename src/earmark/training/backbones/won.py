@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from earmark.training.backbones import Backbone
+from earmark.training.backbones import Backbone, lean
 
 __all__ = ["CRNN_STEP", "FCN_STEP", "WonCrnn", "WonFcn", "WonMusicnn", "choi_crnn", "choi_fcn", "musicnn"]
 
@@ -32,8 +32,8 @@ class ConvPool(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(batch, inputs, bands, frames) to (batch, outputs, bands / p, frames / q)."""
-        pooled: torch.Tensor = self.mp(torch.relu_(self.bn(self.conv(maps))))
-        return pooled
+        # The largest of a rectified map is the rectified largest: ReLU stands behind the pool, where maps are small.
+        return torch.relu(self.mp(self.bn(self.conv(maps))))
 
 
 class WonCrnn(Backbone):
@@ -57,7 +57,8 @@ class WonCrnn(Backbone):
     def series(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, 96) dB to (batch, frames / 96, 160): 128 of the convolutions, then 32 of the GRU."""
         maps = self.spec_bn(spectrograms.transpose(1, 2)[:, None])
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+        maps = lean(self.layer1, maps)
+        for layer in (self.layer2, self.layer3, self.layer4):
             maps = layer(maps)
         steps = maps[:, :, 0].transpose(1, 2).float()
         recurrent, _ = self.layer5(steps)
@@ -89,7 +90,8 @@ class WonFcn(Backbone):
     def series(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """(batch, frames, 96) dB to (batch, frames / 320, 64): the last layer before its pooling over time."""
         maps = self.spec_bn(spectrograms.transpose(1, 2)[:, None])
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4, self.layer5):
+        maps = lean(self.layer1, maps)
+        for layer in (self.layer2, self.layer3, self.layer4, self.layer5):
             maps = layer(maps)
         steps: torch.Tensor = maps[:, :, 0].transpose(1, 2)
         return steps
