@@ -59,7 +59,7 @@ __all__ = [
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of glibc's mallopt
 _ALL = 2**31 - 1
 _LARGEST = 144 * 2**20
-"""Larger blocks are few, and leave holes that nothing fits into: kept, they double what a network of large maps takes."""
+"""Larger blocks are few, and leave holes that nothing fits into: kept, they double what large maps take."""
 
 
 def find_device(name: Device) -> torch.device:
