@@ -571,7 +571,8 @@ def _by_label(head: HeadAnswers, metric: Any, resamples: int, seed: int) -> list
         return []
     drawn = intervals.bootstrap(statistic, head.groups, resamples, seed)
     values = statistic(np.ones((1, len(head.tracks))))[0]
-    return [_label(head, i, metric is metrics.roc_auc, float(values[i]), drawn[..., i]) for i in columns]
+    each = [drawn[..., i] if drawn.size else drawn for i in columns]  # of no resamples there is nothing
+    return [_label(head, i, metric is metrics.roc_auc, float(values[i]), each[i]) for i in columns]
 
 
 def _label(head: HeadAnswers, column: int, area: bool, value: float, drawn: Float) -> Figure:
