@@ -21,9 +21,9 @@ from lessons import train
 
 NETWORKS = [name for name in list_recipes() if load_recipe(name).training.method == "network"]
 SYSTEMS = {
-    "slices-deep", "slices-fusion", "slices-wd", "slices-best", "multi-output", "time-axis", "bbnn", "bbnn-augmented",
-    "vggish", "vggish-autopool", "choi-fcn", "choi-crnn", "musicnn", "short-chunk-res", "zhang-nnet1", "zhang-nnet2",
-    "transfer",
+    "slices-deep", "slices-fusion", "slices-wd", "slices-best", "slices-plus", "multi-output", "time-axis", "bbnn",
+    "bbnn-augmented", "vggish", "vggish-autopool", "choi-fcn", "choi-crnn", "musicnn", "short-chunk-res", "zhang-nnet1",
+    "zhang-nnet2", "transfer",
 }  # fmt: skip
 
 
