@@ -79,7 +79,8 @@ class HeadDesign:
         dropout: Before every fully connected layer.
         batch_norm: Whether the hidden layers have it.
         ensemble: Further classifiers on the same embedding whose mean is the answer: ``linear``, ``prototype``,
-            ``mlp-WIDTH`` (``mlp-256``), each with a seed of its own; empty for the one above.
+            ``mlp-WIDTH`` (``mlp-256``), ``part-N/OF`` (linear in one part of the embedding, as of ``members``), each
+            with a seed of its own; empty for the one above.
         mean: Of an ensemble: of its members' probabilities (``mean``), or of their logarithms (``mean-log``).
     """
 
@@ -124,10 +125,14 @@ class Training:
         select: ``loss`` (validation loss) or ``pr-auc``; ties go to the later epoch.
         loss: ``cross-entropy``, or ``confusion-weighted`` (mistakes weighed by the validation confusion table).
         label_smoothing: Of the cross-entropy.
+        mixup: Alpha of the Beta distribution by which two clips of a batch are laid over each other, and their losses
+            with them (Zhang et al. 2018); 0 mixes nothing.
         balance: ``none``, ``sample`` (rare classes drawn more often) or ``loss`` (rare classes weigh more).
         gradient_norm: Gradients are clipped to it; 0 clips nothing.
         mixed_precision: bf16 where it helps.
         streams: Tracks active at once when data is streamed (pescador); 0 keeps the features in a memory map.
+        train_size: Fraction of the training part that is learnt from, whole artists with labels spread evenly; less
+            than 1 for a learning curve over the number of songs.
     """
 
     method: Literal["network", "transfer"] = "network"
@@ -145,10 +150,12 @@ class Training:
     select: Literal["loss", "pr-auc"] = "loss"
     loss: Literal["cross-entropy", "confusion-weighted"] = "cross-entropy"
     label_smoothing: float = 0.0
+    mixup: float = 0.0
     balance: Literal["none", "sample", "loss"] = "none"
     gradient_norm: float = 5.0
     mixed_precision: bool = True
     streams: int = 0
+    train_size: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,10 +271,15 @@ def _check(recipe: Recipe, where: str) -> None:
         "clip.seconds": recipe.clip.seconds,
         "clip.count": recipe.clip.count,
         "split.train": plan.train,
+        "training.train_size": recipe.training.train_size,
     }
     for key, value in positive.items():
         if not value > 0:
             raise RecipeError(f"{where}: {key} = {value}: must be above 0")
+    if recipe.training.train_size > 1:
+        raise RecipeError(f"{where}: training.train_size = {recipe.training.train_size}: must be at most 1")
+    if recipe.training.mixup < 0:
+        raise RecipeError(f"{where}: training.mixup = {recipe.training.mixup}: must not be below 0")
     if min(plan.valid, plan.test) < 0 or abs(plan.train + plan.valid + plan.test - 1) > 1e-6:
         raise RecipeError(
             f"{where}: split: train, valid and test must add up to 1, not {plan.train + plan.valid + plan.test:g}"

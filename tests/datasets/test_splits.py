@@ -22,6 +22,7 @@ from earmark.datasets.splits import (
     load_split,
     named_groups,
     save_split,
+    shortened,
     split,
 )
 from earmark.errors import DatasetError, StorageError, UnknownName
@@ -134,6 +135,23 @@ def test_the_data_sets_own_split_counts():
     assert "1 artists in two parts, as 'same'" in split(shared, SplitPlan(), 0).notices[0]
     only = made([(str(i), "ab"[i % 2], "test") for i in range(4)])
     assert len(split(only, SplitPlan(), 0).test) == 4, "a data set to be judged on only"
+
+
+def test_a_shortened_training_part_keeps_artists_whole_and_labels_even():
+    """A point of a learning curve: fewer songs to learn from, the same to be judged by."""
+    dataset = made([(str(i // 4), "ab"[i // 4 % 2], None) for i in range(160)])
+    parts = split(dataset, SplitPlan(), 0)
+    half = shortened(dataset, parts, 0.5)
+    assert half.valid is parts.valid and half.test is parts.test and set(half.train) < set(parts.train)
+    assert len(half.train) == pytest.approx(len(parts.train) / 2, abs=4)
+    assert not groups(dataset, half.train) & groups(dataset, np.setdiff1d(parts.train, half.train))
+    counts = dataset.counts("genre", half.train)
+    assert abs(counts["a"] - counts["b"]) <= 4
+    assert any("training.train_size = 0.5" in line for line in half.notices)
+    assert shortened(dataset, parts, 1.0) is parts
+    one = Split(np.arange(4), np.zeros(0, np.intp), np.arange(4, 8))
+    with pytest.raises(DatasetError, match="1 artist cannot be divided"):
+        shortened(dataset, one, 0.5)
 
 
 def test_balanced_parts_have_equally_many_tracks_a_label():

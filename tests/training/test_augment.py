@@ -18,7 +18,7 @@ from earmark.training.augment import (
     zoom_factor,
 )
 
-SPECTRA = ["time-mask", "frequency-mask", "time-warp", "random-dropout"]
+SPECTRA = ["time-mask", "frequency-mask", "time-warp", "random-dropout", "frequency-stretch", "equalizer"]
 WAVES = ["noise", "pitch", "gain"]
 
 
@@ -74,13 +74,29 @@ def test_a_warp_keeps_both_ends_and_only_moves_what_lies_between():
     assert (np.diff(after[:, 0]) > 0).all() and 25 <= np.abs(after - rising).max() <= 80
 
 
+@pytest.mark.parametrize("factor", [0.8, 1.25])
+def test_a_stretch_multiplies_frequencies(factor: float):
+    peak = np.exp(-0.5 * ((np.arange(96) - 40) / 2) ** 2).astype(np.float32)[None].repeat(10, 0)
+    change = Augmentation("frequency-stretch", options={"factor": [factor, factor]})
+    after = augment_spectrogram(peak, (change,), seeded())
+    assert (after.argmax(1) == round(40 * factor)).all() and after.max() == pytest.approx(1, abs=0.05)
+
+
+def test_an_equalizer_is_one_smooth_curve_for_all_frames():
+    change = (Augmentation("equalizer", options={"deviation": 5.0}),)
+    curves = np.stack([augment_spectrogram(scene(), change, seeded(i)) - scene() for i in range(200)])
+    assert np.ptp(curves, axis=1).max() < 1e-4 and np.abs(np.diff(curves[:, 0], 2)).max() < 4
+    assert curves[:, 0, 0].std() == pytest.approx(5, rel=0.2) and abs(curves.mean()) < 1
+
+
 def test_short_clips_are_never_masked_whole():
     short = scene()[:6]
     for name in SPECTRA:
         after = augment_spectrogram(short, (Augmentation(name),), seeded())
-        assert (
-            after.shape == short.shape and np.isfinite(after).all() and (after == short).any()
-        ) or name == "time-warp"
+        assert (after.shape == short.shape and np.isfinite(after).all() and (after == short).any()) or name in (
+            "time-warp",
+            "equalizer",
+        )
 
 
 @pytest.mark.parametrize("name", WAVES)

@@ -20,6 +20,7 @@ DESIGNS = {
     "linear": HeadDesign(),
     "hidden": HeadDesign(hidden=(16, 8), dropout=0.5),
     "plain": HeadDesign(hidden=(16,), batch_norm=False),
+    "parts": HeadDesign(ensemble=("part-1/3", "part-2/3", "part-3/3")),
     "mean": HeadDesign(ensemble=ENSEMBLE, mean="mean"),
     "mean-log": HeadDesign(ensemble=ENSEMBLE, mean="mean-log"),
 }
@@ -95,6 +96,16 @@ def test_unknown_member_and_prototype_of_a_number_are_refused():
         build_head(HeadDesign(ensemble=("svm",)), 5, GENRE, 0)
     with pytest.raises(RecipeError, match="a prototype needs classes"):
         build_head(HeadDesign(ensemble=("prototype",)), 5, ENERGY, 0)
+    for part in ("part-4/3", "part-1/2"):
+        with pytest.raises(RecipeError, match="no part of an embedding of 5"):
+            build_head(HeadDesign(ensemble=(part,)), 5, GENRE, 0)
+
+
+def test_a_part_reads_its_own_numbers_alone():
+    head = build_head(HeadDesign(ensemble=("part-2/3",)), 96, GENRE, 0).eval()
+    x, y = torch.randn(4, 96), torch.randn(4, 96)
+    y[:, 32:64] = x[:, 32:64]
+    assert torch.equal(head(x), head(y))
 
 
 @pytest.mark.parametrize("design", ["linear", "hidden", "mean"])

@@ -1,4 +1,4 @@
-"""Protects: validation sees the network that was trained: batch norm's statistics keep up with its weights."""
+"""Protects: validation sees the network that was trained, batch norm included; mixed clips count for both labels."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from earmark.training.network import build_module
 from earmark.training.run import prepare
 
 
-def test_batch_norm_is_measured_with_the_weights_as_they_are(tmp_path: Path) -> None:
-    recipe = lessons.recipe("training.learning_rate=0.05")
+def begun(tmp_path: Path, *settings: str) -> tuple[loop.FitPlan, loop._State]:
+    """A plan over twenty songs, and a network that has learnt nothing."""
+    recipe = lessons.recipe(*settings)
     job = Run(
         prepare(
             load_dataset(lessons.make_songs(tmp_path / "songs")), recipe, tmp_path / "m", TrainOptions(), InlineEngine()
@@ -33,7 +34,12 @@ def test_batch_norm_is_measured_with_the_weights_as_they_are(tmp_path: Path) -> 
     plan = loop.FitPlan(draws=draws, tasks=(task,), valid=rows, training=recipe.training,
                         device=torch.device("cpu"), pooling="mean")  # fmt: skip
     module = build_module(job, 0)
-    state = loop._State(module, make_optimizer(module, recipe.training, False), 0.05)
+    return plan, loop._State(module, make_optimizer(module, recipe.training, False), recipe.training.learning_rate)
+
+
+def test_batch_norm_is_measured_with_the_weights_as_they_are(tmp_path: Path) -> None:
+    plan, state = begun(tmp_path, "training.learning_rate=0.05")
+    module, draws = state.module, plan.draws
     Run(loop._train_epoch(state, plan, 1, loop._Pace(plan, 0))).wait()
     norm = module.backbone.norm
     lagging, momentum = norm.running_mean.clone(), norm.momentum
@@ -44,3 +50,25 @@ def test_batch_norm_is_measured_with_the_weights_as_they_are(tmp_path: Path) -> 
         module.eval()(torch.from_numpy(np.concatenate([clips for _, clips in draws.epoch(1)])))
     assert torch.allclose(norm.running_mean, maps[0], atol=1e-4) and norm.momentum == momentum
     assert not torch.allclose(lagging, maps[0], atol=1e-3)
+
+
+def test_mixed_clips_are_learnt_for_both_of_their_labels(tmp_path: Path) -> None:
+    """The loss of a blend is the blend of the losses against either label."""
+    plan, state = begun(tmp_path, "training.mixup=0.4")
+    state.module.eval()
+    rows, clips = next(iter(plan.draws.epoch(1)))
+    torch.manual_seed(5)
+    found, _ = loop._loss(state, plan, rows, clips)
+    torch.manual_seed(5)
+    share, order = float(torch.distributions.Beta(0.4, 0.4).sample()), torch.randperm(len(rows))
+    blend = share * torch.from_numpy(clips) + (1 - share) * torch.from_numpy(clips)[order]
+    task = plan.tasks[0]
+    with torch.no_grad(), loop.autocast(plan.training, plan.device):
+        embedding = state.module.backbone(blend)
+    chosen = torch.from_numpy(rows)
+    raw = state.module.heads["genre"](embedding.float())
+    losses = [loop.head_loss(task, raw, task.targets[part]) for part in (chosen, chosen[order])]
+    assert 0.01 < share < 0.99 and found is not None
+    assert torch.allclose(found, (share * losses[0] + (1 - share) * losses[1]).mean(), atol=1e-4)
+    task.targets[chosen] = torch.nan
+    assert loop._loss(state, plan, rows, clips)[0] is None

@@ -271,6 +271,11 @@ def test_mistakes_are_one_line_before_training(songs: Path, tmp_path: Path, monk
         (["backbone.options.filters=[1]"], "two convolutions"),
         (["heads.ensemble=[\"forest\"]"], "unknown classifier"),
         (["augment=[{name=\"time-mask\", probability=2.0}]"], "probability"),
+        (["augment=[{name=\"equalizer\", options={deviation=-1.0}}]"], "deviation"),
+        (["augment=[{name=\"frequency-stretch\", options={factor=[0.0, 1.0]}}]"], "factor"),
+        (["training.mixup=-0.5"], "must not be below 0"),
+        (["training.train_size=1.5"], "must be at most 1"),
+        (["training.train_size=0.0"], "must be above 0"),
     ):  # fmt: skip
         with pytest.raises(EarmarkError, match=message) as caught:
             train(data, lessons.recipe(*settings), out, TrainOptions())
@@ -306,6 +311,17 @@ def test_training_without_a_validation_part_keeps_the_last_epoch(songs: Path, tm
     out = train(load_dataset(songs), recipe, tmp_path / "m", TrainOptions())
     card = read_card(out)
     assert card.head("genre").temperature == 1.0 and card.scores["genre"]["valid_accuracy"] is None
+
+
+def test_fewer_songs_to_learn_from_and_the_same_to_be_scored_by(songs: Path, tmp_path: Path) -> None:
+    found = {}
+    for size in ("1.0", "0.5"):
+        recipe = lessons.recipe("training.epochs=1", f"training.train_size={size}")
+        out = train(load_dataset(songs), recipe, tmp_path / size, TrainOptions())
+        found[size] = load_split(out / "split.tsv")
+    learnt = {size: {key for key, part in parts.items() if part == "train"} for size, parts in found.items()}
+    assert learnt["0.5"] < learnt["1.0"] and len(learnt["0.5"]) == 6 and len(learnt["1.0"]) == 12
+    assert all(found["0.5"][key] == part for key, part in found["1.0"].items() if part != "train")
 
 
 def test_it_stops_early(songs: Path, tmp_path: Path) -> None:

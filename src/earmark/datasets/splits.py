@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ __all__ = [
     "load_split",
     "named_groups",
     "save_split",
+    "shortened",
     "split",
     "stratified_group_folds",
     "write_rows",
@@ -124,6 +125,20 @@ def folds(dataset: Dataset, k: int, seed: int = 0, head: str | None = None, vali
             train, chosen = rest, rest[:0]
         found.append(Split(train, chosen, test, dataset.group_by, _notices(dataset)))
     return tuple(found)
+
+
+def shortened(dataset: Dataset, parts: Split, train_size: float, seed: int = 0) -> Split:
+    """The split with a fraction of its training part; whole groups, labels spread evenly, the other parts as they are.
+
+    Raises:
+        DatasetError: A training part of one group.
+    """
+    if train_size == 1:
+        return parts
+    fractions = [train_size, 1 - train_size]
+    train, left = _draw(dataset, parts.train, _labels(dataset, None), fractions, f"{seed}:train_size")
+    notice = f"training.train_size = {train_size:g}: {len(left)} of {len(parts.train)} training tracks are left out"
+    return replace(parts, train=train, notices=(*parts.notices, notice))
 
 
 def stratified_group_folds(

@@ -175,6 +175,42 @@ def random_dropout(spectrogram: Array, rng: np.random.Generator, floor: float, s
     return np.where(rng.random(spectrogram.shape, np.float32) < share, np.float32(floor), spectrogram)
 
 
+def frequency_stretch(
+    spectrogram: Array, rng: np.random.Generator, floor: float, factor: Sequence[float] = (0.9, 1.1)
+) -> Array:
+    """Stretch or squeeze the bands by a factor drawn from a range, as a player that runs slow or fast; the edge stays.
+
+    Of a linear spectrogram every frequency is multiplied by it.
+    """
+    low, high = _limits(factor, "factor")
+    if low <= 0:
+        raise ValueError(f"factor = {list(factor)}: must be above 0")
+    bands = spectrogram.shape[1]
+    places = np.minimum(np.arange(bands) / rng.uniform(low, high), bands - 1)
+    left = np.minimum(places.astype(int), bands - 2)
+    weight = (places - left).astype(np.float32)
+    return np.asarray((1 - weight) * spectrogram[:, left] + weight * spectrogram[:, left + 1], np.float32)
+
+
+def equalizer(
+    spectrogram: Array, rng: np.random.Generator, floor: float, deviation: float = 4.0, points: int = 6
+) -> Array:
+    """Add a smooth random curve over the bands, as other recordings and loudspeakers do.
+
+    Args:
+        spectrogram: (frames, bands) of logarithmic values.
+        rng: Of this clip.
+        floor: Not used.
+        deviation: Standard deviation of the curve, in the spectrogram's own units (dB, steps of grey).
+        points: Between which it is drawn straight.
+    """
+    if deviation < 0 or points < 2:
+        raise ValueError(f"deviation = {deviation}, points = {points}: must be from 0 on, and at least 2 points")
+    bands = spectrogram.shape[1]
+    curve = np.interp(np.arange(bands), np.linspace(0, bands - 1, points), rng.normal(0, deviation, points))
+    return spectrogram + curve.astype(np.float32)
+
+
 def mean_power(spectrogram: Array, factor: int, frontend: Frontend) -> Array:
     """Mean of every ``factor`` frames in power, whatever the values are: dB, logarithms or a picture's grey."""
     grouped = spectrogram[: len(spectrogram) // factor * factor].reshape(-1, factor, spectrogram.shape[1])
@@ -266,6 +302,8 @@ _SPECTRA: Mapping[str, Callable[..., Array]] = MappingProxyType(
         "frequency-mask": frequency_mask,
         "time-warp": time_warp,
         "random-dropout": random_dropout,
+        "frequency-stretch": frequency_stretch,
+        "equalizer": equalizer,
     }
 )
 _WAVES: Mapping[str, Callable[..., Array]] = MappingProxyType({"noise": noise, "pitch": pitch, "gain": gain})

@@ -21,9 +21,9 @@ from earmark.errors import ModelError, RecipeError
 from earmark.models.network import SMALLEST, Dense, HeadWeights
 from earmark.recipe import HeadDesign, Task
 
-__all__ = ["Ensemble", "Layers", "Prototypes", "build_head", "build_member", "outputs_of", "weights_of"]
+__all__ = ["Ensemble", "Layers", "Part", "Prototypes", "build_head", "build_member", "outputs_of", "weights_of"]
 
-_MEMBER = re.compile(r"linear|prototype|mlp-([1-9][0-9]{0,4})")
+_MEMBER = re.compile(r"linear|prototype|mlp-([1-9][0-9]{0,4})|part-([1-9][0-9]?)/([1-9][0-9]?)")
 
 
 def outputs_of(spec: HeadSpec) -> int:
@@ -58,16 +58,22 @@ def build_head(design: HeadDesign, features: int, spec: HeadSpec, seed: int) -> 
 
 
 def build_member(name: str, design: HeadDesign, features: int, spec: HeadSpec, seed: int) -> nn.Module:
-    """One classifier of an ensemble: ``linear``, ``prototype`` or ``mlp-WIDTH``; arguments as in :func:`build_head`."""
+    """One classifier of an ensemble: ``linear``, ``prototype``, ``mlp-WIDTH`` or ``part-N/OF``.
+
+    The last is linear in the N-th of so many equal parts of the embedding; arguments as in :func:`build_head`.
+    """
     found = _MEMBER.fullmatch(name)
     if found is None:
-        raise RecipeError(f"heads.ensemble: unknown classifier {name!r}; known: linear, prototype, mlp-WIDTH (mlp-256)")
+        known = "linear, prototype, mlp-WIDTH (mlp-256), part-N/OF (part-1/3)"
+        raise RecipeError(f"heads.ensemble: unknown classifier {name!r}; known: {known}")
     if name == "prototype" and spec.task == "regression":
         raise RecipeError(f"heads.ensemble: a prototype needs classes, but the head {spec.name!r} is a number")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if name == "prototype":
             return Prototypes(features, outputs_of(spec))
+        if found[2]:
+            return Part(int(found[2]), int(found[3]), features, outputs_of(spec), design)
         hidden = (int(found[1]),) if found[1] else ()
         return _layers(features, hidden, outputs_of(spec), design)
 
@@ -83,6 +89,23 @@ def _layers(features: int, hidden: Sequence[int], outputs: int, design: HeadDesi
         layers += [nn.BatchNorm1d(width), nn.ReLU()] if design.batch_norm else [nn.ReLU()]
         features = width
     return Layers(*layers, nn.Dropout(design.dropout), nn.Linear(features, outputs))
+
+
+class Part(nn.Module):
+    """A linear classifier on one of several equal parts of the embedding: of one network of several side by side."""
+
+    def __init__(self, number: int, of: int, features: int, outputs: int, design: HeadDesign) -> None:
+        super().__init__()
+        if number > of or features % of:
+            raise RecipeError(f"heads.ensemble: part-{number}/{of} is no part of an embedding of {features} numbers")
+        self.start, self.stop = (number - 1) * features // of, number * features // of
+        self.features = features
+        self.layers = _layers(self.stop - self.start, (), outputs, design)
+
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Raw scores (batch, labels) of embeddings (batch, features)."""
+        scores: torch.Tensor = self.layers(embedding[:, self.start : self.stop])
+        return scores
 
 
 class Prototypes(nn.Module):
@@ -153,6 +176,9 @@ def _steps(head: nn.Module) -> tuple[Dense, ...]:
     if isinstance(head, Prototypes):
         weight, bias = (values.detach().numpy() for values in head.linear())
         return (Dense(weight, bias),)
+    if isinstance(head, Part):  # the other parts weigh nothing
+        (step,) = _steps(head.layers)
+        return (replace(step, weight=np.pad(step.weight, ((0, 0), (head.start, head.features - head.stop)))),)
     steps: list[Dense] = []
     for layer in (layer for layer in head.modules() if not list(layer.children())):
         if isinstance(layer, nn.Linear):

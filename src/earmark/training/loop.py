@@ -476,20 +476,28 @@ def _loss(
     state: _State, plan: FitPlan, rows: NDArray[np.intp], clips: NDArray[np.float32]
 ) -> tuple[torch.Tensor | None, dict[str, torch.Tensor]]:
     """Mean over heads of the mean loss of a batch's labelled clips, None without a label; raw scores by head."""
-    chosen = torch.from_numpy(rows)
+    chosen, inputs = torch.from_numpy(rows), torch.from_numpy(clips).to(plan.device, non_blocking=True)
+    share, others = 1.0, chosen
+    if plan.training.mixup:
+        share = float(torch.distributions.Beta(plan.training.mixup, plan.training.mixup).sample())
+        order = torch.randperm(len(chosen))
+        inputs, others = torch.lerp(inputs[order.to(plan.device)], inputs, share), chosen[order]
     with autocast(plan.training, plan.device):
-        embedding = state.module.backbone(torch.from_numpy(clips).to(plan.device, non_blocking=True))
+        embedding = state.module.backbone(inputs)
     losses, given = [], {}
     for task in plan.tasks:
-        target = task.targets[chosen].to(plan.device)
         head = state.module.heads[task.spec.name]
-        costs = state.costs.get(task.spec.name)
+        costs, smoothing = state.costs.get(task.spec.name), plan.training.label_smoothing
+        target, beside = (task.targets[tracks].to(plan.device) for tracks in (chosen, others))
+        # By the labels, not by the loss: a loss that is no number must be seen. A blend needs both of its labels.
+        known = ~(target + beside if target.ndim == 1 else target[:, 0] + beside[:, 0]).isnan()
         # Members of an ensemble learn each for itself; as one they would lean on each other.
         answers = [member(embedding.float()) for member in getattr(head, "members", [head])]
         given[task.spec.name] = torch.stack(answers).detach().mean(0)
         for raw in answers:
-            each = head_loss(task, raw, target, plan.training.label_smoothing, costs)
-            known = ~(target if target.ndim == 1 else target[:, 0]).isnan()
+            each = head_loss(task, raw, target, smoothing, costs)
+            if plan.training.mixup:
+                each = torch.lerp(head_loss(task, raw, beside, smoothing, costs), each, share)
             if known.any():
                 losses.append(each[known].mean())
     return torch.stack(losses).mean() if losses else None, given

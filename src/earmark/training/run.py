@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from earmark.datasets.cache import content_hashes
 from earmark.datasets.core import Dataset, check_trainable, conflicts_in_words, label_conflicts, lost_in_words
-from earmark.datasets.splits import Split, split
+from earmark.datasets.splits import Split, shortened, split
 from earmark.engine.base import Engine
 from earmark.errors import DatasetError, UnknownName
 from earmark.events import Notice, Steps
@@ -112,6 +112,7 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
     parts = _given_split(given, dataset, options.split) if options.split else split(dataset, recipe.split, options.seed)
     if not len(parts.train):
         raise DatasetError(f"{dataset.name}: no track is left to learn from")
+    parts = shortened(dataset, parts, recipe.training.train_size, options.seed)
     notices = tuple(dict.fromkeys((*notices, *parts.notices)))
     return replace(draft, dataset=dataset, hashes=hashes, split=parts, recipe=recipe, notices=notices)
 

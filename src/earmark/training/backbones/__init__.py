@@ -63,6 +63,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "patch-residual": "patch_residual",
         "short-chunk-res": "short_chunk_res",
         "slices": "slices",
+        "slices-plus": "slices_plus",
         "time-axis": "time_axis",
         "vggish": "vggish",
         "yamnet": "yamnet",

@@ -13,7 +13,7 @@ from torch import nn
 
 from earmark.training.backbones import Backbone
 
-__all__ = ["FLOOR", "Level", "PatchResidual", "TimePooling", "patch_residual"]
+__all__ = ["FLOOR", "Level", "Pair", "PatchResidual", "TimePooling", "patch_residual"]
 
 FLOOR = -90.0
 """dB of silence, as :class:`earmark.features.frontend.Frontend` gives it."""
@@ -72,7 +72,7 @@ class TimePooling(nn.Module):
         return torch.cat([mean, spread], 1)
 
 
-class _Pair(nn.Module):
+class Pair(nn.Module):
     """Two 3 x 3 convolutions, the first with the stride, beside the maps as they are (or a strided 1 x 1)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -106,7 +106,7 @@ class PatchResidual(Backbone):
         channels, left = STEM, -(-bands // 4)
         for outputs, depth, stride in stages:
             for i in range(depth):
-                layers.append(_Pair(channels, outputs, stride if i == 0 else 1))
+                layers.append(Pair(channels, outputs, stride if i == 0 else 1))
                 channels = outputs
             left = -(-left // stride)
         self.blocks = nn.Sequential(*layers)
