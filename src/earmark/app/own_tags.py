@@ -17,7 +17,6 @@ from earmark.events import Notice, Progress, Steps
 from earmark.inference.records import ClipEmbeddings, Failure, path_fields
 
 if TYPE_CHECKING:
-    from earmark.app.train import TrainRequest
     from earmark.datasets.from_tags import TaggedDataset, TaggedSong
     from earmark.engine import Engine
     from earmark.evaluation.audit import LabelIssue
@@ -27,10 +26,37 @@ if TYPE_CHECKING:
     from earmark.recipe import Recipe
     from earmark.training.job import Job, KnownTracks
 
-__all__ = ["Level", "OwnTags", "TagWorth", "collect", "in_words", "measure"]
+__all__ = ["Level", "OwnTags", "TagOptions", "TagWorth", "collect", "in_words", "measure"]
 
 _STORED = ("genre", "artist", "album", "title", "year")
 _LEVELS = (0.5, 0.7, 0.9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagOptions:
+    """Which songs to learn from by their tags, and how.
+
+    Attributes:
+        dataset: A folder of music; None for the library. (Of a training on other labels: the data set.)
+        exclude_files: Patterns of files that are left out.
+        init: A model to start from.
+        library: The library's file; the one in the user's data folder where None.
+        field: The tag, and the name of the head.
+        multi_label: Of several labels of a song all count, not the first alone.
+        labels: A file with the user's own names of labels.
+        min_tracks: Labels of fewer songs are left out.
+        min_artists: So are labels of songs by fewer artists.
+    """
+
+    dataset: str | None = None
+    exclude_files: tuple[str, ...] = ()
+    init: str | None = None
+    library: str | None = None
+    field: str = "genre"
+    multi_label: bool = False
+    labels: str | None = None
+    min_tracks: int = 5
+    min_artists: int = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +156,7 @@ class TagWorth:
         }
 
 
-def collect(request: TrainRequest, recipe: Recipe, engine: Engine) -> Steps[OwnTags]:
+def collect(request: TagOptions, recipe: Recipe, engine: Engine) -> Steps[OwnTags]:
     """The songs of the library, or of a folder, by their tags; with the embeddings that the library holds of them.
 
     Raises:
@@ -156,13 +182,13 @@ def collect(request: TrainRequest, recipe: Recipe, engine: Engine) -> Steps[OwnT
     return OwnTags(found, tuple(songs), known, init)
 
 
-def _file(request: TrainRequest) -> Path:
+def _file(request: TagOptions) -> Path:
     from earmark.library.store import default_file
 
     return Path(request.library) if request.library else default_file()
 
 
-def _library(request: TrainRequest, stack: ExitStack) -> Library | None:
+def _library(request: TagOptions, stack: ExitStack) -> Library | None:
     """The library; for a folder it may be missing."""
     if request.dataset is not None and not request.library and not _file(request).exists():
         return None
@@ -172,7 +198,7 @@ def _library(request: TrainRequest, stack: ExitStack) -> Library | None:
 _Files = list[tuple[Path, "LibraryTrack | None"]]
 
 
-def _of_library(request: TrainRequest, library: Library | None) -> _Files:
+def _of_library(request: TagOptions, library: Library | None) -> _Files:
     assert library is not None
     leaves_out, roots = matcher(request.exclude_files), [Path(root) for root in library.roots()]
     files: _Files = []
@@ -192,7 +218,7 @@ def _is_song(track: LibraryTrack) -> bool:
     return track.audio is not None and track.song and track.state != "analyse"
 
 
-def _of_folder(request: TrainRequest, library: Library | None) -> _Files:
+def _of_folder(request: TagOptions, library: Library | None) -> _Files:
     """The folder's files, each with what the library knows of it as it is now."""
     from earmark.library.store import absolute
 
@@ -270,9 +296,7 @@ def _read(paths: Sequence[Path], engine: Engine) -> Steps[dict[Path, Mapping[str
     return found
 
 
-def _backbone(
-    library: Library, request: TrainRequest, recipe: Recipe
-) -> Steps[tuple[Path | None, LibraryModel | None]]:
+def _backbone(library: Library, request: TagOptions, recipe: Recipe) -> Steps[tuple[Path | None, LibraryModel | None]]:
     """The model to start from, where it is not the recipe's own, and the library's model with its embeddings.
 
     A library that another model has scanned is learned from by that model's network, unless one was asked for.

@@ -24,53 +24,34 @@ __all__ = ["TrainRequest", "Trained", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainRequest:
-    """What to train, and on what.
+class TrainRequest(own_tags.TagOptions):
+    """What to train, and on what: a folder of class folders, one with ``dataset.toml``, or the files' own tags.
 
     Attributes:
-        dataset: A folder of class folders, or one with ``dataset.toml``; with ``from_tags`` any folder of music; None
-            for the library.
         output: The model folder to be; run again, the training goes on where it stopped.
         recipe: A name or a TOML file.
         heads: Only these heads of the data set; all where there are none.
         exclude: Labels that are left out, as ``HEAD=LABEL``.
-        exclude_files: Patterns of files of the data set that are left out.
-        init: A model to start from.
         epochs: At most; the recipe's where None.
         seed: Of split, weights and order.
         device: ``auto`` takes a GPU where there is one.
         settings: ``KEY=VALUE`` of the recipe.
         overwrite: Begin again where there is a model already.
         from_library: Learn from the corrections in the library, too.
-        library: The library's file; the one in the user's data folder where None.
         from_tags: Learn from the files' own tags, by the embeddings that the library holds.
-        field: The tag, and the name of the head.
-        multi_label: Of several labels of a song all count, not the first alone.
-        labels: A file with the user's own names of labels.
-        min_tracks: Labels of fewer songs are left out.
-        min_artists: So are labels of songs by fewer artists.
     """
 
-    dataset: str | None = None
     output: str
     recipe: str = "transfer"
     heads: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    exclude_files: tuple[str, ...] = ()
-    init: str | None = None
     epochs: int | None = None
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     settings: tuple[str, ...] = ()
     overwrite: bool = False
     from_library: bool = False
-    library: str | None = None
     from_tags: bool = False
-    field: str = "genre"
-    multi_label: bool = False
-    labels: str | None = None
-    min_tracks: int = 5
-    min_artists: int = 3
 
 
 @dataclass(frozen=True)
