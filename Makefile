@@ -3,6 +3,7 @@
 # PYTHON=python3.12   the Python to make environments with, 3.11 or newer
 # MUSIC=/path         `make demo` tags this folder instead of pieces that it renders itself
 # MODEL=folder        the model that `make excerpts`, `make model-report` and `make rendered` measure
+# AGAINST=folder      a model before, which `make model-report` prints beside it
 # SHARED=../shared    the music that the bundled model is trained and measured on
 
 PYTHON ?= python3
@@ -21,7 +22,7 @@ PY := $(DEV)/$(BIN)/python
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow golden check fmt bench excerpts model model-report rendered clean
+.PHONY: help setup demo test slow golden check fmt bench excerpts model heads model-report rendered clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -61,8 +62,11 @@ excerpts: $(DEV)/ready  ## compare plans of excerpts; MODEL=folder
 model: $(DEV)/ready  ## train the bundled model again (hours)
 	$(PY) -m scripts.bundled.model --shared "$(SHARED)"
 
+heads: $(DEV)/ready  ## make the heads of the bundled model again, on the backbone that is there
+	$(PY) -m scripts.bundled.model --shared "$(SHARED)" --heads
+
 model-report: $(DEV)/ready  ## what the bundled model scores, beside published ones
-	$(PY) -m scripts.bundled.report --shared "$(SHARED)" -m "$(MODEL)"
+	$(PY) -m scripts.bundled.report --shared "$(SHARED)" -m "$(MODEL)" $(if $(AGAINST),--against "$(AGAINST)")
 
 rendered: $(DEV)/ready  ## how well taggers and the model's heads know instruments, on pieces rendered by fluidsynth
 	$(PY) -m scripts.bundled.rendered --shared "$(SHARED)" -m "$(MODEL)"

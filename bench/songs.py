@@ -37,15 +37,15 @@ def best(head: HeadPrediction, count: int) -> str:
 
 def cells(row: dict[str, str], said: Prediction) -> list[str]:
     """One line of the table."""
-    genre, mood, quadrant = (said.heads[name] for name in ("genre", "mood", "quadrant"))
+    genre, mood, energy = (said.heads[name] for name in ("genre", "mood", "energy"))
     words = sorted(said.heads["moods"].scores.items(), key=lambda item: -item[1])[:4]
     return [
         f"{row['artist']}, {row['title'][:32]}",
         f"{row['genres']} / {row['quadrant']}",
         f"{genre.label or 'not sure'} ({best(genre, 2)})",
         f"{mood.label or 'not sure'} ({mood.confidence or 0:.2f})",
-        quadrant.label or "not sure",
-        ", ".join(said.heads["tags"].labels or ()),
+        f"{energy.value or 0:.2f}",
+        ", ".join((*said.heads["instruments"].labels, *said.heads["voice"].labels)),
         ", ".join(word for word, _ in words),
     ]
 
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("-m", "--model", default="default")
     given = parser.parse_args()
     rows = chosen(given.data)
-    print("| song | labels | genre | mood | quadrant | tags | first moods |\n|---|---|---|---|---|---|---|")
+    print("| song | labels | genre | mood | energy | instruments, voice | first moods |\n|---|---|---|---|---|---|---|")
     for row, said in zip(
         rows, predict_all(load_model(given.model), [given.data / row["path"] for row in rows]), strict=True
     ):

@@ -253,6 +253,25 @@ def test_the_demo_renders_twelve_different_pieces(tmp_path: Path, monkeypatch: p
     assert np.array_equal(waves[0], render.render(next(iter(render.PIECES.values())), 0))
 
 
+def test_the_readme_shows_what_the_demo_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The songs of the README's example, as they come out of the demo and ``earmark tag``."""
+    from earmark.cli import main
+
+    shown = (ROOT / "README.md").read_text("utf-8").split("```\nsong ")[1].split("```")[0]
+    monkeypatch.syspath_prepend(str(ROOT / "demo"))
+    render = importlib.import_module("render")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    render.render_all(Path("demo-out"))
+    assert main(["tag", "demo-out", "-f", "table", "-j", "1"]) == 0
+    printed = capsys.readouterr().out
+    lines = [line.rstrip() for line in printed.splitlines()]
+    for line in shown.splitlines()[1:]:
+        assert line.rstrip() in lines or line.startswith("tagged "), line
+
+
 def test_two_commands_set_up_everything() -> None:
     """The README's two commands are targets of the Makefile that depend on what they need."""
     makefile = (ROOT / "Makefile").read_text("utf-8")

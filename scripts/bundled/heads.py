@@ -1,40 +1,70 @@
 """The bundled model's heads: three corpora's labels of tracks, embedded by the student, and what is learnt of them.
 
-Every figure and every calibration is made from answers out of fold: heads that have not seen the track's artist.
+Every figure and every calibration is made from answers out of fold: heads that have not seen the track's artist. A
+fold's heads are whole heads, put together by the product's own :func:`earmark.inference.scores.raw_scores`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize, minimize_scalar
+from sklearn.metrics import roc_auc_score
 
 from earmark.datasets import Dataset, load_dataset
-from earmark.datasets.core import HeadSpec
+from earmark.datasets.core import HeadSpec, Label
 from earmark.errors import AudioError
+from earmark.evaluation.regression import Linear, fit_strengths
 from earmark.events import Progress, Steps
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import open_input, views
+from earmark.inference.scores import probabilities, raw_scores
+from earmark.models.card import HeadCard
+from earmark.models.network import HeadWeights
 from earmark.recipe import ClipPlan
 from earmark.training.backbones import Backbone
-from earmark.training.finish import Outputs
-from earmark.training.fitting import Examples, Linear, examples_of, fit_partial, partial_loss
-from scripts.bundled.labels import LabelledHead, labelled_heads, targets
+from scripts.bundled import labels
 
-__all__ = ["CORPORA", "FOLDS", "Corpus", "FittedHeads", "StudentClips", "embed_tracks", "fit_heads", "fold_of", "join"]
+__all__ = [
+    "CORPORA",
+    "FOLDS",
+    "Corpus",
+    "Embedded",
+    "FittedHeads",
+    "chosen",
+    "embed_tracks",
+    "fit_heads",
+    "fold_of",
+    "join",
+    "temperature",
+    "track_scores",
+]
 
 Array = NDArray[np.float32]
+Double = NDArray[np.float64]
+Targets = Mapping[str, tuple[tuple[str, ...], Array]]
+Views = Mapping[str, Mapping[str, Array]]
 CORPORA = ("moods900", "emotify400", "gtzan-short")
 FOLDS = 5
-STRENGTHS = (3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
-"""Penalties to choose from."""
+STRENGTHS = {
+    "genre": 0.05, "mood": 0.06, "moods": 0.15, "emotions": 0.5, "instruments": 0.06, "voice": 0.06, "tags": 0.02,
+}  # fmt: skip
+"""By head that is learned, the weight of the squared norm: chosen once on artist-grouped folds."""
+PRIOR_WEIGHT = 0.7
+LEAST = (30, 10)
+"""A label needs so many songs, by so many artists."""
+LEAST_AUC = 0.75
+"""Of a multi-label head's label, out of fold: below it nobody can tell it by ear, or the labels are not about sound."""
 TAG_NAMED = 0.2
 """The teachers' mean probability from which a tag counts as named by them."""
+EMOTIFY_WEIGHT = 0.2
+"""What a song of Emotify weighs in the mood, where only its valence is known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,61 +72,100 @@ class Corpus:
     """All tracks with the labels of the bundled heads.
 
     Attributes:
-        dataset: Tracks of all corpora; their labels are what can be scored: one name, several, or None.
-        learnt: By head, (tracks, labels) of 1, 0 and NaN (and soft values, of the tags) to learn from; of a multiclass
+        dataset: Tracks of all corpora; their labels are what can be scored: one name, several, a number, or None.
+        learnt: By head that is learned, (tracks, labels) of 1, 0 and NaN (and between, of the tags); of a multiclass
             head the ones are a set.
-        aliases: By head and label, the corpora's own names.
+        stated: (tracks, genres) what the genre may be by the corpora's names alone.
         origin: (tracks,) name of the corpus.
     """
 
     dataset: Dataset
     learnt: Mapping[str, Array]
-    aliases: Mapping[str, Mapping[str, tuple[str, ...]]]
-    origin: tuple[str, ...]
+    stated: Array
+    origin: NDArray[np.str_]
+
+    @property
+    def groups(self) -> list[str]:
+        """(tracks,) artists."""
+        return [track.group for track in self.dataset.tracks]
+
+    def keeping(self, kept: Mapping[str, Sequence[int]]) -> Corpus:
+        """The same with these columns of multi-label heads only."""
+        specs = {spec.name: spec for spec in self.dataset.heads}
+        learnt = dict(self.learnt)
+        for head, columns in kept.items():
+            learnt[head] = learnt[head][:, columns]
+            specs[head] = replace(specs[head], labels=tuple(specs[head].labels[i] for i in columns))
+        tracks = [
+            replace(
+                track, labels={**track.labels} | {head: _kept(track.labels[head], specs[head].labels) for head in kept}
+            )
+            for track in self.dataset.tracks
+        ]
+        return replace(
+            self, dataset=replace(self.dataset, heads=tuple(specs.values()), tracks=tuple(tracks)), learnt=learnt
+        )
 
 
-def join(data: Path, tag_names: Sequence[str], tag_scores: Array) -> Corpus:
+def _kept(given: Label, names: Sequence[str]) -> Label:
+    return tuple(name for name in given if name in names) if isinstance(given, tuple) else given
+
+
+def join(data: Path, tags: tuple[Sequence[str], Array], verdicts: Targets, views: Views) -> Corpus:
     """The three corpora as one data set with the bundled heads.
 
     Args:
         data: Folder of the corpora.
-        tag_names: The teachers' tags.
-        tag_scores: (tracks, tags) their mean probabilities, tracks in the order of :data:`CORPORA`.
+        tags: The teachers' tags, and (tracks, tags) their mean probabilities, tracks in the order of :data:`CORPORA`.
+        verdicts: Of ``instruments`` and ``voice``: labels and (tracks, labels) where unrelated teachers agree.
+        views: By genre and vocabulary, the teachers' log-odds (tracks,).
     """
-    corpora = {name: load_dataset(data / name, training=True) for name in CORPORA}
-    words = corpora["moods900"].head("moods").labels
-    heads = labelled_heads(words)
-    origin = tuple(name for name, dataset in corpora.items() for _ in dataset.tracks)
+    corpora = {name: load_dataset(data / name) for name in CORPORA}
+    tracks = [track for dataset in corpora.values() for track in dataset.tracks]
+    origin = np.array([name for name, dataset in corpora.items() for _ in dataset.tracks])
+    stated, refined, each = labels.genre_sets(tracks, views)
+    named = {
+        "genres": labels.GENRES, "moods": labels.MOODS, "emotions": labels.EMOTIONS,
+        "instruments": verdicts["instruments"][0], "voice": verdicts["voice"][0], "tags": tags[0],
+    }  # fmt: skip
     learnt = {
-        head.name: np.concatenate([targets(head, name, dataset.tracks) for name, dataset in corpora.items()])
-        for head in heads
-    }
-    learnt["tags"] = tag_scores.astype(np.float32)
-    tracks = []
-    for row, (name, track) in enumerate(zip(origin, (t for d in corpora.values() for t in d.tracks), strict=True)):
-        given = {head.name: _scored(head, learnt[head.name][row]) for head in heads}
-        named = tuple(tag for tag, p in zip(tag_names, tag_scores[row], strict=True) if p >= TAG_NAMED)
-        tracks.append(
-            replace(track, name=f"{name}/{track.name}", group=f"{name}/{track.group}", labels=given | {"tags": named})
-        )
-    order = [*heads[:5], _tags(tag_names), *heads[5:]]
-    specs = tuple(HeadSpec(head.name, head.task, head.labels) for head in order)
-    dataset = Dataset("corpora", data, specs, tuple(tracks), "artist")
-    return Corpus(dataset, learnt, {head.name: head.aliases for head in order}, origin)
+        "genre": refined, "genres": each, "mood": labels.quadrants(tracks),
+        "moods": labels.moods(tracks), "emotions": labels.emotions(tracks),
+        "instruments": verdicts["instruments"][1], "voice": verdicts["voice"][1], "tags": tags[1].astype(np.float32),
+    }  # fmt: skip
+    exact = {
+        "genre": refined, "mood": labels.by_table(tracks, "quadrant", labels.MOOD), "valence": labels.valences(tracks),
+        "arousal": labels.by_table(tracks, "arousal", labels.AROUSAL),
+    }  # fmt: skip
+    specs = [
+        *(HeadSpec(head, "multiclass", tuple(table)) for head, table in labels.MULTICLASS.items()),
+        *(HeadSpec(head, "multilabel", tuple(own)) for head, own in named.items()),
+        HeadSpec("positivity", "regression", ()), HeadSpec("energy", "regression", ()),
+    ]  # fmt: skip
+    scored = exact | {head: marks for head, marks in learnt.items() if head not in exact}
+    scored["tags"] = np.where(np.isnan(tags[1]), np.nan, tags[1] >= TAG_NAMED)
+    given: list[dict[str, Label]] = [
+        {spec.name: _scored(spec, scored[spec.name][row]) for spec in specs if spec.task != "regression"}
+        for row in range(len(tracks))
+    ]
+    for found, track in zip(given, tracks, strict=True):
+        for head, column in (("positivity", "valence"), ("energy", "arousal")):
+            found[head] = {"+": 1.0, "-": 0.0}.get(str(track.labels.get(column)))
+    renamed = tuple(
+        replace(track, name=f"{name}/{track.name}", group=f"{name}/{track.group}", labels=found)
+        for track, name, found in zip(tracks, origin, given, strict=True)
+    )
+    return Corpus(Dataset("corpora", data, tuple(specs), renamed, "artist"), learnt, stated, origin)
 
 
-def _tags(names: Sequence[str]) -> LabelledHead:
-    return LabelledHead("tags", "multilabel", tuple(names), {}, lambda corpus, track: None)
-
-
-def _scored(head: LabelledHead, row: Array) -> str | tuple[str, ...] | None:
-    """The label that answers are scored against: a set of several names is none."""
-    if np.isnan(row).any():
+def _scored(spec: HeadSpec, row: Array) -> Label:
+    """The label that answers are scored against: a set of several names is none, nor is what is known in part."""
+    if np.isnan(row).all() or (spec.task == "multilabel" and np.isnan(row).any() and spec.name != "genres"):
         return None
-    named = tuple(label for label, value in zip(head.labels, row, strict=True) if value == 1)
-    if head.task == "multilabel":
-        return named
-    return named[0] if len(named) == 1 else None
+    found = tuple(label for label, value in zip(spec.labels, row, strict=True) if value == 1)
+    if spec.task == "multilabel":
+        return found
+    return found[0] if len(found) == 1 else None
 
 
 def fold_of(groups: Sequence[str], count: int = FOLDS) -> NDArray[np.intp]:
@@ -105,45 +174,82 @@ def fold_of(groups: Sequence[str], count: int = FOLDS) -> NDArray[np.intp]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StudentClips:
-    """What the student makes of one track.
+class Embedded:
+    """What the student makes of all tracks.
 
     Attributes:
         clips: (clips, features), of the clips that inference takes.
-        augmented: (more clips, features), the same 6 dB louder, 6 dB softer, and after 5 s of silence: heads learn from
+        owner: (clips,) the track of each, ascending.
+        changed: (more clips, features), the same 6 dB louder, 6 dB softer, and after 5 s of silence: heads learn from
             these too, so that such things change no prediction, but are never scored on them.
+        changed_owner: (more clips,) the track of each.
     """
 
     clips: Array
-    augmented: Array
+    owner: NDArray[np.intp]
+    changed: Array
+    changed_owner: NDArray[np.intp]
+
+    @property
+    def parts(self) -> tuple[Array, NDArray[np.intp]]:
+        """(parts, features) means of thirds of each track and of its changed clips, and their tracks: to learn from.
+
+        A quarter of the rows, and as good: what a track's clips differ in is not what its labels are about.
+        """
+        each = [_thirds(self.clips, self.owner), _thirds(self.changed, self.changed_owner)]
+        return np.concatenate([clips for clips, _ in each]), np.concatenate([owner for _, owner in each])
+
+    def of(self, row: int) -> Array:
+        """(clips, features) of one track."""
+        return np.asarray(self.clips[self.owner == row])
+
+
+def _thirds(clips: Array, owner: NDArray[np.intp]) -> tuple[Array, NDArray[np.intp]]:
+    counts = np.bincount(owner)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    parts, part = np.unique(owner * 3 + 3 * place // counts[owner], return_inverse=True)
+    return _means(clips, part, len(parts)).astype(np.float32), parts // 3
 
 
 def embed_tracks(
-    network: Backbone, paths: Sequence[Path], frontend: Frontend, plan: ClipPlan
-) -> Steps[list[StudentClips | None]]:
-    """The embeddings of each track; None where it cannot be read."""
-    found: list[StudentClips | None] = []
-    for path in paths:
+    network: Backbone, paths: Sequence[Path], frontend: Frontend, plan: ClipPlan, file: Path
+) -> Steps[Embedded]:
+    """The embeddings of all tracks that can be read, kept in a file (``.npz``) for the next time."""
+    if file.is_file():
+        with np.load(file, allow_pickle=False) as kept:
+            return Embedded(**kept)
+    clips: list[Array] = []
+    changed: list[Array] = []
+    for done, path in enumerate(paths, 1):
         try:
             with open_input(path, frontend) as opened:
                 seen = np.stack([clip.data for clip in views(opened, frontend, plan)])
         except AudioError:
-            found.append(None)
-            continue
-        with torch.inference_mode():
-            found.append(StudentClips(network(torch.from_numpy(seen)).numpy(), _augmented(network, seen, frontend)))
-        yield Progress(len(found), len(paths), "embedding the corpora")
+            seen = np.zeros((0, 1, frontend.bands), np.float32)
+        clips.append(_embedded(network, seen))
+        changed.append(_embedded(network, _changed(seen, frontend)))
+        yield Progress(done, len(paths), "embedding the corpora")
+    owners = [np.repeat(np.arange(len(paths)), [len(one) for one in parts]) for parts in (clips, changed)]
+    found = Embedded(np.concatenate(clips), owners[0], np.concatenate(changed), owners[1])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(file, **{name: getattr(found, name) for name in Embedded.__slots__})
     return found
 
 
-def _augmented(network: Backbone, seen: Array, frontend: Frontend) -> Array:
+def _embedded(network: Backbone, seen: Array) -> Array:
+    if not len(seen):
+        return np.zeros((0, network.features), np.float32)
+    with torch.inference_mode():
+        found: Array = network(torch.from_numpy(seen)).numpy()
+    return found
+
+
+def _changed(seen: Array, frontend: Frontend) -> Array:
     floor = np.float32(10 * np.log10(frontend.floor))
     late = seen[:1].copy()
     silent = min(round(5 * frontend.frames_per_second), late.shape[1] // 2)
     late[:, silent:], late[:, :silent] = seen[:1, : late.shape[1] - silent], floor
-    changed = np.concatenate([np.maximum(seen - 6, floor), np.maximum(seen + 6, floor), late])
-    answer: Array = network(torch.from_numpy(changed)).numpy()
-    return answer
+    return np.concatenate([np.maximum(seen - 6, floor), np.maximum(seen + 6, floor), late])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,78 +257,214 @@ class FittedHeads:
     """Heads and what was learnt on the way.
 
     Attributes:
-        heads: FittedHeads to all tracks.
-        outputs: (tracks,) raw scores of heads that have not seen the track's artist; None where it could not be read.
-        strengths: By head, the penalty that was best out of fold.
+        heads: How they hang together, as yet without calibration but for the mood's temperature.
+        weights: By name, fitted to all tracks.
+        raw: By name, (clips, labels) raw scores of heads that have not seen the track's artist.
     """
 
-    heads: Mapping[str, Linear]
-    outputs: Sequence[Outputs | None]
-    strengths: Mapping[str, float]
+    heads: tuple[HeadCard, ...]
+    weights: Mapping[str, HeadWeights]
+    raw: Mapping[str, Double]
 
 
-def fit_heads(corpus: Corpus, embeddings: Sequence[StudentClips | None]) -> Steps[FittedHeads]:
-    """All heads; each learns from the tracks that are labelled, its penalty chosen by artist-grouped folds."""
-    groups = [track.group for track in corpus.dataset.tracks]
-    raw: list[dict[str, Array]] = [{} for _ in embeddings]
-    heads: dict[str, Linear] = {}
-    strengths: dict[str, float] = {}
-    for spec in corpus.dataset.heads:
-        learner = _learner(spec, corpus.learnt[spec.name], embeddings, groups)
-        answers = learner.out_of_fold()
-        losses = [partial_loss(learner.examples, learner.marks, found) for found in answers]
-        best = int(np.argmin(losses))
-        strengths[spec.name] = STRENGTHS[best]
-        heads[spec.name] = fit_partial(learner.augmented, learner.marks, STRENGTHS[: best + 1])[-1]
-        for row, found in _of_tracks(learner, answers[best], heads[spec.name], embeddings):
-            raw[row][spec.name] = found
-        yield Progress(len(heads), len(corpus.dataset.heads), "training heads", "heads")
-    outputs = [None if found is None else Outputs(found.clips, raw[row]) for row, found in enumerate(embeddings)]
-    return FittedHeads(heads, outputs, strengths)
+def fit_heads(corpus: Corpus, embedded: Embedded, heads: Sequence[HeadCard]) -> Steps[FittedHeads]:
+    """All heads, fitted to all tracks and out of fold.
+
+    Args:
+        corpus: Labels.
+        embedded: Embeddings.
+        heads: Their names, labels and dependence on each other; other heads depend on the first called ``mood``.
+    """
+    fold = fold_of(corpus.groups)
+    moods = _moods_out_of_fold(corpus, embedded, fold)
+    warmth = temperature(HeadCard("mood", "multiclass"), moods, embedded.owner, corpus.learnt["mood"])
+    heads = [replace(head, temperature=warmth) if head.name == "mood" else head for head in heads]
+    matrices = _matrices(corpus, track_scores(moods, embedded.owner, heads[_index(heads, "mood")]))
+    raw = {head.name: np.zeros((len(embedded.clips), head.width)) for head in heads}
+    for number in range(FOLDS):
+        weights = _fit(corpus, embedded, heads, fold != number, matrices)
+        inside = (fold == number)[embedded.owner]
+        for name, scores in raw_scores(heads, weights, {"embedding": embedded.clips[inside]}).items():
+            raw[name][inside] = scores
+        yield Progress(number + 1, FOLDS + 1, "training heads", "folds")
+    weights = _fit(corpus, embedded, heads, np.full(len(fold), True), matrices)
+    return FittedHeads(tuple(weights[head.name].described(head) for head in heads), weights, raw)
 
 
-def _of_tracks(
-    learner: _Learner, answers: Array, head: Linear, embeddings: Sequence[StudentClips | None]
-) -> Iterator[tuple[int, Array]]:
-    """Raw scores (clips, labels) by track: out of fold where the head learned from it, the head's own where not."""
-    place = {row: number for number, row in enumerate(learner.rows)}
-    for row, embedded in enumerate(embeddings):
-        if embedded is not None:
-            found = answers[learner.examples.owner == place[row]] if row in place else head(embedded.clips)
-            yield row, found.astype(np.float32)
+def track_scores(raw: Double, owner: NDArray[np.intp], head: HeadCard) -> Double:
+    """(tracks, labels) probabilities, as inference makes them, from raw scores of clips; the owners ascend."""
+    tracks = int(owner.max()) + 1
+    if head.pooling == "logits":
+        return probabilities(_means(raw, owner, tracks), head)
+    return _means(probabilities(raw, head), owner, tracks)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Learner:
-    """One head's examples: ``rows`` are the tracks, ``marks`` (rows, labels) what is known of them."""
-
-    examples: Examples
-    augmented: Examples
-    rows: Sequence[int]
-    fold: NDArray[np.intp]
-    marks: Array
-
-    def out_of_fold(self) -> Array:
-        """(strengths, clips, labels) raw scores."""
-        raw = np.zeros((len(STRENGTHS), len(self.examples.clips), self.examples.labels), np.float32)
-        for number in range(FOLDS):
-            held = self.fold == number
-            if held.any():
-                inside = held[self.examples.owner]
-                path = fit_partial(self.augmented.subset(~held), self.marks[~held], STRENGTHS)
-                raw[:, inside] = np.stack([linear(self.examples.clips[inside]) for linear in path])
-        return raw
+def _index(heads: Sequence[HeadCard], name: str) -> int:
+    return [head.name for head in heads].index(name)
 
 
-def _learner(
-    spec: HeadSpec, learnt: Array, embeddings: Sequence[StudentClips | None], groups: Sequence[str]
-) -> _Learner:
-    unknown: NDArray[np.bool_] = np.asarray(np.isnan(learnt).all(1))
-    rows = [row for row, found in enumerate(embeddings) if found is not None and not unknown[row]]
-    truth = learnt
-    if spec.task == "multiclass":
-        truth = np.where(unknown, np.nan, np.nan_to_num(learnt).argmax(1)).astype(np.float32)
-    plain = [None if found is None else found.clips for found in embeddings]
-    more = [None if found is None else np.concatenate([found.clips, found.augmented]) for found in embeddings]
-    examples, augmented = (examples_of(spec, clips, truth, groups) for clips in (plain, more))
-    return _Learner(examples, augmented, rows, fold_of([groups[row] for row in rows]), learnt[rows])
+def _moods_out_of_fold(corpus: Corpus, embedded: Embedded, fold: NDArray[np.intp]) -> Double:
+    """(clips, moods) raw scores."""
+    head = HeadCard("mood", "multiclass", tuple(labels.MOOD))
+    raw = np.zeros((len(embedded.clips), len(labels.MOOD)))
+    for number in range(FOLDS):
+        linear = _linear(embedded, np.where((fold != number)[:, None], corpus.learnt["mood"], np.nan), head)
+        inside = (fold == number)[embedded.owner]
+        raw[inside] = linear(embedded.clips[inside])
+    return raw
+
+
+def temperature(head: HeadCard, raw: Double, owner: NDArray[np.intp], marks: Array) -> float:
+    """The temperature of the least log-loss of the tracks (Guo et al. 2017); of sets, of the set's probability."""
+
+    def loss(log: float) -> float:
+        scores = track_scores(raw, owner, replace(head, temperature=float(np.exp(log))))
+        scores = np.clip(scores, 1e-6, 1 - 1e-6)
+        if head.task == "multiclass":
+            known = ~np.isnan(marks[:, 0])
+            return float(-np.log((scores[known] * (marks[known] > 0)).sum(1)).mean())
+        return float(-np.nanmean(marks * np.log(scores) + (1 - marks) * np.log(1 - scores)))
+
+    found = minimize_scalar(loss, bounds=np.log((0.3, 10.0)), method="bounded", options={"xatol": 0.01})
+    return round(float(np.exp(found.x)), 3)
+
+
+def _fit(
+    corpus: Corpus,
+    embedded: Embedded,
+    heads: Sequence[HeadCard],
+    tracks: NDArray[np.bool_],
+    matrices: Mapping[str, Array],
+) -> dict[str, HeadWeights]:
+    """The weights of all heads from the tracks marked True."""
+    found: dict[str, HeadWeights] = {}
+    for head in heads:
+        if head.derived:
+            found[head.name] = HeadWeights(matrix=matrices[head.name])
+        elif head.name == "genres":  # the same raw scores, moved to where each stands for itself
+            found[head.name] = _alone(corpus, embedded, found["genre"], tracks)
+        else:
+            linear = _linear(embedded, np.where(tracks[:, None], corpus.learnt[head.name], np.nan), head)
+            found[head.name] = HeadWeights.linear(linear.weight.astype(np.float32), linear.bias.astype(np.float32))
+            if head.prior:
+                prior = _rates(corpus.learnt[head.name], corpus.learnt[head.prior], tracks)
+                found[head.name] = replace(found[head.name], prior=prior)
+    return found
+
+
+def _linear(embedded: Embedded, marks: Array, head: HeadCard) -> Linear:
+    """Regularised logistic regression on the parts of the tracks that have marks."""
+    known: NDArray[np.bool_] = np.asarray(~np.isnan(marks).all(1))
+    clips, owner = embedded.parts
+    weights = known[owner] / np.maximum(1, np.bincount(owner, minlength=len(marks)))[owner]
+    if head.name == "mood":
+        weights = weights * np.where(np.nansum(marks, 1) > 1, EMOTIFY_WEIGHT, 1.0)[owner]
+    used = weights > 0
+    clips, owner, weights = clips[used].astype(np.float64), owner[used], weights[used] / weights.sum()
+    centre = weights @ clips
+    scale = np.sqrt(weights @ (clips - centre) ** 2) + 1e-9
+    multiclass = head.task == "multiclass"
+    found = fit_strengths(
+        (clips - centre) / scale, marks[owner], [STRENGTHS[head.name]], multiclass=multiclass, weights=weights
+    )[0]
+    return Linear(found.weight / scale, found.bias - (found.weight / scale) @ centre)
+
+
+def _alone(corpus: Corpus, embedded: Embedded, genre: HeadWeights, tracks: NDArray[np.bool_]) -> HeadWeights:
+    """Raw scores of genre times one number plus another, such that each label's sigmoid fits its own marks.
+
+    The order of the labels stays: the best of ``genres`` is ``genre``.
+    """
+    step = genre.members[0][0]
+    scores = embedded.clips @ step.weight.T + step.bias
+    means = _means(scores, embedded.owner, len(tracks))
+    marks = corpus.learnt["genres"]
+    known = ~np.isnan(marks) & tracks[:, None]
+    signs = np.where(marks[known] > 0.5, 1.0, -1.0)
+    slope, offset = minimize(
+        lambda line: float(np.logaddexp(0, -signs * (line[0] * means[known] + line[1])).mean()), [1.0, 0.0],
+        method="Nelder-Mead",
+    ).x  # fmt: skip
+    return HeadWeights.linear((step.weight * slope).astype(np.float32), (step.bias * slope + offset).astype(np.float32))
+
+
+def _means(scores: NDArray[np.floating], owner: NDArray[np.intp], tracks: int) -> Double:
+    """(tracks, labels) of (clips, labels); the owners ascend."""
+    present, starts, counts = np.unique(owner, return_index=True, return_counts=True)
+    means = np.zeros((tracks, scores.shape[1]))
+    means[present] = np.add.reduceat(scores, starts, axis=0) / counts[:, None]
+    return means
+
+
+def _rates(marks: Array, prior: Array, tracks: NDArray[np.bool_]) -> Array:
+    """(labels, labels of the prior) how often each goes with each; rare pairs are drawn to the label's mean."""
+    known = tracks & ~np.isnan(marks[:, 0]) & (np.nansum(prior, 1) == 1)
+    counts = marks[known].T @ prior[known] + marks[known].mean(0)[:, None]
+    return np.asarray(np.clip(counts / (prior[known].sum(0) + 1), 1e-3, 1 - 1e-3), np.float32)
+
+
+def _matrices(corpus: Corpus, moods: Double) -> dict[str, Array]:
+    """What the mood's four classes say of valence, arousal and the two numbers.
+
+    How often a mood is neutral is learned of the songs with a stated valence, but none of a positive mood is negative,
+    nor the other way round: the answers cannot contradict each other.
+
+    Args:
+        corpus: Labels.
+        moods: (tracks, moods) probabilities out of fold.
+    """
+    happy, tense, _, calm = np.eye(4)
+    positive, energetic = happy + calm, happy + tense
+    truth = corpus.dataset.targets("valence")
+    known = ~np.isnan(truth)
+
+    def matrix(odds: Double) -> Double:
+        neutral = 1 / (1 + np.exp(-odds))
+        return np.stack([(1 - positive) * (1 - neutral), neutral, positive * (1 - neutral)])
+
+    def loss(odds: Double) -> float:
+        found = (moods[known] @ matrix(odds).T)[np.arange(known.sum()), truth[known].astype(int)]
+        return float(weights @ -np.log(np.maximum(found, 1e-6)))
+
+    weights = 1 / np.array([(corpus.origin[known] == name).sum() for name in corpus.origin[known]])  # corpora are equal
+    valence = matrix(minimize(loss, np.full(4, -1.0), method="Nelder-Mead").x)
+    arousal = np.stack([1 - energetic, energetic])
+    found = {"valence": valence, "arousal": arousal, "positivity": positive[None], "energy": energetic[None]}
+    return {name: table.astype(np.float32) for name, table in found.items()}
+
+
+def chosen(corpus: Corpus, fitted: FittedHeads, embedded: Embedded) -> tuple[Corpus, FittedHeads]:
+    """Corpus and heads with those labels of multi-label heads only that have evidence and can be told by ear."""
+    kept: dict[str, list[int]] = {}
+    for head in fitted.heads:
+        if head.name in ("moods", "emotions", "instruments", "voice"):
+            scores = track_scores(fitted.raw[head.name], embedded.owner, head)
+            kept[head.name] = [
+                column
+                for column, marks in enumerate(corpus.learnt[head.name].T)
+                if _holds(corpus, marks, scores[:, column])
+            ]
+    heads = tuple(_only(head, kept[head.name]) if head.name in kept else head for head in fitted.heads)
+    weights = {name: _rows(own, kept[name]) if name in kept else own for name, own in fitted.weights.items()}
+    raw = {name: own[:, kept[name]] if name in kept else own for name, own in fitted.raw.items()}
+    return corpus.keeping(kept), FittedHeads(heads, weights, raw)
+
+
+def _only(head: HeadCard, columns: Sequence[int]) -> HeadCard:
+    names = tuple(head.labels[column] for column in columns)
+    return replace(head, labels=names, aliases={name: head.aliases[name] for name in names if name in head.aliases})
+
+
+def _holds(corpus: Corpus, marks: Array, scores: Double) -> bool:
+    """Whether a label has songs and artists enough, and is told from its absence out of fold."""
+    known, true = ~np.isnan(marks), marks > TAG_NAMED
+    groups = {group for group, has in zip(corpus.groups, true, strict=True) if has}
+    if true.sum() < LEAST[0] or len(groups) < LEAST[1]:
+        return False
+    return bool(roc_auc_score(true[known], scores[known]) >= LEAST_AUC)
+
+
+def _rows(weights: HeadWeights, rows: Sequence[int]) -> HeadWeights:
+    (step,), *_ = weights.members
+    prior = None if weights.prior is None else weights.prior[rows]
+    return replace(HeadWeights.linear(step.weight[rows], step.bias[rows]), prior=prior)

@@ -1,196 +1,250 @@
 """What the bundled model's heads are called and which of the corpora's labels they learn from.
 
-A multiclass head learns from *sets*: a track's label may be any of several names ("Pop/Rock" is Pop, Rock or Metal),
-and the likelihood of the set is what counts. The corpora's own names are kept as aliases.
+A corpus is often vague: AllMusic's Pop/Rock may be pop, rock, metal, punk or indie rock. A multiclass head learns from
+such *sets*, whose likelihood counts, and teachers' tags make the sets smaller where two unrelated ones agree
+(:mod:`scripts.bundled.agreement`). The corpora's own names are kept as aliases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.datasets.core import Label, Track
-from earmark.recipe import Task
 
-__all__ = ["LabelledHead", "labelled_heads", "targets"]
+__all__ = [
+    "AROUSAL", "EMOTIONS", "GENRES", "MEANINGS", "MOOD", "MOODS", "MOOD_ALIASES", "MULTICLASS", "PARENTS", "SADNESS",
+    "TOLD", "VALENCE", "by_table", "emotions", "genre_sets", "genres_of", "moods", "quadrants", "valences",
+]  # fmt: skip
 
-GENRE: Mapping[str, tuple[str, ...]] = {
+Array = NDArray[np.float32]
+Table = Mapping[str, tuple[str, ...]]
+
+GENRES: Table = {
     "Blues": ("blues",),
     "Classical": ("classical",),
     "Country": ("country",),
     "Disco": ("disco",),
     "Easy Listening": ("easy listening", "vocal"),
     "Electronic": ("electronic",),
-    "Experimental": ("avant-garde",),
+    "House & Techno": ("electronic",),
+    "Ambient & New Age": ("electronic", "new age"),
     "Folk": ("folk",),
-    "Gospel": ("religious",),
     "Hip-Hop": ("hiphop", "rap"),
     "Jazz": ("jazz",),
     "Latin": ("latin",),
-    "Metal": ("metal", "pop/rock"),
-    "New Age": ("new age",),
     "Pop": ("pop", "pop/rock"),
-    "R&B & Soul": ("r&b",),
-    "Reggae": ("reggae",),
     "Rock": ("rock", "pop/rock"),
-    "Soundtrack": ("stage & screen",),
-    "World": ("international",),
-}
-"""Display name and the corpora's names (lower case) that may mean it. Left out: Holiday, Comedy/Spoken, Children's."""
-
-GENRES: Mapping[str, tuple[str, ...]] = {
-    "Avant-Garde": ("avant-garde",),
-    "Blues": ("blues",),
-    "Children's": ("children's",),
-    "Classical": ("classical",),
-    "Comedy & Spoken": ("comedy/spoken",),
-    "Country": ("country",),
-    "Easy Listening": ("easy listening",),
-    "Electronic": ("electronic",),
-    "Folk": ("folk",),
-    "Hip-Hop": ("rap", "hiphop"),
-    "Holiday": ("holiday",),
-    "Jazz": ("jazz",),
-    "Latin": ("latin",),
-    "New Age": ("new age",),
-    "Pop & Rock": ("pop/rock", "pop", "rock", "metal"),
-    "R&B": ("r&b", "disco"),
+    "Indie": ("pop/rock", "rock", "pop"),
+    "Metal": ("metal", "pop/rock", "rock"),
+    "Punk": ("pop/rock", "rock"),
+    "Contemporary R&B": ("r&b",),
+    "Soul": ("r&b",),
     "Reggae": ("reggae",),
-    "Religious": ("religious",),
-    "Stage & Screen": ("stage & screen",),
-    "Vocal": ("vocal",),
-    "World": ("international",),
 }
-"""The multi-label head, in AllMusic's vocabulary as moods900 has it."""
+"""Display name and the corpora's names (lower case) that may mean it.
 
-QUADRANT: Mapping[str, tuple[str, ...]] = {"joyful": ("Q1",), "tense": ("Q2",), "gloomy": ("Q3",), "peaceful": ("Q4",)}
-MOOD_OF_QUADRANT: Mapping[str, tuple[str, ...]] = {
-    "Q1": ("happy",),
-    "Q2": ("sad", "neutral"),
-    "Q3": ("sad",),
-    "Q4": ("neutral", "happy"),
+Left out, for want of songs or because nobody can tell them by ear: AllMusic's International, Stage & Screen,
+Avant-Garde, Holiday, Comedy/Spoken, Religious, Children's; and of the teachers' tags funk (they find disco), hard rock
+(they find metal) and progressive rock (they do not agree).
+"""
+
+TOLD: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], float]] = {
+    "Punk": (("Punk",), (), 0.15),
+    "Metal": (("Metal",), (), 0.2),
+    "Indie": (("Indie",), (), 0.3),
+    "House & Techno": (("House", "Techno"), (), 0.3),
+    "Ambient & New Age": (("Ambient",), (), 0.3),
+    "Soul": (("Soul",), ("Contemporary R&B",), 0.5),
+    "Contemporary R&B": (("Contemporary R&B",), ("Soul",), 0.5),
 }
-"""What a quadrant means for sad / neutral / happy, where mood is valence alone: tense music (Q2) is not happy."""
+"""Genres that teachers tell from others of one vague name: their tags for it, those against it, and about which share
+of the songs of such names it is. Among songs that a person called R&B, teachers that agree on soul are right; among
+all, they call blues and reggae so."""
+
+PARENTS: Mapping[str, str] = {
+    "Pop": "Pop & Rock",
+    "Rock": "Pop & Rock",
+    "Indie": "Rock",
+    "Metal": "Rock",
+    "Punk": "Rock",
+    "House & Techno": "Electronic",
+    "Contemporary R&B": "R&B & Soul",
+    "Soul": "R&B & Soul",
+}
+"""What stands above a genre: the answer where it cannot be told below."""
+
+ALSO_RIGHT: Table = {"international": ("Folk", "Latin"), "religious": ("Soul",)}
+"""Genres that a corpus's name allows beside others, though nothing is learned of it: AllMusic files the Gipsy Kings
+under International and Jazz."""
+
+COMPANIONS = frozenset({"Easy Listening", "Pop", "Rock", "Indie", "Contemporary R&B", "Soul", "Folk", "Latin"})
+"""Names that AllMusic often adds to another: a corpus with one genre a track does not mean that they are absent."""
+
+MOOD: Table = {"happy": ("Q1",), "tense": ("Q2",), "sad": ("Q3",), "calm": ("Q4",)}
+MOOD_ALIASES: Table = {"happy": ("Q1", "joyful"), "tense": ("Q2",), "sad": ("Q3", "gloomy"), "calm": ("Q4", "peaceful")}
+VALENCE: Table = {"negative": ("-", "sad"), "neutral": ("neutral",), "positive": ("+", "happy")}
+AROUSAL: Table = {"calm": ("-",), "energetic": ("+",)}
+
+MULTICLASS: Mapping[str, Table] = {"genre": GENRES, "mood": MOOD, "valence": VALENCE, "arousal": AROUSAL}
+
 EMOTIONS: tuple[str, ...] = (
     "calmness", "joyful activation", "nostalgia", "power", "sadness", "solemnity", "tenderness", "tension",
 )  # fmt: skip
 """Emotify's, without amazement, which hardly a track of it has."""
 
+MOODS: Mapping[str, str] = {
+    "angry": "Angry Hostile Bitter Outraged Aggressive Confrontational Belligerent Malevolent Negative",
+    "bright": "Bright Sparkling Light Summery Springlike Carefree",
+    "calm": "Calm Peaceful Soothing Quiet Relaxed Soft Mellow",
+    "cerebral": "Cerebral Complex Elaborate Clinical Literate Technical Difficult",
+    "cheerful": "Cheerful Happy Joyous Fun Positive Optimistic Exuberant Gleeful Jovial Uplifting Good-Natured",
+    "confident": "Confident Strong Swaggering Bravado Brash",
+    "dark": "Ominous Eerie Menacing Unsettling Spooky Threatening Malevolent Brooding Nihilistic Cold",
+    "dreamy": "Dreamy Ethereal Atmospheric Spacey Nocturnal Trippy Mystical Lush",
+    "elegant": "Elegant Refined Sophisticated Stylish Restrained",
+    "energetic": "Energetic Lively Exciting Rousing Boisterous Celebratory Rollicking Thrilling Effervescent Swinging",
+    "gentle": "Gentle Delicate Tender Sweet Innocent Precious Intimate Warm",
+    "gloomy": "Gloomy Bleak Somber Austere Wintry",
+    "gritty": "Gritty Greasy Gutsy Sleazy Messy",
+    "harsh": "Harsh Fierce Uncompromising Visceral Intense Brittle Powerful Explosive Crunchy",
+    "hypnotic": "Hypnotic Circular Pulsing",
+    "lazy": "Lazy Laid-Back Smooth",
+    "nostalgic": "Nostalgic Sentimental Autumnal",
+    "passionate": "Passionate Fiery Spicy",
+    "playful": "Playful Humorous Whimsical Silly Quirky Witty Giddy Campy",
+    "rebellious": "Rebellious Reckless Rowdy Raucous Trashy Outrageous Provocative Volatile Thuggish Snide Irreverent",
+    "romantic": "Romantic Sensual Sexy Sexual Slick",
+    "sad": "Sad Melancholy Weary Poignant Wistful Bittersweet Lonely Plaintive Yearning Regretful Reflective",
+    "spiritual": "Spiritual Reverent Stately",
+    "tense": "Tense Nervous Jittery Anxious Paranoid Manic Urgent",
+}
+"""Words for what can be heard, each with AllMusic's that mean about the same: alone most are too rare."""
 
-@dataclass(frozen=True, slots=True)
-class LabelledHead:
-    """A head of the bundled model.
+SADNESS = frozenset({"sad", "gloomy"})
+"""Words of MOODS that a happy song must not have."""
 
-    Attributes:
-        name: Of the head.
-        task: ``multiclass`` or ``multilabel``.
-        labels: Display names, in the order of the outputs.
-        aliases: By label, the corpora's names for it.
-        read: A track's targets: for each label 1 (may be, or is), 0 (is not), NaN (not known); None: unlabelled.
-    """
-
-    name: str
-    task: Task
-    labels: tuple[str, ...]
-    aliases: Mapping[str, tuple[str, ...]]
-    read: Callable[[str, Track], Sequence[float] | None]
-
-
-def _named(labels: Mapping[str, Label], head: str) -> set[str]:
-    given = labels.get(head)
-    found = (given,) if isinstance(given, str) else given if isinstance(given, tuple) else ()
-    return {name.lower() for name in found}
-
-
-def _in_any(table: Mapping[str, tuple[str, ...]], names: set[str]) -> list[float] | None:
-    row = [float(bool(names.intersection(own))) for own in table.values()]
-    return row if any(row) else None
-
-
-def _genre(corpus: str, track: Track) -> list[float] | None:
-    return _in_any(GENRE, _named(track.labels, "genre") | _named(track.labels, "genres"))
-
-
-def _genres(corpus: str, track: Track) -> list[float] | None:
-    row = _in_any(GENRES, _named(track.labels, "genre") | _named(track.labels, "genres"))
-    if row is None or "genres" in track.labels:
-        return row
-    return [
-        value if value else float("nan") if name in _COMPANIONS else 0.0
-        for name, value in zip(GENRES, row, strict=True)
-    ]
-
-
-_COMPANIONS = frozenset(
-    {"Vocal", "World", "Pop & Rock", "Religious", "Holiday", "Stage & Screen", "Easy Listening", "R&B"}
-)
-"""Names that AllMusic often adds to another: a corpus with one genre a track does not mean that they are absent."""
+MEANINGS: Mapping[str, str] = {
+    "genre": "kind of music; where the kind cannot be told, what stands above it",
+    "genres": "kinds of music, each for itself, over the names of genre",
+    "mood": "quadrant of valence and arousal, as listeners would call the music",
+    "valence": "whether the music is positive or negative, whatever its energy",
+    "arousal": "whether the music is calm or energetic, whatever its valence",
+    "positivity": "probability that listeners would call the music positive",
+    "energy": "probability that listeners would call the music energetic",
+    "moods": "mood words, of AllMusic's vocabulary",
+    "emotions": "induced emotions of the Geneva Emotional Music Scale, as Emotify's listeners marked them",
+    "instruments": "instruments that can be heard",
+    "voice": "voices that can be heard",
+    "tags": "what listeners of Last.fm would tag, as taggers of the Million Song Dataset imitate it",
+}
 
 
-def _mood(corpus: str, track: Track) -> list[float] | None:
-    given, quadrant = track.labels.get("mood"), track.labels.get("quadrant")
-    names = (given,) if isinstance(given, str) else MOOD_OF_QUADRANT.get(str(quadrant), ())
-    return [float(label in names) for label in ("sad", "neutral", "happy")] if names else None
+def genres_of(track: Track) -> frozenset[str]:
+    """The corpora's own names of a track's genres, lower case."""
+    given = [*_names(track.labels.get("genre")), *_names(track.labels.get("genres"))]
+    return frozenset(name.lower() for name in given)
 
 
-def _one_of(head: str, table: Mapping[str, tuple[str, ...]]) -> Callable[[str, Track], list[float] | None]:
-    def read(corpus: str, track: Track) -> list[float] | None:
-        given = track.labels.get(head)
-        return [float(given in own) for own in table.values()] if isinstance(given, str) else None
-
-    return read
+def _names(given: Label) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else given if isinstance(given, tuple) else ()
 
 
-def _several(head: str, table: Mapping[str, tuple[str, ...]]) -> Callable[[str, Track], list[float] | None]:
-    def read(corpus: str, track: Track) -> list[float] | None:
-        given = track.labels.get(head)
-        return [float(bool(set(own) & set(given))) for own in table.values()] if isinstance(given, tuple) else None
-
-    return read
-
-
-VALENCE: Mapping[str, tuple[str, ...]] = {"negative": ("-",), "positive": ("+",)}
-AROUSAL: Mapping[str, tuple[str, ...]] = {"calm": ("-",), "energetic": ("+",)}
-
-
-def labelled_heads(words: Sequence[str]) -> tuple[LabelledHead, ...]:
-    """The heads that learn from labels, in the order of the card.
+def genre_sets(tracks: Sequence[Track], views: Mapping[str, Mapping[str, Array]]) -> tuple[Array, Array, Array]:
+    """What a track's genre may be, and which genres it has.
 
     Args:
-        words: moods900's mood words that enough tracks have.
+        tracks: All tracks.
+        views: By genre that teachers know and by vocabulary, (tracks,) their log-odds.
+
+    Returns:
+        (tracks, genres) each: what it may be as the corpora name it, less what all teachers deny; to learn from, of
+        these what is sure or the teachers agree on, or else what needs no teachers: a genre that might be anywhere
+        would swallow its neighbours; marks of each genre for itself, NaN where unknown. Rows without a name are NaN.
     """
-    mood = ("sad", "neutral", "happy")
-    moods = {word.lower(): (word,) for word in words}
-    emotions = {name: (name.replace(" ", "_"),) for name in EMOTIONS}
-    return (
-        LabelledHead("genre", "multiclass", tuple(GENRE), _own_names(GENRE), _genre),
-        LabelledHead("mood", "multiclass", mood, {}, _mood),
-        LabelledHead("genres", "multilabel", tuple(GENRES), _own_names(GENRES), _genres),
-        LabelledHead("moods", "multilabel", tuple(moods), moods, _several("moods", moods)),
-        LabelledHead("emotions", "multilabel", tuple(emotions), emotions, _several("emotions", emotions)),
-        LabelledHead("quadrant", "multiclass", tuple(QUADRANT), QUADRANT, _one_of("quadrant", QUADRANT)),
-        LabelledHead("valence", "multiclass", tuple(VALENCE), VALENCE, _one_of("valence", VALENCE)),
-        LabelledHead("arousal", "multiclass", tuple(AROUSAL), AROUSAL, _one_of("arousal", AROUSAL)),
+    names = [genres_of(track) for track in tracks]
+    stated = np.array([[bool(mine.intersection(own)) for own in GENRES.values()] for mine in names], np.float32)
+    meant = [[[genre for genre, own in GENRES.items() if name in own] for name in mine] for mine in names]
+    sure = np.array([[[genre] in lists for genre in GENRES] for lists in meant])
+    sure |= np.array([["new age" in mine and genre == "Ambient & New Age" for genre in GENRES] for mine in names])
+    sure |= np.array([["metal" in mine and genre == "Metal" for genre in GENRES] for mine in names])
+    agreed = np.stack([_agreed(genre, column, views) for genre, column in zip(GENRES, stated.T, strict=True)], 1)
+    stated = np.where((agreed == 0) & ~sure, 0.0, stated).astype(np.float32)
+    found = ((agreed == 1) | sure) & (stated > 0)
+    plain = np.where([genre in TOLD for genre in GENRES], 0.0, stated)
+    refined = np.where(found.any(1, keepdims=True), found, np.where(plain.any(1, keepdims=True), plain, stated))
+    several = np.array(["genres" in track.labels for track in tracks])[:, None]
+    each = np.where(sure, 1.0, np.where(stated > 0, np.where(found, 1.0, np.nan), 0.0))
+    each[(stated == 0) & ~several & np.array([genre in COMPANIONS for genre in GENRES])] = np.nan
+    for row, mine in enumerate(names):
+        allowed = {genre for name in mine for genre in ALSO_RIGHT.get(name, ())}
+        stated[row] = np.maximum(stated[row], [genre in allowed for genre in GENRES])
+    for table in (stated, each, refined := refined.astype(np.float32)):
+        table[[not any(lists) for lists in meant]] = np.nan
+    return stated, refined, each.astype(np.float32)
+
+
+def _agreed(genre: str, stated: Array, views: Mapping[str, Mapping[str, Array]]) -> Array:
+    """(tracks,) 1 where all teachers find this genre among the songs that may be of it, 0 where none does, else NaN."""
+    found = np.full(len(stated), np.nan, np.float32)
+    if genre not in TOLD or not stated.any():
+        return found
+    tags, against, share = TOLD[genre]
+    odds = []
+    for vocabulary in set.intersection(*(set(views[tag]) for tag in (*tags, *against))):
+        mine = np.max([views[tag][vocabulary] for tag in tags], 0)
+        odds.append(mine - np.max([views[tag][vocabulary] for tag in against], 0) if against else mine)
+    member = stated > 0
+    yes, no = (
+        np.stack([one > np.nanquantile(one[member], 1 - share) for one in odds]).all(0),
+        np.stack([one < np.nanquantile(one[member], max(0.0, 1 - 2 * share)) for one in odds]).all(0),
     )
+    found[member & yes] = 1.0
+    found[member & no] = 0.0
+    return found
 
 
-def _own_names(table: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Aliases without the names that match by themselves and those that would mean several labels."""
-    uses: dict[str, int] = {}
-    for own in table.values():
-        for name in own:
-            uses[name] = uses.get(name, 0) + 1
-    return {label: tuple(n for n in own if uses[n] == 1 and n != label.lower()) for label, own in table.items()}
-
-
-def targets(head: LabelledHead, corpus: str, tracks: Sequence[Track]) -> NDArray[np.float32]:
-    """(tracks, labels) of 1, 0 and NaN; a row of NaN where a track is unlabelled."""
-    rows = np.full((len(tracks), len(head.labels)), np.nan, np.float32)
+def by_table(tracks: Sequence[Track], head: str, table: Table) -> Array:
+    """(tracks, labels) 1 and 0 of a data set's multiclass head; NaN where it is unlabelled."""
+    rows = np.full((len(tracks), len(table)), np.nan, np.float32)
     for row, track in zip(rows, tracks, strict=True):
-        found = head.read(corpus, track)
-        if found is not None:
-            row[:] = found
+        given = track.labels.get(head)
+        if isinstance(given, str):
+            row[:] = [given in own for own in table.values()]
+    return rows
+
+
+def quadrants(tracks: Sequence[Track]) -> Array:
+    """(tracks, moods) what a track's mood may be: one, or for Emotify's happy and sad the two of that valence."""
+    sides = {"happy": ("happy", "calm"), "sad": ("tense", "sad")}
+    rows = by_table(tracks, "quadrant", MOOD)
+    for row, track in zip(rows, tracks, strict=True):
+        if (given := track.labels.get("mood")) in sides:
+            row[:] = [mood in sides[str(given)] for mood in MOOD]
+    return rows
+
+
+def valences(tracks: Sequence[Track]) -> Array:
+    """(tracks, 3) moods900's sign and Emotify's three classes; NaN where unlabelled."""
+    first, second = (by_table(tracks, head, VALENCE) for head in ("valence", "mood"))
+    return np.where(np.isnan(first), second, first)
+
+
+def moods(tracks: Sequence[Track]) -> Array:
+    """(tracks, words) 1 and 0; NaN where unlabelled."""
+    return _several(tracks, "moods", [set(words.split()) for words in MOODS.values()])
+
+
+def emotions(tracks: Sequence[Track]) -> Array:
+    """(tracks, emotions) 1 and 0; NaN where unlabelled."""
+    return _several(tracks, "emotions", [{name.replace(" ", "_")} for name in EMOTIONS])
+
+
+def _several(tracks: Sequence[Track], head: str, names: Sequence[set[str]]) -> Array:
+    rows = np.full((len(tracks), len(names)), np.nan, np.float32)
+    for row, track in zip(rows, tracks, strict=True):
+        if isinstance(given := track.labels.get(head), tuple):
+            row[:] = [bool(own.intersection(given)) for own in names]
     return rows

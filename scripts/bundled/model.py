@@ -8,39 +8,40 @@ goes on.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from earmark.datasets import load_dataset
 from earmark.errors import DatasetError, EarmarkError
 from earmark.events import Event, Notice, Progress, Run, Steps
 from earmark.features.frontend import Frontend
+from earmark.models.card import read_card
 from earmark.paths import cache_folder as user_cache
 from earmark.recipe import ClipPlan
 from earmark.training.backbones import Backbone, build
-from earmark.training.fitting import Linear
-from earmark.training.module import TaggerModule
+from earmark.training.module import TaggerModule, load_matching
 from scripts.bundled import cache as distill_cache
 from scripts.bundled import students as distill
+from scripts.bundled.agreement import tag_scores, verdicts_of
 from scripts.bundled.cache import CacheDesign, Piece, StudentData
-from scripts.bundled.card import BundledModel, write_folder
-from scripts.bundled.heads import CORPORA, embed_tracks, fit_heads, join
+from scripts.bundled.card import BundledModel, head_cards, write_folder
+from scripts.bundled.heads import CORPORA, chosen, embed_tracks, fit_heads, join
 from scripts.bundled.students import Reduction, Resume, StudentDesign
+from scripts.bundled.taggers import QUICK, labels_of, tag_probabilities
 from scripts.bundled.teachers import KINDS
-from scripts.bundled.won_ends import TAGS
 
-__all__ = ["LEGS", "MUSIC", "PLAN", "TEACHERS", "Workshop", "linear_module", "main", "make", "student"]
+__all__ = ["LEGS", "MUSIC", "PLAN", "TEACHERS", "Workshop", "main", "make", "remake_heads", "student"]
 
 FRONTEND = Frontend()
 PLAN = ClipPlan(seconds=3.0, count=10, pad="repeat", pooling="mean")
@@ -65,6 +66,8 @@ LEGS = (
 MUSIC = Path(__file__).with_name("music.tsv")
 """Free music that joins the second part where it is at hand, and music that is kept unheard."""
 ROTATION_SEED = 0
+TAG_TEACHERS = ("msd-fcn", "msd-crnn")
+"""Whose mean the head tags imitates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,45 +207,42 @@ def _material(shop: Workshop, leg: StudentDesign, copies: int) -> Steps[tuple[St
     return data, reduction
 
 
-def _tag_scores(design: CacheDesign, folder: Path) -> NDArray[np.float32]:
-    """(pieces, tags) the teachers' mean probability of each tag; NaN where a piece could not be read."""
-    data = distill_cache.load(design, folder, [0])
-    probabilities = 1.0 / (1.0 + np.exp(-data.tags.astype(np.float32)))
-    found = np.full((len(design.pieces), TAGS), np.nan, np.float32)
-    found[data.piece] = probabilities.reshape(len(data.piece), -1, TAGS).mean(1)
-    return found
-
-
-def linear_module(linear: Linear) -> nn.Linear:
-    """The fitted head as a layer."""
-    layer = nn.Linear(linear.weight.shape[1], linear.weight.shape[0])
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(np.asarray(linear.weight, np.float32)))
-        layer.bias.copy_(torch.from_numpy(np.asarray(linear.bias, np.float32)))
-    return layer
-
-
 def make(shop: Workshop) -> Steps[None]:
     """Make the bundled model."""
     if not (shop.shared / "data").is_dir():
         raise DatasetError(f"{shop.shared}: no folder with data and weights; name it with --shared")
     shop.work.mkdir(parents=True, exist_ok=True)
     network = yield from student(shop)
-    yield from make_from(shop, network)
+    yield from make_from(shop, network, dataclasses.asdict(LEGS[-1]))
 
 
-def make_from(shop: Workshop, network: Backbone, plan: StudentDesign = LEGS[-1]) -> Steps[None]:
+def remake_heads(shop: Workshop) -> Steps[None]:
+    """Heads and all that follows anew, on the backbone of the model that is there.
+
+    Raises:
+        ModelError: There is no model, or its weights are of another network.
+    """
+    card = read_card(shop.output)
+    student = card.recipe["student"]
+    network = build(card.backbone, card.clip_shape[0], FRONTEND.bands, student["options"])
+    load_matching(TaggerModule(network, {}), shop.output, ())
+    yield from make_from(shop, network.eval(), student)
+
+
+def make_from(shop: Workshop, network: Backbone, student: Mapping[str, Any]) -> Steps[None]:
     """Heads, calibration, card and files, from a finished backbone and how it was trained."""
-    design = cache_design(shop.shared)
-    folder = distill_cache.cache_folder(design, shop.work / "teachers")
-    yield from distill_cache.fill(design, folder, [0], shop.jobs)
-    names = (shop.shared / "weights" / "won2020" / "msd-tags.txt").read_text("utf-8").split("\n")
-    corpus = join(shop.shared / "data", [name.strip() for name in names if name.strip()], _tag_scores(design, folder))
-    paths = [track.path for track in corpus.dataset.tracks]
-    embeddings = yield from embed_tracks(network, paths, FRONTEND, PLAN)
-    fitted = yield from fit_heads(corpus, embeddings)
-    module = TaggerModule(network, {name: linear_module(linear) for name, linear in fitted.heads.items()})
-    write_folder(shop.output, BundledModel(module, corpus, embeddings, fitted, plan, FRONTEND, PLAN))
+    paths = [track.path for name in CORPORA for track in load_dataset(shop.shared / "data" / name).tracks]
+    weights = shop.shared / "weights"
+    found = yield from tag_probabilities(paths, weights, shop.work / "taggers", QUICK)
+    tags = (labels_of(TAG_TEACHERS[0], weights), np.mean([found[name] for name in TAG_TEACHERS], 0))
+    views = tag_scores(found, {name: labels_of(name, weights) for name in found})
+    state = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
+    kept = shop.work / f"embedded-{hashlib.sha256(state).hexdigest()[:12]}.npz"
+    embedded = yield from embed_tracks(network, paths, FRONTEND, PLAN, kept)
+    corpus = join(shop.shared / "data", tags, verdicts_of(views)(views), views["genres"])
+    fitted = yield from fit_heads(corpus, embedded, head_cards(corpus))
+    corpus, fitted = chosen(corpus, fitted, embedded)
+    write_folder(shop.output, BundledModel(network, corpus, embedded, fitted, student, FRONTEND, PLAN))
     yield Notice(f"The model is written: {shop.output}.")
 
 
@@ -252,12 +252,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
     parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="cache and checkpoints")
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[2] / "src/earmark/models/default")
+    parser.add_argument("--heads", action="store_true", help="only the heads, on the backbone of the model there")
     parser.add_argument("-j", "--jobs", type=int, default=2, help="processes of the teachers")
     parser.add_argument("--music", type=Path, help="folder of free music, as scripts/bundled/music.tsv lists it")
     given = parser.parse_args(arguments)
     music = given.music and given.music.resolve()
     try:
-        for event in Run(make(Workshop(given.shared.resolve(), given.work, given.output, given.jobs, music))):
+        shop = Workshop(given.shared.resolve(), given.work, given.output, given.jobs, music)
+        for event in Run(remake_heads(shop) if given.heads else make(shop)):
             _show(event)
     except EarmarkError as error:
         sys.stderr.write(f"error: {error}\n")
