@@ -102,5 +102,5 @@ def test_real_songs(shared: Path, tmp_path: Path, earmark: Earmark) -> None:
         assert right >= 2, f"{words}: {tracks}"
         scores = [one["score"] for one in tracks]
         assert scores == sorted(scores, reverse=True)
-    one = earmark("find", "voices of musik", "--library", tmp_path / "a.db").json
+    one = earmark("find", '"voices of music"', "--library", tmp_path / "a.db").json
     assert one["tracks"][0]["artist"] == "Voices of Music"
