@@ -113,6 +113,7 @@ def head_cards(corpus: Corpus) -> tuple[HeadCard, ...]:
         "mood": {"also": ("quadrant",)},
         "valence": {"also": ("mood",)},
         "moods": {"prior": "mood", "prior_weight": PRIOR_WEIGHT},
+        "emotions": {"prior": "mood", "prior_weight": PRIOR_WEIGHT},
         "voice": {"unverified": True},
     }
     derived = dict.fromkeys(("valence", "arousal", "positivity", "energy"), "mood")

@@ -279,15 +279,18 @@ def fit_heads(corpus: Corpus, embedded: Embedded, heads: Sequence[HeadCard]) -> 
     moods = _moods_out_of_fold(corpus, embedded, fold)
     warmth = temperature(HeadCard("mood", "multiclass"), moods, embedded.owner, corpus.learnt["mood"])
     heads = [replace(head, temperature=warmth) if head.name == "mood" else head for head in heads]
-    matrices = _matrices(corpus, track_scores(moods, embedded.owner, heads[_index(heads, "mood")]))
+    answers = track_scores(moods, embedded.owner, heads[_index(heads, "mood")])
+    matrices = _matrices(corpus, answers)
+    known = np.nansum(corpus.learnt["mood"], 1, keepdims=True) == 1
+    priors = {"mood": np.where(known, corpus.learnt["mood"], answers).astype(np.float32)}
     raw = {head.name: np.zeros((len(embedded.clips), head.width)) for head in heads}
     for number in range(FOLDS):
-        weights = _fit(corpus, embedded, heads, fold != number, matrices)
+        weights = _fit(corpus, embedded, heads, fold != number, matrices | priors)
         inside = (fold == number)[embedded.owner]
         for name, scores in raw_scores(heads, weights, {"embedding": embedded.clips[inside]}).items():
             raw[name][inside] = scores
         yield Progress(number + 1, FOLDS + 1, "training heads", "folds")
-    weights = _fit(corpus, embedded, heads, np.full(len(fold), True), matrices)
+    weights = _fit(corpus, embedded, heads, np.full(len(fold), True), matrices | priors)
     return FittedHeads(tuple(weights[head.name].described(head) for head in heads), weights, raw)
 
 
@@ -334,20 +337,29 @@ def _fit(
     embedded: Embedded,
     heads: Sequence[HeadCard],
     tracks: NDArray[np.bool_],
-    matrices: Mapping[str, Array],
+    tables: Mapping[str, Array],
 ) -> dict[str, HeadWeights]:
-    """The weights of all heads from the tracks marked True."""
+    """The weights of all heads from the tracks marked True.
+
+    Args:
+        corpus: Labels.
+        embedded: Embeddings.
+        heads: What to fit.
+        tracks: (tracks,) which to learn from.
+        tables: The matrices of derived heads; and of a head that is another's prior, (tracks, labels) its labels, or
+            its answers out of fold where none are known.
+    """
     found: dict[str, HeadWeights] = {}
     for head in heads:
         if head.derived:
-            found[head.name] = HeadWeights(matrix=matrices[head.name])
+            found[head.name] = HeadWeights(matrix=tables[head.name])
         elif head.name == "genres":  # the same raw scores, moved to where each stands for itself
             found[head.name] = _alone(corpus, embedded, found["genre"], tracks)
         else:
             linear = _linear(embedded, np.where(tracks[:, None], corpus.learnt[head.name], np.nan), head)
             found[head.name] = HeadWeights.linear(linear.weight.astype(np.float32), linear.bias.astype(np.float32))
             if head.prior:
-                prior = _rates(corpus.learnt[head.name], corpus.learnt[head.prior], tracks)
+                prior = _rates(corpus.learnt[head.name], tables[head.prior], tracks)
                 found[head.name] = replace(found[head.name], prior=prior)
     return found
 
@@ -398,7 +410,7 @@ def _means(scores: NDArray[np.floating], owner: NDArray[np.intp], tracks: int) -
 
 def _rates(marks: Array, prior: Array, tracks: NDArray[np.bool_]) -> Array:
     """(labels, labels of the prior) how often each goes with each; rare pairs are drawn to the label's mean."""
-    known = tracks & ~np.isnan(marks[:, 0]) & (np.nansum(prior, 1) == 1)
+    known = tracks & ~np.isnan(marks[:, 0]) & ~np.isnan(prior[:, 0])
     counts = marks[known].T @ prior[known] + marks[known].mean(0)[:, None]
     return np.asarray(np.clip(counts / (prior[known].sum(0) + 1), 1e-3, 1 - 1e-3), np.float32)
 
