@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.evaluation.metrics import ece, roc_auc
+from earmark.inference.answers import answers
 from earmark.inference.records import HeadPrediction, Prediction
-from earmark.inference.scores import answers
 from earmark.models.card import Card, HeadCard
 from scripts.bundled import labels
 from scripts.bundled.calibration import calibrated, rights

@@ -8,8 +8,8 @@ import pytest
 from earmark.datasets.core import HeadSpec
 from earmark.errors import DatasetError, UnknownName
 from earmark.evaluation.scores import ModelPredictions, answers_of, head_of, match_labels, score_head, shared_heads
+from earmark.inference.answers import answer
 from earmark.inference.records import Failure
-from earmark.inference.scores import answer
 from earmark.models.card import HeadCard
 from evaluation.fakes import card, dataset, genre_model, multiclass, multilabel, prediction
 

@@ -10,9 +10,9 @@ import pytest
 import earmark
 from earmark import HearingOptions
 from earmark.errors import RecipeError, UnknownName
+from earmark.inference.answers import answers
 from earmark.inference.labels import read_labels, relabel
 from earmark.inference.records import HeadPrediction, Prediction, Taggram
-from earmark.inference.scores import answers
 from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan
 from sounds import melody, write

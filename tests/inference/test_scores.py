@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from earmark.inference.scores import answer, answers, pool, probabilities, taggram, track_probabilities
+from earmark.inference.answers import answer, answers
+from earmark.inference.scores import pool, probabilities, taggram, track_probabilities
 from earmark.models.card import HeadCard
 
 GENRE = HeadCard("genre", "multiclass", ("Rock", "Jazz"), temperature=2.0, threshold=0.6)

@@ -13,10 +13,10 @@ import pytest
 import earmark
 from commands import Earmark
 from earmark import HearingOptions
+from earmark.inference.answers import answer
 from earmark.inference.ensemble import combine, joint_card
 from earmark.inference.labels import relabel
 from earmark.inference.records import HeadPrediction
-from earmark.inference.scores import answer
 from earmark.inference.why import reason, training_tracks
 from earmark.models.card import HeadCard, read_card, write_card
 from earmark.models.exemplars import Exemplars, read_names, write_names

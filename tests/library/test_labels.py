@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earmark.inference.answers import answers
 from earmark.inference.records import Prediction
-from earmark.inference.scores import answers
 from earmark.library.cluster import cluster_tracks
 from earmark.library.labels import LabelProbabilities, given_names, name_scores
 from earmark.library.layout import lay_out, map_data

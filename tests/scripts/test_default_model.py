@@ -15,8 +15,9 @@ from earmark.audio.track import load
 from earmark.datasets import load_dataset
 from earmark.datasets.core import Track
 from earmark.engine import predict_all
+from earmark.inference.answers import answers
 from earmark.inference.records import Prediction
-from earmark.inference.scores import answers, raw_scores, track_probabilities
+from earmark.inference.scores import raw_scores, track_probabilities
 from earmark.inference.tagger import load_model
 from earmark.models.network import read_heads
 from earmark.models.registry import find_model

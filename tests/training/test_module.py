@@ -81,10 +81,10 @@ import numpy as np
 from earmark.training.module import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
-np.ones(20_000_000)
+np.ones(15_000_000)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):
-    np.ones(20_000_000)
+    np.ones(15_000_000)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 

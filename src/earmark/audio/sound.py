@@ -31,6 +31,7 @@ _PAUSE, _FLOOR = 1e-2, 10**-2.2
 _PAUSES = 0.32  # speech had .33 to .72 (12 voices), 243 songs up to .35
 _TEXTURE = (0.1, 0.48)  # speech had .14 to .34 (made low voices up to .44), held notes more, drums less
 _RHYTHM = 0.55  # speech had .14 to .49, music with such pauses more
+_ENOUGH = 3  # clips: a melody of five seconds can look like a voice
 _FEW_LOUD = 0.75  # speech had .29 to .70, music with such pauses more
 _LOUD = 10**-2.5
 _CLICK, _CLICKING = 15, 0.4  # of 243 songs none was loud in less than .67 of its frames
@@ -124,7 +125,7 @@ class Sound:
 
         Notes are held; the overtones of speech glide, so that a tenth of a second later others are there.
         """
-        if len(self._courses) < 2:
+        if len(self._courses) < _ENOUGH:
             return False
         every = [(one.pauses, one.texture, one.rhythm, one.loud) for one in self._courses]
         pauses, texture, rhythm, loud = np.median(every, axis=0).tolist()

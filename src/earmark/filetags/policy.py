@@ -206,7 +206,7 @@ def labels_to_write(head: HeadPrediction, least: float | None, tree: HeadCard | 
     if least is None:
         return [head.label] if head.label else list(head.labels)
     if head.task == "multiclass" and tree is not None and head.confidence != 1.0:  # which a correction has
-        from earmark.inference.scores import answer
+        from earmark.inference.answers import answer
 
         card = replace(tree, labels=tuple(head.scores), threshold=least, thresholds={})
         found = answer(card, list(head.scores.values())).label

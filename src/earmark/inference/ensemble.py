@@ -49,7 +49,7 @@ def _joint_head(head: HeadCard, others: Sequence[Card]) -> HeadCard | None:
 
 def combine(predictions: Sequence[Prediction], card: Card) -> Prediction:
     """The mean of several models' predictions of one track; ``card`` is their :func:`joint_card`."""
-    from earmark.inference.scores import answers
+    from earmark.inference.answers import answers
 
     first = predictions[0]
     scores: dict[str, list[float]] = {}

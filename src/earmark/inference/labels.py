@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from earmark.errors import RecipeError, UnknownName
+from earmark.inference.answers import answer, included, leaf
 from earmark.inference.options import LabelTable
 from earmark.inference.records import HeadPrediction, Prediction, Reason, Taggram
-from earmark.inference.scores import answer, included, leaf
 from earmark.models.card import Card, HeadCard
 
 __all__ = ["read_labels", "relabel", "renamed"]

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import ModelError
-from earmark.inference.records import HeadPrediction, Taggram
+from earmark.inference.answers import DECIMALS
+from earmark.inference.records import Taggram
 from earmark.models.card import HeadCard
 from earmark.models.network import SMALLEST, HeadWeights
 
-__all__ = [
-    "answer",
-    "answers",
-    "included",
-    "leaf",
-    "pool",
-    "probabilities",
-    "probability",
-    "raw_scores",
-    "taggram",
-    "track_probabilities",
-]
+__all__ = ["pool", "probabilities", "raw_scores", "taggram", "track_probabilities"]
 
 Double = NDArray[np.float64]
 
 _HUGE = 1e30  # a raw score beyond it is as good as infinite
-
-DECIMALS = 4
-"""Scores are rounded to so many decimals, so that runs and machines can be compared."""
-
-MOST_GUESSES, LEAST_GUESS = 3, 0.1
-"""Of a head that names nothing: so many of its best labels are given, those that are at least so probable."""
 
 
 def raw_scores(
@@ -131,67 +114,6 @@ def track_probabilities(clips: NDArray[np.floating], head: HeadCard, pooling: st
     if how == "logits":  # what two heads make of the same raw scores then has the same order
         return np.asarray(probabilities(np.mean(clips, axis=0, keepdims=True, dtype=np.float64), head)[0])
     return pool(probabilities(clips, head), how, head.task)
-
-
-def answers(
-    heads: Sequence[HeadCard], scores: Mapping[str, Sequence[float]], over_time: Mapping[str, Taggram] | None = None
-) -> dict[str, HeadPrediction]:
-    """What all heads of a model say of a track, by name, from the scores of each (labels in the head's order)."""
-    found: dict[str, HeadPrediction] = {}
-    cards = {head.name: head for head in heads}
-    for head in heads:
-        found[head.name] = answer(head, scores[head.name], (over_time or {}).get(head.name))
-        if head.includes in found:
-            named = leaf(cards[head.includes], found[head.includes])
-            found[head.name] = included(found[head.name], named)
-    return found
-
-
-def answer(head: HeadCard, scores: Sequence[float], over_time: Taggram | None = None) -> HeadPrediction:
-    """What a head says by itself, from its scores of a track (labels in the head's order).
-
-    Of a multiclass head that is its best label where the probability reaches the label's threshold, else the nearest
-    name above it in the tree for which that holds.
-    """
-    rounded = [round(float(score), DECIMALS) for score in scores]
-    if head.task == "regression":
-        return HeadPrediction("regression", value=rounded[0], taggram=over_time)
-    named = dict(zip(head.labels, rounded, strict=True))
-    ranked = sorted(named, key=lambda label: -named[label])  # stable: ties go to the label that stands first
-    guesses = tuple((label, named[label]) for label in ranked[:MOST_GUESSES] if named[label] >= LEAST_GUESS)
-    if head.task == "multilabel":
-        above = tuple(label for label in ranked if named[label] >= head.threshold_of(label))
-        return HeadPrediction("multilabel", labels=above, scores=named, guesses=() if above else guesses,
-                              taggram=over_time)  # fmt: skip
-    for name in head.above(ranked[0]):
-        confidence = probability(head, named, name)
-        if confidence >= head.threshold_of(name):
-            return HeadPrediction("multiclass", name, confidence, scores=named, taggram=over_time)
-    return HeadPrediction("multiclass", None, named[ranked[0]], scores=named, guesses=guesses, taggram=over_time)
-
-
-def probability(head: HeadCard, scores: Mapping[str, float], name: str) -> float:
-    """Of a name of the head, be it a label or above labels: the sum of the labels at or below it.
-
-    Of a multi-label head, whose labels do not exclude each other, it is the highest of them.
-    """
-    each = [scores[label] for label in head.below(name)] if head.parents else [scores[name]]
-    return max(each) if head.task == "multilabel" else min(1.0, round(sum(each), DECIMALS))
-
-
-def included(found: HeadPrediction, label: str | None) -> HeadPrediction:
-    """A multi-label prediction that names this label, too."""
-    if label is None or label in found.labels or label not in found.scores:
-        return found
-    labels = sorted((*found.labels, label), key=lambda one: -found.scores[one])
-    return replace(found, labels=tuple(labels), guesses=())
-
-
-def leaf(head: HeadCard, found: HeadPrediction) -> str | None:
-    """The label that is asserted, or the best one below the node that is."""
-    if found.label is None or found.label in found.scores:
-        return found.label
-    return max(head.below(found.label), key=found.scores.__getitem__)
 
 
 def taggram(head: HeadCard, times: Sequence[tuple[float, float]], clips: NDArray[np.float64]) -> Taggram:

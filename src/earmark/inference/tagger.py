@@ -19,10 +19,11 @@ from earmark.audio.images import image_hash
 from earmark.audio.track import Clip, Excerpts, OpenTrack, Plan
 from earmark.errors import ModelError, UnknownName
 from earmark.features.spectrogram import open_input, views
+from earmark.inference.answers import answers
 from earmark.inference.labels import relabel
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
-from earmark.inference.scores import answers, probabilities, raw_scores, taggram, track_probabilities
+from earmark.inference.scores import probabilities, raw_scores, taggram, track_probabilities
 from earmark.inference.why import TrainingTracks, reason, training_tracks
 from earmark.models.card import Card
 from earmark.models.network import HeadWeights, Network, read_heads

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.inference.answers import DECIMALS, LEAST_GUESS
 from earmark.inference.labels import renamed
-from earmark.inference.scores import DECIMALS, LEAST_GUESS
 from earmark.library.records import Correction, LibraryModel
 from earmark.library.store import Library
 from earmark.models.card import HeadCard
@@ -147,7 +147,7 @@ def name_scores(head: HeadCard, scores: Array) -> Array:
 
 
 def given_names(head: HeadCard, scores: Array) -> NDArray[np.bool_]:
-    """Which names a head asserts, (n, names), of scores (n, labels): see :func:`earmark.inference.scores.answer`."""
+    """Which names a head asserts, (n, names), of scores (n, labels): see :func:`earmark.inference.answers.answer`."""
     names = np.round(name_scores(head, scores).astype(np.float64), DECIMALS)
     above = names >= np.asarray([head.threshold_of(name) for name in head.names])
     if head.task == "multilabel":

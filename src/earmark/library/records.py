@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.inference.answers import answers
 from earmark.inference.labels import relabel
 from earmark.inference.options import LabelTable
 from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
-from earmark.inference.scores import answers
 from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan
 

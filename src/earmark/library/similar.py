@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from earmark.engine import Analyse, LocalEngine, analyse
 from earmark.errors import AudioError, EarmarkError, ModelError
+from earmark.inference.answers import LEAST_GUESS, probability
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import ClipEmbeddings, Failure, Prediction
-from earmark.inference.scores import LEAST_GUESS, probability
 from earmark.library.labels import given_names, merged_scores, user_heads
 from earmark.library.records import LibraryModel, LibraryTrack, corrected, direction
 from earmark.library.store import Library

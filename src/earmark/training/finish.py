@@ -22,8 +22,9 @@ from earmark.datasets.splits import Split, load_groups, load_split, named_groups
 from earmark.evaluation.history import Epoch, write_curves, write_history
 from earmark.evaluation.intervals import RESAMPLES
 from earmark.evaluation.scores import ModelPredictions, answers_of, main_figure, score_head
+from earmark.inference.answers import answers
 from earmark.inference.records import Failure, Prediction
-from earmark.inference.scores import answers, track_probabilities
+from earmark.inference.scores import track_probabilities
 from earmark.models.card import Card, HeadCard
 from earmark.models.exemplars import Exemplars, load_exemplars, write_names
 from earmark.models.network import HeadWeights, write_heads
