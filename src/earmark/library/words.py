@@ -246,10 +246,12 @@ def vocabulary_of(
     """
     direct: dict[str, dict[Target, None]] = {}
     weak: dict[str, dict[Target, None]] = {}
+    faint: dict[str, dict[Target, None]] = {}
     for head in heads:
         for phrase, target, is_weak in _of_head(head, (aliases or {}).get(head.name, {}), (extra or {}).get(head.name)):
+            level = faint if _is_faint(head, target) else weak if is_weak else direct
             if phrase:
-                (weak if is_weak else direct).setdefault(phrase, {})[target] = None
+                level.setdefault(phrase, {})[target] = None
     table = tomllib.loads(Path(__file__).with_name("synonyms.toml").read_text("utf-8"))
     meanings: dict[str, Meaning] = {}
     lacking: set[str] = set()
@@ -267,8 +269,17 @@ def vocabulary_of(
         for phrase, found in level.items():
             meanings.setdefault(phrase, _meaning(phrase, list(found)))
     grammar = {name: frozenset(fold_words(table[name]).split()) for name in _GRAMMAR}
-    known = _assembled(meanings, lacking, grammar, table["endings"])
-    return _with_near(known, table["near"], group_of)
+    known = _with_near(_assembled(meanings, lacking, grammar, table["endings"]), table["near"], group_of)
+    left: dict[str, Meaning] = {}
+    for phrase, found in faint.items():
+        if phrase not in known.meanings:
+            left |= dict.fromkeys(group_of.get(phrase, [phrase]), _meaning(phrase, list(found)))
+    return _assembled(left | known.meanings, known.lacking - left.keys(), grammar, table["endings"])
+
+
+def _is_faint(head: HeadCard, target: Target) -> bool:
+    """Whether a label is never asserted: its probability tells little, so that any other meaning goes before."""
+    return head.task == "multilabel" and target.name in head.names and head.threshold_of(target.name) >= 1
 
 
 _GRAMMAR = ("fillers", "negations", "without", "joiners", "either")
