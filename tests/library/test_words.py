@@ -310,7 +310,7 @@ def test_every_word_of_the_list_stands_once_and_leads_somewhere() -> None:
 
 
 def test_a_label_that_is_never_asserted_gives_way_to_what_comes_near() -> None:
-    """A tagger's *party* that is nowhere likely must not drag down every song; where nothing else is near, it stands."""
+    """A *party* that is nowhere likely must not drag down every song; where nothing else is near, it stands."""
     tags = HeadCard("tags", "multilabel", ("party", "catchy"), thresholds={"party": 1.0, "catchy": 1.0})
     known = vocabulary_of([HeadCard("mood", "multiclass", ("happy", "sad")), HeadCard("energy", "regression"), tags])
     (term,) = understand("party", known).terms
