@@ -274,7 +274,7 @@ def vocabulary_of(
     for phrase, found in faint.items():
         if phrase not in known.meanings:
             left |= dict.fromkeys(group_of.get(phrase, [phrase]), _meaning(phrase, list(found)))
-    return _assembled(left | known.meanings, known.lacking - left.keys(), grammar, table["endings"])
+    return _assembled({**left, **known.meanings}, known.lacking - left.keys(), grammar, table["endings"])
 
 
 def _is_faint(head: HeadCard, target: Target) -> bool:
