@@ -37,6 +37,7 @@ __all__ = [
     "Corpus",
     "Embedded",
     "FittedHeads",
+    "Pieces",
     "chosen",
     "embed_tracks",
     "fit_heads",
@@ -203,6 +204,15 @@ class Embedded:
         """(clips, features) of one track."""
         return np.asarray(self.clips[self.owner == row])
 
+    def beside(self, others: Embedded, tracks: int) -> Embedded:
+        """With others behind its own tracks, of which there are so many."""
+        return Embedded(
+            np.concatenate([self.clips, others.clips]),
+            np.concatenate([self.owner, others.owner + tracks]),
+            np.concatenate([self.changed, others.changed]),
+            np.concatenate([self.changed_owner, others.changed_owner + tracks]),
+        )
+
 
 def _thirds(clips: Array, owner: NDArray[np.intp]) -> tuple[Array, NDArray[np.intp]]:
     counts = np.bincount(owner)
@@ -253,6 +263,25 @@ def _changed(seen: Array, frontend: Frontend) -> Array:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """Rendered pieces, whose instruments are known: some heads learn from them too, none is scored on them.
+
+    Attributes:
+        embedded: What the student makes of them.
+        learnt: By head, its labels and (pieces, labels) of 1, 0 and NaN.
+    """
+
+    embedded: Embedded
+    learnt: Targets
+
+    def marks(self, head: HeadCard) -> Array:
+        """(pieces, labels) in the head's order; NaN of labels that no piece is about."""
+        names, table = self.learnt[head.name]
+        columns = [table[:, names.index(label)] if label in names else table[:, 0] * np.nan for label in head.labels]
+        return np.stack(columns, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FittedHeads:
     """Heads and what was learnt on the way.
 
@@ -267,30 +296,33 @@ class FittedHeads:
     raw: Mapping[str, Double]
 
 
-def fit_heads(corpus: Corpus, embedded: Embedded, heads: Sequence[HeadCard]) -> Steps[FittedHeads]:
+def fit_heads(
+    corpus: Corpus, embedded: Embedded, heads: Sequence[HeadCard], pieces: Pieces | None = None
+) -> Steps[FittedHeads]:
     """All heads, fitted to all tracks and out of fold.
 
     Args:
         corpus: Labels.
         embedded: Embeddings.
         heads: Their names, labels and dependence on each other; other heads depend on the first called ``mood``.
+        pieces: Further examples, learnt from in every fold.
     """
     fold = fold_of(corpus.groups)
     moods = _moods_out_of_fold(corpus, embedded, fold)
     warmth = temperature(HeadCard("mood", "multiclass"), moods, embedded.owner, corpus.learnt["mood"])
     heads = [replace(head, temperature=warmth) if head.name == "mood" else head for head in heads]
     answers = track_scores(moods, embedded.owner, heads[_index(heads, "mood")])
-    matrices = _matrices(corpus, answers)
     known = np.nansum(corpus.learnt["mood"], 1, keepdims=True) == 1
-    priors = {"mood": np.where(known, corpus.learnt["mood"], answers).astype(np.float32)}
+    tables = _matrices(corpus, answers)
+    tables["mood"] = np.where(known, corpus.learnt["mood"], answers).astype(np.float32)
     raw = {head.name: np.zeros((len(embedded.clips), head.width)) for head in heads}
     for number in range(FOLDS):
-        weights = _fit(corpus, embedded, heads, fold != number, matrices | priors)
+        weights = _fit(corpus, embedded, heads, fold != number, tables, pieces)
         inside = (fold == number)[embedded.owner]
         for name, scores in raw_scores(heads, weights, {"embedding": embedded.clips[inside]}).items():
             raw[name][inside] = scores
         yield Progress(number + 1, FOLDS + 1, "training heads", "folds")
-    weights = _fit(corpus, embedded, heads, np.full(len(fold), True), matrices | priors)
+    weights = _fit(corpus, embedded, heads, np.full(len(fold), True), tables, pieces)
     return FittedHeads(tuple(weights[head.name].described(head) for head in heads), weights, raw)
 
 
@@ -338,6 +370,7 @@ def _fit(
     heads: Sequence[HeadCard],
     tracks: NDArray[np.bool_],
     tables: Mapping[str, Array],
+    pieces: Pieces | None,
 ) -> dict[str, HeadWeights]:
     """The weights of all heads from the tracks marked True.
 
@@ -348,6 +381,7 @@ def _fit(
         tracks: (tracks,) which to learn from.
         tables: The matrices of derived heads; and of a head that is another's prior, (tracks, labels) its labels, or
             its answers out of fold where none are known.
+        pieces: Further examples.
     """
     found: dict[str, HeadWeights] = {}
     for head in heads:
@@ -356,7 +390,11 @@ def _fit(
         elif head.name == "genres":  # the same raw scores, moved to where each stands for itself
             found[head.name] = _alone(corpus, embedded, found["genre"], tracks)
         else:
-            linear = _linear(embedded, np.where(tracks[:, None], corpus.learnt[head.name], np.nan), head)
+            examples, marks = embedded, np.where(tracks[:, None], corpus.learnt[head.name], np.nan)
+            if pieces is not None and head.name in pieces.learnt:
+                examples = embedded.beside(pieces.embedded, len(marks))
+                marks = np.concatenate([marks, pieces.marks(head)])
+            linear = _linear(examples, marks, head)
             found[head.name] = HeadWeights.linear(linear.weight.astype(np.float32), linear.bias.astype(np.float32))
             if head.prior:
                 prior = _rates(corpus.learnt[head.name], tables[head.prior], tracks)

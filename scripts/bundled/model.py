@@ -36,7 +36,8 @@ from scripts.bundled import students as distill
 from scripts.bundled.agreement import tag_scores, verdicts_of
 from scripts.bundled.cache import CacheDesign, Piece, StudentData
 from scripts.bundled.card import BundledModel, head_cards, write_folder
-from scripts.bundled.heads import CORPORA, chosen, embed_tracks, fit_heads, join
+from scripts.bundled.heads import CORPORA, Pieces, chosen, embed_tracks, fit_heads, join
+from scripts.bundled.rendered import examples
 from scripts.bundled.students import Reduction, Resume, StudentDesign
 from scripts.bundled.taggers import QUICK, labels_of, tag_probabilities
 from scripts.bundled.teachers import KINDS
@@ -237,10 +238,13 @@ def make_from(shop: Workshop, network: Backbone, student: Mapping[str, Any]) -> 
     tags = (labels_of(TAG_TEACHERS[0], weights), np.mean([found[name] for name in TAG_TEACHERS], 0))
     views = tag_scores(found, {name: labels_of(name, weights) for name in found})
     state = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
-    kept = shop.work / f"embedded-{hashlib.sha256(state).hexdigest()[:12]}.npz"
-    embedded = yield from embed_tracks(network, paths, FRONTEND, PLAN, kept)
+    mark = hashlib.sha256(state).hexdigest()[:12]
+    embedded = yield from embed_tracks(network, paths, FRONTEND, PLAN, shop.work / f"embedded-{mark}.npz")
+    rendered, learnt = yield from examples(shop.work / "taggers")
+    kept = shop.work / f"rendered-{mark}.npz"
+    pieces = Pieces((yield from embed_tracks(network, rendered, FRONTEND, PLAN, kept)), learnt) if rendered else None
     corpus = join(shop.shared / "data", tags, verdicts_of(views)(views), views["genres"])
-    fitted = yield from fit_heads(corpus, embedded, head_cards(corpus))
+    fitted = yield from fit_heads(corpus, embedded, head_cards(corpus), pieces)
     corpus, fitted = chosen(corpus, fitted, embedded)
     write_folder(shop.output, BundledModel(network, corpus, embedded, fitted, student, FRONTEND, PLAN))
     yield Notice(f"The model is written: {shop.output}.")
