@@ -207,10 +207,10 @@ def test_intervals_keep_their_promise_at_any_rate_and_are_no_wider_than_they_mus
 
 @pytest.mark.slow
 @pytest.mark.parametrize("songs", [9, 30, 100])
-@pytest.mark.parametrize("each", range(1, 11))
+@pytest.mark.parametrize("each", [1, 2, 3, 5, 10])
 def test_intervals_keep_their_promise_all_over(songs, each):
     for alike in (0, 0.1, 0.3, 0.6, 1) if each > 1 else (0,):
-        for rate in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98):
+        for rate in (0.5, 0.7, 0.9, 0.98):
             if songs > each:
                 held, width = coverage_and_width(songs, each, alike, rate, 1000)
                 assert held >= 915 and width <= 1.15, (alike, rate, held, width)  # 930 less two deviations of chance
