@@ -47,8 +47,8 @@ DATA = (
     "Million Song Dataset have very likely learned from songs of moods900",
     "Teachers of instruments, voice, tags and of which song of Pop/Rock, R&B or Electronic is punk, metal, indie, "
     "soul, contemporary R&B, house or ambient: the same, and Won et al. 2020, FCN and CRNN of MagnaTagATune (MIT)",
-    "For instruments and voice also 114 pieces of known instruments, written by scripts/bundled/rendered.py and rendered "
-    "by fluidsynth with FluidR3_GM (MIT)",
+    "For instruments and voice also 114 pieces of known instruments, written by scripts/bundled/rendered.py and "
+    "rendered by fluidsynth with FluidR3_GM (MIT)",
 )
 NOTES = (
     "Scores and thresholds are out of fold: of heads that have not seen the track's artist. The backbone was trained "
