@@ -10,7 +10,6 @@ import re
 from typing import Protocol, cast
 
 import earmark.cli.commands
-from earmark.cli.arguments import words
 from earmark.errors import EarmarkError, UnknownName
 
 __all__ = ["Command", "load", "names", "parse", "top_parser", "verb_parser"]
@@ -99,6 +98,8 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Nam
 
 def _with_minus(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
     """Words to search for may begin with a hyphen, for "not": a minus sign instead keeps them from being options."""
+    from earmark.cli.arguments import words  # with dataclasses, which take as long as the rest of the help
+
     takers = [action for action in parser._actions if action.type is words]
     if not takers:
         return arguments
