@@ -38,7 +38,7 @@ from scripts.bundled.cache import STUDIO_RATE, CacheDesign, Piece, StudentData
 from scripts.bundled.copies import through_codec
 from scripts.bundled.model import FRONTEND, LEGS, PLAN, Workshop, cache_design, music_design, teacher_widths
 from scripts.bundled.probe import CHOICES, ProbeTask, out_of_fold, score
-from scripts.bundled.report import tasks
+from scripts.bundled.report import printed, tasks
 from scripts.bundled.students import Reduction, reduce_teachers
 
 __all__ = ["Answers", "clip_vectors", "explained", "main", "teacher_vectors"]
@@ -288,14 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     shop = Workshop(given.shared.resolve(), given.work, given.work, 1, given.music and given.music.resolve())
     torch.set_num_threads(1)
-    try:
-        for line in compared(shop, given.networks, given.partitions):
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-    except EarmarkError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    return 0
+    return printed(compared(shop, given.networks, given.partitions))
 
 
 if __name__ == "__main__":

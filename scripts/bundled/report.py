@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from earmark.models.card import Card
 from scripts.bundled.figures import answer_tables, contradictions
 from scripts.bundled.probe import CHOICES, ProbeTask, out_of_fold, resampled, score
 
-__all__ = ["AIMS", "main", "report", "tasks"]
+__all__ = ["AIMS", "main", "printed", "report", "tasks"]
 
 Array = NDArray[np.float32]
 AIMS: Mapping[str, tuple[float, float, float]] = {
@@ -149,6 +149,18 @@ def _contradictions(taggers: Sequence[Tagger], results: Sequence[Sequence[object
         yield f"| {name} | " + " | ".join(cells) + " |"
 
 
+def printed(lines: Iterable[str]) -> int:
+    """Print lines as they come; 0, or 1 with one line of what is wrong."""
+    try:
+        for line in lines:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+    except EarmarkError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0, or 1 with one line of what is wrong."""
     parser = argparse.ArgumentParser(prog="python -m scripts.bundled.report")
@@ -156,14 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-m", "--model", default="default", help="a model folder or a name")
     parser.add_argument("--against", default="", help="the model before: a folder or a name")
     given = parser.parse_args(arguments)
-    try:
-        for line in report(given.shared, given.model, given.against):
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-    except EarmarkError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    return 0
+    return printed(report(given.shared, given.model, given.against))
 
 
 if __name__ == "__main__":
