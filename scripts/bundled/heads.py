@@ -64,6 +64,8 @@ LEAST_AUC = 0.75
 """Of a multi-label head's label, out of fold: below it nobody can tell it by ear, or the labels are not about sound."""
 TAG_NAMED = 0.2
 """The teachers' mean probability from which a tag counts as named by them."""
+PIECE_WEIGHT = 3.0
+"""What a rendered piece weighs beside a song: solos are few, and surer than taggers' word."""
 EMOTIFY_WEIGHT = 0.2
 """What a song of Emotify weighs in the mood, where only its valence is known."""
 
@@ -394,7 +396,7 @@ def _fit(
             if pieces is not None and head.name in pieces.learnt:
                 examples = embedded.beside(pieces.embedded, len(marks))
                 marks = np.concatenate([marks, pieces.marks(head)])
-            linear = _linear(examples, marks, head)
+            linear = _linear(examples, marks, head, np.where(np.arange(len(marks)) < len(tracks), 1.0, PIECE_WEIGHT))
             found[head.name] = HeadWeights.linear(linear.weight.astype(np.float32), linear.bias.astype(np.float32))
             if head.prior:
                 prior = _rates(corpus.learnt[head.name], tables[head.prior], tracks)
@@ -402,11 +404,12 @@ def _fit(
     return found
 
 
-def _linear(embedded: Embedded, marks: Array, head: HeadCard) -> Linear:
-    """Regularised logistic regression on the parts of the tracks that have marks."""
+def _linear(embedded: Embedded, marks: Array, head: HeadCard, importance: Double | None = None) -> Linear:
+    """Regularised logistic regression on the parts of the tracks that have marks, each track of its importance."""
     known: NDArray[np.bool_] = np.asarray(~np.isnan(marks).all(1))
     clips, owner = embedded.parts
     weights = known[owner] / np.maximum(1, np.bincount(owner, minlength=len(marks)))[owner]
+    weights = weights if importance is None else weights * importance[owner]
     if head.name == "mood":
         weights = weights * np.where(np.nansum(marks, 1) > 1, EMOTIFY_WEIGHT, 1.0)[owner]
     used = weights > 0
