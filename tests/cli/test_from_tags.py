@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -211,6 +212,26 @@ def test_files_and_labels_may_be_left_out(earmark: Earmark, library: Path, tmp_p
     assert done.json["tags"]["songs"] == 45 and done.json["heads"]["genre"]["labels"] == ["Hip Hop", "R&B"]
     wrong = train(earmark, library, tmp_path / "other", "--heads", "mood")
     assert wrong.code == 1 and "unknown head 'mood'; known: genre" in wrong.err
+
+
+@pytest.mark.usefixtures("undecodable")
+def test_corrections_count_beside_the_tags(earmark: Earmark, library: Path, collection: Path, tmp_path: Path) -> None:
+    """A song that the user has labelled is no gap, whatever its tag; a tag that they have corrected is theirs."""
+    file = Path(shutil.copy(library, tmp_path / "a.db"))
+    gaps = {path.name: NAMES[path.stem.split("-")[0]] for path in collection.iterdir() if not genre(path)}
+    words = {**gaps, "low-1.flac": "Rock", "high-1.flac": "r&b"}
+    with open_library(file) as opened:
+        for track in opened.tracks():
+            if word := words.get(Path(track.path).name):
+                opened.set_label(track.audio or 0, "genre", word)
+    done = train(earmark, file, tmp_path / "mine", "--from-library", "-f", "json")
+    assert done.code == 0, done.err
+    said, tags = done.json["corrections"]["genre"], done.json["tags"]
+    assert (said["tracks"], said["changed"], said["added"]) == (14, 1, 12)
+    assert said["figure"] == "accuracy" and said["note"] is None
+    assert done.json["heads"]["genre"]["labels"] == ["Hip Hop", "R&B", "Rock"]
+    assert (tags["songs"], tags["untagged"]) == (48, 12)
+    assert {one["songs"] for one in tags["fill"]["levels"]} == {0}, "no gap is left"
 
 
 def test_a_list_of_labels_for_every_verb_is_no_mistake_of_train(earmark: Earmark, tmp_path: Path) -> None:

@@ -13,9 +13,12 @@ from earmark.errors import DatasetError, EarmarkError, UnknownName
 if TYPE_CHECKING:
     from earmark.datasets.core import Dataset, HeadSpec, Label, Part, Track
     from earmark.engine import Engine
+    from earmark.evaluation.scores import ModelPredictions
     from earmark.events import Steps
+    from earmark.inference.records import Failure
+    from earmark.inference.tagger import Tagger
     from earmark.models.card import Card
-    from earmark.training.job import Job, KnownTracks
+    from earmark.training.job import Job, KnownTracks, TrackEmbeddings
 
 __all__ = ["Corrections", "alone", "corrections_of", "in_words", "join", "measure", "unknown_to"]
 
@@ -200,10 +203,10 @@ def in_words(head: str, facts: Mapping[str, Any]) -> str:
 def _compared(found: Corrections, job: Job, model: Path) -> Steps[dict[str, dict[str, Any]]]:
     import tempfile
 
-    from earmark.evaluation.evaluate import analyse_dataset
     from earmark.evaluation.scores import answers_of, compare_answers, main_figure, rounded, score_head
     from earmark.inference.tagger import load_model
     from earmark.training.run import train_model
+    from earmark.training.transfer import base_model, embed_files
 
     plain, rows = _plain(found, job.dataset)
     place = {row: number for number, row in enumerate(rows)}
@@ -212,8 +215,9 @@ def _compared(found: Corrections, job: Job, model: Path) -> Steps[dict[str, dict
     options = replace(job.options, split=split, overwrite=False, heads=None)
     with tempfile.TemporaryDirectory(prefix="earmark-", ignore_cleanup_errors=True) as folder:
         other = yield from train_model(plain, job.recipe, Path(folder) / "without", options, job.engine)
-        ours = yield from analyse_dataset(load_model(model), test, job.engine)
-        theirs = yield from analyse_dataset(load_model(other), test, job.engine)
+        base = base_model(job.recipe, job.options.init, job.dataset)
+        tracks = yield from embed_files(base, [track.path for track in test.tracks], job.engine, job.options.known)
+        ours, theirs = (_predicted(load_model(place), tracks) for place in (model, other))
     figures = {}
     for name in found.counts:
         first, second = answers_of([ours], test, name, [theirs]), answers_of([theirs], test, name, [ours])
@@ -228,6 +232,22 @@ def _compared(found: Corrections, job: Job, model: Path) -> Steps[dict[str, dict
             "test_tracks": len(first.tracks),
         }
     return figures
+
+
+def _predicted(tagger: Tagger, tracks: Sequence[TrackEmbeddings | Failure]) -> ModelPredictions:
+    """What a model with heads on the network of these embeddings predicts: nothing is decoded again."""
+    import numpy as np
+
+    from earmark.evaluation.scores import ModelPredictions
+    from earmark.inference.records import ClipEmbeddings, Failure
+
+    results = (
+        one
+        if isinstance(one, Failure)
+        else tagger.predict_embeddings(ClipEmbeddings(np.zeros((len(one.clips), 2), np.float32), one.clips))
+        for one in tracks
+    )
+    return ModelPredictions(tagger.card, tuple(results))
 
 
 def _plain(found: Corrections, joined: Dataset) -> tuple[Dataset, list[int]]:

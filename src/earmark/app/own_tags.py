@@ -226,16 +226,22 @@ def _of_folder(request: TagOptions, library: Library | None) -> _Files:
     tracks = {track.path: track for track in library.tracks()} if library is not None else {}
     files: _Files = []
     for entry in find_files([request.dataset], request.exclude_files).entries:
+        if entry.error is not None:
+            continue
         path, track = Path(entry.path), tracks.get(absolute(entry.path)) if tracks else None
-        if track is not None:
-            status = path.stat() if entry.error is None else None
-            if status is None or (status.st_size, status.st_mtime_ns) != (track.size, track.modified):
-                track = None
-            elif track.audio is not None and not track.song:
-                continue  # no music
-        if entry.error is None:
-            files.append((path, track if track is not None and _is_song(track) else None))
+        if track is None or not _unchanged(path, track):
+            files.append((path, None))
+        elif track.audio is None or track.song:  # what is no music teaches nothing
+            files.append((path, track if _is_song(track) else None))
     return files
+
+
+def _unchanged(path: Path, track: LibraryTrack) -> bool:
+    try:
+        status = path.stat()
+    except OSError:  # gone meanwhile: whoever opens it says so
+        return False
+    return (status.st_size, status.st_mtime_ns) == (track.size, track.modified)
 
 
 def _songs(files: _Files, tag: str, engine: Engine) -> Steps[tuple[list[TaggedSong], dict[Path, LibraryTrack]]]:
@@ -348,7 +354,8 @@ def measure(tags: OwnTags, job: Job, model: Path, engine: Engine) -> Steps[TagWo
 
     tagger = load_model(model)
     paths = [track.path for track in job.dataset.tracks]
-    gaps = [tags.songs[row].path for row in tags.found.untagged]
+    taught = set(paths)  # the user's own word fills a gap, too
+    gaps = [path for row in tags.found.untagged if (path := tags.songs[row].path) not in taught]
     clips = yield from _clips(job, [*paths, *gaps], engine)
     yield Progress(0, stage="looking for doubtful tags")
     issues, notices = find_label_issues(job.dataset, _means([clips.get(path) for path in paths], tagger))
