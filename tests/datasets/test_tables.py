@@ -336,6 +336,9 @@ def test_a_group_column_that_is_half_empty_says_so_and_is_filled_by_the_tags(tmp
         (["a1", "a1", "a2", "a2"], ["Ann", "Ann", "Bob", "Bob"], 0),  # numbers, one an artist
         (["a1", "a2", "a3", "a3"], ["Ann", "Ann", "Bob", "Bob"], 2),  # but here one artist has two
         (["x", "x", "x", "x"], ["Ann", "Ann", "Bob", "Bob"], 0),  # coarser: nobody is torn apart
+        (["The Beatles", "AC/DC"] * 2, ["Beatles, The", "AC-DC"] * 2, 0),  # spellings
+        (["Ann", "Ann", "Bob", "Bob"], ["Various Artists", "Unknown Artist", "Bob", "Bob"], 0),  # nobody is no other
+        (["a1", "a2", "a3", "a4"], ["Various Artists", "Various Artists", "Ann", "Bob"], 0),
     ],
 )
 def test_a_table_whose_artists_contradict_the_files_says_so(tmp_path, table, files, wrong):

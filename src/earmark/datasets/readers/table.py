@@ -12,6 +12,7 @@ from earmark.datasets.from_tags import spelling_key
 from earmark.datasets.tables import Cells, FileTags, Table, head_plans, read_head, read_table
 from earmark.errors import DatasetError, nearest
 from earmark.tags.read import artist_and_album
+from earmark.text import fold_artist
 
 LICENCE = ""
 CITATION = ""
@@ -144,9 +145,9 @@ _LOOKED_AT = 2000  # files whose tags are held against the table
 def _contradictions(column: str, names: Sequence[str], chosen: Sequence[str], tags: FileTags) -> list[str]:
     """Where the files' own tags name other artists, unless the table has numbers or the like, one an artist."""
     pairs = {
-        row: (spelling_key(chosen[row]), spelling_key(own))
+        row: (spelling_key(fold_artist(chosen[row])), spelling_key(fold_artist(own)))
         for row in range(min(len(names), _LOOKED_AT))
-        if chosen[row] and (own := artist_and_album(tags[row])[0])
+        if not names_nobody(chosen[row]) and not names_nobody(own := artist_and_album(tags[row])[0])
     }
     under: dict[str, set[str]] = {}
     for theirs, own in pairs.values():
