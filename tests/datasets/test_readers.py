@@ -36,7 +36,7 @@ def test_readers_are_found_by_module_and_say_what_they_read():
     for name in list_readers():
         module = reader_module(name)
         assert module.LAYOUT
-        assert name in ("folder", "table") or (module.LICENCE and module.CITATION)
+        assert name in ("folder", "table") or (module.LICENCE and module.CITATION and module.MARKS)
 
 
 def test_folders_are_labels_and_artists(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from earmark.datasets import load_dataset
+from earmark.datasets.reading import list_readers, reader_module
 from earmark.datasets.splits import split
 from earmark.errors import DatasetError
 from earmark.recipe import load_recipe
@@ -95,6 +96,7 @@ def test_s1s_balanced_parts_on_fma(tmp_path):
         ("fma", MOOD.replace("valence", "valance"), r"\[heads.mood\]: .* no column 'valance'; did you mean 'valence'"),
         ("fma", '[heads.Genre]\nbins = [1]\nlabels = ["a", "b"]\n', r"no column 'Genre'; did you mean 'genre'"),
         ("fma", 'heads = "mood"\n', r"heads must be tables: \[heads.NAME\]"),
+        ("fma", '[heads.mood]\ncolumn = ["valence"]\n', r"column = \['valence'\]: wrong type; must be text"),
     ],
 )  # fmt: skip
 def test_what_is_asked_of_a_corpus_wrongly_is_one_line(reader, toml, message, tmp_path):
@@ -124,9 +126,36 @@ def test_half_a_corpus_names_what_is_missing_and_what_to_do(tmp_path):
     (mtt / "clip_info_final.csv").unlink()
     with pytest.raises(DatasetError, match=r"found no clip_info_final.csv; expected layout"):
         load_dataset(mtt)
+    for empty in ("fma_metadata/genres.csv", "fma_metadata/tracks.csv", "fma_metadata/echonest.csv"):
+        fma = described(write_fma(tmp_path / Path(empty).stem, 12), "fma")
+        (fma / empty).write_bytes(b"")
+        with pytest.raises(DatasetError, match=f"{empty}: the table is empty"):
+            load_dataset(fma)
+    jamendo = touch(tmp_path / "jamendo", "audio/14/214.mp3", "data/splits/split-0/autotagging-train.tsv")
+    for word in ("train", "validation", "test"):
+        (jamendo / f"data/splits/split-0/autotagging-{word}.tsv").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"autotagging-train.tsv: the table is empty"):
+        load_dataset(described(jamendo, "mtg_jamendo"))
     gtzan = described(touch(tmp_path / "gtzan", "genres/jazz/jazz.00001.au", "genres/rock/rock.00001.au"), "gtzan")
     assert {track.labels["genre"] for track in load_dataset(gtzan).tracks} == {"jazz", "rock"}
     (gtzan / "train_filtered.txt").write_text("jazz.00001\n")
     with pytest.raises(DatasetError, match=r"valid_filtered.txt: the list cannot be read: .*or let split = \"recipe\""):
         load_dataset(gtzan)
     assert not load_dataset(described(gtzan, "gtzan", 'split = "recipe"\n')).has_split
+
+
+def test_a_corpus_without_dataset_toml_is_not_taken_for_class_folders(tmp_path):
+    """The folders 0 to f of MagnaTagATune are no genres: the line to write is named. Class folders stay such."""
+    corpora = {
+        "fma": write_fma(tmp_path / "fma", 12),
+        "magnatagatune": write_magnatagatune(tmp_path / "mtt"),
+        "mtg_jamendo": touch(tmp_path / "mtg", "audio/14/214.mp3", "data/autotagging.tsv"),
+        "gtzan": touch(tmp_path / "gtzan", "genres/blues/blues.00001.au", "genres/jazz/jazz.00001.au"),
+    }
+    assert set(corpora) == {name for name in list_readers() if reader_module(name).MARKS}
+    for name, root in corpora.items():
+        with pytest.raises(
+            DatasetError, match=rf'is of the corpus {name}, .* dataset.toml with the line reader = "{name}"'
+        ):
+            load_dataset(root)
+    assert load_dataset(corpora["gtzan"] / "genres").head("genre").labels == ("blues", "jazz")

@@ -17,6 +17,7 @@ from earmark.datasets.reading import (
     own_split,
     read_manifest,
     reader_module,
+    refuse_corpus,
     run_reader,
 )
 from earmark.errors import DatasetError, UnknownName
@@ -41,6 +42,7 @@ def load_dataset(path: str | Path, *, heads: Sequence[str] | None = None, traini
     if manifest.is_file():
         dataset, options = _described(manifest)
     elif path.is_dir():
+        refuse_corpus(path)
         dataset, options = run_reader("folder", path, {}, str(path)), {}
     else:
         what = "a file, not a folder with class folders or a dataset.toml" if path.exists() else "no such folder"

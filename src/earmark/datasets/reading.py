@@ -30,6 +30,7 @@ __all__ = [
     "own_split",
     "read_manifest",
     "reader_module",
+    "refuse_corpus",
     "run_reader",
 ]
 
@@ -48,7 +49,7 @@ def list_readers() -> tuple[str, ...]:
 
 
 def reader_module(name: str, where: str = "dataset.toml") -> types.ModuleType:
-    """The module of a reader: ``load``, and ``LICENCE``, ``CITATION``, ``LAYOUT`` as text.
+    """The module of a reader: ``load``; ``LICENCE``, ``CITATION``, ``LAYOUT`` as text; ``MARKS``, paths of a corpus.
 
     Raises:
         DatasetError: No such reader; names the nearest.
@@ -58,6 +59,21 @@ def reader_module(name: str, where: str = "dataset.toml") -> types.ModuleType:
         advice = f"did you mean {near!r}?" if near else f"known: {', '.join(list_readers())}"
         raise DatasetError(f"{where}: reader = {name!r}: there is no such reader; {advice}")
     return importlib.import_module(f"earmark.datasets.readers.{name}")
+
+
+def refuse_corpus(root: Path) -> None:
+    """Refuse a published corpus in a folder without dataset.toml: its folders are no labels.
+
+    Raises:
+        DatasetError: Names the reader.
+    """
+    for name in list_readers():
+        mark = next((mark for mark in reader_module(name).MARKS if (root / mark).exists()), None)
+        if mark is not None:
+            raise DatasetError(
+                f"{root}: {mark} is of the corpus {name}, whose folders are no labels; write a dataset.toml with the "
+                f'line reader = "{name}" there'
+            )
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -142,7 +158,7 @@ def own_heads(dataset: Dataset, table: Mapping[str, Any], where: str) -> Dataset
     tags = FileTags([track.path for track in dataset.tracks]).cells
 
     def complete(name: str, options: Any) -> Any:
-        read = known.get(options.get("column", name)) if isinstance(options, Mapping) else None
+        read = known.get(str(options.get("column", name))) if isinstance(options, Mapping) else None
         return options if read is None or {"task", "bins"} & options.keys() else {"task": read.task, **options}
 
     def cells(column: str, asked_by: str, separator: str) -> Sequence[str]:

@@ -79,7 +79,7 @@ def read_rows(path: Path) -> tuple[list[tuple[str, ...]], list[int]]:
     """All rows of a CSV or TSV (by its ending; a CSV's separator by its first line), and the line each ends in.
 
     Raises:
-        DatasetError: The file is missing, not UTF-8, or no table.
+        DatasetError: The file is missing, empty, not UTF-8, or no table.
     """
     text = _text(path)
     separator = _separator(path, text.partition("\n")[0])
@@ -94,6 +94,8 @@ def read_rows(path: Path) -> tuple[list[tuple[str, ...]], list[int]]:
                 lines.append(reader.line_num)
     except csv.Error as error:
         raise DatasetError(f"{path}:{reader.line_num}: not a table: {error}") from error
+    if not rows:
+        raise DatasetError(f"{path}: the table is empty")
     return rows, lines
 
 
@@ -105,8 +107,6 @@ def read_table(path: Path) -> Table:
             have one name.
     """
     rows, lines = read_rows(path)
-    if not rows:
-        raise DatasetError(f"{path}: the table is empty")
     columns, *body = rows
     twice = [name for name in columns if name and columns.count(name) > 1]
     if twice:

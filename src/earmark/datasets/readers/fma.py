@@ -14,6 +14,7 @@ from earmark.errors import DatasetError
 LICENCE = "each track under the Creative Commons licence that its artist chose (tracks.csv); metadata CC BY 4.0"
 CITATION = "Defferrard, Benzi, Vandergheynst and Bresson: FMA: a dataset for music analysis, ISMIR 2017"
 LAYOUT = "fma_metadata/{tracks,genres,echonest}.csv and fma_small/000/000002.mp3 (or fma_medium, fma_large)"
+MARKS = ("fma_metadata/tracks.csv",)
 
 SUBSETS = ("small", "medium", "large", "full")
 FEATURES = (

@@ -16,6 +16,7 @@ LICENCE = ""
 CITATION = ""
 _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".pdf")
 LAYOUT = "LABEL/ARTIST/song.mp3: folders of the first level(s) are labels, the next one the artist, if there is one"
+MARKS = ()
 
 
 def load(root: Path, *, levels: list[str] | None = None, heads: Mapping[str, Any] | None = None) -> Dataset:

@@ -20,6 +20,7 @@ LAYOUT = (
     "genres/blues/blues.00000.wav (or .au, .mp3, .opus, ...); optional lists of track ids beside 'genres': "
     "train_filtered.txt, valid_filtered.txt, test_filtered.txt as published, repeats.txt, mislabelled.txt"
 )
+MARKS = ("genres/blues", "genres_original/blues", "Data/genres_original/blues")
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 BROKEN = "jazz.00054"

@@ -15,6 +15,7 @@ CITATION = (
     "Law, West, Mandel, Bay and Downie: Evaluation of algorithms using games: the case of music tagging, ISMIR 2009"
 )
 LAYOUT = "annotations_final.csv, clip_info_final.csv (both tab separated), and 0/....mp3 to f/....mp3 (or below mp3/)"
+MARKS = ("annotations_final.csv", "annotations/annotations_final.csv")
 
 _FIXED = ("clip_id", "mp3_path")
 

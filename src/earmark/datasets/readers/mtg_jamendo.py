@@ -13,6 +13,7 @@ from earmark.errors import DatasetError
 LICENCE = "each track under the Creative Commons licence that its artist chose; metadata CC BY-NC-SA 4.0"
 CITATION = "Bogdanov, Won, Tovstogan, Porter and Serra: The MTG-Jamendo dataset for automatic music tagging, ICML 2019"
 LAYOUT = "data/autotagging*.tsv, data/splits/split-0/autotagging*-{train,validation,test}.tsv, and audio 14/214.mp3"
+MARKS = ("data/autotagging.tsv", "data/splits/split-0", "splits/split-0")
 
 _HEADER = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
 _PARTS: Mapping[str, Part] = {"train": "train", "validation": "valid", "test": "test"}

@@ -17,6 +17,7 @@ from earmark.text import fold_artist
 LICENCE = ""
 CITATION = ""
 LAYOUT = "a CSV or TSV whose column 'path' names audio files or PNG spectrograms, relative to the table"
+MARKS = ()
 
 PARTS = ("train", "valid", "test")
 _MEANT = {"training": "train", "validation": "valid", "val": "valid", "dev": "valid", "testing": "test", "eval": "test"}
