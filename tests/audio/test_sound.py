@@ -16,9 +16,9 @@ from sounds import encode, melody, write
 CODECS = [(44100, "", "wav"), (8000, "", "wav"), (44100, "libmp3lame", "mp3"), (48000, "libopus", "opus")]
 
 
-def facts_of(path: Path) -> Facts:
+def facts_of(path: Path, seconds: float = 3.0, count: int = 10) -> Facts:
     with open_track(path) as track:
-        list(track.clips(Excerpts(3.0, 10), 16000))
+        list(track.clips(Excerpts(seconds, count), 16000))
         return track.facts
 
 
@@ -87,6 +87,15 @@ def test_a_moment_is_too_short(tmp_path: Path) -> None:
     for seconds, warning in ((0.5, TOO_SHORT), (1.1, TOO_SHORT), (1.3, None), (2.5, None)):
         path = write(tmp_path / f"{seconds}.wav", melody(4, 22050)[: round(seconds * 22050)], 22050)
         assert facts_of(path).warning == warning, seconds
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(0.975, 1), (0.3, 3)])
+def test_a_song_of_which_a_plan_takes_a_moment_is_not_too_short(tmp_path: Path, seconds: float, count: int) -> None:
+    """VGGish hears clips of a second, and of a song as few as it is asked to."""
+    path = write(tmp_path / "a.wav", melody(12, 22050), 22050)
+    assert facts_of(path, seconds, count).warning is None
+    moment = write(tmp_path / "b.wav", melody(4, 22050)[: round(0.5 * 22050)], 22050)
+    assert facts_of(moment, seconds, count).warning == TOO_SHORT
 
 
 def test_what_resembles_speech_or_clicks_is_music(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Music must practically never be taken for any of these; where it is not clear, i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,9 +62,10 @@ class _Course:
 class Sound:
     """Loudness, spectrum and course of what was taken of a track, clip by clip."""
 
-    def __init__(self, rate: int, band: float = 1.0) -> None:
-        """At ``rate`` Hz, of whose spectrum ``band`` is in use."""
+    def __init__(self, rate: int, band: float = 1.0, planned: float = math.inf) -> None:
+        """At ``rate`` Hz, of whose spectrum ``band`` is in use; of a long track ``planned`` seconds are taken."""
         self._rate, self._band, self._peak, self._squares, self._samples = rate, band, 0.0, 0.0, 0
+        self._least = min(_SHORTEST, planned - _FRAME)
         self._spectrum: Double = np.zeros(_WINDOW // 2 + 1)
         self._energies: list[float] = []
         self._courses: list[_Course] = []
@@ -90,7 +92,7 @@ class Sound:
         """Which of :data:`earmark.errors.NO_MUSIC` it is, or that it is too short to judge; "" for music."""
         if self._silent:
             return "silence"
-        if self._samples < _SHORTEST * self._rate:
+        if self._samples < self._least * self._rate:
             return TOO_SHORT
         return "noise" if self._noise else "clicks" if self._clicks else "speech" if self._speech else ""
 

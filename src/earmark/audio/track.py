@@ -440,7 +440,8 @@ class OpenTrack:
         Raises:
             AudioError: The track is under 0.1 s.
         """
-        sound = self._sound = Sound(sample_rate, min(1.0, self.rate / sample_rate))
+        planned = plan.seconds * (plan.count or math.inf)
+        sound = self._sound = Sound(sample_rate, min(1.0, self.rate / sample_rate), planned)
         end = 0.0
         for clip in self._end_to_end(plan, sample_rate) if plan.count is None else self._spread(plan, sample_rate):
             end = max(end, clip.end)
