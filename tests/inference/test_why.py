@@ -86,6 +86,13 @@ def test_a_model_without_memories_has_no_neighbours(tiny_model: Path) -> None:
     assert all(head.why is None for head in plain.heads.values())
 
 
+def test_embeddings_of_a_layer_have_no_reasons(model: Path) -> None:
+    """The training tracks are remembered by the embedding: distances of other vectors from them mean nothing."""
+    options = HearingOptions(embedding=True, layer="bands", why=True)
+    plain = earmark.load_model(model).predict(melody(9, 8000), sample_rate=8000, options=options)
+    assert all(head.why is None for head in plain.heads.values())
+
+
 def test_names_are_kept_beside(tmp_path: Path) -> None:
     """They may be deleted, and whatever a song is called makes no second line."""
     assert read_names(tmp_path) == {}

@@ -278,7 +278,7 @@ class Tagger:
             head.name: taggram(head, times, probabilities(raw[head.name], head)) for head in cards if options.taggram
         }
         heads = answers(cards, scores, over_time)
-        if options.why:
+        if options.why and options.layer is None:
             heads = self._explained(heads, raw, vectors.mean(axis=0), times)
         embedding = vectors.mean(axis=0, dtype=np.float64).astype(np.float32) if options.embedding else None
         one_by_one = ClipEmbeddings(np.asarray(times, np.float32), vectors) if options.clips else None
