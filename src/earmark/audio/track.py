@@ -265,12 +265,10 @@ class Facts:
     Attributes:
         seconds: Length.
         warning: One line, where the track is odd; None where it is not.
-        no_labels: Why it gets no labels (:data:`earmark.errors.NO_MUSIC`), a part of the warning; "" for music.
     """
 
     seconds: float
     warning: str | None = None
-    no_labels: str = ""
 
 
 class OpenTrack:
@@ -303,7 +301,7 @@ class OpenTrack:
     def facts(self) -> Facts:
         """Length, warning and loudness; complete once the clips are taken."""
         why = self._sound.warning if self._sound is not None else ""
-        return Facts(self.seconds, "; ".join(filter(None, (self._album, self.damaged, why))) or None, why)
+        return Facts(self.seconds, "; ".join(filter(None, (self._album, self.damaged, why))) or None)
 
     def frames(self, start: int, count: int | None) -> Iterator[Array]:
         """Blocks (samples, channels) from the sample ``start`` on, at the track's own rate.
