@@ -135,7 +135,7 @@ def test_an_interval_needs_figures_that_are_defined_and_differ():
 
 @pytest.mark.parametrize("right", [[1.0, 0.0], [1.0, 1.0]])
 def test_one_group_gives_no_interval(right):
-    assert intervals.rate_interval(right, ["one", "one"], 50) is None
+    assert intervals.rate(right, ["one", "one"], 50).bounds is None
     assert intervals.effective_size(right, ["one", "one"]) == 1
 
 
@@ -144,7 +144,8 @@ def test_one_group_gives_no_interval(right):
 ])  # fmt: skip
 def test_at_the_edges_a_rate_has_the_interval_of_clopper_and_pearson(answers, expected):
     """As R's binom.test gives them for 9 of 9 and 0 of 9."""
-    assert intervals.rate_interval(answers, [str(i) for i in range(len(answers))]) == pytest.approx(expected, abs=1e-4)
+    found = intervals.rate(answers, [str(i) for i in range(len(answers))])
+    assert found.bounds == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_quantiles_are_those_of_scipy():
@@ -188,7 +189,7 @@ def coverage_and_width(songs, each, alike, rate, trials=300):
         key = tuple(np.bincount(names.astype(int), right))
         if key not in known:
             beside = intervals.share_interval(right.mean(), groups)
-            known[key] = (*intervals.rate_interval(right, names.tolist(), 100), beside[1] - beside[0])
+            known[key] = (*intervals.rate(right, names.tolist(), 100).bounds, beside[1] - beside[0])
         low, high, other = known[key]
         held, width, plain = held + (low <= rate <= high), width + high - low, plain + other
     return held, width / plain

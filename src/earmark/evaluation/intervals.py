@@ -39,7 +39,6 @@ __all__ = [
     "part_of_one",
     "positive",
     "rate",
-    "rate_interval",
     "share_interval",
     "sign_flip",
     "widened",
@@ -118,11 +117,6 @@ def rate(right: ArrayLike, groups: Sequence[str], resamples: int = RESAMPLES, se
     # Clopper and Pearson's interval allows for few groups already: the bootstrap is joined as it is.
     low, high = np.quantile(drawn, [_TAIL, 1 - _TAIL])
     return Figure(share, join(share_interval(share, effective_size(values, groups)), (float(low), float(high))), drawn)
-
-
-def rate_interval(right: ArrayLike, groups: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> Bounds:
-    """The 95 % interval of a share of right answers; None where all are of one group. Arguments as of :func:`rate`."""
-    return rate(right, groups, resamples, seed).bounds
 
 
 def part_of_one(value: float, edge: Bounds, drawn: Float, groups: Sequence[str]) -> Figure:
