@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from earmark.errors import ModelError
+from earmark.inference.answers import answers
 from earmark.inference.records import Prediction, Taggram
 from earmark.models.card import Card, HeadCard
 
@@ -49,8 +50,6 @@ def _joint_head(head: HeadCard, others: Sequence[Card]) -> HeadCard | None:
 
 def combine(predictions: Sequence[Prediction], card: Card) -> Prediction:
     """The mean of several models' predictions of one track; ``card`` is their :func:`joint_card`."""
-    from earmark.inference.answers import answers
-
     first = predictions[0]
     scores: dict[str, list[float]] = {}
     over_time: dict[str, Taggram] = {}
