@@ -20,6 +20,7 @@ from earmark.errors import DatasetError, UnknownName
 from earmark.evaluation import intervals, metrics
 from earmark.evaluation.intervals import RESAMPLES, Figure, Paired
 from earmark.evaluation.metrics import Float
+from earmark.inference.ensemble import combine, joint_card
 from earmark.inference.records import Failure, HeadPrediction, Prediction
 from earmark.models.card import Card, HeadCard
 from earmark.recipe import Task
@@ -117,6 +118,8 @@ class HeadAnswers:
             truth=self.truth[rows],
             scores=self.scores[rows],
             given=self.given[rows],
+            covers=None if self.covers is None else self.covers[rows],
+            stepped=None if self.stepped is None else self.stepped[rows],
         )
 
 
@@ -243,13 +246,14 @@ def answers_of(
     rows = np.flatnonzero(known & by_all)
     every = [_heads(model, rows, card.name) for model, card in zip(predictions, cards, strict=True)]
     scores = np.mean([_scores(*one, match) for one in zip(cards, every, matches, strict=True)], 0)
-    given = _given(cards, every, matches, match, scores)
+    named = (cards[0], every[0]) if len(cards) == 1 else _as_one(predictions, cards, rows)
+    given = _given(cards, named, matches, match, scores)
     if spec.task == "multiclass" and scores.size:
         total = scores.sum(1, keepdims=True)
         scores = np.where(total > 0, scores / np.where(total > 0, total, 1), 1 / max(1, scores.shape[1]))
     covers, stepped = None, None
-    if cards[0].parents and spec.task == "multiclass" and len(cards) == 1:
-        covers, stepped = _covered(cards[0], every[0], match, scores)
+    if named is not None and named[0].parents and spec.task == "multiclass":
+        covers, stepped = _covered(*named, match, scores)
     return HeadAnswers(
         name=head,
         task=spec.task,
@@ -319,22 +323,39 @@ def _scores(card: HeadCard, heads: Sequence[HeadPrediction], match: LabelMatch, 
     return np.array(table, np.float64).reshape(len(heads), len(shared.labels))
 
 
+_Named = tuple[HeadCard, Sequence[HeadPrediction]]
+"""A head, and what it says of each track."""
+
+
+def _as_one(
+    predictions: Sequence[ModelPredictions], cards: Sequence[HeadCard], rows: NDArray[np.intp]
+) -> _Named | None:
+    """The joint head of an ensemble, as ``tag`` has it; None where the models' heads differ in name or labels."""
+    first = cards[0]
+    if any((card.name, set(card.labels)) != (first.name, set(first.labels)) for card in cards):
+        return None
+    joint = joint_card([model.card for model in predictions])
+    asked = replace(joint, heads=tuple(head for head in joint.heads if head.name in (first.name, first.includes)))
+    every = [[result for i in rows if isinstance(result := model.results[int(i)], Prediction)] for model in predictions]
+    return joint.head(first.name), [combine(each, asked).heads[first.name] for each in zip(*every, strict=True)]
+
+
 def _given(
     cards: Sequence[HeadCard],
-    every: Sequence[Sequence[HeadPrediction]],
+    named: _Named | None,
     matches: Sequence[LabelMatch],
     shared: LabelMatch,
     scores: Float,
 ) -> NDArray[np.bool_]:
-    """Who was sure: one model by its own word, several where their mean is above the mean of their thresholds."""
+    """Who was sure: by what is named, or where no one head names labels by the mean of the models' thresholds."""
     task, sources = cards[0].task, [dict(zip(match.labels, match.sources, strict=True)) for match in matches]
     if task == "regression":
         return np.ones(len(scores), np.bool_)
-    if len(cards) == 1 and task == "multiclass":
-        return np.array([head.label is not None for head in every[0]], np.bool_)
-    if len(cards) == 1:
-        named = [[not set(sources[0][label]).isdisjoint(h.labels) for label in shared.labels] for h in every[0]]
-        return np.array(named, np.bool_).reshape(scores.shape)
+    if named is not None and task == "multiclass":
+        return np.array([head.label is not None for head in named[1]], np.bool_)
+    if named is not None:
+        table = [[not set(sources[0][label]).isdisjoint(h.labels) for label in shared.labels] for h in named[1]]
+        return np.array(table, np.bool_).reshape(scores.shape)
     limits = np.mean(
         [
             [min(map(card.threshold_of, meaning[label])) for label in shared.labels]
