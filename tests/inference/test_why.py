@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +14,14 @@ import pytest
 import earmark
 from commands import Earmark
 from earmark import HearingOptions
+from earmark.errors import ModelError
 from earmark.inference.answers import answer
 from earmark.inference.ensemble import combine, joint_card
 from earmark.inference.labels import relabel
 from earmark.inference.records import HeadPrediction
 from earmark.inference.why import reason, training_tracks
 from earmark.models.card import HeadCard, read_card, write_card
-from earmark.models.exemplars import Exemplars, read_names, write_names
+from earmark.models.exemplars import Exemplars, load_exemplars, read_names, write_names
 from sounds import melody, write
 
 GENRE = HeadCard("genre", "multiclass", ("Rock", "Punk", "Jazz"), threshold=0.6, parents={"Punk": "Rock"})
@@ -120,6 +122,18 @@ def test_on_the_screen_and_in_records(model: Path, tmp_path: Path, earmark: Earm
     assert f"why genre {why['name']}: most of all from 0:" in table
     assert "nearest songs it learned from: " in table and "Rock/one.mp3 (Rock)" in table
     assert "Reasons are in the table" in earmark("tag", song, "-m", model, "--why", "-f", "csv").err
+
+
+@pytest.mark.parametrize("change", [
+    {"targets": {"genre": np.array([0, 0, 7, np.nan, 2], np.float32)}},
+    {"targets": {"tags": np.zeros((5, 3), np.float32)}},
+    {"embedding": np.ones((6, 8), np.float16)},
+])  # fmt: skip
+def test_a_memory_of_another_model_is_refused(model: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    broken = Path(shutil.copytree(model, tmp_path / "m"))
+    replace(load_exemplars(model), **change).save(broken)
+    with pytest.raises(ModelError, match=r"exemplars\.npz"):
+        training_tracks(broken, read_card(broken))
 
 
 def test_a_damaged_memory_is_one_plain_line(model: Path, tmp_path: Path, earmark: Earmark) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from earmark.errors import ModelError
 from earmark.models.card import HeadCard, read_card
-from earmark.training.finish import Exemplars, load_exemplars, model_card_text
+from earmark.models.exemplars import Exemplars, load_exemplars
+from earmark.training.finish import model_card_text
 
 WHOLE = {
     "embedding": np.ones((5, 4), np.float16),

@@ -20,11 +20,11 @@ from earmark.errors import AudioError, DatasetError, ModelError, RecipeError, Un
 from earmark.events import Run
 from earmark.inference.tagger import load_model
 from earmark.models.card import HeadCard, read_card, write_card
+from earmark.models.exemplars import load_exemplars
 from earmark.models.network import HeadWeights, write_heads
 from earmark.recipe import load_recipe
 from earmark.training import extend
 from earmark.training.extend import ExtendOptions, Extension, songs_of_class
-from earmark.training.finish import load_exemplars
 from earmark.training.forgetting import OldClass
 from earmark.training.job import TrainOptions
 from made_songs import PITCHES, write_collection, write_song

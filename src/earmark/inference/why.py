@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from earmark.inference.records import HeadPrediction, Neighbour, Reason
 from earmark.models.card import Card, HeadCard
-from earmark.models.exemplars import load_exemplars, read_names
+from earmark.models.exemplars import exemplars_of, read_names
 
 __all__ = ["TrainingTracks", "reason", "training_tracks"]
 
@@ -48,11 +48,11 @@ def training_tracks(folder: Path, card: Card) -> TrainingTracks | None:
     """What the folder remembers; None where it remembers nothing.
 
     Raises:
-        ModelError: It is damaged.
+        ModelError: It is damaged, or of another model.
     """
     if not (folder / "exemplars.npz").is_file():
         return None
-    found = load_exemplars(folder)
+    found = exemplars_of(folder, card)
     rows = np.flatnonzero(~found.valid)
     starts = np.searchsorted(found.track, rows)
     ends = np.searchsorted(found.track, rows, "right")
@@ -62,7 +62,7 @@ def training_tracks(folder: Path, card: Card) -> TrainingTracks | None:
     labels = {}
     for head in card.heads:
         target = found.targets.get(head.name)
-        if head.labels and target is not None and (target.ndim == 1 or target.shape[1] == len(head.labels)):
+        if head.labels and target is not None:
             labels[head.name] = [_labels(head, target[row]) for row in rows.tolist()]
     vectors = np.stack(means) if means else np.zeros((0, card.embedding), np.float32)
     return TrainingTracks(_direction(vectors), labels, [names.get(str(found.hash[row]), "") for row in rows.tolist()])

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import ModelError, StorageError
+from earmark.models.card import Card
 from earmark.models.network import read_npz
 from earmark.storage import write_file
 
-__all__ = ["Exemplars", "load_exemplars", "read_names", "write_names"]
+__all__ = ["Exemplars", "exemplars_of", "load_exemplars", "read_names", "write_names"]
 
 _FILE = "exemplars.npz"
 _TARGET = "target:"
@@ -89,6 +90,28 @@ def load_exemplars(folder: Path) -> Exemplars:
             raise ModelError(f"{file}: damaged: {name} is of the wrong kind ({array.dtype}, {array.shape})")
     found = Exemplars(targets=targets, **named)
     _check(file, found)
+    return found
+
+
+def exemplars_of(folder: Path, card: Card) -> Exemplars:
+    """What a model folder remembers, which fits its card.
+
+    Raises:
+        ModelError: It remembers nothing, the file is damaged, or it is of another model.
+    """
+    found = load_exemplars(folder)
+    if found.embedding.shape[1] != card.embedding:
+        raise ModelError(f"{folder}: exemplars.npz is of another network: train the model again")
+    for head in card.heads:
+        targets = found.targets.get(head.name)
+        if targets is None:
+            continue
+        known, labels = targets[~np.isnan(targets)], len(head.labels)
+        fits = targets.ndim == 1 and bool(np.isin(known, np.arange(labels)).all())
+        if head.task == "multilabel":
+            fits = targets.ndim == 2 and targets.shape[1] == labels and bool(np.isin(known, (0, 1)).all())
+        if head.task != "regression" and not fits:
+            raise ModelError(f"{folder}: exemplars.npz: its targets are not the labels of head {head.name!r}")
     return found
 
 

@@ -37,12 +37,12 @@ from earmark.inference.records import Failure
 from earmark.inference.scores import raw_scores
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import NETWORK, Card, HeadCard
-from earmark.models.exemplars import read_names, write_names
+from earmark.models.exemplars import Exemplars, exemplars_of, read_names, write_names
 from earmark.models.network import HeadWeights, dependent, widened, write_heads
 from earmark.models.writer import ModelFolderWriter, check_place, seal
 from earmark.storage import plain_reason
 from earmark.tags.read import artist_and_album, read_tags
-from earmark.training.finish import PER_CLASS, Exemplars, calibrate, load_exemplars, model_card_text, split_rows
+from earmark.training.finish import PER_CLASS, calibrate, model_card_text, split_rows
 from earmark.training.fitting import Examples, Linear, fit_linear, group_folds
 from earmark.training.forgetting import (
     Extension,
@@ -358,7 +358,7 @@ def extend_model(
         "labels": [f"{addition.old.name}: {label}" for addition in additions for label in addition.new],
         "seed": options.seed,
     }
-    _exemplars(tagger)  # what is wrong with them shows before a folder is made
+    exemplars_of(tagger.folder, tagger.card)  # what is wrong with them shows before a folder is made
     with ModelFolderWriter.open(out, settings) as writer:
         extension = yield from _extended(tagger, dataset, additions, options, writer.folder, engine)
         writer.complete()
@@ -374,7 +374,7 @@ def _extended(
     engine: Engine,
 ) -> Steps[Extension]:
     """Learn the new classes, measure what they cost, and fill the new model's folder."""
-    exemplars = _exemplars(tagger)
+    exemplars = exemplars_of(tagger.folder, tagger.card)
     found = yield from embed_files(tagger, [track.path for track in dataset.tracks], engine)
     dataset, additions, notices = _without_unreadable(dataset, found, additions, tagger.card, options)
     new, more = _each_once(dataset, found, additions, options)
@@ -444,23 +444,6 @@ def _same_kind(tagger: Tagger, dataset: Dataset) -> None:
     if pictures != (dataset.kind == "images"):
         takes = "spectrogram images, not audio" if pictures else "audio, not spectrogram images"
         raise ModelError(f"{tagger.card.id} was trained on another frontend: it takes {takes} ({dataset.name})")
-
-
-def _exemplars(tagger: Tagger) -> Exemplars:
-    exemplars = load_exemplars(tagger.folder)
-    if exemplars.embedding.shape[1] != tagger.card.embedding:
-        raise ModelError(f"{tagger.folder}: exemplars.npz is of another network: train the model again")
-    for head in tagger.card.heads:
-        targets = exemplars.targets.get(head.name)
-        if targets is None:
-            continue
-        known, labels = targets[~np.isnan(targets)], len(head.labels)
-        fits = targets.ndim == 1 and bool(np.isin(known, np.arange(labels)).all())
-        if head.task == "multilabel":
-            fits = targets.ndim == 2 and targets.shape[1] == labels and bool(np.isin(known, (0, 1)).all())
-        if head.task != "regression" and not fits:
-            raise ModelError(f"{tagger.folder}: exemplars.npz: its targets are not the labels of head {head.name!r}")
-    return exemplars
 
 
 def _without_unreadable(

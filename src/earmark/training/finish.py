@@ -26,20 +26,18 @@ from earmark.inference.answers import answers
 from earmark.inference.records import Failure, Prediction
 from earmark.inference.scores import track_probabilities
 from earmark.models.card import Card, HeadCard
-from earmark.models.exemplars import Exemplars, load_exemplars, write_names
+from earmark.models.exemplars import Exemplars, write_names
 from earmark.models.network import HeadWeights, write_heads
 from earmark.models.writer import seal
 
 __all__ = [
     "LOWEST",
     "PER_CLASS",
-    "Exemplars",
     "Outputs",
     "TrainedModel",
     "calibrate",
     "choose_exemplars",
     "finish_model",
-    "load_exemplars",
     "model_card_text",
     "score_line",
     "score_outputs",
