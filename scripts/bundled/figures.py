@@ -6,7 +6,7 @@ contradictions are counted on what the product itself says of songs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ from scripts.bundled.calibration import calibrated, rights
 from scripts.bundled.heads import FOLDS, Corpus, Embedded, FittedHeads, fold_of, track_scores
 from scripts.bundled.probe import resampled
 
-__all__ = ["agreement_figures", "answer_tables", "contradictions", "genre_figures", "label_figures", "nested"]
+__all__ = [
+    "agreement_figures", "answer_tables", "contradictions", "genre_figures", "label_figures", "markdown", "nested",
+]  # fmt: skip
 
 Double = NDArray[np.float64]
 Answers = Sequence[Mapping[str, HeadPrediction]]
@@ -124,6 +126,14 @@ def label_figures(corpus: Corpus, head: HeadCard, said: Answers) -> dict[str, An
     return _plain(facts)
 
 
+def markdown(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table in Markdown, as its rows come."""
+    yield f"| {' | '.join(names)} |"
+    yield "|---" * len(names) + "|"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
 def answer_tables(card: Card) -> Iterator[str]:
     """The figures that a card keeps of its answers, as tables in Markdown; none of a card without them."""
     found = {head.name: card.scores.get(head.name, {}).get("out_of_fold") or {} for head in card.heads}
@@ -136,24 +146,25 @@ def answer_tables(card: Card) -> Iterator[str]:
 def _genre(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "What `genre` names out of fold, right where the track's labels may mean it; *labels*: without stepping up."
     yield ""
-    yield "| corpus | tracks | coverage | precision | labels: coverage | precision | best guess | log-loss | ECE |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    rows = []
     for corpus, found in figures.items():
         sure = [_with_interval(found, key) for key in ("coverage", "precision")]
         plain = [f"{found[key]:.3f}" for key in ("coverage_labels", "precision_labels")]
         rest = [_with_interval(found, "best_guess"), f"{found['log_loss']:.3f}", f"{found['ece']:.3f}"]
-        yield "| " + " | ".join([corpus, str(found["tracks"]), *sure, *plain, *rest]) + " |"
+        rows.append([corpus, str(found["tracks"]), *sure, *plain, *rest])
+    names = "corpus, tracks, coverage, precision, labels: coverage, precision, best guess, log-loss, ECE"
+    yield from markdown(names.split(", "), rows)
 
 
 def _labels(answers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "Labels that are named of several, out of fold:"
     yield ""
-    yield "| head | tracks | right | labels a track | tracks without | never named |"
-    yield "|---|---|---|---|---|---|"
+    rows = []
     for head, found in answers.items():
         if "labels_a_track" in found:
             facts = [f"{found['labels_a_track']:.2f}", f"{found['without']:.0%}", ", ".join(found["never_named"])]
-            yield "| " + " | ".join([head, str(found["tracks"]), _with_interval(found, "precision"), *facts]) + " |"
+            rows.append([head, str(found["tracks"]), _with_interval(found, "precision"), *facts])
+    yield from markdown(["head", "tracks", "right", "labels a track", "tracks without", "never named"], rows)
 
 
 def _with_interval(found: Mapping[str, Any], key: str) -> str:

@@ -23,10 +23,10 @@ from earmark.features.statistics import track_statistics
 from earmark.inference.records import Prediction
 from earmark.inference.tagger import Tagger, load_model
 from earmark.models.card import Card
-from scripts.bundled.figures import answer_tables, contradictions
+from scripts.bundled.figures import answer_tables, contradictions, markdown
 from scripts.bundled.probe import CHOICES, ProbeTask, out_of_fold, resampled, score
 
-__all__ = ["AIMS", "main", "printed", "report", "tasks"]
+__all__ = ["AIMS", "main", "named", "printed", "report", "tasks"]
 
 Array = NDArray[np.float32]
 AIMS: Mapping[str, tuple[float, float, float]] = {
@@ -74,23 +74,26 @@ def _row(task: ProbeTask, embeddings: Array) -> tuple[float, float, float]:
 def report(shared: Path, model: str, before: str) -> Iterator[str]:
     """Lines in Markdown: the embedding by tasks, the heads' answers, contradictions; beside another model, if named."""
     data = shared / "data"
-    taggers = [load_model(name) for name in (model, before) if name]
+    taggers = named([load_model(name) for name in (model, before) if name])
     datasets = [load_dataset(data / name, training=True) for name in ("moods900", "emotify400")]
     paths = [track.path for dataset in datasets for track in dataset.tracks]
     songs = sorted(path for path in (data / "full-songs").iterdir() if path.suffix in (".mp3", ".ogg"))
     short = [track.path for track in load_dataset(data / "gtzan-short").tracks]
-    results = [list(predict_all(tagger, [*paths, *songs, *short])) for tagger in taggers]
-    vectors = {
-        tagger.card.id: np.stack([_embedding(r) for r in found[: len(paths)]])
-        for tagger, found in zip(taggers, results, strict=True)
-    }
+    results = {name: list(predict_all(tagger, [*paths, *songs, *short])) for name, tagger in taggers.items()}
+    vectors = {name: np.stack([_embedding(r) for r in found[: len(paths)]]) for name, found in results.items()}
     vectors["cepstral statistics"] = np.stack([track_statistics(path) for path in paths])
     yield from _embeddings(tasks(*datasets), vectors)
     yield ""
-    for tagger in taggers:
-        yield from _heads(tagger.card)
+    for name, tagger in taggers.items():
+        yield from _heads(name, tagger.card)
         yield ""
-    yield from _contradictions(taggers, results)
+    yield from _contradictions({name: tagger.card for name, tagger in taggers.items()}, results)
+
+
+def named(taggers: Sequence[Tagger]) -> dict[str, Tagger]:
+    """By what stands above their columns: the card's id, or with its digest where the model before has the same."""
+    same = len({tagger.card.id for tagger in taggers}) < len(taggers)
+    return {tagger.card.id + (f" ({tagger.card.digest[:8]})" if same else ""): tagger for tagger in taggers}
 
 
 def _embeddings(rows: Sequence[ProbeTask], vectors: Mapping[str, Array]) -> Iterator[str]:
@@ -102,11 +105,13 @@ def _embeddings(rows: Sequence[ProbeTask], vectors: Mapping[str, Array]) -> Iter
         "`python -m scripts.bundled.embedding`."
     )
     yield ""
-    yield f"| task | {' | '.join(vectors)} | cepstral (kept part) | best anchor (kept part) | aim |"
-    yield "|---" * (len(vectors) + 4) + "|"
-    for task in rows:
-        cells = ["{:.3f} [{:.3f}, {:.3f}]".format(*_row(task, found)) for found in vectors.values()]
-        yield f"| {task.name} | {' | '.join(cells)} | {' | '.join(f'{aim:.2f}' for aim in AIMS[task.name])} |"
+    names = ["task", *vectors, "cepstral (kept part)", "best anchor (kept part)", "aim"]
+    yield from markdown(names, (_cells(task, vectors.values()) for task in rows))
+
+
+def _cells(task: ProbeTask, vectors: Iterable[Array]) -> list[str]:
+    scores = ["{:.3f} [{:.3f}, {:.3f}]".format(*_row(task, found)) for found in vectors]
+    return [task.name, *scores, *(f"{aim:.2f}" for aim in AIMS[task.name])]
 
 
 def _embedding(result: object) -> Array:
@@ -115,12 +120,11 @@ def _embedding(result: object) -> Array:
     return result.embedding
 
 
-def _heads(card: Card) -> Iterator[str]:
+def _heads(name: str, card: Card) -> Iterator[str]:
     """The heads' own scores, as the card has them: out of fold, thresholds included where it says *answers*."""
-    yield f"The heads of {card.id}, out of fold:"
+    yield f"The heads of {name}, out of fold:"
     yield ""
-    yield "| head | tracks | score | coverage | precision | ECE (limit) |"
-    yield "|---|---|---|---|---|---|"
+    rows = []
     for head in card.heads:
         found = card.scores.get(head.name, {})
         key = main_figure(head.task)
@@ -129,24 +133,26 @@ def _heads(card: Card) -> Iterator[str]:
         if head.task == "multiclass":
             cells += [f"{found['coverage']:.2f}", f"{found['precision']:.2f}"]
             cells += [f"{found['ece']:.3f} ({found['ece_limit']:.3f})"]
-        yield "| " + " | ".join([*cells, "", "", ""][:6]) + " |"
+        rows.append([*cells, "", "", ""][:6])
+    yield from markdown(["head", "tracks", "score", "coverage", "precision", "ECE (limit)"], rows)
     yield from ("", *answer_tables(card))
 
 
-def _contradictions(taggers: Sequence[Tagger], results: Sequence[Sequence[object]]) -> Iterator[str]:
+def _contradictions(cards: Mapping[str, Card], results: Mapping[str, Sequence[object]]) -> Iterator[str]:
     counts = [
-        contradictions(tagger.card, [one for one in found if isinstance(one, Prediction)])
-        for tagger, found in zip(taggers, results, strict=True)
+        contradictions(cards[name], [one for one in found if isinstance(one, Prediction)])
+        for name, found in results.items()
     ]
-    yield f"Contradictions and silence, over {len(results[0])} songs of `../shared/data`, as `earmark tag` answers:"
+    songs = len(next(iter(results.values())))
+    yield f"Contradictions and silence, over {songs} songs of `../shared/data`, as `earmark tag` answers:"
     yield ""
-    yield "| | " + " | ".join(tagger.card.id for tagger in taggers) + " |"
-    yield "|---" * (len(taggers) + 1) + "|"
+    rows = []
     for name in dict.fromkeys(name for count in counts for name in count):
         cells = [
             f"{c[name][0]} of {c[name][1]} ({c[name][0] / max(1, c[name][1]):.1%})" if name in c else "" for c in counts
         ]
-        yield f"| {name} | " + " | ".join(cells) + " |"
+        rows.append([name, *cells])
+    yield from markdown(["", *results], rows)
 
 
 def printed(lines: Iterable[str]) -> int:

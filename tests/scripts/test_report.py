@@ -1,0 +1,67 @@
+"""`make model-report`: the tables of a model beside the one before, on a few songs of each corpus."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from scripts.bundled import report
+
+from earmark.inference.tagger import load_model
+from earmark.models.registry import find_model
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four songs a corpus, and no probes: their scores are made up."""
+    whole = report.load_dataset
+    monkeypatch.setattr(report, "load_dataset", lambda path, training=False: whole(path).subset(range(4)))
+    monkeypatch.setattr(report, "_row", lambda task, found: (found.shape[1] / 1000, 0.1, 0.9))
+
+
+def _before(tmp_path: Path, version: str) -> Path:
+    """The bundled model with a head of another meaning, as one before it."""
+    shutil.copytree(find_model("default"), tmp_path / "before")
+    file = tmp_path / "before" / "card.json"
+    card = json.loads(file.read_text("utf-8"))
+    card["heads"][0]["meaning"] = "before"
+    file.write_text(json.dumps(card | {"version": version}), "utf-8")
+    return tmp_path / "before"
+
+
+def _row(text: str, name: str) -> list[str]:
+    (line,) = [line for line in text.split("\n") if line.startswith(f"| {name} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_model_stands_beside_the_one_before(
+    few: None, shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report.main(["--shared", str(shared), "--against", str(_before(tmp_path, "1"))]) == 0
+    text = capsys.readouterr().out
+    assert _row(text, "task")[1:4] == ["default@2", "default@1", "cepstral statistics"]
+    for task, (*_, aim) in report.AIMS.items():
+        cells = _row(text, task)
+        assert cells[1:4] == ["0.256 [0.100, 0.900]", "0.256 [0.100, 0.900]", "0.240 [0.100, 0.900]"]
+        assert cells[-1] == f"{aim:.2f}"
+    assert "The heads of default@2, out of fold:" in text
+    assert "The heads of default@1, out of fold:" in text
+    assert _row(text, "")[1:] == ["default@2", "default@1"]
+    songs = 12 + len([p for p in (shared / "data" / "full-songs").iterdir() if p.suffix in (".mp3", ".ogg")])
+    assert f"over {songs} songs" in text
+    for line in ("mood against valence", "mood against energy", "genre outside genres"):
+        now, before = _row(text, line)[1:]
+        assert now == before
+        assert now.startswith("0 of ")
+
+
+def test_a_model_before_of_the_same_name_has_its_own_column(tmp_path: Path) -> None:
+    models = [load_model("default"), load_model(_before(tmp_path, "2"))]
+    assert len({model.card.id for model in models}) == 1
+    assert list(report.named(models)) == [f"default@2 ({model.card.digest[:8]})" for model in models]
+    assert list(report.named(models[:1])) == ["default@2"]
+
+
+def test_a_missing_model_is_one_line(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main(["--shared", str(shared), "--against", "nowhere"]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
