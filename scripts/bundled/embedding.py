@@ -36,12 +36,13 @@ from earmark.training.backbones import Backbone, build
 from scripts.bundled import cache
 from scripts.bundled.cache import STUDIO_RATE, CacheDesign, Piece, StudentData
 from scripts.bundled.copies import through_codec
+from scripts.bundled.figures import markdown
 from scripts.bundled.model import FRONTEND, LEGS, PLAN, Workshop, cache_design, music_design, teacher_widths
-from scripts.bundled.probe import CHOICES, ProbeTask, out_of_fold, score
+from scripts.bundled.probe import CHOICES, ProbeTask, draws, out_of_fold, score
 from scripts.bundled.report import printed, tasks
 from scripts.bundled.students import Reduction, reduce_teachers
 
-__all__ = ["Answers", "clip_vectors", "explained", "main", "teacher_vectors"]
+__all__ = ["Answers", "clip_vectors", "difference", "explained", "main", "teacher_vectors"]
 
 Array = NDArray[np.float32]
 SVM_C = 2.0
@@ -108,18 +109,13 @@ def _all(answers: Answers) -> NDArray[np.int64]:
     return np.arange(len(answers.task.rows))
 
 
-def _resampled(groups: NDArray[np.generic], rng: np.random.Generator) -> NDArray[np.int64]:
-    names, member = np.unique(groups, return_inverse=True)
-    return np.concatenate([np.flatnonzero(member == i) for i in rng.integers(len(names), size=len(names))])
+def difference(first: Sequence[Answers], second: Sequence[Answers], times: int = 200) -> tuple[float, float]:
+    """Second minus first in the mean over the tasks, and its standard error.
 
-
-def _difference(first: Sequence[Answers], second: Sequence[Answers], times: int = 200) -> tuple[float, float]:
-    """Second minus first in the mean over the tasks, and its standard error, artists resampled for both alike."""
-    rng = np.random.default_rng(0)
-    values = []
-    for _ in range(times):
-        rows = [_resampled(answers.task.groups, rng) for answers in first]
-        values.append(np.mean([b.mean(r) - a.mean(r) for a, b, r in zip(first, second, rows, strict=True)]))
+    Artists are resampled for both alike, and for all tasks of one corpus alike: their answers go together.
+    """
+    each = [[b.mean(r) - a.mean(r) for r in draws(a.task.groups, times)] for a, b in zip(first, second, strict=True)]
+    values = np.mean(each, 0)
     whole = [b.mean(_all(b)) - a.mean(_all(a)) for a, b in zip(first, second, strict=True)]
     return float(np.mean(whole)), float(np.std(values))
 
@@ -186,34 +182,36 @@ def _vectors(shop: Workshop, files: Sequence[Path]) -> Vectors:
 
 def _unheard_table(shop: Workshop, vectors: Vectors) -> Iterator[str]:
     """R2 of the targets on music that no network has learnt from."""
-    yield "| R2 of the targets | " + " | ".join(vectors.networks) + " |"
-    yield "|---" * (len(vectors.networks) + 1) + "|"
+    rows = []
     for name, other in _unheard(shop).items():
         truth = _means(vectors.reduction(other.series), other.seconds)
         cells = []
         for label, network in vectors.networks.items():
             here = np.stack([v.mean(0) for v in clip_vectors(network, other)])
             cells.append(f"{explained((vectors.found[label], vectors.targets), (here, truth)):.3f}")
-        yield f"| {name} ({len(truth)} pieces) | " + " | ".join(cells) + " |"
+        rows.append([f"{name} ({len(truth)} pieces)", *cells])
+    yield from markdown(["R2 of the targets", *vectors.networks], rows)
 
 
 def _probe_table(rows: Sequence[ProbeTask], vectors: Vectors, partitions: int) -> Iterator[str]:
     """Scores of simple classifiers out of fold, and the mean difference to the first network."""
-    yield "| vectors | " + " | ".join(task.name for task in rows) + " | mean | beside the first |"
-    yield "|---" * (len(rows) + 3) + "|"
+    names = ["vectors", *(task.name for task in rows), "mean", "beside the first"]
+    yield from markdown(names, _probe_rows(rows, vectors, partitions))
+
+
+def _probe_rows(rows: Sequence[ProbeTask], vectors: Vectors, partitions: int) -> Iterator[list[str]]:
     first: list[Answers] | None = None
     for name, found in {**vectors.found, "all teachers, reduced": vectors.targets}.items():
         answers = [_answers(found[:SONGS], task, partitions) for task in rows]
         means = [a.mean(_all(a)) for a in answers]
-        beside = "" if first is None else "{:+.4f} ± {:.4f}".format(*_difference(first, answers))
+        beside = "" if first is None else "{:+.4f} ± {:.4f}".format(*difference(first, answers))
         first = first or answers
-        yield f"| {name} | " + " | ".join(f"{m:.3f}" for m in [*means, float(np.mean(means))]) + f" | {beside} |"
+        yield [name, *(f"{m:.3f}" for m in [*means, float(np.mean(means))]), beside]
 
 
 def _across_table(moods900: Dataset, emotify400: Dataset, vectors: Vectors) -> Iterator[str]:
     """Valence learnt from moods900, answered on emotify400's happy and sad songs."""
-    yield "| valence of moods900 on emotify400's happy against sad, ROC-AUC | |"
-    yield "|---|---|"
+    rows = []
     mood = emotify400.head("mood").labels
     marks = emotify400.targets("mood")
     known = np.flatnonzero(np.isin(marks, [mood.index("happy"), mood.index("sad")]))
@@ -223,7 +221,9 @@ def _across_table(moods900: Dataset, emotify400: Dataset, vectors: Vectors) -> I
         probe.fit(found[train], moods900.targets("valence"))
         answers = probe.decision_function(found[len(moods900.tracks) : SONGS])
         positive = 1 if moods900.head("valence").labels[1] == "+" else -1
-        yield f"| {name} | {roc_auc_score(marks[known] == mood.index('happy'), positive * answers[known]):.3f} |"
+        area = roc_auc_score(marks[known] == mood.index("happy"), positive * answers[known])
+        rows.append([name, f"{area:.3f}"])
+    yield from markdown(["valence of moods900 on emotify400's happy against sad, ROC-AUC", ""], rows)
 
 
 def _wrappings(sound: Array, rate: int) -> dict[str, Array]:
@@ -258,10 +258,8 @@ def _robustness_table(moods900: Dataset, vectors: Vectors, every: int = 8) -> It
                 with torch.inference_mode():
                     best = probes[name].predict(network(seen).numpy().mean(0, keepdims=True))[0]
                 same.setdefault(kind, {}).setdefault(name, []).append(best == plain.setdefault(name, best))
-    yield "| best quadrant the same | " + " | ".join(same) + " |"
-    yield "|---" * (len(same) + 1) + "|"
-    for name in vectors.networks:
-        yield f"| {name} | " + " | ".join(f"{np.mean(found[name]):.3f}" for found in same.values()) + " |"
+    rows = ([name, *(f"{np.mean(found[name]):.3f}" for found in same.values())] for name in vectors.networks)
+    yield from markdown(["best quadrant the same", *same], rows)
 
 
 def compared(shop: Workshop, files: Sequence[Path], partitions: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ two scores.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 
 from earmark.datasets.splits import stratified_group_folds
 
-__all__ = ["CHOICES", "ProbeTask", "folds", "out_of_fold", "resampled", "score"]
+__all__ = ["CHOICES", "ProbeTask", "draws", "folds", "out_of_fold", "resampled", "score"]
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -128,16 +128,18 @@ def out_of_fold(embeddings: Array, task: ProbeTask, kind: Kind, c: float | None 
     return answers
 
 
+def draws(groups: NDArray[Any], times: int, seed: int = 0) -> Iterator[Ints]:
+    """Rows with artists resampled with replacement; the same where groups and seed are the same."""
+    rng = np.random.default_rng(seed)
+    names, member = np.unique(groups, return_inverse=True)
+    tracks: Sequence[Ints] = [np.flatnonzero(member == i) for i in range(len(names))]
+    for _ in range(times):
+        yield np.concatenate([tracks[i] for i in rng.integers(len(names), size=len(names))])
+
+
 def resampled(
     score: Callable[[Ints], float], groups: NDArray[Any], times: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """95 % interval of a score of tracks, artists resampled with replacement."""
-    rng = np.random.default_rng(seed)
-    names, member = np.unique(groups, return_inverse=True)
-    tracks: Sequence[Ints] = [np.flatnonzero(member == i) for i in range(len(names))]
-    values = []
-    for _ in range(times):
-        drawn = np.concatenate([tracks[i] for i in rng.integers(len(names), size=len(names))])
-        values.append(score(drawn))
-    low, high = np.percentile(values, [2.5, 97.5])
+    low, high = np.percentile([score(rows) for rows in draws(groups, times, seed)], [2.5, 97.5])
     return float(low), float(high)

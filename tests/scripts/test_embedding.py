@@ -10,6 +10,7 @@ import torch
 from scripts.bundled import embedding
 from scripts.bundled.cache import StudentData
 from scripts.bundled.model import LEGS, MUSIC, TEACHERS, Workshop, music_design
+from scripts.bundled.probe import ProbeTask
 from torch import nn
 
 from earmark.errors import DatasetError
@@ -74,3 +75,15 @@ def test_the_first_part_of_the_training_learns_from_four_teachers_as_before():
     assert first.teachers == ("efficientat-mn04", "won-crnn", "won-fcn", "yamnet")
     assert set(first.teachers) < set(TEACHERS)
     assert second.more <= 0.3, "the corpora's share"
+
+
+def test_tasks_of_one_corpus_are_resampled_together():
+    """Of one task asked twice the mean is as unsure as of that task alone, not less so."""
+    rng = np.random.default_rng(0)
+    targets, groups = rng.integers(0, 2, 80), np.array([f"artist {row // 2}" for row in range(80)])
+    task = ProbeTask("one", "accuracy", np.arange(80), targets, groups)
+    first, second = (embedding.Answers(task, [[rng.integers(0, 2, 80)]]) for _ in range(2))
+    mean, error = embedding.difference([first], [second])
+    assert mean == second.mean(np.arange(80)) - first.mean(np.arange(80))
+    assert error > 0
+    assert embedding.difference([first, first], [second, second]) == (mean, error)
