@@ -12,15 +12,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
 from earmark.datasets.core import Track
-from earmark.events import Steps
-from scripts.bundled.taggers import TAGGERS, labels_of, tag_probabilities
+from scripts.bundled.labels import GENRES as PEOPLE
+from scripts.bundled.labels import genres_of
+from scripts.bundled.taggers import TAGGERS
 
 __all__ = [
     "GENRES",
@@ -32,12 +32,12 @@ __all__ = [
     "Scores",
     "Tag",
     "Verdicts",
+    "Worth",
     "evidence",
     "label_names",
-    "named_genres",
     "tag_scores",
-    "tag_targets",
     "verdicts_of",
+    "worth",
 ]
 
 Array = NDArray[np.float32]
@@ -58,14 +58,12 @@ class Tag:
         by_network: The views are the networks, not the vocabularies: only one vocabulary knows the label, so that its
             networks are related, and what counts is how they do on rendered pieces.
         left_out: Why it is no label of the head, although it is looked at.
-        within: The corpora's genres (lower case) beside which it can stand; a track that people put elsewhere is a no.
     """
 
     share: float
     tags: Mapping[str, tuple[str, ...]]
     against: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     by_network: bool = False
-    within: frozenset[str] = frozenset()
     left_out: str = ""
 
 
@@ -144,44 +142,40 @@ VOICE: Mapping[str, Tag] = {
 """``male`` is a share of what is vocal; ``female`` is its opposite and ``instrumental`` that of ``vocal``."""
 
 
-def _genre(share: float, audioset: str, tags: Mapping[str, tuple[str, ...]], within: str = "") -> Tag:
-    return Tag(share, {AUDIOSET: (audioset,), **tags}, within=frozenset(within.split(", ")) if within else frozenset())
+def _genre(share: float, audioset: str, **others: Sequence[str]) -> Tag:
+    """AudioSet's name for it, and those of the Million Song Dataset (``msd``) and of MagnaTagATune (``mtt``)."""
+    vocabularies = {"msd": MSD, "mtt": MTT}
+    return Tag(share, {AUDIOSET: (audioset,), **{vocabularies[key]: tuple(names) for key, names in others.items()}})
 
 
 GENRES: Mapping[str, Tag] = {
-    "Punk": _genre(0.06, "Punk rock", {MSD: ("punk",)}, "pop/rock, rock, metal"),
-    "Metal": _genre(0.1, "Heavy metal", {MSD: ("metal", "heavy metal"), MTT: ("metal",)}, "pop/rock, rock, metal"),
+    "Punk": _genre(0.06, "Punk rock", msd=["punk"]),
+    "Metal": _genre(0.1, "Heavy metal", msd=["metal", "heavy metal"], mtt=["metal"]),
     "Indie": replace(
-        _genre(0.08, "Independent music", {MSD: ("indie", "indie rock", "indie pop")}, "pop/rock, rock, pop, folk"),
+        _genre(0.08, "Independent music", msd=["indie", "indie rock", "indie pop"]),
         left_out="the two vocabularies hardly agree",
     ),
-    "Soul": _genre(0.08, "Soul music", {MSD: ("soul",)}, "r&b, religious, vocal, pop, disco"),
-    "Funk": _genre(0.05, "Funk", {MSD: ("funk",)}, "r&b, pop/rock, jazz, electronic, disco, pop"),
-    "Contemporary R&B": _genre(0.06, "Rhythm and blues", {MSD: ("rnb",)}, "r&b, rap, hiphop, pop, pop/rock"),
-    "House": _genre(0.04, "House music", {MSD: ("House",)}, "electronic, disco"),
-    "Techno": _genre(0.04, "Techno", {MTT: ("techno",)}, "electronic"),
-    "Dance": _genre(
-        0.08, "Dance music", {MSD: ("dance",), MTT: ("dance",)}, "electronic, pop/rock, pop, r&b, latin, disco"
-    ),
-    "Ambient": _genre(
-        0.06,
-        "Ambient music",
-        {MSD: ("ambient",), MTT: ("ambient",)},
-        "electronic, new age, avant-garde, stage & screen",
-    ),
+    "Soul": _genre(0.08, "Soul music", msd=["soul"]),
+    "Funk": _genre(0.05, "Funk", msd=["funk"]),
+    "Contemporary R&B": _genre(0.06, "Rhythm and blues", msd=["rnb"]),
+    "House": _genre(0.04, "House music", msd=["House"]),
+    "Techno": _genre(0.04, "Techno", mtt=["techno"]),
+    "Dance": _genre(0.08, "Dance music", msd=["dance"], mtt=["dance"]),
+    "Ambient": _genre(0.06, "Ambient music", msd=["ambient"], mtt=["ambient"]),
 }
 """Genres that the corpora do not name. Left out: hard rock (AudioSet has none: metal and hardcore passed for it) and
-progressive rock (the two vocabularies hardly agree on a track)."""
+progressive rock (the two vocabularies hardly agree on a track). Which of them count, and on which songs, is said by
+:data:`scripts.bundled.labels.TOLD`: people have the last word."""
 
 NAMED: Mapping[str, Tag] = {
-    "blues": _genre(0.08, "Blues", {MSD: ("blues",)}),
-    "jazz": _genre(0.12, "Jazz", {MSD: ("jazz",)}),
-    "country": _genre(0.1, "Country", {MSD: ("country",), MTT: ("country",)}),
-    "hip-hop": _genre(0.09, "Hip hop music", {MSD: ("Hip-Hop",)}),
-    "electronic": _genre(0.12, "Electronic music", {MSD: ("electronic", "electronica"), MTT: ("electronic",)}),
-    "classical": _genre(0.1, "Classical music", {MTT: ("classical",)}),
+    "Blues": _genre(0.08, "Blues", msd=["blues"]),
+    "Jazz": _genre(0.12, "Jazz", msd=["jazz"]),
+    "Country": _genre(0.1, "Country", msd=["country"], mtt=["country"]),
+    "Hip-Hop": _genre(0.09, "Hip hop music", msd=["Hip-Hop"]),
+    "Electronic": _genre(0.12, "Electronic music", msd=["electronic", "electronica"], mtt=["electronic"]),
+    "Classical": _genre(0.1, "Classical music", mtt=["classical"]),
 }
-"""Genres that the corpora name as well: what the agreement of taggers is worth is measured on them."""
+"""Genres that the corpora name as well: what the agreement of taggers is worth is measured on them (:func:`worth`)."""
 
 TABLES: Mapping[str, Mapping[str, Tag]] = {
     "instruments": INSTRUMENTS, "voice": VOICE, "genres": GENRES, "named": NAMED,
@@ -299,44 +293,6 @@ def _agreed(views: Mapping[str, Array], limits: Mapping[str, tuple[float, float]
     return np.where((yes >= 2) & (no == 0), 1.0, np.where((no >= 2) & (yes == 0), 0.0, np.nan)).astype(np.float32)
 
 
-def tag_targets(tracks: Sequence[Track], weights: Path, work: Path) -> Steps[dict[str, tuple[tuple[str, ...], Array]]]:
-    """Targets of the heads ``instruments``, ``voice`` and (further) ``genres``.
-
-    Args:
-        tracks: All tracks of the corpora, with the corpora's own labels: the limits are quantiles of them.
-        weights: Folder of the published weights.
-        work: Folder where the taggers' tables are kept; what is there is not computed again.
-
-    Returns:
-        By head, its labels and (tracks, labels): 1 or 0 where unrelated taggers agree, NaN where they do not.
-    """
-    found = yield from tag_probabilities([track.path for track in tracks], weights, work)
-    scores = tag_scores(found, {name: labels_of(name, weights) for name in found})
-    targets = verdicts_of(scores)(scores)
-    return {head: (targets[head][0], _by_people(*targets[head], TABLES[head], tracks)) for head in HEADS}
-
-
-def _by_people(names: Sequence[str], targets: Array, table: Mapping[str, Tag], tracks: Sequence[Track]) -> Array:
-    """The targets, where a track of another genre by its own label has none of the genres that cannot stand beside."""
-    found = targets.copy()
-    for row, track in enumerate(tracks):
-        given = named_genres(track)
-        for column, name in enumerate(names):
-            within = table[name].within if name in table else frozenset()
-            if given and within and not given & within:
-                found[row, column] = 0.0
-    return found
-
-
-def named_genres(track: Track) -> set[str]:
-    """The corpora's own genres of a track, in lower case."""
-    one, several = track.labels.get("genre"), track.labels.get("genres")
-    return {
-        name.lower()
-        for name in (*((one,) if isinstance(one, str) else ()), *(several if isinstance(several, tuple) else ()))
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What a label rests on.
@@ -366,3 +322,39 @@ def evidence(scores: Scores, tracks: Sequence[Track]) -> dict[str, dict[str, Evi
             kappa = float(np.mean([cohen_kappa_score(a, b) for a, b in combinations(yes, 2)]))
             found[head][label] = Evidence(len(rows), len({tracks[row].group for row in rows}), kappa)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What taggers' word for a genre is worth: shares of tracks that people call so, who name few genres a track.
+
+    Attributes:
+        alone: Of those that the best vocabulary says yes to.
+        yes: Of those that two say yes to and none no.
+        found: Of those that people call so, the share that has such a yes.
+        no: Of those that two say no to and none yes.
+    """
+
+    alone: float
+    yes: float
+    found: float
+    no: float
+
+
+def worth(scores: Scores, tracks: Sequence[Track]) -> dict[str, Worth]:
+    """By genre of :data:`NAMED`, over the tracks that people have named a genre of."""
+    verdicts = verdicts_of(scores)
+    people, found = [genres_of(track) for track in tracks], {}
+    for genre, views in scores["named"].items():
+        asked = np.array([bool(names) for names in people]) & ~np.isnan(np.sum(list(views.values()), 0))
+        called = np.array([not names.isdisjoint(PEOPLE[genre]) for names in people])[asked]
+        limits = verdicts.limits["named"][genre]
+        agreed = _agreed(views, limits)[asked]
+        alone = [_share(called[odds[asked] >= limits[view][1]]) for view, odds in views.items()]
+        yes, no = agreed == 1, agreed == 0
+        found[genre] = Worth(max(alone), _share(called[yes]), _share(yes[called]), _share(called[no]))
+    return found
+
+
+def _share(rows: NDArray[np.bool_]) -> float:
+    return float(rows.mean()) if len(rows) else float("nan")

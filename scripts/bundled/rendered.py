@@ -31,8 +31,10 @@ from earmark.inference.records import Prediction
 from earmark.inference.tagger import load_model
 from earmark.paths import cache_folder as user_cache
 from earmark.storage import write_file
-from scripts.bundled.agreement import Evidence, evidence, label_names, tag_scores
+from scripts.bundled.agreement import Evidence, evidence, label_names, tag_scores, worth
+from scripts.bundled.figures import markdown
 from scripts.bundled.heads import CORPORA
+from scripts.bundled.report import printed
 from scripts.bundled.taggers import labels_of, tag_probabilities
 
 __all__ = ["GENERAL_MIDI", "SOUND_FONT", "Instrument", "Note", "Part", "Score", "compose", "midi", "pieces", "render"]
@@ -415,8 +417,8 @@ def witnesses(paths: Sequence[Path], weights: Path, work: Path) -> Steps[dict[st
     return {head: {label: dict(views) for label, views in table.items()} for head, table in scores.items()}
 
 
-def add_model(by_label: dict[str, dict[str, dict[str, Array]]], model: str, paths: Sequence[Path]) -> str:
-    """Put what a model's heads say beside the taggers' words, label by label; its name."""
+def add_model(by_label: dict[str, dict[str, dict[str, Array]]], model: str, paths: Sequence[Path]) -> None:
+    """Put what a model's heads say beside the taggers' words, label by label."""
     tagger = load_model(model)
     results = list(predict_all(tagger, paths))
     for head, table in by_label.items():
@@ -424,7 +426,6 @@ def add_model(by_label: dict[str, dict[str, dict[str, Array]]], model: str, path
             said = [_score(result, head, label) for result in results]
             if not np.isnan(said).all():
                 views[tagger.card.id] = np.array(said, np.float32)
-    return tagger.card.id
 
 
 def _score(result: object, head: str, label: str) -> float:
@@ -435,12 +436,9 @@ def _score(result: object, head: str, label: str) -> float:
 def table(
     scores: Sequence[Score], by_label: Mapping[str, Mapping[str, Mapping[str, Array]]],
     grounds: Mapping[str, Mapping[str, Evidence]],
-) -> str:  # fmt: skip
+) -> Iterator[str]:  # fmt: skip
     """Markdown: label, songs and artists on which taggers agree, how well, pieces, and each witness's two figures."""
-    lines = [
-        "| label | songs (artists) | kappa | pieces | ROC-AUC and precision of each witness on the pieces |",
-        "|---|---|---|---|---|",
-    ]
+    lines = []
     for head, of_label in grounds.items():
         labels = list(of_label)
         known = truth(scores, labels)
@@ -449,8 +447,9 @@ def table(
             words = [f"{view} {row.roc_auc:.2f}, {row.precision:.2f}" for view, row in rows.items() if row]
             rests, count = of_label[label], int(np.nansum(column))
             cells = [f"{rests.songs} ({rests.artists})", f"{rests.kappa:.2f}", str(count or ""), "; ".join(words)]
-            lines.append(f"| {label} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+            lines.append([label, *cells])
+    names = ["label", "songs (artists)", "kappa", "pieces", "ROC-AUC and precision of each witness on the pieces"]
+    yield from markdown(names, lines)
 
 
 def _rendered(work: Path, kept: int) -> Steps[tuple[list[Path], list[Score]]]:
@@ -465,7 +464,7 @@ def _rendered(work: Path, kept: int) -> Steps[tuple[list[Path], list[Score]]]:
 
 
 def examples(work: Path) -> Steps[tuple[list[Path], dict[str, tuple[tuple[str, ...], Array]]]]:
-    """Pieces to learn from and their targets in the form of :func:`scripts.bundled.agreement.tag_targets`.
+    """Pieces to learn from and their targets in the form of :class:`scripts.bundled.agreement.Verdicts`.
 
     Solos are sure examples that the corpora hardly have. None, and a notice, where fluidsynth is missing.
 
@@ -483,15 +482,30 @@ def examples(work: Path) -> Steps[tuple[list[Path], dict[str, tuple[tuple[str, .
     return paths, {head: (names := label_names(head), truth(scores, names)) for head in ("instruments", "voice")}
 
 
-def report(given: argparse.Namespace) -> Steps[str]:
-    """Ask everybody about the pieces that no head learns from, and the taggers about the corpora; make the table."""
-    weights = given.shared / "weights"
-    paths, scores = yield from _rendered(given.work, 1)
-    by_label = yield from witnesses(paths, weights, given.work)
-    add_model(by_label, given.model, paths)
-    tracks = [t for name in CORPORA for t in load_dataset(given.shared / "data" / name, training=True).tracks]
-    corpora = yield from witnesses([track.path for track in tracks], weights, given.work)
-    return table(scores, by_label, evidence(corpora, tracks))
+def report(shared: Path, work: Path, model: str) -> Iterator[str]:
+    """Ask everybody about the pieces that no head learns from, and the taggers about the corpora: tables in Markdown.
+
+    Args:
+        shared: Folder with data and weights.
+        work: For pieces and the taggers' words.
+        model: A model folder or a name.
+    """
+    weights = shared / "weights"
+    paths, scores = Run(_rendered(work, 1)).wait()
+    by_label = Run(witnesses(paths, weights, work)).wait()
+    add_model(by_label, model, paths)
+    tracks = [t for name in CORPORA for t in load_dataset(shared / "data" / name, training=True).tracks]
+    corpora = Run(witnesses([track.path for track in tracks], weights, work)).wait()
+    yield from table(scores, by_label, evidence(corpora, tracks))
+    yield ""
+    found = worth(corpora, tracks)
+    rows = {
+        "best vocabulary alone says yes": [f"{one.alone:.2f}" for one in found.values()],
+        "two agree on yes": [f"{one.yes:.2f}" for one in found.values()],
+        "share of people's that they find": [f"{one.found:.2f}" for one in found.values()],
+        "two agree on no": [f"{one.no:.3f}" for one in found.values()],
+    }
+    yield from markdown(["called so by people", *found], ([name, *cells] for name, cells in rows.items()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -500,15 +514,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
     parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="for pieces and tables")
     parser.add_argument("-m", "--model", default="default", help="a model folder or a name")
-    run = Run(report(parser.parse_args(arguments)))
-    try:
-        for _ in run:
-            pass
-    except EarmarkError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    sys.stdout.write(run.result)
-    return 0
+    given = parser.parse_args(arguments)
+    return printed(report(given.shared, given.work, given.model))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripts.bundled import agreement
 from scripts.bundled.agreement import (
     GENRES,
     HEADS,
@@ -14,13 +13,12 @@ from scripts.bundled.agreement import (
     evidence,
     label_names,
     tag_scores,
-    tag_targets,
     verdicts_of,
+    worth,
 )
 from scripts.bundled.taggers import TAGGERS, labels_of
 
 from earmark.datasets.core import Track
-from earmark.events import Run
 
 TRACKS = 200
 
@@ -90,27 +88,6 @@ def test_every_name_of_the_tables_is_a_tag_and_every_label_has_two_views(labels,
                 assert set(wanted) <= known[vocabulary], label
 
 
-def test_people_have_the_last_word_on_genre(
-    labels, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = invented(labels)
-    everybody_says(found, labels, ["Million Song Dataset", "AudioSet"], ["soul", "Soul music"], slice(0, 3), 0.95)
-
-    def known(*arguments: object):
-        yield from ()
-        return found
-
-    monkeypatch.setattr(agreement, "tag_probabilities", known)
-    given = [{"genres": ("Reggae",)}, {"genres": ("Reggae", "R&B")}, {}] + [{"genre": "disco"}] * (TRACKS - 3)
-    tracks = [Track(tmp_path / str(row), str(row), "", None, own) for row, own in enumerate(given)]
-    run = Run(tag_targets(tracks, shared / "weights", tmp_path))
-    assert list(run) == []
-    assert tuple(run.result) == HEADS
-    names, targets = run.result["genres"]
-    np.testing.assert_array_equal(targets[:3, names.index("Soul")], [0, 1, 1])
-    assert (targets[3:, names.index("Punk")] == 0).all()
-
-
 def test_an_echo_of_another_instrument_is_unknown(labels) -> None:
     """Two tracks that both networks of AudioSet call brass: on one, a saxophone stands far above it."""
     found = invented(labels)
@@ -140,3 +117,20 @@ def test_evidence_counts_songs_artists_and_agreement(labels, tmp_path: Path) -> 
     assert (grounds["flute"].songs, grounds["flute"].artists) == (10, 5)
     assert grounds["flute"].kappa > 0.95
     assert abs(grounds["cello"].kappa) < 0.3
+
+
+def test_the_taggers_word_is_worth_what_people_say_of_the_same_tracks(labels, tmp_path: Path) -> None:
+    """Both name jazz on 24 tracks (its share), of which people call 18 so; people call 10 others so that none names."""
+    found = invented(labels)
+    everybody_says(found, labels, ["Million Song Dataset", "AudioSet"], ["jazz", "Jazz"], slice(0, 24), 0.95)
+    for table in found.values():  # too short for any tagger
+        table[-1] = np.nan
+    given = ["jazz" if row < 18 or 24 <= row < 34 else "pop" for row in range(TRACKS - 1)] + ["jazz"]
+    tracks = [Track(tmp_path / str(row), str(row), "", None, {"genre": name}) for row, name in enumerate(given)]
+    of = worth(tag_scores(found, labels), tracks)
+    jazz = of["Jazz"]
+    assert jazz.yes == pytest.approx(18 / 24)
+    assert jazz.found == pytest.approx(18 / 28)
+    assert jazz.alone == pytest.approx(18 / 24)
+    assert 0 < jazz.no < 0.1
+    assert np.isnan(of["Hip-Hop"].found), "nobody calls a track so"

@@ -59,6 +59,15 @@ def test_teachers_that_agree_name_a_genre_of_a_set_and_never_one_outside_it():
     )
 
 
+def test_people_have_the_last_word_on_genre():
+    """Two vocabularies call reggae soul; where a person's name may mean soul, they are right."""
+    odds = np.array([9.0, 8.0, -1.0, -2.0], np.float32)
+    views = NOBODY | {"Soul": {"AudioSet": odds, "Million Song Dataset": odds}}
+    names = [("Reggae",), ("Reggae", "R&B"), ("R&B",), ("R&B",)]
+    reggae, both, *_ = _sets(*(_track(genres=own) for own in names), views=views)
+    assert [row["Soul"][2] for row in (reggae, both)] == [0, 1]
+
+
 def test_a_corpus_of_one_genre_a_track_does_not_say_that_companions_are_absent():
     (row,) = _sets(_track(genre="blues"))
     assert row["Blues"][2] == 1
