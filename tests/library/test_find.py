@@ -144,6 +144,22 @@ def test_counts_and_ties(search: Search, tmp_path: Path) -> None:
         assert paths == sorted(track.path for track in library.tracks())[:7], "songs as good as each other go by path"
 
 
+def test_a_word_in_the_name_of_every_song_reads_few_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is as good as each other is cut by path before files are read; of copies the first one's counts."""
+    with made_library(tmp_path, 60) as (library, model):
+        with library.change():
+            library.put_track(None, "/a.mp3", Stamp("1", "x", 1, 1), 60, {"title": "Untitled"})
+        search = Search(library, model)
+        every = hits(search, "artist", 60)
+        asked: list[int] = []
+        read = library.tracks_of
+        monkeypatch.setattr(library, "tracks_of", lambda audio: read(asked.extend(some := list(audio)) or some))
+        few = hits(search, "artist", 7)
+        assert len(asked) == 7 and few == every[:7]
+        assert [hit.track.audio for hit in few[:2]] == [60, 1]
+        assert few[0].track.path != "/a.mp3", "the copy that has the word is shown"
+
+
 def test_corrections_and_names_of_the_users_own(search: Search) -> None:
     track = search.library.track("/music/e.mp3")
     assert track is not None and track.audio is not None

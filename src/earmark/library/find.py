@@ -233,19 +233,21 @@ def _alternatives(terms: Sequence[Term]) -> list[list[int]]:
 
 
 def best_hits(library: Library, query: Query, ranked: Ranked, count: int) -> list[Hit]:
-    """The best songs of a ranking, the best first; ties go by path."""
+    """The best songs of a ranking, the best first; ties go by path, of several copies by the first."""
     score = np.round(ranked.score, 4)
     rows = np.flatnonzero(ranked.hits)
     if len(rows) > count:
         least = np.partition(score[rows], len(rows) - count)[len(rows) - count]
-        rows = rows[score[rows] >= least]
+        better, even = rows[score[rows] > least], rows[score[rows] == least]
+        first = library.first_of(ranked.audio[even], count - len(better))  # a name may be that of all songs
+        rows = np.concatenate([better, np.searchsorted(ranked.audio, first)])
     files = library.tracks_of(ranked.audio[rows].tolist())
     found = []
     for row in rows.tolist():
         tracks = files[int(ranked.audio[row])]
         if tracks:  # it may vanish meanwhile
             track = max(tracks, key=lambda one: sum(bool(_field_with(one, term.phrase)) for term in query.terms))
-            found.append((-float(score[row]), track.path, row, track))
+            found.append((-float(score[row]), tracks[0].path, row, track))
     found.sort(key=lambda one: one[:2])
     return [
         Hit(track, round(-value, 4), _why(query, ranked.terms[:, row], track)) for value, _, row, track in found[:count]

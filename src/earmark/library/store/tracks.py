@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -201,6 +202,14 @@ class Tracks(LibraryFile):
             for row in self.rows(query, part):
                 found[row[4]].append(LibraryTrack(*row))
         return found
+
+    def first_of(self, audio: Iterable[int], count: int) -> list[int]:
+        """So many of some audio: those with the files that come first by path, and are still there."""
+        query = (
+            "SELECT audio FROM tracks WHERE vanished IS NULL AND audio IN (SELECT value FROM json_each(?))"
+            " GROUP BY audio ORDER BY MIN(path) LIMIT ?"
+        )
+        return [row[0] for row in self.rows(query, (json.dumps(list(map(int, audio))), count))]
 
     # Audio
 
