@@ -286,7 +286,7 @@ def find_seed(library: Library, model: LibraryModel, path: str) -> Seed:
     """
     track = library.track(path)
     if track is not None and not track.song:
-        raise EarmarkError(f"{path}: is no music (silence, noise, speech or clicks): no song sounds like it")
+        raise EarmarkError(_NO_MUSIC.format(path))
     if track is not None and track.audio is not None:
         prediction = library.prediction(model, track, library.labels_of([track.audio]).get(track.audio))
         vector = library.embedding(model, track.audio)
@@ -305,7 +305,7 @@ def _analysed(library: Library, model: LibraryModel, path: str) -> Seed:
     if isinstance(prediction, Failure):
         raise AudioError(prediction.path, prediction.kind, prediction.message)
     if not prediction.is_song:
-        raise EarmarkError(f"{path}: is no music (silence, noise, speech or clicks): no song sounds like it")
+        raise EarmarkError(_NO_MUSIC.format(path))
     assert prediction.embedding is not None
     audio = library.audio_of(prediction.content_hash)
     vector, named = direction(prediction.embedding), corrected(prediction, model, {})

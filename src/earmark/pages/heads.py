@@ -9,7 +9,7 @@ import numpy as np
 
 from earmark.evaluation import metrics
 from earmark.evaluation.comparison import Node
-from earmark.evaluation.scores import HeadAnswers
+from earmark.evaluation.scores import HeadAnswers, main_figure
 from earmark.pages import svg
 from earmark.pages.text import interval, number, percent, percent_interval
 from earmark.pages.view import Card, Panel, Section, Table
@@ -38,7 +38,7 @@ def _by_artists(figures: Mapping[str, Any]) -> list[Card]:
     found = []
     for kind, name in (("heard", "artists it was trained on"), ("unheard", "other artists")):
         if kind in figures:
-            key = next(key for key in ("accuracy", "roc_auc_macro", "r2") if key in figures)
+            key = main_figure(figures["task"])
             value, between = figures[kind][key], figures[kind][f"{key}_ci95"]
             note = f"{figures[kind]['tracks']} tracks{', ' if between else ''}{interval(between)}"
             found.append(Card(f"{name}: {key.replace('_', ' ')}", number(value), note))
