@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import UnknownName
-from earmark.library.labels import LabelProbabilities
+from earmark.library.labels import LabelProbabilities, user_heads
 from earmark.library.records import LibraryModel
 from earmark.library.similar import Vectors, read_vectors, telling
 from earmark.library.store import Library, StoredCluster
@@ -240,9 +240,13 @@ def make_clusters(library: Library, model: LibraryModel, vectors: Vectors, count
     order = np.argsort(-sizes, kind="stable")
     centers = centers[order[sizes[order] > 0]]
     near, _ = assign(vectors.matrix, centers)
-    labels = LabelProbabilities(library, model, vectors.audio)
-    tags = _telling_labels(labels, near, len(centers))
-    names = cluster_names(tags, _moody_labels(labels.heads.values()))
+    heads = user_heads(model).values()
+    tags = _telling_labels(
+        ((head, LabelProbabilities(library, model, vectors.audio).names(head.name)) for head in heads if head.labels),
+        near,
+        len(centers),
+    )
+    names = cluster_names(tags, _moody_labels(heads))
     with library.change():
         made = zip(names, map(tuple, tags), centers, strict=True)
         library.set_clusters(model, [StoredCluster(*one) for one in made])
@@ -321,16 +325,13 @@ def _moody_labels(heads: Iterable[HeadCard]) -> frozenset[str]:
     return frozenset(name for head in moody for name in head.names)
 
 
-def _telling_labels(labels: LabelProbabilities, near: NDArray[np.intp], count: int) -> list[list[str]]:
+def _telling_labels(heads: Iterable[tuple[HeadCard, Array]], near: NDArray[np.intp], count: int) -> list[list[str]]:
     """The most telling names of each cluster by their mean probabilities, over all heads, each once.
 
-    Head by head, to save memory.
+    Heads come one by one with the probabilities of their names, to save memory.
     """
     values: list[dict[str, tuple[float, str]]] = [{} for _ in range(count)]
-    for head in labels.heads.values():
-        if head.task == "regression":
-            continue
-        scores = labels.names(head.name)
+    for head, scores in heads:
         inside, _ = means(scores, near, count)
         value_of = telling(inside, scores.mean(axis=0), scores.std(axis=0))
         for number in range(count):

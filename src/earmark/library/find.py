@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.library.labels import LabelProbabilities, user_heads
+from earmark.library.labels import LabelProbabilities, user_heads, user_labels
 from earmark.library.records import LibraryModel, LibraryTrack
 from earmark.library.store import Library
 from earmark.library.words import Query, Target, Term, Vocabulary, fold_words, understand, vocabulary_of
@@ -136,11 +136,8 @@ class Search:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Of the model, in the user's names, with the labels of the user's corrections."""
-        extra: dict[str, dict[str, None]] = {}
-        for corrections in self.library.labels().values():
-            for head, label in corrections.items():
-                extra.setdefault(head, {}).update(dict.fromkeys([label] if isinstance(label, str) else label))
-        return vocabulary_of(list(user_heads(self.model).values()), self.model.aliases, extra)
+        given = user_labels(self.library.labels())
+        return vocabulary_of(list(user_heads(self.model).values()), self.model.aliases, given)
 
     @cached_property
     def _known(self) -> Bools:

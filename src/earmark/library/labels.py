@@ -18,7 +18,8 @@ from earmark.library.store import Library
 from earmark.models.card import HeadCard
 from earmark.text import fold
 
-__all__ = ["LIKELY", "LabelProbabilities", "given_names", "merged_scores", "name_scores", "user_heads"]
+__all__ = ["LIKELY", "LabelProbabilities", "given_names", "merged_scores", "name_scores", "user_heads",
+           "user_labels"]  # fmt: skip
 
 Array = NDArray[np.float32]
 
@@ -43,10 +44,9 @@ class LabelProbabilities:
 
     def find(self, name: str, kinds: Sequence[str] = ()) -> list[tuple[str, str]]:
         """The heads (of some kinds, where given) that know a name, without case, and how each spells it."""
-        found = []
+        found, given = [], user_labels(self._corrections())
         for head in self.about(kinds):
-            corrections = (word for one in self._corrections().values() for word in _words(one.get(head.name)))
-            known = {fold(word): word for word in (*corrections, *head.names)}
+            known = {fold(word): word for word in (*given.get(head.name, ()), *head.names)}
             if fold(name) in known:
                 found.append((head.name, known[fold(name)]))
         return found
@@ -65,7 +65,7 @@ class LabelProbabilities:
         """
         card, column = self.heads[head], np.zeros(len(self.audio), np.float32)
         if name in card.names:
-            column = self.names(head)[:, card.names.index(name)].copy()
+            column = _name_score(card, self.scores(head), name)
         for row, labels in self._corrected(head):
             column[row] = any(fold(name) in map(fold, card.above(label)) for label in labels)
         return column
@@ -135,15 +135,26 @@ def user_heads(model: LibraryModel) -> dict[str, HeadCard]:
     return {head.name: renamed(head, model.aliases.get(head.name, {})) for head in model.heads}
 
 
+def user_labels(corrections: Mapping[int, Mapping[str, Correction]]) -> dict[str, dict[str, None]]:
+    """The labels that the user gave, by head, each once; ``corrections`` by audio and head."""
+    found: dict[str, dict[str, None]] = {}
+    for one in corrections.values():
+        for head, correction in one.items():
+            found.setdefault(head, {}).update(dict.fromkeys(_words(correction)))
+    return found
+
+
 def name_scores(head: HeadCard, scores: Array) -> Array:
     """Probabilities of all names of a head, (n, names), from those of its labels (n, labels)."""
     if not head.parents:
         return scores
-    below = [[head.labels.index(label) for label in head.below(name)] for name in head.names]
-    if head.task == "multilabel":
-        return np.stack([scores[:, columns].max(axis=1) for columns in below], axis=1)
-    sums = [np.minimum(1, scores[:, columns].sum(axis=1)) for columns in below]
-    return np.stack(sums, axis=1)
+    return np.stack([_name_score(head, scores, name) for name in head.names], axis=1)
+
+
+def _name_score(head: HeadCard, scores: Array, name: str) -> Array:
+    """Of one name, (n,)."""
+    each = scores[:, [head.labels.index(label) for label in head.below(name)]]
+    return np.asarray(each.max(axis=1) if head.task == "multilabel" else np.minimum(1, each.sum(axis=1)))
 
 
 def given_names(head: HeadCard, scores: Array) -> NDArray[np.bool_]:
@@ -173,5 +184,5 @@ def merged_scores(head: HeadCard, names: Mapping[str, str], scores: Array) -> Ar
     return np.stack([join(scores[:, each], axis=1) for each in columns], axis=1)
 
 
-def _words(correction: Correction | None) -> tuple[str, ...]:
-    return () if correction is None else (correction,) if isinstance(correction, str) else correction
+def _words(correction: Correction) -> tuple[str, ...]:
+    return (correction,) if isinstance(correction, str) else correction

@@ -223,7 +223,7 @@ def map_data(library: Library, model: LibraryModel, layout: MapLayout) -> MapDat
     songs = tuple(MapSong(track.artist, track.title, track.path, track.seconds) for track in first)
     labels = LabelProbabilities(library, model, audio)
     views = [_labels(labels, name, kinds) for name, kinds in _VIEWS]
-    views += [_clusters(library, model, audio), _energy(library, model, audio)]
+    views += [_clusters(library, model, audio), _energy(labels, model)]
     found = tuple(view for view in views if view is not None)
     return MapData(songs, layout.places[rows], layout.method, model.title, found)
 
@@ -244,19 +244,18 @@ def _clusters(library: Library, model: LibraryModel, audio: NDArray[np.int64]) -
     return _view("Cluster", [member.get(one) for one in audio.tolist()], np.ones(len(audio), bool)) if member else None
 
 
-def _energy(library: Library, model: LibraryModel, audio: NDArray[np.int64]) -> MapView | None:
+def _energy(labels: LabelProbabilities, model: LibraryModel) -> MapView | None:
     """By a head's number from 0 to 1, or else by the probability of the label "energetic", in five ranges."""
     number = next((head for head in model.heads if head.task == "regression" and head.name == "energy"), None)
     label = next((h for h in model.heads if h.task == "multiclass" and "energetic" in h.labels), None)
     if number is not None:
-        keys, values = library.numbers(model, number)
+        values = labels.numbers(number.name)
     elif label is not None:
-        keys, scores = library.scores(model, label)
-        values = scores[:, label.labels.index("energetic")]
+        values = labels.of(label.name, model.aliases.get(label.name, {}).get("energetic", "energetic"))
     else:
         return None
-    steps = np.clip(np.nan_to_num(values[np.searchsorted(keys, audio)]) * len(_LEVELS), 0, len(_LEVELS) - 1)
-    return MapView("Energy", _LEVELS, steps.astype(np.int64), np.ones(len(audio), bool), ordered=True)
+    steps = np.clip(np.nan_to_num(values) * len(_LEVELS), 0, len(_LEVELS) - 1)
+    return MapView("Energy", _LEVELS, steps.astype(np.int64), np.ones(len(steps), bool), ordered=True)
 
 
 def _view(name: str, words: Sequence[str | None], sure: NDArray[np.bool_]) -> MapView:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -78,8 +78,9 @@ def questions(library: Library, model: LibraryModel, heads: Iterable[HeadCard], 
     found: list[tuple[float, str, Question]] = []
     there = [track for track in library.tracks(vanished=False) if track.audio is not None and track.song]
     tracks: dict[int | None, LibraryTrack] = {track.audio: track for track in reversed(there)}
+    labels = LabelProbabilities(library, model, library.analysed(model))
     for head in heads:
-        for value, question in _of_head(library, model, head, tracks):
+        for value, question in _of_head(labels, head, model.aliases.get(head.name, {}), tracks):
             if head.name not in answered.get(question.track.audio or 0, {}):
                 found.append((value, question.track.path, question))
     found.sort(key=lambda one: (-one[0], one[1]))
@@ -87,19 +88,16 @@ def questions(library: Library, model: LibraryModel, heads: Iterable[HeadCard], 
 
 
 def _of_head(
-    library: Library, model: LibraryModel, head: HeadCard, tracks: dict[int | None, LibraryTrack]
+    labels: LabelProbabilities, head: HeadCard, aliases: Mapping[str, str], tracks: dict[int | None, LibraryTrack]
 ) -> Iterator[tuple[float, Question]]:
     """Questions with their usefulness: 1..2 contradictions, 0..1 close calls."""
-    audio, _ = library.scores(model, head)
-    labels = LabelProbabilities(library, model, audio)
-    mine = labels.heads[head.name]
-    names, scores, said = mine.labels, labels.scores(head.name), given_names(mine, labels.scores(head.name))
+    mine, scores = labels.heads[head.name], labels.scores(head.name)
+    names, said = mine.labels, given_names(mine, scores)
     known = {fold(name): name for name in names}
-    aliases = model.aliases.get(head.name, {})
     for label, others in head.aliases.items():
         known |= {fold(other): aliases.get(label, label) for other in others if aliases.get(label, label) in names}
     ranked = np.argsort(-scores, axis=1, kind="stable")
-    for row, one in enumerate(audio.tolist()):
+    for row, one in enumerate(labels.audio.tolist()):
         track = tracks.get(one)
         if track is None:
             continue
