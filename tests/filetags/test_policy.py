@@ -107,3 +107,7 @@ def test_a_confidence_steps_up_in_a_tree() -> None:
     assert (written(0.4), written(0.5), written(0.8)) == (("Punk",), ("Rock",), None)
     corrected = Prediction("a", 1.0, "m", {"genre": HeadPrediction("multiclass", "Polka", 1.0, scores=scores)})
     assert written(0.8, corrected) == ("Polka",)
+    corrected = Prediction("a", 1.0, "m", {"genre": HeadPrediction("multiclass", "Rock", 1.0, scores=scores)})
+    assert written(0.4, corrected) == ("Rock",)
+    certain = HeadPrediction("multiclass", "Rock", 1.0, scores={"Rock": 0.4, "Punk": 0.6, "Pop": 0.0})
+    assert written(0.5, Prediction("a", 1.0, "m", {"genre": certain})) == ("Punk",), "all of Rock is no correction"

@@ -205,12 +205,14 @@ def labels_to_write(head: HeadPrediction, least: float | None, tree: HeadCard | 
     """The labels of one head that go into a file, by the model's own thresholds or by ``least``; see WriteOptions."""
     if least is None:
         return [head.label] if head.label else list(head.labels)
-    if head.task == "multiclass" and tree is not None and head.confidence != 1.0:  # which a correction has
-        from earmark.inference.answers import answer
+    if head.task == "multiclass" and tree is not None:
+        from earmark.inference.answers import answer, probability
 
         card = replace(tree, labels=tuple(head.scores), threshold=least, thresholds={})
-        found = answer(card, list(head.scores.values())).label
-        return [found] if found is not None else []
+        sure = head.label in card.names and probability(card, head.scores, head.label) == 1
+        if head.confidence != 1.0 or sure:  # else it is a correction, and stays
+            found = answer(card, list(head.scores.values())).label
+            return [found] if found is not None else []
     if head.task == "multiclass":
         best, score = (head.label, head.confidence) if head.label else (head.best, max(head.scores.values(), default=0))
         return [best] if best and (score or 0.0) >= least else []
