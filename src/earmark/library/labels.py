@@ -112,8 +112,8 @@ class LabelProbabilities:
             given &= np.arange(len(card.names)) == guess[:, None]
         sure = np.asarray(given.any(axis=1), np.bool_)
         place = np.where(sure, given.argmax(axis=1), guess)
-        heard = scores.max(axis=1, initial=0) > 0
-        names = [card.names[one] if there else None for one, there in zip(place.tolist(), heard.tolist(), strict=True)]
+        sounds = (scores.max(axis=1, initial=0) > 0).tolist()
+        names = [card.names[one] if there else None for one, there in zip(place.tolist(), sounds, strict=True)]
         for row, labels in self._corrected(head):
             names[row], sure[row] = next(iter(labels), None), True
         return names, sure

@@ -92,7 +92,7 @@ def _of_head(
 ) -> Iterator[tuple[float, Question]]:
     """Questions with their usefulness: 1..2 contradictions, 0..1 close calls."""
     mine, scores = labels.heads[head.name], labels.scores(head.name)
-    names, said = mine.labels, given_names(mine, scores)
+    names, given = mine.labels, given_names(mine, scores)
     known = {fold(name): name for name in names}
     for label, others in head.aliases.items():
         known |= {fold(other): aliases.get(label, label) for other in others if aliases.get(label, label) in names}
@@ -103,7 +103,7 @@ def _of_head(
             continue
         best = ranked[row]
         predicted, confidence = names[best[0]], float(scores[row, best[0]])
-        answer = mine.names[int(said[row].argmax())] if said[row].any() else ""
+        answer = mine.names[int(given[row].argmax())] if given[row].any() else ""
         own = _own(track, known)
         margin = confidence - (float(scores[row, best[1]]) if len(best) > 1 else 0.0)
         if own and own not in mine.above(predicted) and (answer or predicted) not in mine.above(own):

@@ -128,8 +128,8 @@ class Term:
         """What the words were understood as, where that is something else than they say; else empty."""
         meant = self.meaning.name if self.meaning else self.phrase
         folded = fold_words(meant)
-        said = folded in _numbers(self.phrase) or set(folded.split()) <= set(self.phrase.split())
-        return meant if self.corrected or not said else ""
+        same = folded in _numbers(self.phrase) or set(folded.split()) <= set(self.phrase.split())
+        return meant if self.corrected or not same else ""
 
     def __str__(self) -> str:
         return f"not {self.typed}" if self.negated else self.typed
