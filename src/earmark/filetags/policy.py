@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol
 
 from earmark.errors import EarmarkError
 from earmark.filetags.fields import FIELDS, Values
@@ -18,7 +18,6 @@ from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan
 
 __all__ = [
-    "POLICIES",
     "FilePrediction",
     "Outcome",
     "Policy",
@@ -128,7 +127,6 @@ def card_of(heads: Sequence[HeadCard]) -> Card:
 
 
 Policy = Literal["empty", "merge", "overwrite"]
-POLICIES: tuple[str, ...] = get_args(Policy)
 
 _FIELDS = {"genre": "genre", "subgenre": "genre", "style": "genre", "mood": "mood", "emotion": "mood"}
 _LEAST = 0.01  # scores below are left out of the file
