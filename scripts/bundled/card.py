@@ -39,7 +39,7 @@ DATA = (
     "emotify400 (Emotify, Aljanaki, Wiering and Veltkamp 2016; music of Magnatune): 300 clips of 30 s, 99 artists; "
     "CC BY-NC-SA",
     "gtzan-short (excerpts of GTZAN, Tzanetakis and Cook 2002): 379 clips, mostly 2-3 s, ten genres; research use",
-    "Free music of six public repositories (72 half minutes, CC0, CC BY, CC BY-SA and public domain; "
+    "Free music of six public repositories (67 half minutes, CC0, CC BY, CC BY-SA and public domain; "
     "docs/reference/free-music.md), without labels",
     "Teachers of the embedding, on the same clips and, in the first part of the training, on changed copies of them: "
     "Won et al. 2020, FCN and CRNN of the Million Song Dataset (weights: MIT), YAMNet (Apache-2.0), EfficientAT mn04 "

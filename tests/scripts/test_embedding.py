@@ -14,6 +14,7 @@ from scripts.bundled.probe import ProbeTask
 from torch import nn
 
 from earmark.errors import DatasetError
+from earmark.inference.tagger import load_model
 
 
 class _Levels(nn.Module):
@@ -61,6 +62,9 @@ def test_the_table_of_free_music_names_commit_licence_and_two_unheard_sources():
     learnt = [row[0] for row in rows if row[2] == "train"]
     assert max(learnt.count(name) for name in learnt) <= 12, "no source rules"
     assert not {row[0] for row in rows if row[2] == "unheard"} & set(learnt)
+    assert len(set(learnt)) == 6
+    named = f"six public repositories ({len(learnt)} half minutes"
+    assert any(named in line for line in load_model().card.data), "the card says how many"
 
 
 def test_a_missing_track_of_the_free_music_is_named(shared: Path, tmp_path: Path):
