@@ -22,7 +22,7 @@ from torch.nn import functional
 from earmark.datasets.core import HeadSpec
 from earmark.datasets.splits import stratified_group_folds
 from earmark.errors import EarmarkError
-from earmark.evaluation.regression import Linear, cross_entropy, fit_strengths
+from earmark.evaluation.regression import Linear, fit_strengths
 from earmark.inference.scores import pool, probabilities
 from earmark.models.card import HeadCard
 from earmark.recipe import HeadDesign, Task, Training
@@ -37,11 +37,9 @@ __all__ = [
     "examples_of",
     "fit_head",
     "fit_linear",
-    "fit_partial",
     "fit_prototypes",
     "group_folds",
     "log_loss",
-    "partial_loss",
     "pooled",
     "scaling_of",
 ]
@@ -354,31 +352,6 @@ def _ridge(examples: Examples, strength: float) -> Linear:
     gram = (clips * weights[:, None]).T @ clips + strength * np.eye(clips.shape[1])
     weight = np.linalg.solve(gram, clips.T @ (weights * (truth - mean)))
     return Linear(weight[None], np.array([mean - weight @ middle]))
-
-
-def fit_partial(examples: Examples, marks: Array, strengths: Sequence[float]) -> list[Linear]:
-    """Linear heads from partial labels, of falling strengths of the penalty.
-
-    Args:
-        examples: Embeddings, and whether the head is ``multiclass``; its ``truth`` is not looked at.
-        marks: (tracks, labels), as :func:`~earmark.evaluation.regression.cross_entropy` takes them ("Pop/Rock" is Pop,
-            Rock or Metal, and not which).
-        strengths: Weights of the squared norm beside the mean loss, the strongest first.
-
-    Returns:
-        Raw scores of embeddings as they are, not standardised.
-    """
-    scaling = scaling_of(examples)
-    clips, weights = scaling.apply(examples.clips), examples.clip_weights / examples.clip_weights.sum()
-    multiclass = examples.task == "multiclass"
-    found = fit_strengths(clips, marks[examples.owner], strengths, multiclass=multiclass, weights=weights)
-    return [scaling.fold(linear) for linear in found]
-
-
-def partial_loss(examples: Examples, marks: Array, raw: Array) -> float:
-    """Mean over the clips, tracks weighing the same, of what :func:`fit_partial` makes small (without the penalty)."""
-    value, _ = cross_entropy(raw, marks[examples.owner], examples.task == "multiclass")
-    return float(examples.clip_weights @ (value.sum(1) if value.ndim == 2 else value) / examples.clip_weights.sum())
 
 
 def fit_head(design: HeadDesign, spec: HeadSpec, examples: Examples, training: Training, seed: int) -> nn.Module:
