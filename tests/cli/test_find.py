@@ -49,6 +49,10 @@ def test_a_hyphen_in_front_is_no_option(typed: tuple[str, ...], library: Path, e
     assert "artist 1" in said.json["understood"] or typed == ("-folk",)
     said = earmark("playlist", "--like", "-rock artist 1", "--library", library)
     assert said.code == 0 and {one["artist"] for one in said.json["tracks"]} == {"Artist 1"}
+    said = earmark("playlist", "--like", "-metal", "--library", library)
+    assert "Understood not metal" in said.err, said.err
+    said = earmark("playlist", "--from", "-no such song.wav", "--library", library)
+    assert said.code == 1 and "-no such song.wav" in said.err, "the name of a song stays as it is"
 
 
 def test_nothing_understood(library: Path, earmark: Earmark) -> None:

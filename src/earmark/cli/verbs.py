@@ -104,8 +104,12 @@ def _with_minus(parser: argparse.ArgumentParser, arguments: list[str]) -> list[s
     if not takers:
         return arguments
     alone = any(not action.option_strings for action in takers)  # as in `find calm -rock`
-    like = re.compile(r"-(?!f(?:table|json)$)[^\W\d_]{3,}" if alone else r"-[^\W\d_]+ ")
-    return ["\u2212" + one[1:] if like.match(one) else one for one in arguments]
+    options = {name for action in takers for name in action.option_strings}  # as in `playlist --like -rock`
+    like = re.compile(r"-(?!f(?:table|json)$)[^\W\d_]+(?:[^\W\d_]{2}| )")
+    return [
+        "\u2212" + one[1:] if (alone or before in options) and like.match(one) else one
+        for before, one in zip(["", *arguments], arguments, strict=False)
+    ]
 
 
 class _Top(argparse.ArgumentParser):
