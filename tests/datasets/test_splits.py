@@ -196,6 +196,22 @@ def test_balanced_parts_of_several_heads(seed):
         split(replace(dataset, tracks=apart), SplitPlan(balanced="all"), seed)
 
 
+def test_a_head_that_balanced_parts_cannot_score_is_named():
+    """Songs have a genre or a number, never both: parts that are balanced by genre say nothing of the number."""
+    tracks = tuple(
+        Track(Path(f"{i}"), f"{i}", str(i // 2), None, {"genre": "ab"[i % 2]} if i < 60 else {"energy": i / 99})
+        for i in range(100)
+    )
+    heads = (HeadSpec("genre", "multiclass", ("a", "b")), HeadSpec("energy", "regression"))
+    dataset = Dataset("made", Path(), heads, tracks, "artist")
+    notices = split(dataset, SplitPlan(0.8, 0.1, 0.1, balanced=True), 0).notices
+    for part in ("valid", "test"):
+        assert any(
+            f"balanced {part} part has a label of 'energy'" in one and "balanced=false" in one for one in notices
+        )
+    assert not any("has a label of" in one for one in split(dataset, SplitPlan(0.8, 0.1, 0.1), 0).notices)
+
+
 def test_splits_are_saved_by_content(tmp_path):
     """A saved split finds the same recordings again in another order, and says which are new."""
     dataset = made([(str(i), "ab"[i % 2], None) for i in range(30)])

@@ -444,6 +444,7 @@ def _balanced(dataset: Dataset, plan: SplitPlan, seed: int, head: str | None) ->
     unused = len(dataset.tracks) - len(train) - len(parts["valid"]) - len(parts["test"])
     extra = [f"{unused} tracks are unused, so that the labels are balanced in valid and test"] if unused else []
     extra += [_unevenness(part, marks[rows].sum(0), heads) for part, rows in parts.items() if len(rows)]
+    extra += [_not_scored(dataset, part, rows) for part, rows in parts.items() if len(rows)]
     return Split(train, parts["valid"], parts["test"], dataset.group_by, (*filter(None, extra), *_notices(dataset)))
 
 
@@ -526,6 +527,17 @@ def _unevenness(part: str, counts: NDArray[np.int64], heads: NDArray[np.int64]) 
         return ""
     spans = " and ".join(f"{one.min()} to {one.max()}" for one in found)
     return f"the labels of several heads are as even in the {part} part as they get: {spans} tracks a label"
+
+
+def _not_scored(dataset: Dataset, part: str, rows: _Rows) -> str:
+    """Heads that no track of a part labels, since it was drawn by other heads."""
+    without = [
+        repr(spec.name)
+        for spec in dataset.heads
+        if all(dataset.tracks[int(row)].labels.get(spec.name) is None for row in rows)
+    ]
+    remedy = "draw ordinary parts to score it: --set split.balanced=false"
+    return f"no track of the balanced {part} part has a label of {' or '.join(without)}; {remedy}" if without else ""
 
 
 def _notices(dataset: Dataset) -> tuple[str, ...]:
