@@ -207,6 +207,9 @@ def contradictions(card: Card, predictions: Sequence[Prediction]) -> dict[str, t
         if (genre := one["genre"].label) is not None:
             below = set(card.head("genre").below(genre)) | {OLD_GENRES.get(genre, genre)}
             found.setdefault("genre outside genres", []).append(not below & set(one["genres"].labels))
+        if "voice" in heads:
+            voices = set(one["voice"].labels)
+            found.setdefault("instrumental beside a voice", []).append("instrumental" in voices and len(voices) > 1)
         for head in ("genres", "moods", "instruments", "voice"):
             if head in heads:
                 found.setdefault(f"{head} without a label", []).append(not one[head].labels)

@@ -3,9 +3,11 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from scripts.bundled import report
+from scripts.bundled.figures import contradictions
 
 from earmark.inference.tagger import load_model
 from earmark.models.registry import find_model
@@ -60,6 +62,29 @@ def test_a_model_before_of_the_same_name_has_its_own_column(tmp_path: Path) -> N
     assert len({model.card.id for model in models}) == 1
     assert list(report.named(models)) == [f"default@2 ({model.card.digest[:8]})" for model in models]
     assert list(report.named(models[:1])) == ["default@2"]
+
+
+def _song(mood: str, valence: str, energy: float, genres: tuple[str, ...], voice: tuple[str, ...]) -> SimpleNamespace:
+    """A prediction of a happy or sad song of rock."""
+    heads = {"mood": mood, "valence": valence, "genre": "Rock"}
+    several = {"genres": genres, "moods": ("sad",), "instruments": (), "voice": voice}
+    said = {name: SimpleNamespace(label=label, labels=(), value=None) for name, label in heads.items()}
+    said |= {name: SimpleNamespace(label=None, labels=labels, value=None) for name, labels in several.items()}
+    said["energy"] = SimpleNamespace(label=None, labels=(), value=energy)
+    return SimpleNamespace(is_song=True, heads=said)
+
+
+def test_contradictions_are_counted_among_the_songs_that_could_have_them() -> None:
+    songs = [
+        _song("happy", "negative", 0.1, ("Jazz",), ("instrumental", "male")),
+        _song("sad", "negative", 0.1, ("Punk",), ("vocal", "male")),
+    ]
+    found = contradictions(load_model("default").card, songs)
+    for name in ("mood against valence", "mood against energy", "genre outside genres", "instrumental beside a voice"):
+        assert found[name] == (1, 2), name
+    assert found["sadness in happy songs"] == (1, 1)
+    assert found["instruments without a label"] == (2, 2)
+    assert found["no mood is named"] == (0, 2)
 
 
 def test_a_missing_model_is_one_line(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
