@@ -39,6 +39,7 @@ __all__ = [
     "Piece",
     "StudentData",
     "cache_folder",
+    "chosen",
     "columns",
     "estimated_bytes",
     "fill",
@@ -298,6 +299,13 @@ def joined(data: StudentData, more: StudentData) -> StudentData:
     return StudentData(
         **{name: np.concatenate([getattr(data, name), getattr(more, name)]) for name in StudentData.__slots__}
     )
+
+
+def chosen(data: StudentData, which: NDArray[np.bool_]) -> StudentData:
+    """Those of the sounds for which ``which`` (sounds,) is true."""
+    frames, seconds = np.repeat(which, data.frames), np.repeat(which, data.seconds)
+    rows = {"spectrograms": frames, "series": seconds}
+    return StudentData(**{name: getattr(data, name)[rows.get(name, which)] for name in StudentData.__slots__})
 
 
 def columns(data: StudentData, widths: Mapping[str, int], kinds: Sequence[str]) -> StudentData:

@@ -64,8 +64,18 @@ def clip_vectors(network: Backbone, data: StudentData, windows: int = PLAN.count
 
 def teacher_vectors(data: StudentData, widths: Mapping[str, int]) -> dict[str, Array]:
     """By kind, (sounds, features) the mean over the seconds of each sound."""
-    means = _means(data.series, data.seconds)
+    means = sound_means(data.series, data.seconds)
     return dict(zip(widths, np.split(means, np.cumsum(list(widths.values()))[:-1], 1), strict=True))
+
+
+def ridge_errors(known: tuple[Array, Array], unknown: tuple[Array, Array]) -> tuple[Array, Array]:
+    """(sounds,) squared errors of a ridge regression's targets for unknown sounds, and what the known mean would err."""
+    (vectors, targets), (other, truth) = known, unknown
+    mean, scale, middle = vectors.mean(0), vectors.std(0) + 1e-6, targets.mean(0)
+    z = (vectors - mean) / scale
+    weights = np.linalg.solve(z.T @ z + 0.1 * len(z) * np.eye(z.shape[1]), z.T @ (targets - middle))
+    error = truth - middle - (other - mean) / scale @ weights
+    return np.square(error).sum(1), np.square(truth - middle).sum(1)
 
 
 def explained(known: tuple[Array, Array], unknown: tuple[Array, Array]) -> float:
@@ -75,12 +85,8 @@ def explained(known: tuple[Array, Array], unknown: tuple[Array, Array]) -> float
         known: Vectors (sounds, features) and targets (sounds, targets) to learn from.
         unknown: The same of other sounds; their variance is taken about the known sounds' mean.
     """
-    (vectors, targets), (other, truth) = known, unknown
-    mean, scale, middle = vectors.mean(0), vectors.std(0) + 1e-6, targets.mean(0)
-    z = (vectors - mean) / scale
-    weights = np.linalg.solve(z.T @ z + 0.1 * len(z) * np.eye(z.shape[1]), z.T @ (targets - middle))
-    error = truth - middle - (other - mean) / scale @ weights
-    return 1.0 - float(np.square(error).sum() / np.square(truth - middle).sum())
+    errors, spread = ridge_errors(known, unknown)
+    return 1.0 - float(errors.sum() / spread.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,7 @@ def _unheard(shop: Workshop) -> dict[str, StudentData]:
     return {name: _cached(shop, design) for name, design in designs.items()}
 
 
-def _means(series: NDArray[Any], seconds: NDArray[np.int64]) -> Array:
+def sound_means(series: NDArray[Any], seconds: NDArray[np.int64]) -> Array:
     """(sounds, features) the mean over each sound's seconds."""
     parts = zip(np.cumsum(seconds), seconds, strict=True)
     return np.stack([series[end - count : end].astype(np.float32).mean(0) for end, count in parts])
@@ -167,7 +173,7 @@ class Vectors:
     @property
     def targets(self) -> Array:
         """(tracks, targets) of the cache's sounds."""
-        return _means(self.reduction(self.data.series), self.data.seconds)
+        return sound_means(self.reduction(self.data.series), self.data.seconds)
 
 
 def _vectors(shop: Workshop, files: Sequence[Path]) -> Vectors:
@@ -184,7 +190,7 @@ def _unheard_table(shop: Workshop, vectors: Vectors) -> Iterator[str]:
     """R2 of the targets on music that no network has learnt from."""
     rows = []
     for name, other in _unheard(shop).items():
-        truth = _means(vectors.reduction(other.series), other.seconds)
+        truth = sound_means(vectors.reduction(other.series), other.seconds)
         cells = []
         for label, network in vectors.networks.items():
             here = np.stack([v.mean(0) for v in clip_vectors(network, other)])

@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 
 from earmark.datasets.splits import stratified_group_folds
 
-__all__ = ["CHOICES", "ProbeTask", "draws", "folds", "out_of_fold", "resampled", "score"]
+__all__ = ["CHOICES", "ProbeTask", "answers_of", "draws", "folds", "out_of_fold", "resampled", "score"]
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -63,7 +63,7 @@ def _classifier(kind: Kind, c: float, balanced: bool) -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(C=c, class_weight=weights, max_iter=400))
 
 
-def _answers(kind: Kind, c: float, train: tuple[Array, NDArray[Any]], test: Array) -> NDArray[Any]:
+def answers_of(kind: Kind, c: float, train: tuple[Array, NDArray[Any]], test: Array) -> NDArray[Any]:
     """Classes (tracks,), or decision values (tracks, labels), of the test part."""
     embeddings, targets = train
     with warnings.catch_warnings():
@@ -101,7 +101,7 @@ def _best(kind: Kind, embeddings: Array, targets: NDArray[Any], groups: NDArray[
         parts = folds(targets, groups, 4)
         scores.append(
             np.mean(
-                [score(targets[b], _answers(kind, c, (embeddings[a], targets[a]), embeddings[b])) for a, b in parts]
+                [score(targets[b], answers_of(kind, c, (embeddings[a], targets[a]), embeddings[b])) for a, b in parts]
             )
         )
     return CHOICES[kind][int(np.argmax(scores))]
@@ -120,7 +120,7 @@ def out_of_fold(embeddings: Array, task: ProbeTask, kind: Kind, c: float | None 
     mine, answers = embeddings[task.rows], None
     for train, test in folds(task.targets, task.groups, count):
         chosen = c if c is not None else _best(kind, mine[train], task.targets[train], task.groups[train])
-        found = _answers(kind, chosen, (mine[train], task.targets[train]), mine[test])
+        found = answers_of(kind, chosen, (mine[train], task.targets[train]), mine[test])
         if answers is None:
             answers = np.zeros((len(mine), *found.shape[1:]), found.dtype)
         answers[test] = found

@@ -27,6 +27,7 @@ __all__ = [
     "Reduction",
     "Resume",
     "StudentDesign",
+    "grow",
     "reduce_teachers",
     "rotate",
     "train_student",
@@ -276,7 +277,8 @@ def train_student(
         design: How.
         frames_per_second: Of the spectrograms.
         resume: Where to keep what is done.
-        start: A trained student of the same backbone to begin with, its last layer fitted anew; random where None.
+        start: A trained student to begin with, of the same backbone or a narrower one (:func:`grow`), its last layer
+            fitted anew; random where None.
 
     Returns:
         The student with averaged weights, in evaluation mode.
@@ -288,7 +290,7 @@ def train_student(
     options = dict(design.options) | {"features": targets.shape[1]}
     network = build(design.backbone, crops.length, crops.bands, options)
     if start is not None:
-        network.load_state_dict(start.state_dict())
+        grow(network, start)
         _fit_last(network, crops)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(_parameter_groups(network, design.weight_decay), lr=design.learning_rate)
@@ -321,6 +323,41 @@ def train_student(
         _save(checkpoint, design, network, optimiser, averaged, last)
     network.load_state_dict(averaged)
     return network.eval()
+
+
+def grow(network: Backbone, start: Backbone) -> None:
+    """Give a network the function of a narrower one of its kind, after Net2Net (Chen et al. 2016).
+
+    Channels that both have get the narrow one's weights and do not see the new ones; these keep their random weights,
+    and it is for the training to listen to them. A further pair of a stage begins as the identity.
+    """
+    wide, pairs = network.state_dict(), _same_pairs(network, start)
+    for name in wide:
+        if name.endswith("norm2.weight") and int(name.split(".")[1]) not in pairs.values():
+            wide[name].zero_()
+    for name, value in start.state_dict().items():
+        parts = name.split(".")
+        if parts[0] == "blocks":
+            parts[1] = str(pairs[int(parts[1])])
+        target = wide[".".join(parts)]
+        if value.ndim > 1:
+            target[: len(value)] = 0.0
+        target[tuple(slice(0, size) for size in value.shape)] = value
+
+
+def _same_pairs(network: Backbone, start: Backbone) -> dict[int, int]:
+    """By number of a narrow network's pair, that of the wide one's: the same place of the same stage."""
+
+    def places(backbone: Backbone) -> list[tuple[int, int]]:
+        found: list[tuple[int, int]] = []
+        for pair in backbone.blocks:  # type: ignore[operator, union-attr]
+            stage, place = found[-1] if found else (-1, 0)
+            strided = pair.first.stride != (1, 1)
+            found.append((stage + 1, 0) if strided else (stage, place + 1))
+        return found
+
+    there = places(network)
+    return {number: there.index(place) for number, place in enumerate(places(start))}
 
 
 def _fit_last(network: Backbone, crops: _Crops, batches: int = 60) -> None:

@@ -1,0 +1,217 @@
+"""Students scored on artists that they have not heard: ``python -m scripts.bundled.unheard CANDIDATE ...``.
+
+Artists fall into three parts. For each part a short student learns from the audio of the other two, and every candidate
+goes on from it for the same processor time; an SVM and a logistic regression learn the labels of the other two and
+answer for the part, so that every track is answered once by what has never heard its artist. Beside the tasks stands
+the share of the teachers' variance (R2) that the vectors explain on the part. Differences to the first candidate are
+paired by artist.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from earmark.datasets import load_dataset
+from earmark.events import Run
+from earmark.paths import cache_folder as user_cache
+from earmark.training.backbones import Backbone, build
+from scripts.bundled import cache
+from scripts.bundled.cache import StudentData
+from scripts.bundled.embedding import SONGS, SVM_C, Answers, clip_vectors, difference, ridge_errors, sound_means
+from scripts.bundled.figures import markdown
+from scripts.bundled.heads import CORPORA
+from scripts.bundled.model import FRONTEND, LEGS, Workshop, cache_design, music_design, teacher_widths
+from scripts.bundled.probe import CHOICES, ProbeTask, answers_of, draws
+from scripts.bundled.report import printed, tasks
+from scripts.bundled.students import StudentDesign, reduce_teachers, train_student
+
+__all__ = ["CANDIDATES", "PARTS", "main"]
+
+Array = NDArray[np.float32]
+PARTS = 3
+BASE = replace(LEGS[-1], steps=2400, learning_rate=3e-3, average=0.995, seed=0)
+"""The short student from random numbers that every candidate of a part goes on from."""
+WIDE = {"level": 8.0, "stages": ((64, 1, 2), (128, 2, 2), (256, 1, 2))}
+CANDIDATES: Mapping[str, StudentDesign] = {
+    "narrow": replace(LEGS[-1], steps=2000),
+    "wide": replace(LEGS[-1], steps=1080, options=WIDE),
+}
+"""By name, how each goes on; steps such that all take the same processor time (0.10 and 0.19 s a step)."""
+
+
+def part_of(artist: str) -> int:
+    """Which part an artist belongs to; the same in every corpus."""
+    return int(hashlib.sha256(f"part{artist}".encode()).hexdigest(), 16) % PARTS
+
+
+def _parts(shop: Workshop) -> NDArray[np.int64]:
+    """(tracks,) of each track of the corpora its part; gtzan-short, which names no artists, is always learnt from."""
+    return np.array(
+        [
+            -1 if corpus == "gtzan-short" else part_of(track.group)
+            for corpus in CORPORA
+            for track in load_dataset(shop.shared / "data" / corpus, training=True).tracks
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What all candidates of a part share.
+
+    Attributes:
+        corpora: All tracks, the part included.
+        learnt: What students learn from: the other parts and the free music.
+        targets: (seconds, targets) of ``learnt``.
+        truth: (tracks, targets) of ``corpora``, by the same reduction.
+        unknown: (tracks,) true for the part.
+    """
+
+    corpora: StudentData
+    learnt: StudentData
+    targets: Array
+    truth: Array
+    unknown: NDArray[np.bool_]
+
+
+def _material(shop: Workshop, part: int) -> Material:
+    design, music = cache_design(shop.shared), music_design(shop, "train")
+    corpora, more = (cache.load(d, cache.cache_folder(d, shop.work / "teachers"), [0]) for d in (design, music))
+    unknown = _parts(shop)[corpora.piece] == part
+    known = cache.chosen(corpora, ~unknown)
+    reduction = reduce_teachers(known, list(teacher_widths(design).values()), BASE.components, BASE.alpha)
+    learnt = cache.joined(known, more)
+    truth = sound_means(reduction(corpora.series), corpora.seconds)
+    return Material(corpora, learnt, reduction(learnt.series), truth, unknown)
+
+
+def _student(shop: Workshop, part: int, design: StudentDesign, start: tuple[StudentDesign, Backbone] | None) -> Backbone:
+    """A student of a part, trained now if it is not there yet."""
+    name = hashlib.sha256(repr((part, start and start[0], design)).encode()).hexdigest()[:12]
+    file = shop.work / f"unheard-{name}.safetensors"
+    if file.exists():
+        network = build(design.backbone, 250, FRONTEND.bands, dict(design.options))
+        network.load_state_dict(load_file(str(file)))
+        return network.eval()
+    material = _material(shop, part)
+    training = train_student(
+        material.learnt, material.targets, design, FRONTEND.frames_per_second, start=start and start[1]
+    )
+    network = Run(training).wait()
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, str(file))
+    return network
+
+
+def candidate(shop: Workshop, part: int, name: str) -> Backbone:
+    """The student of a candidate for a part, and the one that it begins with."""
+    return _student(shop, part, CANDIDATES[name], (BASE, _student(shop, part, BASE, None)))
+
+
+def _answers(vectors: Sequence[Array], parts: NDArray[np.int64], task: ProbeTask, kind: Any) -> NDArray[Any]:
+    """Answers for each track of a task, from a classifier that has learnt from the other parts."""
+    mine, found = parts[task.rows], None
+    for number, whole in enumerate(vectors):
+        here, unknown = whole[task.rows], mine == number
+        c = SVM_C if kind == "svm" else 1 / here.shape[1]
+        told = answers_of(kind, c, (here[~unknown], task.targets[~unknown]), here[unknown])
+        found = np.zeros((len(mine), *told.shape[1:]), told.dtype) if found is None else found
+        found[unknown] = told
+    assert found is not None
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a candidate's vectors are worth.
+
+    Attributes:
+        answers: For each task.
+        errors: (tracks,) of the targets predicted from the vectors, squared.
+        spread: (tracks,) what the mean would err.
+    """
+
+    answers: Sequence[Answers]
+    errors: Array
+    spread: Array
+
+    def r2(self, rows: Any = slice(None)) -> float:
+        """Share of the targets' variance that is explained."""
+        return 1.0 - float(self.errors[rows].sum() / self.spread[rows].sum())
+
+
+def _outcome(rows: Sequence[ProbeTask], vectors: Sequence[Array], truths: Sequence[Array], parts: Any) -> Outcome:
+    answers = [Answers(task, [[_answers(vectors, parts, task, kind) for kind in CHOICES]]) for task in rows]
+    errors, spread = np.zeros(SONGS, np.float32), np.zeros(SONGS, np.float32)
+    for number, (here, truth) in enumerate(zip(vectors, truths, strict=True)):
+        new = parts == number
+        errors[new], spread[new] = ridge_errors((here[~new], truth[~new]), (here[new], truth[new]))
+    return Outcome(answers, errors, spread)
+
+
+def _cells(outcome: Outcome, first: Outcome | None, artists: NDArray[Any]) -> list[str]:
+    scores = [answers.mean(np.arange(len(answers.task.rows))) for answers in outcome.answers]
+    cells = [f"{value:.3f}" for value in [*scores, float(np.mean(scores))]]
+    if first is None:
+        return [*cells, "", f"{outcome.r2():.3f}", ""]
+    resampled = [outcome.r2(rows) - first.r2(rows) for rows in draws(artists, 200)]
+    tasks_beside = "{:+.4f} ± {:.4f}".format(*difference(first.answers, outcome.answers))
+    return [*cells, tasks_beside, f"{outcome.r2():.3f}", f"{outcome.r2() - first.r2():+.4f} ± {np.std(resampled):.4f}"]
+
+
+def compared(shop: Workshop, names: Sequence[str]) -> Iterator[str]:
+    """Lines of a table in Markdown: candidates, and each teacher alone by the same parts."""
+    corpora = [load_dataset(shop.shared / "data" / name, training=True) for name in ("moods900", "emotify400")]
+    rows, parts = tasks(*corpora), _parts(shop)[:SONGS]
+    artists = np.array([track.group for corpus in corpora for track in corpus.tracks])
+    found: dict[str, list[Array]] = {name: [] for name in names}
+    truths, data = [], None
+    for part in range(PARTS):
+        for name in names:
+            candidate(shop, part, name)
+        material = _material(shop, part)
+        data = cache.chosen(material.corpora, material.corpora.piece < SONGS)
+        truths.append(material.truth[:SONGS])
+        for name in names:
+            seen = clip_vectors(candidate(shop, part, name), data)
+            found[name].append(np.stack([clips.mean(0) for clips in seen]))
+    assert data is not None
+    alone = teacher_vectors(data, teacher_widths(cache_design(shop.shared)))
+    found |= {kind: [vectors] * PARTS for kind, vectors in alone.items()} | {"all teachers, reduced": truths}
+    header = ["vectors", *(task.name for task in rows), "mean", "beside the first", "R2 unheard", "beside the first"]
+    yield from markdown(header, _rows(rows, found, truths, parts, artists))
+
+
+def _rows(rows: Any, found: Mapping[str, list[Array]], truths: Any, parts: Any, artists: Any) -> Iterator[list[str]]:
+    first: Outcome | None = None
+    for name, vectors in found.items():
+        outcome = _outcome(rows, vectors, truths, parts)
+        yield [name, *_cells(outcome, first, artists)]
+        first = first or outcome
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; 0, or 1 with one line of what is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.bundled.unheard")
+    parser.add_argument("candidates", nargs="+", choices=list(CANDIDATES), help="the one to compare with first")
+    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
+    parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="cache of the teachers")
+    parser.add_argument("--music", type=Path, help="folder of free music, as scripts/bundled/music.tsv lists it")
+    given = parser.parse_args(arguments)
+    shop = Workshop(given.shared.resolve(), given.work, given.work, 1, given.music and given.music.resolve())
+    torch.set_num_threads(1)
+    return printed(compared(shop, given.candidates))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
