@@ -45,6 +45,7 @@ __all__ = [
     "fill",
     "joined",
     "load",
+    "partner",
 ]
 
 Array = NDArray[np.float32]
@@ -151,6 +152,14 @@ def _shard_file(folder: Path, copy: int, shard: int) -> Path:
     return folder / f"copy{copy:02d}-{shard:04d}.npz"
 
 
+def partner(design: CacheDesign, index: int, copy: int) -> tuple[int | None, np.random.Generator]:
+    """The piece that a changed copy of another has mixed in, None for none, and what decides the further changes."""
+    rng = np.random.default_rng([design.seed, copy, index])
+    pool = [i for i, p in enumerate(design.pieces) if p.pool == design.pieces[index].pool]
+    other = pool[int(rng.integers(len(pool)))]
+    return (other if rng.random() < design.chances.mix else None), rng
+
+
 class _Worker:
     """One process: its teachers, loaded once."""
 
@@ -169,14 +178,11 @@ class _Worker:
         waveform = _read(piece)
         if copy == 0:
             return waveform
-        rng = np.random.default_rng([self.design.seed, copy, index])
-        chances, other = self.design.chances, np.zeros(0, np.float32)
-        pool = [i for i, p in enumerate(self.design.pieces) if p.pool == piece.pool]
-        partner = self.design.pieces[pool[int(rng.integers(len(pool)))]]
-        if rng.random() < chances.mix:
+        other, (mixed, rng) = np.zeros(0, np.float32), partner(self.design, index, copy)
+        if mixed is not None:
             with contextlib.suppress(AudioError):
-                other = _read(partner)
-        sure = Chances(**(asdict(chances) | {"mix": 1.0}))
+                other = _read(self.design.pieces[mixed])
+        sure = Chances(**(asdict(self.design.chances) | {"mix": 1.0}))
         return changed(waveform, other, STUDIO_RATE, rng, sure)
 
     def analyse(self, index: int, copy: int) -> tuple[Array, Array, Array] | None:

@@ -42,7 +42,18 @@ from scripts.bundled.probe import CHOICES, ProbeTask, draws, out_of_fold, score
 from scripts.bundled.report import printed, tasks
 from scripts.bundled.students import Reduction, reduce_teachers
 
-__all__ = ["Answers", "clip_vectors", "difference", "explained", "main", "teacher_vectors"]
+__all__ = [
+    "SONGS",
+    "SVM_C",
+    "Answers",
+    "clip_vectors",
+    "difference",
+    "explained",
+    "main",
+    "ridge_errors",
+    "sound_means",
+    "teacher_vectors",
+]
 
 Array = NDArray[np.float32]
 SVM_C = 2.0
@@ -69,7 +80,7 @@ def teacher_vectors(data: StudentData, widths: Mapping[str, int]) -> dict[str, A
 
 
 def ridge_errors(known: tuple[Array, Array], unknown: tuple[Array, Array]) -> tuple[Array, Array]:
-    """(sounds,) squared errors of a ridge regression's targets for unknown sounds, and what the known mean would err."""
+    """(sounds,) squared errors of a ridge regression on unknown sounds, and those of the known sounds' mean."""
     (vectors, targets), (other, truth) = known, unknown
     mean, scale, middle = vectors.mean(0), vectors.std(0) + 1e-6, targets.mean(0)
     z = (vectors - mean) / scale

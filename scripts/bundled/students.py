@@ -350,7 +350,7 @@ def _same_pairs(network: Backbone, start: Backbone) -> dict[int, int]:
 
     def places(backbone: Backbone) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = []
-        for pair in backbone.blocks:  # type: ignore[operator, union-attr]
+        for pair in backbone.blocks:  # type: ignore[union-attr]
             stage, place = found[-1] if found else (-1, 0)
             strided = pair.first.stride != (1, 1)
             found.append((stage + 1, 0) if strided else (stage, place + 1))

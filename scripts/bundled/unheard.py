@@ -27,8 +27,17 @@ from earmark.events import Run
 from earmark.paths import cache_folder as user_cache
 from earmark.training.backbones import Backbone, build
 from scripts.bundled import cache
-from scripts.bundled.cache import StudentData
-from scripts.bundled.embedding import SONGS, SVM_C, Answers, clip_vectors, difference, ridge_errors, sound_means
+from scripts.bundled.cache import CacheDesign, StudentData, partner
+from scripts.bundled.embedding import (
+    SONGS,
+    SVM_C,
+    Answers,
+    clip_vectors,
+    difference,
+    ridge_errors,
+    sound_means,
+    teacher_vectors,
+)
 from scripts.bundled.figures import markdown
 from scripts.bundled.heads import CORPORA
 from scripts.bundled.model import FRONTEND, LEGS, Workshop, cache_design, music_design, teacher_widths
@@ -43,11 +52,29 @@ PARTS = 3
 BASE = replace(LEGS[-1], steps=2400, learning_rate=3e-3, average=0.995, seed=0)
 """The short student from random numbers that every candidate of a part goes on from."""
 WIDE = {"level": 8.0, "stages": ((64, 1, 2), (128, 2, 2), (256, 1, 2))}
-CANDIDATES: Mapping[str, StudentDesign] = {
-    "narrow": replace(LEGS[-1], steps=2000),
-    "wide": replace(LEGS[-1], steps=1080, options=WIDE),
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """How a student goes on.
+
+    Attributes:
+        design: Of the training; its ``phases`` say how many copies it gets.
+        musical: Weight of the musical targets, as further outputs that are cut off at the end, beside a teacher's 1.
+    """
+
+    design: StudentDesign
+    musical: float = 0.0
+
+
+NARROW = replace(LEGS[-1], steps=2000)
+CANDIDATES: Mapping[str, Candidate] = {
+    "narrow": Candidate(NARROW),
+    "wide": Candidate(replace(NARROW, steps=1080, options=WIDE)),
+    "copies": Candidate(replace(NARROW, phases=((0, 2),))),
+    "musical": Candidate(NARROW, musical=0.5),
 }
-"""By name, how each goes on; steps such that all take the same processor time (0.10 and 0.19 s a step)."""
+"""By name; steps such that all take the same processor time (0.10 and 0.19 s a step)."""
 
 
 def part_of(artist: str) -> int:
@@ -75,47 +102,58 @@ class Material:
         learnt: What students learn from: the other parts and the free music.
         targets: (seconds, targets) of ``learnt``.
         truth: (tracks, targets) of ``corpora``, by the same reduction.
-        unknown: (tracks,) true for the part.
     """
 
     corpora: StudentData
     learnt: StudentData
     targets: Array
     truth: Array
-    unknown: NDArray[np.bool_]
 
 
-def _material(shop: Workshop, part: int) -> Material:
+def _material(shop: Workshop, part: int, copies: int = 1) -> Material:
     design, music = cache_design(shop.shared), music_design(shop, "train")
-    corpora, more = (cache.load(d, cache.cache_folder(d, shop.work / "teachers"), [0]) for d in (design, music))
-    unknown = _parts(shop)[corpora.piece] == part
-    known = cache.chosen(corpora, ~unknown)
+    folder = cache.cache_folder(design, shop.work / "teachers")
+    corpora = cache.load(design, folder, [0])
+    more = cache.load(music, cache.cache_folder(music, shop.work / "teachers"), [0])
+    parts = _parts(shop)
+    known = cache.chosen(corpora, parts[corpora.piece] != part)
     reduction = reduce_teachers(known, list(teacher_widths(design).values()), BASE.components, BASE.alpha)
+    if copies > 1:
+        known = cache.load(design, folder, range(copies))
+        known = cache.chosen(known, _without(design, parts == part, known))
     learnt = cache.joined(known, more)
     truth = sound_means(reduction(corpora.series), corpora.seconds)
-    return Material(corpora, learnt, reduction(learnt.series), truth, unknown)
+    return Material(corpora, learnt, reduction(learnt.series), truth)
 
 
-def _student(shop: Workshop, part: int, design: StudentDesign, start: tuple[StudentDesign, Backbone] | None) -> Backbone:
-    """A student of a part, trained now if it is not there yet."""
-    name = hashlib.sha256(repr((part, start and start[0], design)).encode()).hexdigest()[:12]
-    file = shop.work / f"unheard-{name}.safetensors"
+def _without(design: CacheDesign, unknown: NDArray[np.bool_], data: StudentData) -> NDArray[np.bool_]:
+    """(sounds,) true where neither the sound nor what its copy has mixed in is of the unknown pieces."""
+    kept = np.asarray(~unknown[data.piece])
+    for i in np.flatnonzero(data.copy > 0).tolist():
+        mixed, _ = partner(design, int(data.piece[i]), int(data.copy[i]))
+        kept[i] &= mixed is None or not unknown[mixed]
+    return kept
+
+
+def _student(shop: Workshop, part: int, chosen: Candidate, start: Candidate | None = None) -> Backbone:
+    """A student of a part, and the one that it starts from; trained now if it is not there yet."""
+    name = hashlib.sha256(repr((part, start, chosen)).encode()).hexdigest()[:12]
+    file, design = shop.work / f"unheard-{name}.safetensors", chosen.design
     if file.exists():
         network = build(design.backbone, 250, FRONTEND.bands, dict(design.options))
         network.load_state_dict(load_file(str(file)))
         return network.eval()
-    material = _material(shop, part)
-    training = train_student(
-        material.learnt, material.targets, design, FRONTEND.frames_per_second, start=start and start[1]
-    )
-    network = Run(training).wait()
+    before = None if start is None else _student(shop, part, start)
+    material = _material(shop, part, design.phases[0][1])
+    targets, rate = material.targets, FRONTEND.frames_per_second
+    network = Run(train_student(material.learnt, targets, design, rate, start=before)).wait()
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, str(file))
     return network
 
 
 def candidate(shop: Workshop, part: int, name: str) -> Backbone:
-    """The student of a candidate for a part, and the one that it begins with."""
-    return _student(shop, part, CANDIDATES[name], (BASE, _student(shop, part, BASE, None)))
+    """The student of a candidate for a part."""
+    return _student(shop, part, CANDIDATES[name], Candidate(BASE))
 
 
 def _answers(vectors: Sequence[Array], parts: NDArray[np.int64], task: ProbeTask, kind: Any) -> NDArray[Any]:
@@ -152,7 +190,7 @@ class Outcome:
 
 def _outcome(rows: Sequence[ProbeTask], vectors: Sequence[Array], truths: Sequence[Array], parts: Any) -> Outcome:
     answers = [Answers(task, [[_answers(vectors, parts, task, kind) for kind in CHOICES]]) for task in rows]
-    errors, spread = np.zeros(SONGS, np.float32), np.zeros(SONGS, np.float32)
+    errors, spread = np.zeros(len(parts), np.float32), np.zeros(len(parts), np.float32)
     for number, (here, truth) in enumerate(zip(vectors, truths, strict=True)):
         new = parts == number
         errors[new], spread[new] = ridge_errors((here[~new], truth[~new]), (here[new], truth[new]))

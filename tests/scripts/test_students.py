@@ -112,3 +112,18 @@ def test_a_rotated_embedding_keeps_its_distances():
         after = network(clips)
     torch.testing.assert_close(torch.cdist(before, before), torch.cdist(after, after), atol=1e-4, rtol=1e-3)
     assert not torch.allclose(before, after, atol=1e-3)
+
+
+def test_a_wider_and_deeper_network_begins_with_the_function_of_the_narrow_one():
+    narrow = build("patch-residual", 100, 96, TINY.options | {"features": 8})
+    for value in narrow.state_dict().values():
+        if value.dtype.is_floating_point:
+            value.add_(0.1 * torch.rand_like(value))
+    stages = {"stages": ((6, 1, 2), (8, 2, 2), (5, 1, 2))}
+    wide = build("patch-residual", 100, 96, stages | {"features": 8})
+    distill.grow(wide, narrow)
+    clips = torch.randn(3, 100, 96) * 10 - 20
+    with torch.inference_mode():
+        torch.testing.assert_close(wide.eval()(clips), narrow.eval()(clips))
+    wide.train()(clips).sum().backward()
+    assert wide.blocks[3].first.weight.grad[:4, 4:].abs().sum() > 0, "the new channels can be learnt"

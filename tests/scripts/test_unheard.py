@@ -1,0 +1,64 @@
+"""Students scored on artists that they have not heard: parts by artist, answers only from the other parts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scripts.bundled import unheard
+from scripts.bundled.cache import CacheDesign, Piece, StudentData, partner
+from scripts.bundled.model import Workshop
+from scripts.bundled.probe import ProbeTask
+
+from earmark.features.frontend import Frontend
+
+PARTS = np.arange(60) % 3
+
+
+def _task(artists: np.ndarray) -> ProbeTask:
+    return ProbeTask("kind", "accuracy", np.arange(60), (np.arange(60) // 3) % 2, artists)
+
+
+def test_an_artist_is_in_one_part_and_tracks_without_artists_in_none(shared: Path, tmp_path: Path):
+    parts = unheard._parts(Workshop(shared, tmp_path, tmp_path))
+    assert set(parts[: unheard.SONGS]) == set(range(unheard.PARTS))
+    assert set(parts[unheard.SONGS :]) == {-1}
+    assert np.bincount(parts[: unheard.SONGS]).min() > unheard.SONGS / 5
+
+
+def test_a_part_is_answered_from_the_vectors_of_its_own_student_by_what_learnt_on_the_others():
+    task = _task(np.arange(60))
+    good = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    good[:, 0] = 10 * task.targets
+    noise = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
+    found = unheard._answers([good, noise, good], PARTS, task, "logistic") == task.targets
+    assert found[PARTS != 1].all()
+    assert not found[PARTS == 1].all()
+
+
+def test_labels_of_the_part_itself_are_not_learnt():
+    task = ProbeTask("part", "accuracy", np.arange(60), PARTS, np.arange(60))
+    vectors = np.eye(3, dtype=np.float32)[PARTS]
+    assert not (unheard._answers([vectors] * 3, PARTS, task, "svm") == PARTS).any()
+
+
+def test_copies_of_the_part_or_with_some_of_it_mixed_in_are_left_out(tmp_path: Path):
+    pieces = tuple(Piece(str(tmp_path / f"{number}.wav"), 0.0, 1.0) for number in range(60))
+    design, count = CacheDesign(pieces, {}, Frontend()), 120
+    empty, ones = np.zeros((count, 1), np.float16), np.ones(count, np.int64)
+    data = StudentData(empty, empty, empty, ones, ones, np.tile(np.arange(60), 2), np.repeat([0, 1], 60))
+    kept = unheard._without(design, PARTS == 0, data)
+    np.testing.assert_array_equal(kept[:60], PARTS != 0)
+    mixed = [partner(design, index, 1)[0] for index in range(60)]
+    expected = [PARTS[i] != 0 and (other is None or PARTS[other] != 0) for i, other in enumerate(mixed)]
+    np.testing.assert_array_equal(kept[60:], expected)
+    assert kept[60:].sum() < 40
+
+
+def test_differences_are_paired_by_artist():
+    task = _task(np.arange(60) // 2)
+    rng = np.random.default_rng(0)
+    vectors = [rng.normal(size=(60, 4)).astype(np.float32)] * 3
+    outcome = unheard._outcome([task], vectors, [v[:, :2] for v in vectors], PARTS)
+    assert outcome.r2() == pytest.approx(1.0, abs=0.1), "targets that are among the vectors"
+    cells = unheard._cells(outcome, outcome, task.groups)
+    assert cells[2] == cells[-1] == "+0.0000 ± 0.0000"
