@@ -89,6 +89,37 @@ def test_cluster_playlist_path_map(shelf: Path, earmark: Earmark, tmp_path: Path
     assert "<canvas" in (tmp_path / "map.html").read_text()
 
 
+def test_kept_playlists(earmark: Earmark, tiny_model: Path, tmp_path: Path) -> None:
+    """A wish goes on: what a scan finds is in it; what is out of it stays as it was, with a line that says so."""
+    make_songs(tmp_path / "music", 4)
+    library = ("--library", tmp_path / "a.db")
+    scan = ("scan", tmp_path / "music", "-m", tiny_model, "-j", 1)
+    assert earmark(*scan, *library).code == 0
+    wish = ("playlist", "--like", "artist", "--minutes", 60, "--keep", "evening")
+    assert len(earmark(*wish, *library).json["tracks"]) == 4
+    said = earmark("playlist", "--energy", "-0.4", *library)
+    assert said.code == 1 and "(energy 0 to 0.4: 0)" in said.err
+    make_songs(tmp_path / "music", 6)
+    assert earmark(*scan, *library).code == 0
+    (kept,) = earmark("playlist", "--kept", *library).json["playlists"]
+    assert kept == {"name": "evening", "tracks": 6, "seconds": 30.0}
+    said = earmark("playlist", "--kept", "Evening", *library, "-o", tmp_path / "evening.m3u8")
+    assert said.code == 0 and (tmp_path / "evening.m3u8").read_text().count("#EXTINF") == 6
+    assert "evening" in earmark("playlist", "--kept", "-f", "table", *library).out
+    said = earmark("playlist", "--kept", "evning", *library)
+    assert said.code == 1 and "did you mean 'evening'" in said.err
+    assert earmark("playlist", "--forget", "evening", *library).code == 0
+    assert earmark("playlist", "--kept", *library).json == {"playlists": []}
+    for bad in ("0.9-0.1", "loud", "-", "0.5", "0-2"):
+        said = earmark("playlist", f"--energy={bad}", *library)
+        assert said.code == 2 and "0.6-0.9" in said.err, bad
+    assert earmark("playlist", "--like", "artist 2", "--keep", "two", *library).code == 0
+    for number in (4, 5):
+        (tmp_path / "music" / f"{number}.wav").unlink()
+    said = earmark(*scan, *library)
+    assert said.code == 0 and "The songs of the kept playlist two stay as they were" in said.err
+
+
 def test_what_no_song_has(shelf: Path, earmark: Earmark) -> None:
     said = earmark("playlist", "--genre", "Jazz", "--not", "jazz", "--library", shelf / "a.db")
     assert said.code == 1 and said.err.count("\n") == 1 and "no song has all that is asked for" in said.err

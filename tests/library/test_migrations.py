@@ -72,6 +72,23 @@ def test_the_tables_are_those_of_a_new_library(old: Path, tmp_path: Path) -> Non
         assert indexes[0] == indexes[1]
 
 
+def test_format_2_gains_kept_playlists(tmp_path: Path) -> None:
+    """All that format 2 held stays as it is; the tables are those of a new library."""
+    connection = sqlite3.connect(tmp_path / "two.db")
+    connection.executescript((OLD.parent / "format_2.sql").read_text())
+    before = {name: set(connection.execute(f"SELECT * FROM {name}")) for name in sorted(tables(connection))}
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
+    connection.close()
+    with open_library(tmp_path / "two.db", write=False) as library, open_library(tmp_path / "new.db", make=True) as new:
+        assert {name: set(library.rows(f"SELECT * FROM {name}")) for name in before} == before
+        assert tables(library.db) == tables(new.db) == before.keys() | {"playlists", "entries"}
+        made = [set(one.rows("SELECT name, sql FROM sqlite_master WHERE name = 'entries'")) for one in (library, new)]
+        assert made[0] == made[1]
+        assert library.playlists() == [] and library.facts().vanished == 1
+        library.put_playlist("evening", [1, 2])
+        assert [one.tracks for one in library.playlists()] == [2]
+
+
 def test_a_model_is_known_by_name_and_vocabulary(old: Path, tiny_model: Path) -> None:
     """Format 1 knew models by their card's bytes; the first of that name and vocabulary goes on with its results."""
     card = load_model(tiny_model).card

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +16,7 @@ from earmark.library.export import m3u_text
 from earmark.library.options import PlaylistOptions
 from earmark.library.playlist import flow, make_playlist, walk_between
 from earmark.library.records import LibraryTrack, direction
+from earmark.library.store import Stamp
 from earmark.storage import write_file
 from made_library import GENRES, MOODS, made_library
 
@@ -100,6 +102,51 @@ def test_corrections_count(tmp_path: Path) -> None:
         assert [one.path for one in make_playlist(library, model, PlaylistOptions(genres=("polka",)))] == [track.path]
         rock = make_playlist(library, model, PlaylistOptions(genres=("rock",)))
         assert track.path not in [one.path for one in rock]
+
+
+def test_energy(tmp_path: Path) -> None:
+    with made_library(tmp_path, 100) as (library, model):
+        energy = dict(zip(*(part.tolist() for part in library.numbers(model, model.head("energy"))), strict=True))
+        for low, high in ((0.6, 0.9), (None, 0.2), (0.9, None)):
+            wish = PlaylistOptions(energy_min=low, energy_max=high, minutes=1e4)
+            found = {energy[track.audio or 0] for track in make_playlist(library, model, wish)}
+            asked = {value for value in energy.values() if (low or 0) <= value <= (high or 1)}
+            assert found == asked and 0 < len(found) < 100
+        with pytest.raises(EarmarkError, match=r"energy 0.9 to 0.2: expected two numbers from 0 to 1"):
+            make_playlist(library, model, PlaylistOptions(energy_min=0.9, energy_max=0.2))
+        with pytest.raises(EarmarkError, match="gives songs no energy"):
+            make_playlist(library, replace(model, heads=model.heads[:2]), PlaylistOptions(energy_min=0.9))
+
+
+def test_kept_playlists(tmp_path: Path) -> None:
+    """Names are told apart without case, seeds follow their files, and what vanished comes back with its place."""
+    with made_library(tmp_path, 20) as (library, _):
+        first, second = library.tracks()[:2]
+        wish = PlaylistOptions(seeds=(first.path, "/elsewhere.mp3"), genres=("Rock",), energy_max=0.5)
+        evening = library.put_playlist(" evening  walk", [second.id, first.id], wish, model="made")
+        assert library.put_playlist("EVENING walk", [second.id, first.id], wish, model="made") == evening
+        kept = library.playlist("Evening Walk")
+        assert (kept.id, kept.tracks, kept.model, kept.wish) == (evening, 2, "made", wish)
+        assert kept.seconds == first.seconds + second.seconds
+        with library.change():
+            library.move_track(first.id, "/moved.mp3", Stamp("1", "1", 1, 1))
+            library.mark_vanished(second.id)
+        moved = library.playlist(evening)
+        assert moved.wish is not None and moved.wish.seeds == ("/moved.mp3", "/elsewhere.mp3")
+        assert [track.id for track in library.playlist_tracks(evening)] == [first.id] and moved.tracks == 1
+        with library.change():
+            library.move_track(second.id, second.path, Stamp("1", "2", 2, 2))
+        assert [track.id for track in library.playlist_tracks(evening)] == [second.id, first.id]
+        other = library.put_playlist("by hand", [first.id, first.id])
+        assert library.playlist(other).wish is None and library.playlist(other).tracks == 2
+        with pytest.raises(EarmarkError, match="another playlist has this name"):
+            library.put_playlist("by hand", [], playlist=evening)
+        with pytest.raises(EarmarkError, match="needs a name"):
+            library.put_playlist("  ", [])
+        library.drop_playlist(evening)
+        assert [one.name for one in library.playlists()] == ["by hand"]
+        with pytest.raises(UnknownName, match="unknown playlist 'evening walk'"):
+            library.playlist("evening walk")
 
 
 def test_a_walk_from_one_to_another(tmp_path: Path) -> None:

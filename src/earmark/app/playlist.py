@@ -1,44 +1,179 @@
-"""Make a playlist: songs by seeds, a cluster or labels, in an order that flows."""
+"""Make a playlist: songs by seeds, a cluster or labels, in an order that flows; and keep it by a name.
+
+A kept wish is chosen anew after each scan; songs that were chosen by hand stay.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from earmark.app.library import LibraryRequest, chosen_model, opened
 from earmark.app.search import described
-from earmark.events import Notice, Steps, use_case
+from earmark.errors import EarmarkError
+from earmark.events import Notice, Run, Steps, use_case
 from earmark.library.options import PlaylistOptions
 
 if TYPE_CHECKING:
+    from earmark.engine import Engine
     from earmark.library.records import LibraryTrack
+    from earmark.library.store import KeptPlaylist, Library
 
-__all__ = ["PlaylistRequest", "make_playlist"]
+__all__ = [
+    "ForgetRequest",
+    "KeepRequest",
+    "KeptRequest",
+    "PlaylistRequest",
+    "forget_playlist",
+    "keep_playlist",
+    "kept_playlist",
+    "kept_playlists",
+    "make_playlist",
+    "refresh_playlists",
+]
 
 _ENOUGH = 0.9  # of the length that was asked for
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaylistRequest(LibraryRequest, PlaylistOptions):
-    """Which library and model, and what the songs must be."""
+    """Which library and model, and what the songs must be.
+
+    Attributes:
+        keep: Keep the wish by this name, in place of the one that has it; None keeps nothing.
+    """
+
+    keep: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepRequest(LibraryRequest):
+    """What to keep: songs that a wish chooses, or songs by hand.
+
+    Attributes:
+        name: The playlist's.
+        wish: What its songs must be; None where they are chosen by hand.
+        tracks: Rows of those, in order.
+        playlist: The row of the one that it replaces; None: the one of that name, if there is one.
+    """
+
+    name: str
+    wish: PlaylistOptions | None = None
+    tracks: tuple[int, ...] = ()
+    playlist: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptRequest(LibraryRequest):
+    """Which kept playlist.
+
+    Attributes:
+        playlist: Its name, or its row.
+    """
+
+    playlist: str | int
+
+
+class ForgetRequest(KeptRequest):
+    """Which kept playlist to forget: its ``playlist``, a name or a row."""
 
 
 @use_case
-def make_playlist(request: PlaylistRequest) -> Steps[tuple[LibraryTrack, ...]]:
+def make_playlist(request: PlaylistRequest, engine: Engine | None = None) -> Steps[tuple[LibraryTrack, ...]]:
     """Songs in order.
 
     Raises:
         EarmarkError: No song meets all that is asked for; the line says how many meet each part.
     """
+    write = request.cluster is not None or request.keep is not None  # clusters are made where there are none
+    with opened(request.library, write=write) as library:
+        tracks = yield from _songs(library, request, request.model, engine)
+        if request.keep is not None:
+            library.put_playlist(request.keep, _rows(tracks), request, model=request.model)
+    return tracks
+
+
+@use_case
+def kept_playlists(request: LibraryRequest) -> Steps[tuple[KeptPlaylist, ...]]:
+    """All kept playlists, by name."""
+    yield from ()
+    with opened(request.library) as library:
+        return tuple(library.playlists())
+
+
+@use_case
+def kept_playlist(request: KeptRequest) -> Steps[tuple[KeptPlaylist, tuple[LibraryTrack, ...]]]:
+    """A kept playlist with those of its songs that are there.
+
+    Raises:
+        UnknownName: There is none of that name.
+    """
+    yield from ()
+    with opened(request.library) as library:
+        kept = library.playlist(request.playlist)
+        return kept, tuple(library.playlist_tracks(kept.id))
+
+
+@use_case
+def keep_playlist(request: KeepRequest, engine: Engine | None = None) -> Steps[KeptPlaylist]:
+    """Keep a playlist.
+
+    Raises:
+        EarmarkError: No song meets the wish, a track is not in the library, or the name is another playlist's.
+    """
+    with opened(request.library, write=True) as library:
+        rows = request.tracks
+        if request.wish is not None:
+            rows = _rows((yield from _songs(library, request.wish, request.model, engine)))
+        elif unknown := set(rows) - library.tracks_by_id(rows).keys():
+            raise EarmarkError(f"the library has no track {min(unknown)}")
+        row = library.put_playlist(request.name, rows, request.wish, model=request.model, playlist=request.playlist)
+        return library.playlist(row)
+
+
+@use_case
+def forget_playlist(request: ForgetRequest) -> Steps[None]:
+    """Forget a kept playlist; its songs stay.
+
+    Raises:
+        UnknownName: There is none of that name.
+    """
+    yield from ()
+    with opened(request.library, write=True) as library:
+        library.drop_playlist(library.playlist(request.playlist).id)
+
+
+def refresh_playlists(library: Library, engine: Engine | None = None) -> Steps[int]:
+    """Choose the songs of all kept wishes anew; where none meets one any more, its old songs stay. Returns how many."""
+    done = 0
+    for kept in library.playlists():
+        if kept.wish is None:
+            continue
+        try:
+            tracks = Run(_songs(library, kept.wish, kept.model, engine)).wait()
+        except EarmarkError as error:
+            yield Notice(f"The songs of the kept playlist {kept.name} stay as they were: {error}.")
+            continue
+        library.put_playlist(kept.name, _rows(tracks), kept.wish, model=kept.model)
+        done += 1
+    return done
+
+
+def _songs(
+    library: Library, wish: PlaylistOptions, model_name: str | None, engine: Engine | None
+) -> Steps[tuple[LibraryTrack, ...]]:
     from earmark.library import playlist
 
-    with opened(
-        request.library, write=request.cluster is not None
-    ) as library:  # clusters are made where there are none
-        model = yield from chosen_model(library, request.model)
-        like = None if request.like is None else (yield from described(library, model, request.like))
-        tracks = playlist.make_playlist(library, model, request, like)
+    model = yield from chosen_model(library, model_name)
+    like = None if wish.like is None else (yield from described(library, model, wish.like))
+    tracks = playlist.make_playlist(library, model, wish, like, engine)
     minutes = sum(track.seconds for track in tracks) / 60
-    if minutes < _ENOUGH * request.minutes:
+    if minutes < _ENOUGH * wish.minutes:
         yield Notice(f"Only {minutes:.1f} minutes of music meet what is asked for.")
     return tuple(tracks)
+
+
+def _rows(tracks: Sequence[LibraryTrack]) -> tuple[int, ...]:
+    """Of those that are in the library: a seed may be any file."""
+    return tuple(track.id for track in tracks if track.id)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earmark.app.library import opened
+from earmark.app.playlist import refresh_playlists
 from earmark.app.selection import label_table, one_model, opened_engine
 from earmark.errors import EarmarkError
 from earmark.events import Notice, Steps, use_case
@@ -106,6 +107,8 @@ def scan(request: ScanRequest, engine: Engine | None = None) -> Steps[ScanResult
     ):
         roots = named or (yield from _known_roots(library))
         done = yield from scan_folders(library, roots, model, workers, force=request.force, exclude=request.exclude)
+        if done.analysed or done.known or done.scored or done.moved or done.vanished:
+            yield from refresh_playlists(library, workers)
         held = library.facts()
         return ScanResult(
             library.file,

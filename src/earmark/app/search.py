@@ -10,6 +10,7 @@ from earmark.errors import EarmarkError
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
+    from earmark.engine import Engine
     from earmark.library.find import Hit, Ranked, Search
     from earmark.library.records import LibraryModel, LibraryTrack
     from earmark.library.similar import Similar
@@ -153,7 +154,7 @@ def _remedy(search: Search, query: Query) -> str:
 
 
 @use_case
-def similar(request: SimilarRequest) -> Steps[tuple[Similar, ...]]:
+def similar(request: SimilarRequest, engine: Engine | None = None) -> Steps[tuple[Similar, ...]]:
     """The tracks of the library that sound most like one, the nearest first.
 
     Raises:
@@ -163,7 +164,7 @@ def similar(request: SimilarRequest) -> Steps[tuple[Similar, ...]]:
 
     with opened(request.library) as library:
         model = yield from chosen_model(library, request.model)
-        seed = find_seed(library, model, request.track)
+        seed = find_seed(library, model, request.track, engine)
         found = similar_to(library, model, seed, request.count, request.per_artist or None)
     if not found:
         raise EarmarkError("the library holds no other song to compare it with; `earmark scan FOLDER` adds some")
@@ -171,7 +172,7 @@ def similar(request: SimilarRequest) -> Steps[tuple[Similar, ...]]:
 
 
 @use_case
-def walk(request: WalkRequest) -> Steps[tuple[LibraryTrack, ...]]:
+def walk(request: WalkRequest, engine: Engine | None = None) -> Steps[tuple[LibraryTrack, ...]]:
     """Songs from one to another, each a small step nearer; both ends are part of it.
 
     Raises:
@@ -183,7 +184,7 @@ def walk(request: WalkRequest) -> Steps[tuple[LibraryTrack, ...]]:
         raise EarmarkError(f"-n {request.count}: a path has at least the two songs that it joins")
     with opened(request.library) as library:
         model = yield from chosen_model(library, request.model)
-        tracks = walk_between(library, model, request.start, request.end, request.count)
+        tracks = walk_between(library, model, request.start, request.end, request.count, engine)
     if len(tracks) < request.count:
         yield Notice(f"There are only {len(tracks)} songs: the library holds no more.")
     return tuple(tracks)

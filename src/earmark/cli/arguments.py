@@ -21,6 +21,7 @@ __all__ = [
     "add_library",
     "add_seed_and_device",
     "defaults",
+    "interval",
     "names",
     "number",
     "request",
@@ -169,6 +170,15 @@ def words(text: str) -> str:
 def share(text: str) -> float:
     """A type of argument: a number from 0 to 1."""
     return number("a number from 0 to 1", -math.ulp(0.0), 1)(text)
+
+
+def interval(text: str) -> tuple[float | None, float | None]:
+    """A type of argument: two numbers from 0 to 1 with a hyphen between, of which one may be missing."""
+    low, hyphen, high = text.partition("-")
+    ends = (share(low) if low else None, share(high) if high else None)
+    if not hyphen or ends == (None, None) or (ends[0] or 0.0) > (1.0 if ends[1] is None else ends[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers from 0 to 1, as in 0.6-0.9, 0.6- or -0.4")
+    return ends
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ class PlaylistOptions:
         tags: All of them, labels of any head.
         without: None of them, labels of any head.
         like: Words, as `find` takes them: the songs that they describe.
+        energy_min: At least so energetic, from 0 to 1.
+        energy_max: At most so energetic.
         minutes: About so long in all.
         artist_gap: No artist comes again within so many songs.
     """
@@ -30,5 +32,7 @@ class PlaylistOptions:
     tags: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     like: str | None = None
+    energy_min: float | None = None
+    energy_max: float | None = None
     minutes: float = 60.0
     artist_gap: int = 5

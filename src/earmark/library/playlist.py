@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.engine import Engine
 from earmark.errors import EarmarkError, UnknownName
 from earmark.library.cluster import cluster_named
 from earmark.library.find import Ranked
@@ -151,16 +152,22 @@ _GENRE, _MOOD = ("genre", "style"), ("mood", "emotion", "feeling")
 
 
 def make_playlist(
-    library: Library, model: LibraryModel, request: PlaylistOptions, like: Ranked | None = None
+    library: Library,
+    model: LibraryModel,
+    request: PlaylistOptions,
+    like: Ranked | None = None,
+    engine: Engine | None = None,
 ) -> list[LibraryTrack]:
     """Songs that meet a request, best ones first chosen, then put in an order that flows.
+
+    ``engine`` analyses seeds that the library does not know.
 
     Raises:
         EarmarkError: No song meets it; the line says how many meet each part.
         UnknownName: A label or a cluster that there is not.
     """
     vectors = read_vectors(library, model)
-    seeds = [find_seed(library, model, path) for path in request.seeds]
+    seeds = [find_seed(library, model, path, engine) for path in request.seeds]
     fits, value = _matching(library, model, vectors, request, like)
     if seeds:
         value = np.max([vectors.matrix @ seed.vector for seed in seeds], axis=0)
@@ -175,7 +182,9 @@ def make_playlist(
     return [tracks[song] for song in order]
 
 
-def walk_between(library: Library, model: LibraryModel, start: str, end: str, count: int) -> list[LibraryTrack]:
+def walk_between(
+    library: Library, model: LibraryModel, start: str, end: str, count: int, engine: Engine | None = None
+) -> list[LibraryTrack]:
     """A walk in ``count`` songs from one to another, each a small step nearer; both ends are part of it.
 
     Args:
@@ -184,9 +193,10 @@ def walk_between(library: Library, model: LibraryModel, start: str, end: str, co
         start: A track of the library, or any file.
         end: The same.
         count: Songs in all, at least 2; fewer where the library has no more.
+        engine: Analyses an end that the library does not know; one of its own where None.
     """
     vectors = read_vectors(library, model)
-    ends = [find_seed(library, model, path) for path in (start, end)]
+    ends = [find_seed(library, model, path, engine) for path in (start, end)]
     taken = {seed.audio for seed in ends}
     artists = Counter(fold(_track(seed).artist) for seed in ends)
     between: list[tuple[LibraryTrack, Array]] = []
@@ -224,6 +234,11 @@ def _matching(
             given, score = _any_of(labels, what, words, kinds)
             parts.append((f"{what} {' or '.join(words)}", int(given.sum())))
             fits, value = fits & given, value * score
+    if request.energy_min is not None or request.energy_max is not None:
+        low, high = request.energy_min or 0.0, 1.0 if request.energy_max is None else request.energy_max
+        inside = _energy(labels, low, high)
+        parts.append((f"energy {low:g} to {high:g}", int(inside.sum())))
+        fits &= inside
     for word in request.without:
         given, _ = _any_of(labels, "label", (word,))
         parts.append((f"not {word}", int((~given).sum())))
@@ -238,6 +253,20 @@ def _matching(
             f"no song has all that is asked for ({met or 'the library is empty'}); leave a part of it out"
         )
     return fits, value
+
+
+def _energy(labels: LabelProbabilities, low: float, high: float) -> NDArray[np.bool_]:
+    """Which songs are so energetic, both ends included.
+
+    Raises:
+        EarmarkError: The model gives no number of it, or the numbers are no range.
+    """
+    if not 0 <= low <= high <= 1:
+        raise EarmarkError(f"energy {low:g} to {high:g}: expected two numbers from 0 to 1, the lower one first")
+    if (head := labels.heads.get("energy")) is None or head.task != "regression":
+        raise EarmarkError("the model in use gives songs no energy; `earmark scan` with the bundled model does")
+    energy = labels.numbers("energy")
+    return np.asarray((energy >= low) & (energy <= high))
 
 
 def _any_of(

@@ -10,6 +10,7 @@ import importlib.util
 import os
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.engine import Analyse, LocalEngine, analyse
+from earmark.engine import Analyse, Engine, LocalEngine, analyse
 from earmark.errors import AudioError, EarmarkError, ModelError
 from earmark.inference.answers import LEAST_GUESS, probability
 from earmark.inference.options import HearingOptions
@@ -276,8 +277,8 @@ class _Found:
 _NO_MUSIC = "{}: is no music (silence, noise, speech or clicks): no song sounds like it"
 
 
-def find_seed(library: Library, model: LibraryModel, path: str) -> Seed:
-    """A track of the library, or any audio file, which is analysed now.
+def find_seed(library: Library, model: LibraryModel, path: str, engine: Engine | None = None) -> Seed:
+    """A track of the library, or any audio file, which is analysed now: by ``engine``, or one of its own where None.
 
     Raises:
         AudioError: The file cannot be read.
@@ -293,15 +294,15 @@ def find_seed(library: Library, model: LibraryModel, path: str) -> Seed:
         if prediction is not None and vector is not None:
             clips = library.clips(model, [track.audio]).get(track.audio)
             return Seed(path, track.audio, track, vector, prediction, clips, track.seconds)
-    return _analysed(library, model, path)
+    return _analysed(library, model, path, engine)
 
 
-def _analysed(library: Library, model: LibraryModel, path: str) -> Seed:
+def _analysed(library: Library, model: LibraryModel, path: str, engine: Engine | None) -> Seed:
     if not Path(path).exists() and not os.path.lexists(path):
         raise EarmarkError(f"{path}: neither a track of the library nor a file")
     options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=model.layer or None)
-    with LocalEngine(1) as engine:
-        (prediction,) = analyse(engine, Analyse.of([tagger_of(model).folder], options), [path])
+    with LocalEngine(1) if engine is None else nullcontext(engine) as workers:
+        (prediction,) = analyse(workers, Analyse.of([tagger_of(model).folder], options), [path])
     if isinstance(prediction, Failure):
         raise AudioError(prediction.path, prediction.kind, prediction.message)
     if not prediction.is_song:

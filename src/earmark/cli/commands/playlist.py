@@ -1,4 +1,4 @@
-"""``earmark playlist``: songs by seeds, a cluster or words, in an order that flows."""
+"""``earmark playlist``: songs by seeds, a cluster or words, in an order that flows; and the playlists that are kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.app.playlist import PlaylistRequest, make_playlist
+from earmark.app.library import LibraryRequest
+from earmark.app.playlist import (
+    ForgetRequest,
+    KeptRequest,
+    PlaylistRequest,
+    forget_playlist,
+    kept_playlist,
+    kept_playlists,
+    make_playlist,
+)
 from earmark.cli import arguments, console
 from earmark.cli.drawing import count_of, duration, follow, print_notice
 from earmark.cli.records import name_of, song_fields
@@ -32,11 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "what words describe, as `earmark find` takes them"
     parser.add_argument("--like", type=arguments.words, metavar="WORDS", help=text)
     parser.add_argument("--cluster", metavar="NAME", help="from this cluster (`earmark cluster` lists them)")
+    text = "so energetic, from 0 to 1: 0.6-0.9, 0.6- or -0.4"
+    parser.add_argument("--energy", type=arguments.interval, metavar="A-B", help=text)
     minutes = arguments.number("a number of minutes above 0", 0)
     parser.add_argument("--minutes", type=minutes, metavar="N", help="how long (default: %(default)g)")
     text = "no artist again within so many songs (default: %(default)s)"
     parser.add_argument("--artist-gap", type=arguments.whole, metavar="N", help=text)
     parser.add_argument("--apart", action=arguments.Renamed, now="--artist-gap")
+    text = "keep it by this name: its songs are chosen anew after each scan"
+    parser.add_argument("--keep", metavar="NAME", help=text)
+    text = "list the playlists that are kept; with a name: the songs of that one"
+    parser.add_argument("--kept", nargs="?", const="", metavar="NAME", help=text)
+    parser.add_argument("--forget", metavar="NAME", help="keep this one no longer")
     add_output(parser)
     arguments.add_library(parser)
     arguments.defaults(parser, PlaylistRequest)
@@ -50,10 +66,34 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make one."""
-    tracks = follow(make_playlist(arguments.request(args, PlaylistRequest)))
-    put(args, tracks)
+    """Make one; or show, or forget, one that is kept."""
+    if args.forget is not None:
+        follow(forget_playlist(ForgetRequest(library=args.library, playlist=args.forget)))
+        print_notice(f"{args.forget}: is kept no longer")
+    elif args.kept == "":
+        _list(args)
+    elif args.kept is not None:
+        _, tracks = follow(kept_playlist(KeptRequest(library=args.library, playlist=args.kept)))
+        put(args, tracks)
+    else:
+        low, high = args.energy or (None, None)
+        request = arguments.request(args, PlaylistRequest, energy_min=low, energy_max=high)
+        tracks = follow(make_playlist(request))
+        put(args, tracks)
     return 0
+
+
+def _list(args: argparse.Namespace) -> None:
+    """The playlists that are kept."""
+    found = follow(kept_playlists(LibraryRequest(library=args.library)))
+    if console.wants_json(args):
+        facts = [{"name": one.name, "tracks": one.tracks, "seconds": round(one.seconds, 3)} for one in found]
+        console.print_json({"playlists": facts})
+    elif found:
+        rows = [(one.name, str(one.tracks), duration(one.seconds)) for one in found]
+        console.print_table(("name", "songs", "length"), rows)
+    else:
+        print("No playlist is kept; `earmark playlist --genre Jazz --keep NAME` keeps one.")
 
 
 def put(args: argparse.Namespace, tracks: Sequence[LibraryTrack]) -> None:

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from earmark.library.records import LibraryFacts, Page
 from earmark.library.store.file import absolute, default_file
+from earmark.library.store.playlists import KeptPlaylist, Playlists
 from earmark.library.store.results import Results, StoredCluster
 from earmark.library.store.schema import FORMAT
 from earmark.library.store.tracks import Stamp, StoredFile
 
 __all__ = [
     "FORMAT",
+    "KeptPlaylist",
     "Library",
     "LibraryFacts",
     "Page",
@@ -30,7 +32,7 @@ __all__ = [
 ]
 
 
-class Library(Results):
+class Library(Results, Playlists):
     """An open library; see :func:`open_library`. Several threads may use it at a time.
 
     Attributes:

@@ -105,4 +105,10 @@ def _tracks(connection: sqlite3.Connection) -> None:
             connection.execute(f"UPDATE tracks SET {marks} WHERE id = ?", (*kept, row[0]))
 
 
-_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _from_1}
+def _from_2(connection: sqlite3.Connection) -> None:
+    """Playlists are kept."""
+    for name in ("playlists", "entries"):
+        connection.execute(table(name))
+
+
+_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _from_1, 2: _from_2}

@@ -6,7 +6,7 @@ import sqlite3
 
 __all__ = ["APPLICATION", "FORMAT", "create", "statements", "table", "tables"]
 
-FORMAT = 2
+FORMAT = 3
 """The version of the file's tables (``user_version``). A reader refuses a greater one and migrates a smaller one."""
 
 APPLICATION = 0x4561726D
@@ -109,6 +109,19 @@ CREATE TABLE places (                   -- the map
     model INTEGER NOT NULL, audio INTEGER NOT NULL REFERENCES audio(id),
     x REAL NOT NULL, y REAL NOT NULL, joined INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (model, audio)
+) WITHOUT ROWID;
+CREATE TABLE playlists (                -- those that are kept
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    wish TEXT,                          -- JSON: what its songs must be; NULL where they were chosen by hand
+    model TEXT,                         -- whose labels and embeddings; NULL: those of the model in use
+    updated REAL NOT NULL               -- when its songs were chosen last, seconds since 1970
+);
+CREATE TABLE entries (
+    playlist INTEGER NOT NULL REFERENCES playlists(id) ON DELETE CASCADE,
+    place INTEGER NOT NULL,
+    track INTEGER NOT NULL REFERENCES tracks(id),
+    PRIMARY KEY (playlist, place)
 ) WITHOUT ROWID;
 """
 

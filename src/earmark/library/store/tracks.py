@@ -203,6 +203,11 @@ class Tracks(LibraryFile):
                 found[row[4]].append(LibraryTrack(*row))
         return found
 
+    def tracks_by_id(self, ids: Iterable[int]) -> dict[int, LibraryTrack]:
+        """The tracks of some rows, vanished ones too, by their row; what is no row is left out."""
+        query = f"{_TRACK} WHERE tracks.id IN (SELECT value FROM json_each(?))"
+        return {row[0]: LibraryTrack(*row) for row in self.rows(query, (json.dumps(list(ids)),))}
+
     def first_of(self, audio: Iterable[int], count: int) -> list[int]:
         """So many of some audio: those with the files that come first by path, and are still there."""
         query = (
