@@ -17,6 +17,7 @@ EVERYTHING = [
     "av",
     "earmark",
     "faiss",
+    "fastapi",
     "jinja2",
     "mutagen",
     "numpy",
@@ -30,6 +31,7 @@ EVERYTHING = [
     "soundfile",
     "soxr",
     "torch",
+    "uvicorn",
 ]
 
 RUN = """

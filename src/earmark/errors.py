@@ -8,6 +8,8 @@
     ├── UnknownName     a name that is not in a list of known ones; names the nearest
     ├── MissingExtra    an optional part that is not installed; names the command
     ├── StorageError    a disk that is full, read-only or refuses
+    │   ├── Locked      something that another process is just changing
+    │   └── NoLibrary   a library that is not there
     └── Cancelled       work that was asked to end before it was done
 
 Catch ``EarmarkError`` to catch them all. A message is one line that says what is wrong, where, and what to do.
@@ -29,8 +31,10 @@ __all__ = [
     "DatasetError",
     "EarmarkError",
     "FailureKind",
+    "Locked",
     "MissingExtra",
     "ModelError",
+    "NoLibrary",
     "RecipeError",
     "StorageError",
     "UnknownName",
@@ -95,6 +99,14 @@ class ModelError(EarmarkError):
 
 class StorageError(EarmarkError):
     """A disk that is full, read-only or refuses."""
+
+
+class Locked(StorageError):
+    """Something that another process is just changing; try again when that is done."""
+
+
+class NoLibrary(StorageError):
+    """A library that is not there, yet or any more."""
 
 
 class Cancelled(EarmarkError):

@@ -16,6 +16,8 @@ SWITCHES = (
     ("ORT_DISABLE_TELEMETRY", "1"),
     ("RAY_USAGE_STATS_ENABLED", "0"),
     ("HF_HUB_DISABLE_TELEMETRY", "1"),
+    ("OTEL_SDK_DISABLED", "true"),
+    ("FASTAPI_OTEL_AUTO_CONFIGURE", "false"),
     ("DO_NOT_TRACK", "1"),
 )
 """Environment variables that switch usage reports off, for this process and those that it starts."""

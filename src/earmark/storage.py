@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from earmark.errors import StorageError
+from earmark.errors import Locked, StorageError
 
 __all__ = ["TEMPORARY", "lock", "plain_reason", "replace_file", "sync_folder", "write_file"]
 
@@ -76,7 +76,8 @@ def lock(file: Path, busy: str) -> Iterator[None]:
         busy: The message of the error where another process holds the lock; its number is added where it is known.
 
     Raises:
-        StorageError: Another process holds the lock, or the folder cannot be written.
+        Locked: Another process holds the lock.
+        StorageError: The folder cannot be written.
     """
     from filelock import FileLock, Timeout
 
@@ -86,7 +87,7 @@ def lock(file: Path, busy: str) -> Iterator[None]:
     try:
         held.acquire()
     except Timeout:
-        raise StorageError(f"{busy}{_by(holder)}") from None
+        raise Locked(f"{busy}{_by(holder)}") from None
     except OSError as error:
         raise StorageError(f"{file}: cannot be written: {plain_reason(error)}") from error
     try:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from earmark.errors import StorageError
+from earmark.errors import NoLibrary, StorageError
 from earmark.library.store.migrations import migrate
 from earmark.library.store.schema import APPLICATION, FORMAT, create, tables
 from earmark.paths import data_folder
@@ -63,7 +63,7 @@ class LibraryFile:
             raise StorageError(f"{file}: is a folder; --library takes a file")
         if not file.exists() or not (file.stat().st_size or write):
             if not make:
-                raise StorageError(f"{file}: there is no library; `earmark scan FOLDER` makes one")
+                raise NoLibrary(f"{file}: there is no library; `earmark scan FOLDER` makes one")
             _make_room(file)
         self.file, self._write = file, write
         self._mine, self._all, self._lock = threading.local(), list[sqlite3.Connection](), threading.Lock()

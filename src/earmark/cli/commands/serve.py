@@ -1,0 +1,72 @@
+"""``earmark serve``: the page and the REST interface, for this machine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from earmark.cli import arguments, drawing
+from earmark.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from earmark.server.running import Server
+
+HELP = "a page in your browser, and REST for other programs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    arguments.add_library(parser, model=False)
+    text = "the name or address to listen on (default: %(default)s); another than this machine's needs --token"
+    parser.add_argument("--host", metavar="HOST", default="127.0.0.1", help=text)
+    text = "the port to listen on; 0 takes one that is free (default: %(default)s)"
+    parser.add_argument("--port", type=arguments.whole, metavar="PORT", default=8765, help=text)
+    text = "what every request must carry, and the page asks for once (or EARMARK_TOKEN)"
+    parser.add_argument("--token", metavar="TOKEN", help=text)
+    text = "a folder that the page may scan and learn from, beside those of the library; may be given again"
+    parser.add_argument("--music", action=arguments.Collect, metavar="FOLDER", default=(), help=text)
+    parser.add_argument("-m", "--model", metavar="MODEL", default="default", help="a model folder or a name")
+    arguments.add_jobs(parser)
+    text = "the key that opens the doors to players (or EARMARK_PLAYER_KEY)"
+    parser.add_argument("--player-key", metavar="KEY", help=text)
+    text = "a password for older OpenSubsonic clients, made for this alone (or EARMARK_PLAYER_PASSWORD)"
+    parser.add_argument("--player-password", metavar="PASSWORD", help=text)
+    text = "the Subsonic server whose ids players use; USER:PASSWORD is taken from EARMARK_MEDIA_SERVER"
+    parser.add_argument("--media-server", metavar="URL", help=text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    if not all(map(find_spec, ("fastapi", "uvicorn", "python_multipart"))):
+        raise MissingExtra("server", "the page")
+    import asyncio
+
+    from earmark.offline import switch_off
+
+    switch_off()
+    from earmark.server.application import ServerOptions
+    from earmark.server.running import Server, listen
+    from earmark.server.safety import is_loopback
+
+    for name in ("token", "player_key", "player_password"):
+        setattr(args, name, getattr(args, name) or os.environ.get(f"EARMARK_{name.upper()}") or None)
+    if args.token is None and not is_loopback(args.host):
+        drawing.print_notice(f"--host {args.host} can be reached by others: it needs --token, or EARMARK_TOKEN.")
+        return 2
+    with listen(args.host, args.port) as listener:
+        asyncio.run(_serve(Server(arguments.request(args, ServerOptions), listener)))
+    return 0
+
+
+async def _serve(server: Server) -> None:
+    import asyncio
+
+    serving = asyncio.create_task(server.run_until_told())
+    ready = asyncio.create_task(server.answers.wait())
+    await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
+    if ready.done():
+        print(f"Earmark is at {server.url}", flush=True)
+    ready.cancel()
+    await serving

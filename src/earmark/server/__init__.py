@@ -1,0 +1,1 @@
+"""HTTP: the page, the REST interface and the doors to players. The app layer does the work; this room speaks HTTP."""

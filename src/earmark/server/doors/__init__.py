@@ -1,0 +1,1 @@
+"""Doors to players that people have: what AudioMuse-AI's and Subsonic's clients ask."""

@@ -1,0 +1,9 @@
+"""The door that speaks OpenSubsonic, below /rest."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+__all__ = ["router"]
+
+router = APIRouter()

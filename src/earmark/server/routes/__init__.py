@@ -1,0 +1,1 @@
+"""REST, a file a part: module-level routers of plain functions."""

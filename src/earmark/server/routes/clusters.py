@@ -1,0 +1,9 @@
+"""Clusters of the library."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+__all__ = ["router"]
+
+router = APIRouter()

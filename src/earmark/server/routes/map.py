@@ -1,0 +1,9 @@
+"""The map of the library."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+__all__ = ["router"]
+
+router = APIRouter()

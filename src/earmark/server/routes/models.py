@@ -1,0 +1,9 @@
+"""Models and recipes."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+__all__ = ["router"]
+
+router = APIRouter()

@@ -1,0 +1,9 @@
+"""Analyse an upload, or a track of the library."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+__all__ = ["router"]
+
+router = APIRouter()

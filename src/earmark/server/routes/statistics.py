@@ -1,0 +1,9 @@
+"""What the library holds, in numbers."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+__all__ = ["router"]
+
+router = APIRouter()

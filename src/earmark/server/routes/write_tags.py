@@ -1,0 +1,9 @@
+"""Runs that wrote tags."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+__all__ = ["router"]
+
+router = APIRouter()

@@ -1,0 +1,72 @@
+"""What tests of the server share: a collection with its library, an application in this process, a real server."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from commands import command, environment
+from earmark.server.application import ServerOptions, create_application
+
+URL = "http://127.0.0.1:8765"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Six songs of three artists, one of them a copy, a file that is no audio, and their library.
+
+    The songs lie in ``music``, the library is ``file`` and was made by ``model``.
+    """
+
+    music: Path
+    file: Path
+    model: Path
+
+    @property
+    def options(self) -> ServerOptions:
+        return ServerOptions(library=str(self.file), model=str(self.model), jobs=1, music=(str(self.music),))
+
+
+@contextmanager
+def client_of(options: ServerOptions, **more: Any) -> Iterator[TestClient]:
+    """A client of an application with these options, in this process."""
+    application = create_application(options)
+    with TestClient(application, base_url=URL, raise_server_exceptions=True, **more) as client:
+        yield client
+
+
+@contextmanager
+def served(*arguments: object, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``earmark serve`` on a free port, as a process of its own, with the URL that it prints (no slash at the end)."""
+    process = subprocess.Popen(
+        command("serve", "--port", "0", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(**variables),
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+(?=/\s*$)", line)
+        assert found, (line, process.stderr.read() if process.stderr and process.poll() is not None else "")
+        yield process, found[0]
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def children(process: int) -> set[int]:
+    """Processes that a process has started, and those that they have (Linux)."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, task.read_text("ascii").split()):
+            found |= {child} | children(child)
+    return found
