@@ -1,7 +1,7 @@
 """The page's parts from npm, at the versions and with the digests of ``npm.json``, into ``vendor/``.
 
-``make setup`` runs this file; in an installed package ``python -m earmark.server.npm`` does. Where npm or the network is
-missing it says so and goes on: without these parts the server answers with a plain page.
+``make setup`` runs this file; in an installed package ``python -m earmark.server.npm`` does. Where npm or the network
+is missing it says so and goes on: without these parts the server answers with a plain page.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
+
+__all__ = ["VENDOR", "main"]
 
 HERE = Path(__file__).parent
 VENDOR = HERE / "vendor"
