@@ -43,9 +43,19 @@ def test_its_own_parts_are_sent_with_their_type(name: str, empty: TestClient) ->
 
 @pytest.mark.parametrize(
     "address",
-    ["/static/", "/static/../routes/page.py", "/static/%2e%2e/npm.py", "/static//etc/passwd", "/static/views", "/vendor/",
-     "/vendor/..%2fnpm.json", "/index.html", "/library", "/favicon.ico"],
-)  # fmt: skip
+    [
+        "/static/",
+        "/static/../routes/page.py",
+        "/static/%2e%2e/npm.py",
+        "/static//etc/passwd",
+        "/static/views",
+        "/vendor/",
+        "/vendor/..%2fnpm.json",
+        "/index.html",
+        "/library",
+        "/favicon.ico",
+    ],
+)
 def test_no_other_path_is_read_and_none_is_the_page(address: str, empty: TestClient) -> None:
     answer = empty.get(address)
     assert answer.status_code == 404

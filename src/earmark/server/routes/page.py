@@ -1,4 +1,4 @@
-"""The page, its parts, and the page of the REST's description; every part is known by name before a request names it."""
+"""The page, its parts, and the REST's description; every part is known by name before a request names it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _NEEDED = ("lit-html/lit-html.js", "wavesurfer.js/dist/wavesurfer.esm.js", "swag
 _VIEWS = ("Drop", "Library", "Map", "Playlists", "Review", "Models", "Write tags", "Jobs")
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _HOW = (
-    "The page's parts are not here. In a checkout, install npm and run `make setup`; in an installed package, install npm"
-    " and run `python -m earmark.server.npm`. Then start the server again. The REST API answers without them:"
+    "The page's parts are not here. In a checkout, install npm and run `make setup`; in an installed package, install"
+    " npm and run `python -m earmark.server.npm`. Then start the server again. The REST API answers without them:"
     " /openapi.json describes it."
 )
 
@@ -74,4 +74,6 @@ def _part(name: str) -> FileResponse:
 @cache
 def _parts() -> dict[str, Path]:
     folders = (_HERE / "static", _HERE / "vendor")
-    return {file.relative_to(_HERE).as_posix(): file for folder in folders for file in folder.rglob("*") if file.is_file()}
+    return {
+        file.relative_to(_HERE).as_posix(): file for folder in folders for file in folder.rglob("*") if file.is_file()
+    }
