@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from earmark.app.scan import ScanRequest, scan
 from earmark.engine import InlineEngine
 from earmark.server.application import ServerOptions
-from serving import Collection, client_of, served
+from serving import Collection, client_of, real_collection, served
 from sounds import melody, write
 
 
@@ -48,4 +48,17 @@ def empty(tmp_path: Path, tiny_model: Path) -> Iterator[TestClient]:
 def server(collection: Collection) -> Iterator[str]:
     """The URL of a real server on the collection."""
     with served("--library", collection.file, "-m", collection.model, "-j", 1, "--music", collection.music) as (_, url):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """Ten songs of real music as the bundled model hears them; for tests that change neither songs nor library."""
+    return real_collection(shared, tmp_path_factory.mktemp("real"))
+
+
+@pytest.fixture(scope="session")
+def real_server(real: Collection) -> Iterator[str]:
+    """The URL of a real server on them, for all tests that only look."""
+    with served("--library", real.file, "-j", 1, "--music", real.music) as (_, url):
         yield url
