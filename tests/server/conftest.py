@@ -15,19 +15,36 @@ from serving import Collection, client_of, real_collection, served
 from sounds import melody, write
 
 
+def _collected(folder: Path, model: Path) -> Collection:
+    music = folder / "music"
+    for number in range(5):
+        artist = music / f"Artist {number // 2}"
+        artist.mkdir(parents=True, exist_ok=True)
+        write(artist / f"song {number}.flac", melody(5, 22050, number), 22050)
+    (music / "copy.flac").write_bytes((music / "Artist 0" / "song 0.flac").read_bytes())
+    (music / "broken.mp3").write_bytes(b"this is no audio" * 100)
+    file = folder / "library.db"
+    scan(ScanRequest(folders=(str(music),), library=str(file), model=str(model)), InlineEngine()).wait()
+    return Collection(music, file, model)
+
+
 @pytest.fixture
 def collection(tmp_path: Path, tiny_model: Path) -> Collection:
     """A collection of this test's own."""
-    music = tmp_path / "music"
-    for number in range(5):
-        folder = music / f"Artist {number // 2}"
-        folder.mkdir(parents=True, exist_ok=True)
-        write(folder / f"song {number}.flac", melody(5, 22050, number), 22050)
-    (music / "copy.flac").write_bytes((music / "Artist 0" / "song 0.flac").read_bytes())
-    (music / "broken.mp3").write_bytes(b"this is no audio" * 100)
-    file = tmp_path / "library.db"
-    scan(ScanRequest(folders=(str(music),), library=str(file), model=str(tiny_model)), InlineEngine()).wait()
-    return Collection(music, file, tiny_model)
+    return _collected(tmp_path, tiny_model)
+
+
+@pytest.fixture(scope="session")
+def songs(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Collection:
+    """A collection for tests that change nothing of it."""
+    return _collected(tmp_path_factory.mktemp("songs"), tiny_model)
+
+
+@pytest.fixture(scope="session")
+def reader(songs: Collection) -> Iterator[TestClient]:
+    """A client of an application on ``songs``, for tests that change nothing."""
+    with client_of(songs.options) as client:
+        yield client
 
 
 @pytest.fixture
