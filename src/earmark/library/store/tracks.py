@@ -168,6 +168,9 @@ class Tracks(LibraryFile):
 
     def facts(self) -> LibraryFacts:
         """What the library holds, in numbers."""
+        return self.remember("facts", self._facts)
+
+    def _facts(self) -> LibraryFacts:
         # One walk over an index that has all of it, in the order of the audio.
         query = (
             "SELECT COALESCE(SUM(files), 0), COALESCE(SUM(files * seconds), 0.0), COALESCE(SUM(files - 1), 0),"
