@@ -54,10 +54,11 @@ fmt: $(DEV)/ready  ## put the code in form
 	$(DEV)/$(BIN)/ruff check --fix .
 	$(DEV)/$(BIN)/ruff format .
 
-bench: $(DEV)/ready  ## measure speed, memory and size; writes docs/bench.md, -training and -library
+bench: $(DEV)/ready  ## measure speed, memory and size; writes docs/bench.md, -training, -library and -server
 	$(PY) bench/run.py --shared "$(SHARED)"
 	$(PY) bench/training.py "$(SHARED)/data/emotify400" | tee docs/bench-training.md
 	$(PY) bench/library.py --music "$(SHARED)/data/moods900/audio" | tee docs/bench-library.md
+	$(PY) bench/server.py --music "$(SHARED)/data/moods900/audio" | tee docs/bench-server.md
 
 excerpts: $(DEV)/ready  ## compare plans of excerpts; MODEL=folder
 	$(PY) bench/excerpts.py --shared "$(SHARED)" -m "$(MODEL)"

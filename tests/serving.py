@@ -67,14 +67,19 @@ def served(*arguments: object, **variables: str) -> Iterator[tuple[subprocess.Po
         env=environment(**variables),
     )
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+(?=/\s*$)", line)
-        assert found, (line, process.stderr.read() if process.stderr and process.poll() is not None else "")
-        yield process, found[0]
+        yield process, address(process)
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+def address(process: subprocess.Popen[str]) -> str:
+    """The URL that a server prints once it answers."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"http://\S+(?=/\s*$)", line)
+    assert found, (line, process.stderr.read() if process.stderr and process.poll() is not None else "")
+    return found[0]
 
 
 def children(process: int) -> set[int]:
