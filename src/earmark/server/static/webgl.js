@@ -73,8 +73,9 @@ export function createPoints(canvas) {
     place(array) { places = array; send(0, array); },
     /** Uint8Array of colour, state pairs. */
     look(array) { looks = array; send(1, array); },
-    /** Draws all. `view` has scale, left, top in pixels of the screen a step of the plane, radius; `colours` palette, paper, ink as 0..1. */
-    draw({scale, left, top, radius}, {palette, paper, ink}) {
+    /** Draws all. `view` has scale, left, top in pixels of the screen a step of the plane, radius; `colours` palette, paper, ink as 0..1.
+     *  `share` of the points, the first ones. */
+    draw({scale, left, top, radius}, {palette, paper, ink}, share = 1) {
       const {width, height} = canvas;
       gl.viewport(0, 0, width, height);
       gl.clearColor(...paper, 1); gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
@@ -84,7 +85,7 @@ export function createPoints(canvas) {
       gl.uniform2f(at("offset"), left / width * 2 - 1, 1 - top / height * 2);
       gl.uniform1f(at("radius"), radius);
       gl.uniform3fv(at("palette"), palette); gl.uniform3f(at("paper"), ...paper); gl.uniform3f(at("ink"), ...ink);
-      gl.drawArrays(gl.POINTS, 0, places.length / 2);
+      gl.drawArrays(gl.POINTS, 0, Math.ceil(places.length / 2 * share));
     },
     /** Waits until the card has drawn: for measuring alone. */
     finish() { gl.finish(); gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4)); },

@@ -71,8 +71,13 @@ export async function view(root, params, context) {
   const [stage, canvas, side, card, tip, list] = [".stage", "canvas", ".side", ".song", ".tip", ".list"].map($);
   const [hoverRing, chosenRing, line] = [".over .hover", ".over .chosen", ".over polygon"].map($);
   const cloud = createPoints(canvas);
-  if (!cloud) { s.list = true; stage.classList.add("plain"); }
-  cloud?.place(plane.places);
+  if (!cloud) { s.list = true; stage.classList.add("listed"); }
+  // In an order of no meaning, so that no name lies on top of the others, and some of them show what all do.
+  const order = Uint32Array.from({length: count}, (_, i) => i);
+  for (let i = count - 1, seed = 1; i > 0; i--) { seed = (seed * 48271) % 2147483647; const k = seed % (i + 1); [order[i], order[k]] = [order[k], order[i]]; }
+  const shuffled = new Uint16Array(2 * count);
+  order.forEach((i, k) => { shuffled[2 * k] = plane.places[2 * i]; shuffled[2 * k + 1] = plane.places[2 * i + 1]; });
+  cloud?.place(shuffled);
 
   let inks = null, colours = [];
   function repaint() {  // after a change of theme or of view
@@ -84,18 +89,18 @@ export async function view(root, params, context) {
   function relook() {  // after a change of what is shown, found, lit or picked
     const {index} = views[s.view];
     s.shown = 0;
-    for (let i = 0; i < count; i++) {
-      const name = index[i], shown = isShown(i);
-      s.shown += shown;
-      looks[2 * i] = slotOf(name);
-      looks[2 * i + 1] = (s.hidden.has(name) ? STATE.HIDDEN : s.found && !s.found[i] || s.lit !== null && s.lit !== name ? STATE.FAINT
+    for (let k = 0; k < count; k++) {
+      const i = order[k], name = index[i];
+      s.shown += isShown(i);
+      looks[2 * k] = slotOf(name);
+      looks[2 * k + 1] = (s.hidden.has(name) ? STATE.HIDDEN : s.found && !s.found[i] || s.lit !== null && s.lit !== name ? STATE.FAINT
         : s.found || s.lit !== null ? STATE.FOUND : STATE.SHOWN) + (picked[i] && !s.hidden.has(name) ? STATE.PICKED : 0);
     }
     cloud?.look(looks);
   }
-  function redraw() {
+  function redraw(part = 1) {
     if (!cloud) return;
-    cloud.draw({scale: plane.scale, left: plane.left, top: plane.top, radius: plane.radius}, inks);
+    cloud.draw({scale: plane.scale, left: plane.left, top: plane.top, radius: plane.radius}, inks, part);
     for (const [ring, i] of [[hoverRing, s.hover], [chosenRing, s.chosen]]) {
       ring.toggleAttribute("hidden", i < 0);
       if (i < 0) continue;
@@ -105,8 +110,19 @@ export async function view(root, params, context) {
     line.setAttribute("points", (s.line ?? []).map(p => p.join(",")).join(" "));
     place();
   }
-  let waiting = 0;
-  function draw() { waiting ||= requestAnimationFrame(() => { waiting = 0; redraw(); }); }
+  // Without a graphics card the browser draws slowly: while the map moves it shows as many songs as keep up, at rest all.
+  let waiting = 0, part = 1, last = 0, rest = 0;
+  function draw() {
+    waiting ||= requestAnimationFrame(now => {
+      waiting = 0;
+      const gap = now - last;
+      if (gap > 60 && gap < 5000 && rest) part = Math.max(Math.min(1, 2000 / count), part / 2); else if (gap < 25) part = Math.min(1, part * 1.2);
+      last = now;
+      redraw(part);
+      clearTimeout(rest);
+      rest = part < 1 ? setTimeout(() => { rest = 0; redraw(); }, 200) : setTimeout(() => { rest = 0; }, 200);
+    });
+  }
   if (cloud) cloud.restored = draw;
   const middle = () => [stage.clientWidth / 2, stage.clientHeight / 2];
   function zoom(factor, x = middle()[0], y = middle()[1]) { plane.zoom(factor, x, y); draw(); }
@@ -150,7 +166,7 @@ export async function view(root, params, context) {
   }
   function similarItem(one, {track, why, seconds}) {
     const row = rowOf.get(track.id), there = row !== undefined;
-    return html`<li><button type="button" class="plain" ?disabled=${!there} @click=${() => { goTo(row); card.querySelector("h2")?.focus(); }}>
+    return html`<li><button type="button" class="bare" ?disabled=${!there} @click=${() => { goTo(row); card.querySelector("h2")?.focus(); }}>
         <span dir="auto">${titleOf(track)}</span> <small dir="auto">${track.artist}</small></button>
       <small class="dim why">${why}</small>
       ${seconds ? html`<span class="pair">${playButton(context, one, seconds[0])} ${playButton(context, track, seconds[1])}</span>` : playButton(context, track)}</li>`;
@@ -317,7 +333,7 @@ export async function view(root, params, context) {
       ${cloud ? nothing : html`<p class="warn" role="alert">This browser cannot draw the map: it has no WebGL 2, or it is switched off. Here are the same songs as a list.</p>`}
       <table><caption class="quiet">Songs ${s.page * PAGE + 1} to ${s.page * PAGE + here.length} of ${rows.length}</caption>
         <thead><tr><th scope="col">Song</th>${views.map(v => html`<th scope="col">${v.name}</th>`)}<th scope="col">Playlist</th></tr></thead>
-        <tbody>${here.map(i => html`<tr><th scope="row"><button type="button" class="plain" @click=${() => choose(i, {play: true, spoken: false})}>
+        <tbody>${here.map(i => html`<tr><th scope="row"><button type="button" class="bare" @click=${() => choose(i, {play: true, spoken: false})}>
           <span class="quiet">Play </span><span dir="auto">${song(i) ? titleOf(song(i)) : "…"}</span> <small class="dim" dir="auto">${song(i)?.artist ?? ""}</small></button></th>
           ${views.map(v => html`<td dir="auto">${v.index[i] === NONE ? "" : v.names[v.index[i]]}</td>`)}
           <td><input type="checkbox" aria-label=${`Select ${song(i) ? titleOf(song(i)) : "the song"}`} .checked=${picked[i] === 1} @change=${() => select([i], picked[i] ? 0 : 1)}></td></tr>`)}</tbody></table>
@@ -382,6 +398,6 @@ export async function view(root, params, context) {
   const wanted = Number(params.id || NaN);
   if (rowOf.has(wanted)) goTo(rowOf.get(wanted));
   // For measuring and for tests.
-  canvas.earmark = {plane, cloud, redraw, choose, state: () => ({...s, view: views[s.view].name, hidden: [...s.hidden], scale: plane.scale})};
-  return () => { ending.abort(); watch.disconnect(); cancelAnimationFrame(waiting); clearTimeout(soon); cloud?.dispose(); };
+  canvas.earmark = {plane, cloud, redraw, draw, choose, state: () => ({...s, part, view: views[s.view].name, hidden: [...s.hidden], scale: plane.scale})};
+  return () => { ending.abort(); watch.disconnect(); cancelAnimationFrame(waiting); clearTimeout(soon); clearTimeout(rest); cloud?.dispose(); };
 }
