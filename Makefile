@@ -22,17 +22,20 @@ PY := $(DEV)/$(BIN)/python
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow golden check fmt bench excerpts model heads model-report rendered clean
+.PHONY: help setup parts demo test slow golden check fmt bench excerpts model heads model-report rendered clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
-setup: $(DEV)/ready  ## everything for development, pinned, into .venv
+setup: $(DEV)/ready parts  ## everything for development, pinned, into .venv; and the page's parts from npm
+
+parts:
+	@$(PYTHON) src/earmark/server/npm.py
 
 demo: $(PLAIN)/ready  ## tag a dozen short pieces rendered here, or your own: make demo MUSIC=/path
 	@$(PLAIN)/$(BIN)/python demo/run.py $(if $(MUSIC),"$(MUSIC)")
 
-test: $(DEV)/ready  ## the tests
+test: $(DEV)/ready parts  ## the tests
 	$(PY) -m pytest -n 2
 
 slow: $(DEV)/ready  ## the tests that take minutes
@@ -51,10 +54,11 @@ fmt: $(DEV)/ready  ## put the code in form
 	$(DEV)/$(BIN)/ruff check --fix .
 	$(DEV)/$(BIN)/ruff format .
 
-bench: $(DEV)/ready  ## measure speed, memory and size; writes docs/bench.md, -training and -library
+bench: $(DEV)/ready  ## measure speed, memory and size; writes docs/bench.md, -training, -library and -server
 	$(PY) bench/run.py --shared "$(SHARED)"
 	$(PY) bench/training.py "$(SHARED)/data/emotify400" | tee docs/bench-training.md
 	$(PY) bench/library.py --music "$(SHARED)/data/moods900/audio" | tee docs/bench-library.md
+	$(PY) bench/server.py --music "$(SHARED)/data/moods900/audio" | tee docs/bench-server.md
 
 excerpts: $(DEV)/ready  ## compare plans of excerpts; MODEL=folder
 	$(PY) bench/excerpts.py --shared "$(SHARED)" -m "$(MODEL)"

@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,3 +58,22 @@ def in_process(*arguments: object, before: Sequence[str] = (), **more: Any) -> S
     options: dict[str, Any] = {"capture_output": True, "text": True, "env": environment(), "timeout": 120} | more
     done = subprocess.run(command(*arguments, before=before), **options)
     return Said(done.returncode, done.stdout or "", done.stderr or "")
+
+
+def nobody_left(session: int) -> bool:
+    """Whether all processes of a session end within seconds."""
+    for _ in range(200):
+        if not list(of_session(session)):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def of_session(session: int) -> Iterator[int]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            facts = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(facts[3]) == session and facts[0] != "Z":
+            yield int(stat.parent.name)

@@ -25,16 +25,28 @@ MODEL = LibraryModel(0, "made@1", "abc", "", "/nowhere", 64, HEADS)
 _CHUNK = 20_000
 
 
-def fill(library: Library, count: int, groups: int = 5, dimensions: int = 64, seed: int = 0) -> LibraryModel:
-    """Tracks in ``groups`` clouds; the cloud says the genre and the mood, and every tenth track is another artist's."""
+def fill(
+    library: Library,
+    count: int,
+    groups: int = 5,
+    dimensions: int = 64,
+    seed: int = 0,
+    *,
+    model: LibraryModel | None = None,
+    clips: int = 0,
+) -> LibraryModel:
+    """Tracks in ``groups`` clouds; the cloud says a label of each head, and every tenth track is another artist's.
+
+    ``model`` is that of a real folder, in place of a made one; a track has so many ``clips``.
+    """
     rng = np.random.default_rng(seed)
-    centers = rng.standard_normal((groups, dimensions)).astype(np.float32)
-    model = LibraryModel(0, "made@1", "abc", "", "/nowhere", dimensions, HEADS)
+    model = model or LibraryModel(0, "made@1", "abc", "", "/nowhere", dimensions, HEADS)
+    centers = rng.standard_normal((groups, model.dimensions)).astype(np.float32)
     with library.change():
         model = library.add_model(model)
         for start in range(0, count, _CHUNK):
             numbers = np.arange(start, min(count, start + _CHUNK))
-            _add(library, model, numbers, centers, rng)
+            _add(library, model, numbers, centers, rng, clips)
         library.remember_roots(["/music"])
     return model
 
@@ -45,15 +57,20 @@ def _add(
     numbers: NDArray[np.int64],
     centers: NDArray[np.float32],
     rng: np.random.Generator,
+    clips: int,
 ) -> None:
     group = numbers % len(centers)
     noise = rng.standard_normal((len(numbers), centers.shape[1])).astype(np.float32)
     vectors = direction(centers[group] + 0.6 * noise).astype("<f2")
-    scores = rng.random((len(numbers), len(GENRES) + len(MOODS))) * 0.3
-    scores[np.arange(len(numbers)), group % len(GENRES)] = 0.5 + 0.4 * rng.random(len(numbers))
-    scores[np.arange(len(numbers)), len(GENRES) + group % len(MOODS)] = 0.6 + 0.3 * rng.random(len(numbers))
+    heads = [head for head in model.heads if head.labels]
+    scores = rng.random((len(numbers), sum(len(head.labels) for head in heads))) * 0.3
+    place = 0
+    for head in heads:
+        low, span = (0.5, 0.4) if head.task == "multiclass" else (0.6, 0.3)
+        scores[np.arange(len(numbers)), place + group % len(head.labels)] = low + span * rng.random(len(numbers))
+        place += len(head.labels)
     packed = np.rint(scores * 10_000).astype("<u2")
-    energy = rng.random((len(numbers), 1)).round(4).astype("<f8")
+    energy = rng.random((len(numbers), len(model.heads) - len(heads))).round(4).astype("<f8")
     keys = (numbers + 1).tolist()
     db = library.db
     db.executemany(
@@ -84,6 +101,11 @@ def _add(
         embeddings.append((model.backbone_key, key, vector.tobytes()))
     db.executemany("INSERT INTO results VALUES (?, ?, ?, ?, ?, ?)", results)
     db.executemany("INSERT INTO embeddings VALUES (?, ?, ?)", embeddings)
+    if clips:
+        times = np.stack([np.arange(clips) * 10.0, np.arange(clips) * 10.0 + 3], 1).astype("<f4").tobytes()
+        near = (vectors[:, None] + 0.03 * rng.standard_normal((len(numbers), clips, vectors.shape[1]))).astype("<f2")
+        rows = ((model.backbone_key, key, times, one.tobytes()) for key, one in zip(keys, near, strict=True))
+        db.executemany("INSERT INTO clips (backbone, audio, times, vectors) VALUES (?, ?, ?, ?)", rows)
 
 
 def fill_tagged(

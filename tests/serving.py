@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from commands import command, environment
+from earmark.app.scan import ScanRequest, scan
+from earmark.engine import InlineEngine
 from earmark.server.application import ServerOptions, create_application
 
 URL = "http://127.0.0.1:8765"
@@ -34,6 +37,17 @@ class Collection:
         return ServerOptions(library=str(self.file), model=str(self.model), jobs=1, music=(str(self.music),))
 
 
+def real_collection(shared: Path, folder: Path, count: int = 10) -> Collection:
+    """Songs of real music with their tags, scanned with the bundled model: ``folder/music``, ``folder/library.db``."""
+    songs = sorted((shared / "data" / "moods900" / "audio").glob("*.opus"))
+    collection = Collection(folder / "music", folder / "library.db", Path("default"))
+    collection.music.mkdir()
+    for song in songs[:: len(songs) // count][:count]:
+        shutil.copy(song, collection.music)
+    scan(ScanRequest(folders=(str(collection.music),), library=str(collection.file)), InlineEngine()).wait()
+    return collection
+
+
 @contextmanager
 def client_of(options: ServerOptions, **more: Any) -> Iterator[TestClient]:
     """A client of an application with these options, in this process."""
@@ -53,14 +67,19 @@ def served(*arguments: object, **variables: str) -> Iterator[tuple[subprocess.Po
         env=environment(**variables),
     )
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.search(r"http://\S+(?=/\s*$)", line)
-        assert found, (line, process.stderr.read() if process.stderr and process.poll() is not None else "")
-        yield process, found[0]
+        yield process, address(process)
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+def address(process: subprocess.Popen[str]) -> str:
+    """The URL that a server prints once it answers."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"http://\S+(?=/\s*$)", line)
+    assert found, (line, process.stderr.read() if process.stderr and process.poll() is not None else "")
+    return found[0]
 
 
 def children(process: int) -> set[int]:

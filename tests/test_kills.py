@@ -14,7 +14,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 import lessons
-from commands import environment
+from commands import environment, nobody_left
 from earmark.models.card import read_card
 from earmark.models.registry import check_files
 from made import make_model
@@ -117,25 +117,6 @@ class Ended:
     out: str
     err: str
     seconds: float
-
-
-def nobody_left(session: int) -> bool:
-    """Whether all processes of a session end within seconds."""
-    for _ in range(200):
-        if not list(of_session(session)):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def of_session(session: int) -> Iterator[int]:
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            facts = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(facts[3]) == session and facts[0] != "Z":
-            yield int(stat.parent.name)
 
 
 class Tag:

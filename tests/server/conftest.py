@@ -11,23 +11,40 @@ from fastapi.testclient import TestClient
 from earmark.app.scan import ScanRequest, scan
 from earmark.engine import InlineEngine
 from earmark.server.application import ServerOptions
-from serving import Collection, client_of, served
+from serving import Collection, client_of, real_collection, served
 from sounds import melody, write
+
+
+def _collected(folder: Path, model: Path) -> Collection:
+    music = folder / "music"
+    for number in range(5):
+        artist = music / f"Artist {number // 2}"
+        artist.mkdir(parents=True, exist_ok=True)
+        write(artist / f"song {number}.flac", melody(5, 22050, number), 22050)
+    (music / "copy.flac").write_bytes((music / "Artist 0" / "song 0.flac").read_bytes())
+    (music / "broken.mp3").write_bytes(b"this is no audio" * 100)
+    file = folder / "library.db"
+    scan(ScanRequest(folders=(str(music),), library=str(file), model=str(model)), InlineEngine()).wait()
+    return Collection(music, file, model)
 
 
 @pytest.fixture
 def collection(tmp_path: Path, tiny_model: Path) -> Collection:
     """A collection of this test's own."""
-    music = tmp_path / "music"
-    for number in range(5):
-        folder = music / f"Artist {number // 2}"
-        folder.mkdir(parents=True, exist_ok=True)
-        write(folder / f"song {number}.flac", melody(5, 22050, number), 22050)
-    (music / "copy.flac").write_bytes((music / "Artist 0" / "song 0.flac").read_bytes())
-    (music / "broken.mp3").write_bytes(b"this is no audio" * 100)
-    file = tmp_path / "library.db"
-    scan(ScanRequest(folders=(str(music),), library=str(file), model=str(tiny_model)), InlineEngine()).wait()
-    return Collection(music, file, tiny_model)
+    return _collected(tmp_path, tiny_model)
+
+
+@pytest.fixture(scope="session")
+def songs(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Collection:
+    """A collection for tests that change nothing of it."""
+    return _collected(tmp_path_factory.mktemp("songs"), tiny_model)
+
+
+@pytest.fixture(scope="session")
+def reader(songs: Collection) -> Iterator[TestClient]:
+    """A client of an application on ``songs``, for tests that change nothing."""
+    with client_of(songs.options) as client:
+        yield client
 
 
 @pytest.fixture
@@ -48,4 +65,17 @@ def empty(tmp_path: Path, tiny_model: Path) -> Iterator[TestClient]:
 def server(collection: Collection) -> Iterator[str]:
     """The URL of a real server on the collection."""
     with served("--library", collection.file, "-m", collection.model, "-j", 1, "--music", collection.music) as (_, url):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """Ten songs of real music as the bundled model hears them; for tests that change neither songs nor library."""
+    return real_collection(shared, tmp_path_factory.mktemp("real"))
+
+
+@pytest.fixture(scope="session")
+def real_server(real: Collection) -> Iterator[str]:
+    """The URL of a real server on them, for all tests that only look."""
+    with served("--library", real.file, "-j", 1, "--music", real.music) as (_, url):
         yield url

@@ -12,6 +12,7 @@ from earmark.errors import StorageError
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
+    from earmark.app.session import LibrarySession
     from earmark.library.records import LibraryModel, LibraryTrack
     from earmark.library.store import Library
 
@@ -59,8 +60,12 @@ class Contents:
 
 
 @contextmanager
-def opened(file: str | None, *, write: bool = False, make: bool = False) -> Iterator[Library]:
+def opened(
+    file: str | None, *, write: bool = False, make: bool = False, session: LibrarySession | None = None
+) -> Iterator[Library]:
     """The library of a request; where ``make``, a missing one is made.
+
+    A session's snapshot takes the place of the file, unless it is to be written.
 
     Raises:
         StorageError: It cannot be used, or holds values that make no sense.
@@ -69,8 +74,13 @@ def opened(file: str | None, *, write: bool = False, make: bool = False) -> Iter
 
     place = Path(file) if file else default_file()
     try:
-        with open_library(place, write=write, make=make) as library:
-            yield library
+        if session is not None and not write:
+            place = session.file
+            with session.reading() as library:
+                yield library
+        else:
+            with open_library(place, write=write, make=make) as library:
+                yield library
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise StorageError(
@@ -129,10 +139,10 @@ def _scoring(library: Library, folder: Path) -> Steps[LibraryModel]:
 
 
 @use_case
-def look_into_library(request: LibraryRequest) -> Steps[Contents]:
+def look_into_library(request: LibraryRequest, session: LibrarySession | None = None) -> Steps[Contents]:
     """What the library holds, and which files could not be analysed."""
     yield from ()
-    with opened(request.library) as library:
+    with opened(request.library, session=session) as library:
         facts = library.facts()
         models: dict[str, int] = {}
         for model, count in library.models():

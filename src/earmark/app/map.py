@@ -4,24 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from earmark.app.library import LibraryRequest, chosen_model, opened
 from earmark.events import Notice, Steps, use_case
 
-__all__ = ["DrawnMap", "MapRequest", "draw_map"]
+if TYPE_CHECKING:
+    from earmark.library.layout import MapLayout
+    from earmark.library.records import LibraryModel
+    from earmark.library.store import Library
+
+__all__ = ["DrawnMap", "MapRequest", "PlaceRequest", "draw_map", "place_songs"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MapRequest(LibraryRequest):
+class PlaceRequest(LibraryRequest):
+    """How to place the songs.
+
+    Attributes:
+        rebuild: Place all of them again, instead of putting new ones in between.
+    """
+
+    rebuild: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapRequest(PlaceRequest):
     """What to draw.
 
     Attributes:
         output: The page.
-        rebuild: Place all songs again, instead of putting new ones in between.
     """
 
     output: str = "map.html"
-    rebuild: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,22 +57,36 @@ class DrawnMap:
 
 
 @use_case
+def place_songs(request: PlaceRequest) -> Steps[MapLayout]:
+    """Give every song its place on the map, and a cluster; both are kept."""
+    with opened(request.library, write=True) as library:
+        return (yield from _placed(library, (yield from chosen_model(library, request.model)), request.rebuild))
+
+
+@use_case
 def draw_map(request: MapRequest) -> Steps[DrawnMap]:
     """Draw it; places are kept from one call to the next."""
-    from earmark.library.cluster import cluster_tracks
-    from earmark.library.layout import has_tsne, lay_out, map_data
+    from earmark.library.layout import has_tsne, map_data
     from earmark.pages.map import map_page
     from earmark.storage import write_file
 
     target = Path(request.output)
     with opened(request.library, write=True) as library:
         model = yield from chosen_model(library, request.model)
-        yield Notice(f"Placing {library.facts().tracks} songs.")
-        layout = lay_out(library, model, rebuild=request.rebuild)
-        cluster_tracks(library, model)  # for their colours
+        layout = yield from _placed(library, model, request.rebuild)
         write_file(target, map_page(map_data(library, model, layout)))
     if not has_tsne():
         yield Notice("The extra 'map' draws neighbourhoods better: pip install 'earmark[map]'.")
     if layout.joined:
         yield Notice(f"{layout.joined} songs were put in between since the map was made; --rebuild makes it again.")
     return DrawnMap(target, len(layout.audio), layout.method, layout.joined)
+
+
+def _placed(library: Library, model: LibraryModel, rebuild: bool) -> Steps[MapLayout]:
+    from earmark.library.cluster import cluster_tracks
+    from earmark.library.layout import lay_out
+
+    yield Notice(f"Placing {library.facts().tracks} songs.")
+    layout = lay_out(library, model, rebuild=rebuild)
+    cluster_tracks(library, model)  # for their colours
+    return layout

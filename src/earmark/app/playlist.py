@@ -16,6 +16,7 @@ from earmark.events import Notice, Run, Steps, use_case
 from earmark.library.options import PlaylistOptions
 
 if TYPE_CHECKING:
+    from earmark.app.session import LibrarySession
     from earmark.engine import Engine
     from earmark.library.records import LibraryTrack
     from earmark.library.store import KeptPlaylist, Library
@@ -80,14 +81,16 @@ class ForgetRequest(KeptRequest):
 
 
 @use_case
-def make_playlist(request: PlaylistRequest, engine: Engine | None = None) -> Steps[tuple[LibraryTrack, ...]]:
+def make_playlist(
+    request: PlaylistRequest, engine: Engine | None = None, session: LibrarySession | None = None
+) -> Steps[tuple[LibraryTrack, ...]]:
     """Songs in order.
 
     Raises:
         EarmarkError: No song meets all that is asked for; the line says how many meet each part.
     """
     write = request.cluster is not None or request.keep is not None  # clusters are made where there are none
-    with opened(request.library, write=write) as library:
+    with opened(request.library, write=write, session=session) as library:
         tracks = yield from _songs(library, request, request.model, engine)
         if request.keep is not None:
             library.put_playlist(request.keep, _rows(tracks), request, model=request.model)
@@ -95,22 +98,24 @@ def make_playlist(request: PlaylistRequest, engine: Engine | None = None) -> Ste
 
 
 @use_case
-def kept_playlists(request: LibraryRequest) -> Steps[tuple[KeptPlaylist, ...]]:
+def kept_playlists(request: LibraryRequest, session: LibrarySession | None = None) -> Steps[tuple[KeptPlaylist, ...]]:
     """All kept playlists, by name."""
     yield from ()
-    with opened(request.library) as library:
+    with opened(request.library, session=session) as library:
         return tuple(library.playlists())
 
 
 @use_case
-def kept_playlist(request: KeptRequest) -> Steps[tuple[KeptPlaylist, tuple[LibraryTrack, ...]]]:
+def kept_playlist(
+    request: KeptRequest, session: LibrarySession | None = None
+) -> Steps[tuple[KeptPlaylist, tuple[LibraryTrack, ...]]]:
     """A kept playlist with those of its songs that are there.
 
     Raises:
         UnknownName: There is none of that name.
     """
     yield from ()
-    with opened(request.library) as library:
+    with opened(request.library, session=session) as library:
         kept = library.playlist(request.playlist)
         return kept, tuple(library.playlist_tracks(kept.id))
 

@@ -10,6 +10,7 @@ from earmark.errors import EarmarkError
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
+    from earmark.app.session import LibrarySession
     from earmark.engine import Engine
     from earmark.library.find import Hit, Ranked, Search
     from earmark.library.records import LibraryModel, LibraryTrack
@@ -79,7 +80,7 @@ class WalkRequest(LibraryRequest):
 
 
 @use_case
-def find(request: FindRequest) -> Steps[Found]:
+def find(request: FindRequest, session: LibrarySession | None = None) -> Steps[Found]:
     """The songs that words describe, the best first: by names, and by probabilities of labels.
 
     Raises:
@@ -87,7 +88,7 @@ def find(request: FindRequest) -> Steps[Found]:
     """
     from earmark.library.find import Search, best_hits
 
-    with opened(request.library) as library:
+    with opened(request.library, session=session) as library:
         search = Search(library, (yield from chosen_model(library, request.model)))
         query = yield from _understood(search, request.words)
         if not query.terms:
@@ -154,7 +155,9 @@ def _remedy(search: Search, query: Query) -> str:
 
 
 @use_case
-def similar(request: SimilarRequest, engine: Engine | None = None) -> Steps[tuple[Similar, ...]]:
+def similar(
+    request: SimilarRequest, engine: Engine | None = None, session: LibrarySession | None = None
+) -> Steps[tuple[Similar, ...]]:
     """The tracks of the library that sound most like one, the nearest first.
 
     Raises:
@@ -162,7 +165,7 @@ def similar(request: SimilarRequest, engine: Engine | None = None) -> Steps[tupl
     """
     from earmark.library.similar import find_seed, similar_to
 
-    with opened(request.library) as library:
+    with opened(request.library, session=session) as library:
         model = yield from chosen_model(library, request.model)
         seed = find_seed(library, model, request.track, engine)
         found = similar_to(library, model, seed, request.count, request.per_artist or None)
@@ -172,7 +175,9 @@ def similar(request: SimilarRequest, engine: Engine | None = None) -> Steps[tupl
 
 
 @use_case
-def walk(request: WalkRequest, engine: Engine | None = None) -> Steps[tuple[LibraryTrack, ...]]:
+def walk(
+    request: WalkRequest, engine: Engine | None = None, session: LibrarySession | None = None
+) -> Steps[tuple[LibraryTrack, ...]]:
     """Songs from one to another, each a small step nearer; both ends are part of it.
 
     Raises:
@@ -182,7 +187,7 @@ def walk(request: WalkRequest, engine: Engine | None = None) -> Steps[tuple[Libr
 
     if request.count < 2:
         raise EarmarkError(f"-n {request.count}: a path has at least the two songs that it joins")
-    with opened(request.library) as library:
+    with opened(request.library, session=session) as library:
         model = yield from chosen_model(library, request.model)
         tracks = walk_between(library, model, request.start, request.end, request.count, engine)
     if len(tracks) < request.count:

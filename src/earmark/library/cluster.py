@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import UnknownName
-from earmark.library.labels import LabelProbabilities, user_heads
+from earmark.library.labels import MOOD, LabelProbabilities, heads_about, user_heads
 from earmark.library.records import LibraryModel
 from earmark.library.similar import Vectors, read_vectors, telling
 from earmark.library.store import Library, StoredCluster
@@ -160,7 +160,6 @@ def means(points: Array, near: NDArray[np.intp], count: int) -> tuple[Array, NDA
 
 _TAGS = 6
 _TYPICAL = 5
-_MOODS = ("mood", "emotion", "feeling")  # heads whose labels go before the others', as adjectives do
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,9 +319,8 @@ def _read(library: Library, model: LibraryModel, vectors: Vectors, made: bool) -
 
 
 def _moody_labels(heads: Iterable[HeadCard]) -> frozenset[str]:
-    """Names that are about mood."""
-    moody = [head for head in heads if any(word in head.name.casefold() for word in _MOODS)]
-    return frozenset(name for head in moody for name in head.names)
+    """Names that are about mood; they go before the others, as adjectives do."""
+    return frozenset(name for head in heads_about(heads, MOOD) for name in head.names)
 
 
 def _telling_labels(heads: Iterable[tuple[HeadCard, Array]], near: NDArray[np.intp], count: int) -> list[list[str]]:

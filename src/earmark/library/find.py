@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -34,18 +34,33 @@ class LibraryNames:
     Args:
         audio: (files,) of each file.
         text: A line a file; see :meth:`earmark.library.store.Library.names`.
+        before: Of an earlier state of the library: its lines that still begin the text are taken as they are.
 
     Attributes:
         songs: (songs,) audio, ascending, each once.
     """
 
-    def __init__(self, audio: Rows, text: str) -> None:
-        self._text = f" {fold_words(text)} "
+    def __init__(self, audio: Rows, text: str, before: LibraryNames | None = None) -> None:
+        self._audio, self._raw = audio, text
+        same = 0 if before is None else _same_lines(before._raw, text)
+        if before is None or not same:
+            self._text = f" {fold_words(text)} "
+        else:
+            count = text.count("\n", 0, same)
+            self._text = before._text[: int(before._starts[count])] + f" {fold_words(text[same:])} "
         lines = self._text.split("\n") if len(audio) else []
         if len(lines) != len(audio):
             raise ValueError(f"{len(audio)} files have {len(lines)} lines of names")
-        self._starts = np.cumsum([0, *(len(line) + 1 for line in lines)])
+        self._starts: Rows = np.cumsum([0, *(len(line) + 1 for line in lines)])
         self.songs, self._song_of = np.unique(audio, return_inverse=True)
+
+    @classmethod
+    def of(cls, library: Library, before: LibraryNames | None = None) -> LibraryNames:
+        """The names that a library holds now; ``before`` itself where they are still the same."""
+        audio, text = library.names()
+        if before is not None and text == before._raw and np.array_equal(audio, before._audio):
+            return before
+        return cls(audio, text, before)
 
     def __contains__(self, phrase: object) -> bool:
         return bool(phrase) and _needle(str(phrase)) in self._text
@@ -68,6 +83,15 @@ class LibraryNames:
             place = self._text.find(needle, end) if end >= 0 else -1
         found[self._song_of[np.searchsorted(self._starts, places, "right") - 1]] = True
         return found
+
+
+def _same_lines(one: str, other: str) -> int:
+    """Characters of the whole lines that two texts begin with alike."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
+    return other.rfind("\n", 0, low) + 1
 
 
 def _needle(phrase: str) -> str:
@@ -126,18 +150,23 @@ class Search:
 
     library: Library
     model: LibraryModel
-    _values: dict[Target, Array] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> LibraryNames:
         """Of all songs."""
-        return LibraryNames(*self.library.names())
+        return self.library.remember("names", lambda: LibraryNames.of(self.library))
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Of the model, in the user's names, with the labels of the user's corrections."""
-        given = user_labels(self.library.labels())
-        return vocabulary_of(list(user_heads(self.model).values()), self.model.aliases, given)
+        heads, given = list(user_heads(self.model).values()), user_labels(self.library.labels())
+        key = (
+            "vocabulary",
+            self.model.key,
+            repr(self.model.aliases),
+            *((head, *labels) for head, labels in sorted(given.items())),
+        )
+        return self.library.remember(key, lambda: vocabulary_of(heads, self.model.aliases, given))
 
     @cached_property
     def _known(self) -> Bools:
@@ -200,15 +229,14 @@ class Search:
 
     def _value(self, target: Target) -> Array:
         """The probability of one name, (songs,)."""
-        if target not in self._values:
-            if self._labels.heads[target.head].task == "regression":
-                share = _shares(self._labels.numbers(target.head))
-                found = 1 - share if target.low else share
-            else:
-                found = self._labels.of(target.head, target.name)
-            self._values[target] = np.zeros(len(self._known), np.float32)
-            self._values[target][self._known] = found
-        return self._values[target]
+        if self._labels.heads[target.head].task == "regression":
+            share = _shares(self._labels.numbers(target.head))
+            found = 1 - share if target.low else share
+        else:
+            found = self._labels.of(target.head, target.name)
+        value = np.zeros(len(self._known), np.float32)
+        value[self._known] = found
+        return value
 
 
 def _shares(numbers: Array) -> Array:

@@ -6,22 +6,25 @@ still has a best guess.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.inference.answers import DECIMALS, LEAST_GUESS
 from earmark.inference.labels import renamed
-from earmark.library.records import Correction, LibraryModel
+from earmark.library.records import STEPS, Correction, LibraryModel
 from earmark.library.store import Library
 from earmark.models.card import HeadCard
 from earmark.text import fold
 
-__all__ = ["LIKELY", "LabelProbabilities", "given_names", "merged_scores", "name_scores", "user_heads",
-           "user_labels"]  # fmt: skip
+__all__ = ["GENRE", "LIKELY", "MOOD", "LabelProbabilities", "given_names", "heads_about", "main_head", "merged_scores",
+           "name_scores", "user_heads", "user_labels"]  # fmt: skip
 
 Array = NDArray[np.float32]
+
+GENRE, MOOD = ("genre", "style"), ("mood", "quadrant", "emotion", "feeling")
+"""Words in the names of heads that are about genre, and about mood; the first is the plainest."""
 
 LIKELY = 0.3
 """A track has a name where that is so probable, or asserted, or the best guess."""
@@ -39,12 +42,11 @@ class LabelProbabilities:
         """Look up nothing yet; ``audio`` are rows that the model has analysed, in any order."""
         self.audio, self.heads = audio, user_heads(model)
         self._library, self._model = library, model
-        self._labels: dict[int, dict[str, Correction]] | None = None
-        self._scores: dict[str, Array] = {}
+        self._places: NDArray[np.intp] | None = None
 
     def find(self, name: str, kinds: Sequence[str] = ()) -> list[tuple[str, str]]:
         """The heads (of some kinds, where given) that know a name, without case, and how each spells it."""
-        found, given = [], user_labels(self._corrections())
+        found, given = [], user_labels(self._library.labels())
         for head in self.about(kinds):
             known = {fold(word): word for word in (*given.get(head.name, ()), *head.names)}
             if fold(name) in known:
@@ -52,11 +54,8 @@ class LabelProbabilities:
         return found
 
     def about(self, kinds: Sequence[str] = ()) -> list[HeadCard]:
-        """The heads with labels, or those whose names speak of some kinds (``genre``, ``mood``)."""
-        heads = [head for head in self.heads.values() if head.labels]
-        if not kinds:
-            return heads
-        return [h for h in heads if any(kind in name.casefold() for kind in kinds for name in (h.name, *h.also))]
+        """The heads with labels, or those whose names speak of some kinds (:data:`GENRE`, :data:`MOOD`)."""
+        return heads_about(self.heads.values(), kinds)
 
     def of(self, head: str, name: str) -> Array:
         """(n,) probability that a name holds: the sum of the labels at or below it; of a multi-label head the highest.
@@ -65,7 +64,7 @@ class LabelProbabilities:
         """
         card, column = self.heads[head], np.zeros(len(self.audio), np.float32)
         if name in card.names:
-            column = _name_score(card, self.scores(head), name)
+            column = self._name_score(card, name)
         for row, labels in self._corrected(head):
             column[row] = any(fold(name) in map(fold, card.above(label)) for label in labels)
         return column
@@ -83,12 +82,25 @@ class LabelProbabilities:
 
     def scores(self, head: str) -> Array:
         """(n, labels) probabilities of the labels of a head that has some, as the model gave them."""
-        if head not in self._scores:
-            stored = self._model.head(head)
-            audio, scores = self._library.scores(self._model, stored)
-            rows = scores[np.searchsorted(audio, self.audio)]
-            self._scores[head] = merged_scores(stored, self._model.aliases.get(head, {}), rows)
-        return self._scores[head]
+        stored = self._model.head(head)
+        audio, steps = self._library.steps(self._model, stored)
+        rows = np.asarray(steps[self._rows(audio)] / np.float32(STEPS), np.float32)
+        return merged_scores(stored, self._model.aliases.get(head, {}), rows)
+
+    def _name_score(self, card: HeadCard, name: str) -> Array:
+        """(n,) of one name: of the stored labels, only those at or below it are looked at."""
+        stored, users = self._model.head(card.name), self._model.aliases.get(card.name, {})
+        below = set(card.below(name))
+        columns = [place for place, label in enumerate(stored.labels) if users.get(label, label) in below]
+        audio, steps = self._library.steps(self._model, stored)
+        each = steps[:, columns][self._rows(audio)] / np.float32(STEPS)
+        return np.asarray(each.max(axis=1) if card.task == "multilabel" else np.minimum(1, each.sum(axis=1)))
+
+    def _rows(self, audio: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Where each of our audio stands among all that was analysed."""
+        if self._places is None:
+            self._places = np.searchsorted(audio, self.audio)
+        return self._places
 
     def names(self, head: str) -> Array:
         """(n, names) the same of all names."""
@@ -97,7 +109,7 @@ class LabelProbabilities:
     def numbers(self, head: str) -> Array:
         """(n,) what a regression head says."""
         audio, values = self._library.numbers(self._model, self._model.head(head))
-        return values[np.searchsorted(audio, self.audio)]
+        return values[self._rows(audio)]
 
     def best(self, head: str) -> tuple[list[str | None], NDArray[np.bool_]]:
         """What each track is called by: the name that is asserted (or the user's), else the best guess; and which.
@@ -118,16 +130,32 @@ class LabelProbabilities:
             names[row], sure[row] = next(iter(labels), None), True
         return names, sure
 
-    def _corrections(self) -> dict[int, dict[str, Correction]]:
-        if self._labels is None:
-            self._labels = self._library.labels()
-        return self._labels
-
     def _corrected(self, head: str) -> list[tuple[int, tuple[str, ...]]]:
         """Rows of tracks whose labels of a head the user gave, and these."""
-        given = {audio: _words(labels[head]) for audio, labels in self._corrections().items() if head in labels}
+        given = {audio: _words(labels[head]) for audio, labels in self._library.labels().items() if head in labels}
         rows = np.flatnonzero(np.isin(self.audio, list(given))).tolist()
         return [(row, given[int(self.audio[row])]) for row in rows]
+
+
+def heads_about(heads: Iterable[HeadCard], kinds: Sequence[str] = ()) -> list[HeadCard]:
+    """The heads with labels, or those whose names speak of some kinds (:data:`GENRE`, :data:`MOOD`)."""
+    return [
+        head
+        for head in heads
+        if head.labels
+        and (not kinds or any(kind in name.casefold() for kind in kinds for name in (head.name, *head.also)))
+    ]
+
+
+def main_head(heads: Iterable[HeadCard], kinds: Sequence[str]) -> HeadCard | None:
+    """The head that tells best what a song is of these kinds: the plainest name, one label a song before several."""
+    ranked = [
+        (rank, head.task != "multiclass", number, head)
+        for number, head in enumerate(heads)
+        for rank, kind in enumerate(kinds)
+        if head.labels and kind in head.name.casefold()
+    ]
+    return min(ranked, key=lambda one: one[:3])[-1] if ranked else None
 
 
 def user_heads(model: LibraryModel) -> dict[str, HeadCard]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.library.labels import LabelProbabilities
+from earmark.library.labels import GENRE, MOOD, LabelProbabilities, main_head
 from earmark.library.records import LibraryModel
 from earmark.library.similar import read_vectors
 from earmark.library.store import Library
@@ -154,7 +154,6 @@ def _spread(places: Array) -> Array:
     return np.asarray(np.clip((places - (low + high) / 2) / (1.05 * reach), -1, 1), np.float32)
 
 
-_VIEWS = (("Genre", ("genre", "style")), ("Mood", ("mood", "quadrant", "emotion")))
 _LEVELS = ("very low (to 0.2)", "low (to 0.4)", "middle (to 0.6)", "high (to 0.8)", "very high (to 1)")
 
 
@@ -222,7 +221,7 @@ def map_data(library: Library, model: LibraryModel, layout: MapLayout) -> MapDat
     first = [files[one][0] for one in audio.tolist()]
     songs = tuple(MapSong(track.artist, track.title, track.path, track.seconds) for track in first)
     labels = LabelProbabilities(library, model, audio)
-    views = [_labels(labels, name, kinds) for name, kinds in _VIEWS]
+    views = [_labels(labels, name, kinds) for name, kinds in (("Genre", GENRE), ("Mood", MOOD))]
     views += [_clusters(library, model, audio), _energy(labels, model)]
     found = tuple(view for view in views if view is not None)
     return MapData(songs, layout.places[rows], layout.method, model.title, found)
@@ -230,13 +229,8 @@ def map_data(library: Library, model: LibraryModel, layout: MapLayout) -> MapDat
 
 def _labels(labels: LabelProbabilities, name: str, kinds: Sequence[str]) -> MapView | None:
     """By what the head that is about this calls a song: one with a single label a song, if there is one."""
-    heads = [
-        (rank, head.task != "multiclass", number, head.name)
-        for number, head in enumerate(labels.heads.values())
-        for rank, kind in enumerate(kinds)
-        if head.labels and kind in head.name.casefold()
-    ]
-    return _view(name, *labels.best(min(heads)[-1])) if heads else None
+    head = main_head(labels.heads.values(), kinds)
+    return _view(name, *labels.best(head.name)) if head is not None else None
 
 
 def _clusters(library: Library, model: LibraryModel, audio: NDArray[np.int64]) -> MapView | None:

@@ -16,7 +16,7 @@ from earmark.engine import Engine
 from earmark.errors import EarmarkError, UnknownName
 from earmark.library.cluster import cluster_named
 from earmark.library.find import Ranked
-from earmark.library.labels import LabelProbabilities
+from earmark.library.labels import GENRE, MOOD, LabelProbabilities
 from earmark.library.options import PlaylistOptions
 from earmark.library.records import LibraryModel, LibraryTrack, direction
 from earmark.library.similar import Seed, Vectors, find_seed, read_vectors
@@ -148,9 +148,6 @@ def _clashes(order: NDArray[np.intp], artists: Sequence[str], artist_gap: int) -
     return count
 
 
-_GENRE, _MOOD = ("genre", "style"), ("mood", "emotion", "feeling")
-
-
 def make_playlist(
     library: Library,
     model: LibraryModel,
@@ -228,7 +225,7 @@ def _matching(
         parts.append((f"in {request.cluster}", int(inside.sum())))
         fits &= inside
     labels = LabelProbabilities(library, model, vectors.audio)
-    kinds_of = [("genre", request.genres, _GENRE), ("mood", request.moods, _MOOD)]
+    kinds_of = [("genre", request.genres, GENRE), ("mood", request.moods, MOOD)]
     for what, words, kinds in [*kinds_of, *(("tag", (tag,), ()) for tag in request.tags)]:
         if words:
             given, score = _any_of(labels, what, words, kinds)

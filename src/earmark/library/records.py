@@ -19,6 +19,7 @@ from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan
 
 __all__ = [
+    "STEPS",
     "UNVERIFIED",
     "Correction",
     "LibraryFacts",
@@ -38,7 +39,9 @@ Correction = str | tuple[str, ...]
 UNVERIFIED = "format-1:"
 """Begins the digest of a model that a library of format 1 knew by its card's bytes alone."""
 
-_STEPS = 10_000  # scores have four decimals
+STEPS = 10_000
+"""Scores have four decimals."""
+
 _MOST = 65_504.0  # of float16
 
 
@@ -185,6 +188,10 @@ class LibraryModel:
         """The head of that name (KeyError where there is none)."""
         return {head.name: head for head in self.heads}[name]
 
+    def numbers(self) -> list[str]:
+        """Names of the regression heads, in the order of a row of packed numbers."""
+        return [head.name for head in self.heads if head.task == "regression"]
+
     def columns(self) -> dict[str, slice]:
         """Where each head with labels stands in a row of packed scores."""
         found, start = {}, 0
@@ -225,13 +232,13 @@ def pack_scores(heads: Mapping[str, HeadPrediction], order: Sequence[HeadCard]) 
     """Scores of all labels of all heads as uint16 in 1/10,000, and the numbers of regression heads as float64."""
     scores = [heads[head.name].scores[label] for head in order if head.task != "regression" for label in head.labels]
     numbers = [heads[head.name].value or 0.0 for head in order if head.task == "regression"]
-    steps = np.rint(np.asarray(scores, np.float64) * _STEPS).astype("<u2")
+    steps = np.rint(np.asarray(scores, np.float64) * STEPS).astype("<u2")
     return steps.tobytes(), np.asarray(numbers, "<f8").tobytes()
 
 
 def unpack_scores(scores: bytes, numbers: bytes, order: Sequence[HeadCard]) -> dict[str, HeadPrediction]:
     """The predictions of the heads, exactly as they were packed."""
-    steps = (np.frombuffer(scores, "<u2") / _STEPS).tolist()
+    steps = (np.frombuffer(scores, "<u2") / STEPS).tolist()
     values = np.frombuffer(numbers, "<f8").tolist()
     found: dict[str, list[float]] = {}
     for head in order:

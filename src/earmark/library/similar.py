@@ -117,7 +117,7 @@ class Vectors:
 
 def read_vectors(library: Library, model: LibraryModel) -> Vectors:
     """All songs that a model analysed and that are still there."""
-    return Vectors(*library.embeddings(model))
+    return library.remember(("vectors", model.key), lambda: Vectors(*library.embeddings(model)))
 
 
 def _inverted_file(matrix: Array) -> Any:
@@ -181,6 +181,10 @@ def _leaning(one: Prediction, other: Prediction, heads: Mapping[str, HeadCard]) 
 
 def common_names(library: Library, model: LibraryModel) -> dict[str, float]:
     """How often each name is given in the library: its share of some two thousand tracks spread over it."""
+    return library.remember(("common", model.key), lambda: _common_names(library, model))
+
+
+def _common_names(library: Library, model: LibraryModel) -> dict[str, float]:
     rows = library.sample_scores(model, _SAMPLE)
     found: dict[str, float] = {}
     heads, columns = user_heads(model), model.columns()

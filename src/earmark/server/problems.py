@@ -26,7 +26,7 @@ from earmark.errors import (
 )
 from earmark.server.answers import Json
 
-__all__ = ["RESPONSES", "Problem", "describe", "install", "problem"]
+__all__ = ["RESPONSES", "Problem", "describe", "install", "problem", "problem_fields"]
 
 _STATUS: tuple[tuple[type[EarmarkError], int, str], ...] = (
     (UnknownName, 404, "unknown-name"),
@@ -79,9 +79,12 @@ class Problem(HTTPException):
 
 def problem(status: int, detail: str, kind: str = "", headers: dict[str, str] | None = None) -> Response:
     """The answer for an error."""
-    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    content |= {"kind": kind} if kind else {}
-    return Json(content, status, headers, media_type="application/problem+json")
+    return Json(_fields(status, detail, kind), status, headers, media_type="application/problem+json")
+
+
+def problem_fields(error: EarmarkError) -> dict[str, Any]:
+    """What stands in the answer for an error."""
+    return _fields(**describe(error))
 
 
 def describe(error: EarmarkError) -> dict[str, Any]:
@@ -97,6 +100,11 @@ def install(application: FastAPI) -> None:
     application.add_exception_handler(HTTPException, _http)
     application.add_exception_handler(RequestValidationError, _invalid)
     application.add_exception_handler(EarmarkError, _ours)
+
+
+def _fields(status: int, detail: str, kind: str) -> dict[str, Any]:
+    fields = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return fields | ({"kind": kind} if kind else {})
 
 
 def _http(_: Request, error: Exception) -> Response:

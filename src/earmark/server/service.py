@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
 from starlette.requests import Request
 
 from earmark.engine import LocalEngine
+from earmark.errors import StorageError, UnknownName
+from earmark.paths import music_folder
 from earmark.server.doors.desk import Desk
 from earmark.server.jobs import Jobs
+from earmark.text import encode_path
 
 if TYPE_CHECKING:
     from earmark.engine import Engine
@@ -19,6 +25,23 @@ if TYPE_CHECKING:
     from earmark.server.application import ServerOptions
 
 __all__ = ["Service", "service_of"]
+
+
+_GRACE = 2.0  # seconds that jobs get to end by themselves
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of music: known by ``id``; ``scanned`` where the library holds it."""
+
+    id: str
+    path: str
+    scanned: bool
+
+    @property
+    def available(self) -> bool:
+        """Whether it can be seen just now."""
+        return Path(self.path).is_dir()
 
 
 class Service:
@@ -51,6 +74,33 @@ class Service:
         with opened(self.options.library, write=write) as library:
             yield library
 
+    def folders(self) -> list[Folder]:
+        """Folders that may be scanned and learned from: the library's, those of the options, the user's music folder.
+
+        No other folder can be named: a request holds ids, never paths.
+        """
+        roots: list[str] = []
+        with suppress(StorageError), self.library() as library:
+            roots = library.roots()
+        own = music_folder()
+        named = [
+            *roots,
+            *(str(Path(one).resolve()) for one in self.options.music),
+            *([str(own)] if own.is_dir() else []),
+        ]
+        return [Folder(_id_of(path), path, path in roots) for path in dict.fromkeys(named)]
+
+    def folder(self, key: str) -> Folder:
+        """The folder of an id.
+
+        Raises:
+            UnknownName: There is none.
+        """
+        found = {one.id: one for one in self.folders()}
+        if key not in found:
+            raise UnknownName("folder", key[:100], found)
+        return found[key]
+
     def __enter__(self) -> Self:
         # A first worker loads the model's libraries while the first request is answered.
         threading.Thread(target=self.engine.__enter__, name="earmark-engine", daemon=True).start()
@@ -59,8 +109,14 @@ class Service:
     def __exit__(self, *_: object) -> None:
         """End in order: streams, jobs, then the worker processes."""
         self.closing.set()
-        self.jobs.close()
-        self.engine.close()
+        self.jobs.cancel()
+        self.jobs.wait(_GRACE)
+        self.engine.close()  # which ends what waits for it, too
+        self.jobs.wait()
+
+
+def _id_of(path: str) -> str:
+    return "f" + hashlib.sha256(encode_path(path)).hexdigest()[:12]
 
 
 def service_of(request: Request) -> Service:

@@ -13,12 +13,13 @@ from pathlib import Path
 from earmark.library.records import LibraryFacts, Page
 from earmark.library.store.file import absolute, default_file
 from earmark.library.store.playlists import KeptPlaylist, Playlists
-from earmark.library.store.results import Results, StoredCluster
+from earmark.library.store.results import AllResults, Results, StoredCluster
 from earmark.library.store.schema import FORMAT
 from earmark.library.store.tracks import Stamp, StoredFile
 
 __all__ = [
     "FORMAT",
+    "AllResults",
     "KeptPlaylist",
     "Library",
     "LibraryFacts",

@@ -1,4 +1,7 @@
-"""The library's file: how it is opened, one connection a thread, and the message where it cannot be used."""
+"""The library's file: how it is opened, one connection a thread, and the message where it cannot be used.
+
+What is worked out of a library is remembered until the file changes, or, of a :meth:`LibraryFile.snapshot`, for good.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from earmark.errors import NoLibrary, StorageError
 from earmark.library.store.migrations import migrate
@@ -18,6 +22,8 @@ from earmark.paths import data_folder
 from earmark.text import decode_path
 
 __all__ = ["LibraryFile", "absolute", "default_file"]
+
+V = TypeVar("V")
 
 _WAIT_SECONDS = 10.0  # for another process that is just writing
 
@@ -67,6 +73,7 @@ class LibraryFile:
             _make_room(file)
         self.file, self._write = file, write
         self._mine, self._all, self._lock = threading.local(), list[sqlite3.Connection](), threading.Lock()
+        self._lasting: dict[Hashable, Any] | None = None
         with self.guarded():
             _ = self.db  # what is wrong shows now
 
@@ -111,6 +118,54 @@ class LibraryFile:
             finally:
                 if db.in_transaction:  # where the disk is full, SQLite has rolled back already
                     db.execute("ROLLBACK")
+
+    def check_format(self) -> None:
+        """Whether the file is still what was opened.
+
+        Raises:
+            StorageError: Another program has made something else of it.
+        """
+        with self.guarded():
+            if _format(self.db, self.file) != FORMAT:
+                raise StorageError(f"{self.file}: its format has changed; try again")
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """A transaction in which all that is read is of one moment, whatever others write meanwhile."""
+        with self.guarded():
+            self.db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+
+    def remember(self, key: Hashable, make: Callable[[], V]) -> V:
+        """What ``make`` gives, worked out once for as long as the library stays as it is."""
+        kept = self._memory()
+        if key not in kept:
+            kept[key] = make()
+        return kept[key]  # type: ignore[no-any-return]
+
+    def remembered(self, key: Hashable) -> Any:
+        """What is remembered by a key, or None."""
+        return self._memory().get(key)
+
+    def snapshot(self, kept: Mapping[Hashable, Any]) -> Self:
+        """The same library with its connections, which takes what it remembers for true whatever the file says now."""
+        found = copy(self)
+        found._lasting = dict(kept)
+        return found
+
+    def _memory(self) -> dict[Hashable, Any]:
+        """What is remembered: of a snapshot, or by this thread of the file as it is now."""
+        if self._lasting is not None:
+            return self._lasting
+        state = (self.value("PRAGMA data_version"), self.db.total_changes)
+        known = getattr(self._mine, "memory", None)
+        if known is None or known[0] != state:
+            known = self._mine.memory = (state, {})
+        return known[1]
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows that a query gives, or what a statement returns."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from earmark.errors import StorageError, UnknownName
 from earmark.inference.records import ClipEmbeddings, Failure, Prediction
 from earmark.library.records import (
+    STEPS,
     UNVERIFIED,
     Correction,
     LibraryModel,
@@ -35,10 +36,28 @@ from earmark.library.store.file import LibraryFile
 from earmark.library.store.tracks import Tracks
 from earmark.models.card import HeadCard
 
-__all__ = ["Groups", "Results", "StoredCluster"]
+__all__ = ["AllResults", "Groups", "Results", "StoredCluster"]
 
 Array = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Steps = NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AllResults:
+    """What a model predicted of audio.
+
+    Attributes:
+        audio: (n,) rows, ascending.
+        steps: (n, labels of all heads) scores in 1/10,000; see ``LibraryModel.columns``.
+        numbers: (n, regression heads).
+        newest: When the last of it was analysed, seconds since 1970.
+    """
+
+    audio: Rows
+    steps: Steps
+    numbers: Array
+    newest: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,9 +72,10 @@ class StoredCluster:
 class Groups(LibraryFile):
     """The tables of corrections, clusters, places and facts."""
 
-    def labels(self) -> dict[int, dict[str, Correction]]:
+    def labels(self) -> Mapping[int, Mapping[str, Correction]]:
         """All corrections of the user's, by audio and head."""
-        return _corrections(self.rows("SELECT audio, head, label FROM labels"))
+        query = "SELECT audio, head, label FROM labels"
+        return self.remember("labels", lambda: _corrections(self.rows(query)))
 
     def labels_of(self, audio: Iterable[int]) -> dict[int, dict[str, Correction]]:
         """Corrections of some audio only."""
@@ -112,13 +132,22 @@ class Groups(LibraryFile):
         """How many tracks came after the clusters were made."""
         return int(self.value("SELECT COUNT(*) FROM members WHERE model = ? AND joined = 1", (model.key,)))
 
-    def cluster_names(self, model: LibraryModel) -> dict[int, str]:
+    def cluster_names(self, model: LibraryModel) -> Mapping[int, str]:
         """The name of its cluster, by audio."""
+        return self.remember(("clusters", model.key), lambda: self._cluster_names(model))
+
+    def _cluster_names(self, model: LibraryModel) -> dict[int, str]:
         query = (
             "SELECT audio, name FROM members JOIN clusters ON clusters.model = members.model AND number = cluster"
             " WHERE members.model = ?"
         )
         return dict(self.rows(query, (model.key,)))
+
+    def clusters_state(self, model: LibraryModel) -> tuple[Any, ...]:
+        """What changes where a song joins a cluster, or clusters are made; quick to ask for."""
+        members = "SELECT COUNT(*), SUM(audio * (cluster + 1)) FROM members WHERE model = ?"
+        names = "SELECT group_concat(name, char(10)) FROM clusters WHERE model = ?"
+        return (*self.row(members, (model.key,)), self.value(names, (model.key,)))
 
     # Places
 
@@ -160,11 +189,14 @@ _CHUNK = 16_384  # rows read at a time
 class Results(Tracks, Groups):
     """The tables of models and their results."""
 
-    def models(self) -> list[tuple[LibraryModel, int]]:
+    def models(self) -> Sequence[tuple[LibraryModel, int]]:
         """The models that analysed tracks which are still there, with how many; the one in use first.
 
         That is the one that analysed most of them, and among equals the one that was used last.
         """
+        return self.remember("models", self._models)
+
+    def _models(self) -> list[tuple[LibraryModel, int]]:
         analysed = (
             "SELECT COUNT(*) FROM results JOIN tracks ON tracks.audio = results.audio"
             " WHERE results.model = models.id AND vanished IS NULL"
@@ -181,7 +213,7 @@ class Results(Tracks, Groups):
             UnknownName: No such model analysed anything here.
             StorageError: The library is empty.
         """
-        known = [_model(row) for row in self.rows(_MODEL)]
+        known = self.remember("known models", lambda: [_model(row) for row in self.rows(_MODEL)])
         if not known:
             raise StorageError(f"{self.file}: the library is empty; `earmark scan FOLDER` fills it")
         if len(known) > 1:  # counting takes a while in a large library
@@ -297,23 +329,47 @@ class Results(Tracks, Groups):
         plain = Prediction(track.path, track.seconds, model.name, heads, warning=row[2]).settled()
         return corrected(plain, model, corrections or {})
 
-    def scores(self, model: LibraryModel, head: HeadCard) -> tuple[Rows, Array]:
-        """All audio analysed: its rows (n,) ascending, and one head's scores (n, labels), as the model gave them."""
+    def steps(self, model: LibraryModel, head: HeadCard) -> tuple[Rows, Steps]:
+        """All audio analysed: its rows (n,) ascending, and one head's scores (n, labels) in 1/10,000, as stored."""
+        whole: AllResults | None = self.remembered(("results", model.key))
+        if whole is not None:
+            return whole.audio, whole.steps[:, model.columns()[head.name]]
+        return self.remember(("steps", model.key, head.name), lambda: self._steps(model, head))
+
+    def _steps(self, model: LibraryModel, head: HeadCard) -> tuple[Rows, Steps]:
         columns = model.columns()[head.name]
         part = f"substr(scores, {2 * columns.start + 1}, {2 * len(head.labels)})"
         query = f"SELECT audio, {part} FROM results WHERE model = ?"
-        audio, steps = self._matrix(query, model.key, len(head.labels), "<u2")
-        return audio, steps / np.float32(10_000)
+        return self._matrix(query, model.key, len(head.labels), "<u2", np.uint16)
+
+    def scores(self, model: LibraryModel, head: HeadCard) -> tuple[Rows, Array]:
+        """All audio analysed: its rows (n,) ascending, and one head's scores (n, labels), as the model gave them."""
+        audio, steps = self.steps(model, head)
+        return audio, np.asarray(steps / np.float32(STEPS), np.float32)
+
+    def all_results(self, model: LibraryModel, since: float = 0.0) -> AllResults:
+        """What the model predicted of all audio, or of that which it has analysed since."""
+        query = "SELECT audio, scores, numbers, analysed FROM results WHERE model = ? AND analysed >= ? ORDER BY audio"
+        rows = self.rows(query, (model.key, since))
+        audio = np.asarray([row[0] for row in rows], np.int64)
+        steps = np.frombuffer(b"".join(row[1] for row in rows), "<u2").astype(np.uint16)
+        numbers = np.frombuffer(b"".join(row[2] for row in rows), "<f8").astype(np.float32)
+        width, count = sum(len(head.labels) for head in model.heads), len(model.numbers())
+        newest = max((row[3] for row in rows), default=since)
+        return AllResults(audio, steps.reshape(len(rows), width), numbers.reshape(len(rows), count), newest)
 
     def analysed(self, model: LibraryModel) -> Rows:
         """All audio that a model has analysed: its rows (n,) ascending."""
         query = "SELECT group_concat(audio, ' ') FROM (SELECT audio FROM results WHERE model = ? ORDER BY audio)"
-        return np.fromstring(self.value(query, (model.key,)) or "", np.int64, sep=" ")
+        return self.remember(("analysed", model.key), lambda: self._numbered(query, model.key))
 
     def numbers(self, model: LibraryModel, head: HeadCard) -> tuple[Rows, Array]:
         """All audio analysed: its rows (n,) ascending, and one regression head's number (n,) of each."""
-        names = [one.name for one in model.heads if one.task == "regression"]
-        part = f"substr(numbers, {8 * names.index(head.name) + 1}, 8)"
+        place = model.numbers().index(head.name)
+        whole: AllResults | None = self.remembered(("results", model.key))
+        if whole is not None:
+            return whole.audio, whole.numbers[:, place]
+        part = f"substr(numbers, {8 * place + 1}, 8)"
         audio, values = self._matrix(f"SELECT audio, {part} FROM results WHERE model = ?", model.key, 1, "<f8")
         return audio, values[:, 0]
 
@@ -326,13 +382,30 @@ class Results(Tracks, Groups):
         query = "SELECT scores FROM results WHERE model = ? AND audio IN (SELECT value FROM json_each(?))"
         packed = [row[0] for row in self.rows(query, (model.key, spread))]
         steps = np.frombuffer(b"".join(packed), "<u2").reshape(len(packed), -1)
-        return np.asarray(steps / np.float32(10_000), np.float32)
+        return np.asarray(steps / np.float32(STEPS), np.float32)
 
     def embeddings(self, model: LibraryModel) -> tuple[Rows, Array]:
         """All songs that are still there: audio (n,) ascending, and embeddings (n, dimensions) of length 1.
 
         Silence and noise are no songs; neither is what only another model of the same backbone has analysed.
         """
+        query = f"SELECT audio, vector FROM embeddings WHERE {self._songs(model)}"
+        return self.remember(
+            ("embeddings", model.key), lambda: self._matrix(query, model.backbone_key, model.dimensions, "<f2")
+        )
+
+    def songs(self, model: LibraryModel) -> Rows:
+        """The audio of :meth:`embeddings`, (n,) ascending."""
+        order = f"SELECT audio FROM embeddings WHERE {self._songs(model)} ORDER BY audio"
+        return self._numbered(f"SELECT group_concat(audio, ' ') FROM ({order})", model.backbone_key)
+
+    def embeddings_of(self, model: LibraryModel, audio: Rows) -> tuple[Rows, Array]:
+        """Embeddings of some audio: those that there are, (n,) ascending and (n, dimensions)."""
+        marked = f"audio IN (SELECT value FROM json_each('{json.dumps(audio.tolist())}'))"
+        query = f"SELECT audio, vector FROM embeddings WHERE backbone = ? AND {marked}"
+        return self._matrix(query, model.backbone_key, model.dimensions, "<f2")
+
+    def _songs(self, model: LibraryModel) -> str:
         where = "backbone = ?"
         if self.row("SELECT 1 FROM tracks WHERE vanished IS NOT NULL LIMIT 1"):
             where += " AND audio IN (SELECT audio FROM tracks WHERE vanished IS NULL)"
@@ -340,8 +413,7 @@ class Results(Tracks, Groups):
             where += " AND audio NOT IN (SELECT id FROM audio WHERE song = 0)"
         if self.row("SELECT 1 FROM models WHERE backbone = ? AND id <> ?", (model.backbone_key, model.key)):
             where += f" AND audio IN (SELECT audio FROM results WHERE model = {int(model.key)})"
-        query = f"SELECT audio, vector FROM embeddings WHERE {where}"
-        return self._matrix(query, model.backbone_key, model.dimensions, "<f2")
+        return where
 
     def embedding(self, model: LibraryModel, audio: int) -> Array | None:
         """The embedding of one audio, (dimensions,) of length 1; None where the backbone has not met it."""
@@ -356,9 +428,15 @@ class Results(Tracks, Groups):
         rows = ((one, self.row(query, (model.backbone_key, one))) for one in map(int, audio))
         return {one: unpack_clips(*row) for one, row in rows if row is not None}
 
-    def _matrix(self, query: str, key: int, width: int, kind: str) -> tuple[Rows, Array]:
+    def _numbered(self, query: str, key: int) -> Rows:
+        """Numbers that SQLite puts together as one text: no object for each of many."""
+        return np.fromstring(self.value(query, (key,)) or "", np.int64, sep=" ")
+
+    def _matrix(
+        self, query: str, key: int, width: int, kind: str, dtype: type[np.number[Any]] = np.float32
+    ) -> tuple[Rows, NDArray[Any]]:
         count = self.value("SELECT COALESCE(MAX(id), 0) FROM audio")  # at most; costs nothing to ask
-        keys, rows, done = np.empty(count, np.int64), np.empty((count, width), np.float32), 0
+        keys, rows, done = np.empty(count, np.int64), np.empty((count, width), dtype), 0
         with self.guarded():
             cursor = self.db.execute(f"{query} ORDER BY audio", (key,))
             while chunk := cursor.fetchmany(_CHUNK):

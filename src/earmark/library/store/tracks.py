@@ -142,7 +142,7 @@ class Tracks(LibraryFile):
             values += [mark] * len(fields)
         if audio is not None:
             where += " AND audio IN (SELECT value FROM json_each(?))"
-            values.append(f"[{','.join(str(int(one)) for one in audio)}]")
+            values.append(_listed(audio))
         total = int(self.value(f"SELECT COUNT(*) FROM tracks WHERE {where}", values))
         joined = " LEFT JOIN audio ON audio.id = audio" if sort == "length" else ""
         these = f"SELECT tracks.id FROM tracks{joined} WHERE {where} ORDER BY {_SORTS[sort]} LIMIT ? OFFSET ?"
@@ -168,6 +168,9 @@ class Tracks(LibraryFile):
 
     def facts(self) -> LibraryFacts:
         """What the library holds, in numbers."""
+        return self.remember("facts", self._facts)
+
+    def _facts(self) -> LibraryFacts:
         # One walk over an index that has all of it, in the order of the audio.
         query = (
             "SELECT COALESCE(SUM(files), 0), COALESCE(SUM(files * seconds), 0.0), COALESCE(SUM(files - 1), 0),"
@@ -190,6 +193,27 @@ class Tracks(LibraryFile):
             if row is not None:
                 return LibraryTrack(*row)
         return None
+
+    def by_id(self, ids: Iterable[int]) -> dict[int, LibraryTrack]:
+        """The tracks of some rows, in the order asked; rows that are not there are left out."""
+        asked = list(dict.fromkeys(map(int, ids)))
+        query = f"{_TRACK} WHERE tracks.id IN (SELECT value FROM json_each(?))"
+        found = {row[0]: LibraryTrack(*row) for row in self.rows(query, (_listed(asked),))}
+        return {one: found[one] for one in asked if one in found}
+
+    def ids_by_path(self, ids: Iterable[int] | None = None) -> dict[str, int]:
+        """The row of each track by its path, in the order of the paths' parts; of some rows only, where given."""
+        where, values = ("", ()) if ids is None else (" WHERE id IN (SELECT value FROM json_each(?))", (_listed(ids),))
+        return dict(self.rows(f"SELECT path, id FROM tracks{where} ORDER BY {_ORDER}", values))
+
+    def count_below(self, folder: str) -> int:
+        """How many tracks that are there lie below a folder."""
+        first = encode_path(folder.rstrip("/\\") + os.sep)
+        query = (
+            "SELECT COUNT(*) FROM tracks WHERE path >= CAST(?1 AS TEXT) AND path < CAST(?2 AS TEXT)"
+            " AND vanished IS NULL AND audio IS NOT NULL"
+        )
+        return int(self.value(query, (first, first[:-1] + bytes([first[-1] + 1]))))
 
     def tracks_of(self, audio: Iterable[int]) -> dict[int, list[LibraryTrack]]:
         """The files that hold each audio and are still there, in the order of their paths."""
@@ -399,3 +423,8 @@ class Tracks(LibraryFile):
                 self.rows("DELETE FROM roots WHERE path = CAST(? AS TEXT)", (raw,))
             elif root in roots:
                 self.rows("INSERT OR REPLACE INTO roots VALUES (CAST(? AS TEXT), ?)", (raw, time.time()))
+
+
+def _listed(rows: Iterable[int]) -> str:
+    """Rows as one value of a statement."""
+    return json.dumps(list(map(int, rows)))

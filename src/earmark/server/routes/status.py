@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 import earmark
 from earmark.errors import StorageError
+from earmark.inference.records import path_fields
 from earmark.server.service import service_of
 
 __all__ = ["router"]
@@ -27,3 +29,20 @@ def status(request: Request) -> dict[str, Any]:
     except StorageError:
         pass
     return {"earmark": earmark.__version__, "library": library, "model": service.options.model, "page": True}
+
+
+@router.get("/folders")
+def folders(request: Request) -> dict[str, Any]:
+    """Folders that may be scanned and learned from."""
+    service = service_of(request)
+    found = []
+    for folder in service.folders():
+        songs = None
+        if folder.scanned:
+            with service.library() as library:
+                songs = library.count_below(folder.path)
+        path = path_fields(folder.path)["path"]
+        name = path_fields(Path(folder.path).name or folder.path)["path"]
+        about = {"id": folder.id, "name": name, "path": path, "scanned": folder.scanned}
+        found.append(about | {"songs": songs, "available": folder.available})
+    return {"folders": found}

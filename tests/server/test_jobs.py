@@ -1,0 +1,180 @@
+"""Jobs: they go on by themselves, tell how far they are, wait for each other, and end when they are told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+from fastapi.testclient import TestClient
+
+from earmark.errors import EarmarkError
+from earmark.events import Notice, Progress, Record, Run, Steps, use_case
+from earmark.server.jobs import Job, JobRequest
+from earmark.server.service import Service
+from serving import Collection, client_of
+from sounds import melody, write
+
+
+def wait(client: TestClient, job: int, seconds: float = 60) -> dict[str, Any]:
+    """The job once it has ended."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = client.get(f"/v1/jobs/{job}").json()
+        if found["ended"]:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("the job does not end")
+
+
+def stream(client: TestClient, job: int, last: int = 0) -> list[tuple[int, str, str]]:
+    """The events of a job that has ended: number, name, data."""
+    text = client.get(f"/v1/jobs/{job}/events", headers={"Last-Event-ID": str(last)}).text
+    found = []
+    for block in text.strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if "id" in fields:
+            found.append((int(fields["id"]), fields["event"], fields["data"]))
+    return found
+
+
+def begin(client: TestClient, **job: Any) -> dict[str, Any]:
+    answer = client.post("/v1/jobs", json=job)
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+def test_a_scan_adds_new_songs(client: TestClient, collection: Collection) -> None:
+    write(collection.music / "new.flac", melody(5, 22050, 99), 22050)
+    folder = next(one for one in client.get("/v1/folders").json()["folders"] if one["scanned"])
+    assert folder["songs"] == 6 and folder["available"]
+    job = begin(client, kind="scan", folders=[folder["id"]])
+    done = wait(client, job["id"])
+    assert done["state"] == "done" and done["problem"] is None
+    assert done["result"]["analysed"] == 1 and done["result"]["tracks"] == 7
+    assert done["result"]["file"] == "library.db"
+    assert client.get("/v1").json()["library"]["tracks"] == 7
+    assert client.get("/v1/jobs").json()["jobs"][0]["id"] == job["id"]
+
+
+def test_events_are_numbered_and_resumed(client: TestClient, collection: Collection) -> None:
+    job = begin(client, kind="scan")["id"]
+    wait(client, job)
+    told = stream(client, job)
+    assert [number for number, _, _ in told] == list(range(1, len(told) + 1))
+    assert told[-1][1] == "end" and {name for _, name, _ in told} <= {"progress", "record", "notice", "end"}
+    assert stream(client, job, last=told[-2][0]) == told[-1:]
+    assert stream(client, job, last=10**9) == []
+
+
+def test_tags_are_tried_written_and_taken_back(client: TestClient, collection: Collection) -> None:
+    before = {file: file.read_bytes() for file in collection.music.rglob("*.flac")}
+    asked = {
+        "kind": "write-tags",
+        "tracks": [1, 2, 3],
+        "heads": ["genre"],
+        "min_confidence": 0.0,
+        "policy": "overwrite",
+    }
+    tried = begin(client, **asked)["id"]
+    assert wait(client, tried)["result"]["run"] is None
+    records = [data for _, name, data in stream(client, tried) if name == "record"]
+    assert len(records) == 3 and '"field": "genre"' in records[0]
+    assert all(file.read_bytes() == content for file, content in before.items())
+    written = wait(client, begin(client, **asked, dry_run=False)["id"])
+    assert written["result"]["changed"] == 3 and written["result"]["run"]
+    assert sum(file.read_bytes() != content for file, content in before.items()) == 3
+    undone = wait(client, begin(client, kind="undo", run=written["result"]["run"])["id"])
+    assert undone["result"] == {"runs": [written["result"]["run"]], "restored": 3, "untouched": 0, "skipped": 0}
+    assert all(file.read_bytes() == content for file, content in before.items())
+
+
+@pytest.mark.parametrize("kind", ["clusters", "map"])
+def test_clusters_and_map(client: TestClient, kind: str) -> None:
+    done = wait(client, begin(client, kind=kind)["id"])
+    assert done["state"] == "done", done["problem"]
+
+
+@pytest.mark.parametrize(
+    ("job", "status"),
+    [
+        ({"kind": "scan", "folders": ["/etc"]}, 404),
+        ({"kind": "scan", "folders": ["../../etc"]}, 404),
+        ({"kind": "scan", "folders": "f1"}, 422),
+        ({"kind": "scan", "library": "/etc/passwd"}, 422),
+        ({"kind": "format-disk"}, 422),
+        ({"kind": "write-tags", "tracks": [123456]}, 400),
+        ({}, 422),
+    ],
+)
+def test_a_job_that_makes_no_sense_is_refused(client: TestClient, job: dict[str, Any], status: int) -> None:
+    """Folders go by ids alone; no path, no other library, no unknown field."""
+    answer = client.post("/v1/jobs", json=job)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert client.get("/v1/jobs").json() == {"jobs": []}
+
+
+def test_a_job_that_fails_says_why(client: TestClient) -> None:
+    done = wait(client, begin(client, kind="undo", run="no such run")["id"])
+    assert done["state"] == "failed" and done["problem"]["status"] == 404
+    assert "no such run" in done["problem"]["detail"]
+
+
+class Made(JobRequest):
+    """Work of 20 seconds."""
+
+    kind: Literal["made"] = "made"
+
+    def start(self, service: Service) -> Run[Any]:
+        return work()
+
+    def record(self, value: Any) -> Any:
+        return value
+
+
+@use_case
+def work() -> Steps[None]:
+    for done in range(1000):
+        yield Progress(done, 1000, facts={"loss": float("nan")})
+        yield Record({"done": done})
+        yield Notice(f"Step {done} is done.")
+        time.sleep(0.02)
+    raise EarmarkError("nobody stopped it")
+
+
+@pytest.fixture
+def service(collection: Collection) -> Iterator[Service]:
+    with client_of(collection.options) as client:
+        yield client.app.state.service  # type: ignore[attr-defined]
+
+
+def until(job: Job, state: str) -> None:
+    end = time.monotonic() + 20
+    while job.state != state:
+        assert time.monotonic() < end, job.state
+        time.sleep(0.01)
+
+
+def test_jobs_of_one_resource_wait_and_can_be_cancelled(service: Service) -> None:
+    first, second = service.jobs.add(Made()), service.jobs.add(Made())
+    until(first, "running")
+    assert second.state == "queued"
+    second.cancel()
+    first.cancel()
+    until(first, "cancelled")
+    until(second, "cancelled")
+    assert [event.name for event in second.events] == ["end"]
+    told = [event for event in first.events if event.name == "progress"]
+    assert told[0].data["facts"] == {"loss": None}
+
+
+def test_the_server_ends_while_jobs_are_at_work(collection: Collection) -> None:
+    with client_of(collection.options) as client:
+        running: Service = client.app.state.service  # type: ignore[attr-defined]
+        job = running.jobs.add(Made())
+        until(job, "running")
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert job.state == "cancelled"
