@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Job", "JobEvent", "JobRequest", "Jobs"]
 
 _KEPT_JOBS = 100
-_KEPT_EVENTS = 2_000
 _KEPT_NOTICES = 100
 _EVERY = 0.1  # seconds from one progress to the next
 _LAST_WORDS = 10.0  # seconds that jobs get to end in order when the server ends
@@ -41,10 +40,12 @@ class JobRequest(BaseModel, ABC):
 
     Attributes:
         resource: What it needs for itself: jobs of one resource wait for each other.
+        kept: Events that are kept for those who come later.
     """
 
     model_config = ConfigDict(extra="forbid")
     resource: ClassVar[str] = "library"
+    kept: ClassVar[int] = 2_000
     kind: str
 
     @abstractmethod
@@ -95,17 +96,22 @@ class Job:
     problem: Mapping[str, Any] | None = None
     created: float = field(default_factory=time.time)
     ended: float | None = None
-    events: deque[JobEvent] = field(default_factory=lambda: deque(maxlen=_KEPT_EVENTS))
+    events: deque[JobEvent] = field(init=False)
     _count: int = 0
     _stage: tuple[str, int | None] = ("", None)
     _since: tuple[float, int] = (0.0, 0)
     _told: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        """No events yet."""
+        self.events = deque(maxlen=self.request.kept)
 
     def to_dict(self) -> dict[str, Any]:
         """The job as REST gives it."""
         return {
             "id": self.id,
             "kind": self.request.kind,
+            "request": self.request.model_dump(exclude={"kind"}),
             "state": self.state,
             "progress": self.progress,
             "notices": list(self.notices),

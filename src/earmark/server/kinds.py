@@ -11,14 +11,12 @@ from pydantic import Field, PrivateAttr
 from earmark.errors import EarmarkError, NoLibrary
 from earmark.events import Run
 from earmark.server.jobs import JobRequest
+from earmark.server.values import MOST_ROWS, RowId
 
 if TYPE_CHECKING:
     from earmark.server.service import Service
 
 __all__ = ["AnyJob"]
-
-_MOST_TRACKS = 100_000
-Row = Annotated[int, Field(ge=1, le=2**62)]
 
 
 class ScanJob(JobRequest):
@@ -77,6 +75,7 @@ class MapJob(JobRequest):
 
 class _TagJob(JobRequest):
     resource: ClassVar[str] = "files"
+    kept: ClassVar[int] = 200_000
     _ids: dict[str, int] = PrivateAttr(default_factory=dict)
     _count: Counter[str] = PrivateAttr(default_factory=Counter)
 
@@ -92,7 +91,7 @@ class WriteTagsJob(_TagJob):
     """Write what the library knows into files' tags; ``dry_run`` tells the difference and changes nothing."""
 
     kind: Literal["write-tags"]
-    tracks: Annotated[list[Row], Field(max_length=_MOST_TRACKS)] | None = None
+    tracks: Annotated[list[RowId], Field(max_length=MOST_ROWS)] | None = None
     policy: Literal["empty", "merge", "overwrite"] = "empty"
     heads: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)] = ("genre", "mood")
     min_confidence: Annotated[float, Field(ge=0, le=1)] | None = None

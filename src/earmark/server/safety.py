@@ -244,10 +244,11 @@ class _Body:
 
 def _is_own(headers: Headers, host: str) -> bool:
     """Whether no other web page asks: browsers say which one does."""
-    origins = headers.getlist("origin")
-    if any(origin.lower() != f"http://{host}".lower() for origin in origins):
-        return False
-    return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+    site = headers.get("sec-fetch-site")
+    ours = {f"http://{host}".lower()} | (
+        {"null"} if site == "same-origin" else set()
+    )  # null: of a form without referrer
+    return site in (None, "none", "same-origin") and {one.lower() for one in headers.getlist("origin")} <= ours
 
 
 def _unknown(request: Request) -> Response:

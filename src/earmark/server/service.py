@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from starlette.requests import Request
 
+from earmark.app.session import LibrarySession
 from earmark.engine import LocalEngine
 from earmark.errors import StorageError, UnknownName
 from earmark.paths import music_folder
@@ -20,7 +21,9 @@ from earmark.server.jobs import Jobs
 from earmark.text import encode_path
 
 if TYPE_CHECKING:
+    from earmark.app.summaries import Summary
     from earmark.engine import Engine
+    from earmark.library.records import LibraryTrack
     from earmark.library.store import Library
     from earmark.server.application import ServerOptions
 
@@ -50,6 +53,7 @@ class Service:
     Attributes:
         options: How the server was started.
         engine: Worker processes, which requests and jobs share.
+        session: The library as requests read it: in memory, of one moment.
         jobs: Long work.
         desk: What the doors to players share.
         closing: Is set when the server ends, so that open streams do.
@@ -58,21 +62,44 @@ class Service:
     def __init__(self, options: ServerOptions) -> None:
         self.options = options
         self.engine: Engine = LocalEngine(options.jobs, preload="earmark.inference.tagger")
+        self.session = LibrarySession(options.library)
         self.closing = threading.Event()
         self.jobs = Jobs(self)
         self.desk = Desk(self)
 
     @contextmanager
     def library(self, *, write: bool = False) -> Iterator[Library]:
-        """The library, for one request.
+        """The library, for one request: its newest snapshot, or the file itself where it is to be written.
 
         Raises:
             StorageError: It is not there or cannot be used just now.
         """
         from earmark.app.library import opened
 
-        with opened(self.options.library, write=write) as library:
+        with opened(self.options.library, write=write, session=self.session) as library:
             yield library
+        if write:
+            self.session.look()
+
+    def track(self, row: int) -> LibraryTrack:
+        """The track of a row.
+
+        Raises:
+            UnknownName: There is none.
+            StorageError: The library cannot be used just now.
+        """
+        with self.library() as library:
+            found = library.tracks_by_id([row]).get(row)
+        if found is None:
+            raise UnknownName("track", str(row), ())
+        return found
+
+    def summaries(self, tracks: Iterable[LibraryTrack]) -> list[Summary]:
+        """Tracks in short, by the results of the model in use."""
+        from earmark.app.summaries import summaries
+
+        with self.library() as library:
+            return summaries(library, library.model() if library.models() else None, tracks)
 
     def folders(self) -> list[Folder]:
         """Folders that may be scanned and learned from: the library's, those of the options, the user's music folder.
@@ -113,6 +140,7 @@ class Service:
         self.jobs.wait(_GRACE)
         self.engine.close()  # which ends what waits for it, too
         self.jobs.wait()
+        self.session.close()
 
 
 def _id_of(path: str) -> str:

@@ -194,13 +194,6 @@ class Tracks(LibraryFile):
                 return LibraryTrack(*row)
         return None
 
-    def by_id(self, ids: Iterable[int]) -> dict[int, LibraryTrack]:
-        """The tracks of some rows, in the order asked; rows that are not there are left out."""
-        asked = list(dict.fromkeys(map(int, ids)))
-        query = f"{_TRACK} WHERE tracks.id IN (SELECT value FROM json_each(?))"
-        found = {row[0]: LibraryTrack(*row) for row in self.rows(query, (_listed(asked),))}
-        return {one: found[one] for one in asked if one in found}
-
     def ids_by_path(self, ids: Iterable[int] | None = None) -> dict[str, int]:
         """The row of each track by its path, in the order of the paths' parts; of some rows only, where given."""
         where, values = ("", ()) if ids is None else (" WHERE id IN (SELECT value FROM json_each(?))", (_listed(ids),))
@@ -230,7 +223,7 @@ class Tracks(LibraryFile):
     def tracks_by_id(self, ids: Iterable[int]) -> dict[int, LibraryTrack]:
         """The tracks of some rows, vanished ones too, by their row; what is no row is left out."""
         query = f"{_TRACK} WHERE tracks.id IN (SELECT value FROM json_each(?))"
-        return {row[0]: LibraryTrack(*row) for row in self.rows(query, (json.dumps(list(ids)),))}
+        return {row[0]: LibraryTrack(*row) for row in self.rows(query, (_listed(ids),))}
 
     def first_of(self, audio: Iterable[int], count: int) -> list[int]:
         """So many of some audio: those with the files that come first by path, and are still there."""
