@@ -65,10 +65,14 @@ class LibrarySession:
         opened = self._open
         return 0 if opened is None else opened.generation
 
-    def look(self) -> None:
-        """Look now, not in a while, whether the file has changed: after a change of one's own."""
+    def look(self, wait: float = 0.0) -> None:
+        """Look now, not in a while, whether the file has changed: after a change of one's own.
+
+        Args:
+            wait: Seconds to wait at most until :meth:`reading` gives what was there when this was called.
+        """
         if (opened := self._open) is not None:
-            opened.look()
+            opened.look(wait)
 
     def close(self) -> None:
         """Let go of the file; requests that are being answered come to their end."""
@@ -90,6 +94,7 @@ class _Open:
         self._snapshot: Library | None = None
         self._error: Exception | None = None
         self._users, self._ending, self._look = 1, False, threading.Event()
+        self._begun = self._done = 0  # looks at the file
         self.generation = 0
         threading.Thread(target=self._watch, name="earmark-library", daemon=True).start()
 
@@ -111,9 +116,13 @@ class _Open:
         finally:
             self._leave()
 
-    def look(self) -> None:
+    def look(self, wait: float) -> None:
         """Look at once whether the file has changed."""
-        self._look.set()
+        with self._changed:
+            asked = self._begun + 1
+            self._look.set()
+            if wait:
+                self._changed.wait_for(lambda: self._done >= asked or self._error or self._ending, wait)
 
     def end(self) -> None:
         """End the thread, and with it its use of the file."""
@@ -132,18 +141,22 @@ class _Open:
         try:
             while not self._ending:
                 begun = time.monotonic()
+                self._begun += 1
                 version = self._library.value("PRAGMA data_version")
                 if version != seen:
                     self._library.check_format()
                     self._put(self._take())
                     seen = version
+                with self._changed:
+                    self._done = self._begun
+                    self._changed.notify_all()
                 self._look.wait(max(self._every, _REST * (time.monotonic() - begun)))
                 self._look.clear()
         except Exception as error:
-            with self._changed:
-                self._error = error
-                self._changed.notify_all()
+            self._error = error
         finally:
+            with self._changed:
+                self._changed.notify_all()
             self._leave()
 
     def _take(self) -> Library:

@@ -23,6 +23,7 @@ from earmark.events import Event, Notice, Progress, Record, Run
 from earmark.server.problems import problem_fields
 
 if TYPE_CHECKING:
+    from earmark.app.session import LibrarySession
     from earmark.server.service import Service
 
 __all__ = ["Job", "JobEvent", "JobRequest", "Jobs"]
@@ -30,6 +31,7 @@ __all__ = ["Job", "JobEvent", "JobRequest", "Jobs"]
 _KEPT_JOBS = 100
 _KEPT_NOTICES = 100
 _EVERY = 0.1  # seconds from one progress to the next
+_FRESH = 10.0  # seconds that the end of a job waits until requests see what it did
 _LAST_WORDS = 10.0  # seconds that jobs get to end in order when the server ends
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -125,13 +127,14 @@ class Job:
         """Events that came after the one of that number, as far as they are kept."""
         return [event for event in self.events.copy() if event.number > number]
 
-    def work(self) -> None:
-        """Do the work, in the thread that calls."""
+    def work(self, session: LibrarySession) -> None:
+        """Do the work, in the thread that calls; ``session`` knows what it did before the end is told."""
         self.state = "running"
         try:
             for event in self.run:
                 self._take(event)
             self.result = self.request.result(self.run.result)
+            session.look(_FRESH)
             self._end("done")
         except Cancelled:
             self._end("cancelled")
@@ -212,7 +215,7 @@ class Jobs:
             if request.resource not in self._queues:
                 waiting = self._queues[request.resource] = queue.SimpleQueue[Job | None]()
                 thread = threading.Thread(
-                    target=_work, args=(waiting,), name=f"earmark-{request.resource}", daemon=True
+                    target=self._work, args=(waiting,), name=f"earmark-{request.resource}", daemon=True
                 )
                 self._threads.append(thread)
                 thread.start()
@@ -249,7 +252,6 @@ class Jobs:
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
-
-def _work(waiting: queue.SimpleQueue[Job | None]) -> None:
-    while (job := waiting.get()) is not None:
-        job.work()
+    def _work(self, waiting: queue.SimpleQueue[Job | None]) -> None:
+        while (job := waiting.get()) is not None:
+            job.work(self._service.session)
