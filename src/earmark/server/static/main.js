@@ -17,7 +17,7 @@ const navigate = (address, {replace = false} = {}) => {
 const context = {api, announce, navigate};
 context.player = new Player(document.getElementById("player"), context);
 
-let dispose = null, turn = 0, from = null;
+let dispose = null, turn = 0, from = null, waiting = false;
 /** Show the view that the address names; one that is still being made is dropped. */
 async function open() {
   const mine = ++turn, [path, words = ""] = location.hash.replace(/^#\/?/, "").split("?");
@@ -41,14 +41,14 @@ async function open() {
     const made = await view(root, {id: decodeURIComponent(id), query: new URLSearchParams(words)}, context);
     if (mine === turn) dispose = made; else made?.();
   } catch (error) {
-    if (mine !== turn || error.status === 401 || error.name === "AbortError") return;
+    if (!error.detail) await api.get("/v1").catch(() => {});  // a part that did not come: is the server gone, or the token?
+    if (mine !== turn || waiting || error.status === 401 || error.name === "AbortError") return;
     console.error(error);
     const known = error.detail ? error : {title: "This page could not be shown", detail: "Load it again; if that does not help, the server may be of another version."};
     render(html`${problem(known)}<p><button type="button" @click=${open}>Try again</button></p>`, root);
   }
 }
 
-let waiting = false;
 /** The server is gone: say so, ask until it is back, and then show the view again. */
 async function wait() {
   if (waiting) return;
@@ -92,6 +92,7 @@ function login(error = null) {
 api.addEventListener("gone", wait);
 api.addEventListener("token", () => login());
 addEventListener("hashchange", open);
+document.querySelector(".skip").addEventListener("click", event => { event.preventDefault(); main.focus(); });  // its address is no view's
 const tall = new ResizeObserver(() => document.documentElement.style.setProperty("--player", `${document.getElementById("player").offsetHeight}px`));
 tall.observe(document.getElementById("player"));
 await open();
