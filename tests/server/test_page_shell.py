@@ -120,7 +120,9 @@ def test_a_token_is_asked_for_once(tab: Open, tmp_path: Path, tiny_model: Path) 
         page.page.get_by_role("heading", name="Library").wait_for()
 
 
-def test_a_page_whose_cookie_is_gone_asks_for_the_token_where_it_stands(tab: Open, tmp_path: Path, tiny_model: Path) -> None:
+def test_a_page_whose_cookie_is_gone_asks_for_the_token_where_it_stands(
+    tab: Open, tmp_path: Path, tiny_model: Path
+) -> None:
     with served("--library", tmp_path / "none.db", "-m", tiny_model, "--token", "open sesame") as (_, address):
         page = tab(address)
         assert page.page.request.post(f"{address}/login", form={"token": "open sesame"}).ok
