@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 from earmark.models.card import Evidence, HeadCard
 from scripts.bundled.heads import TAG_NAMED, Corpus, Embedded, FittedHeads, temperature, track_scores
 
-__all__ = ["calibrated", "precise", "rights"]
+__all__ = ["calibrated", "limits", "precise", "rights"]
 
-GENRE_PRECISION, LABEL_PRECISION = 0.865, 0.65
-"""How often an answer of genre, and a label of a multi-label head, has to be right to be given; .85
-and .6 are wanted, and a threshold is a little less good on other music than on that which it is chosen on."""
+GENRE_PRECISION, LABEL_PRECISION = 0.865, 0.6
+"""How often an answer of genre, and a label of a multi-label head, has to be right to be given; .85 is wanted, and a
+threshold is a little less good on other music than on that which it is chosen on. Of labels it is the lower side of
+what was measured that has to reach it: one standard error below."""
 NEVER = 1.0
 """Threshold of a label that is never right often enough."""
 MOOD_THRESHOLD = 0.501
 """More than half: what is derived of the mood then is on the same side."""
-LOWEST = {"emotions": 0.5, "instruments": 0.5, "voice": 0.5, "tags": 0.25}
-"""No label is named below this probability (0.3 of other heads): teachers' agreement is no more than that."""
+LOWEST = {"genres": 0.35, "emotions": 0.5, "instruments": 0.5, "voice": 0.501, "tags": 0.25}
+"""No label is named below this probability (0.3 of other heads): teachers' agreement is no more than that, and of two
+voices that exclude each other only one is above a half."""
 ENOUGH = 8
 """Songs that a threshold rests on at least."""
 
@@ -47,9 +49,8 @@ def calibrated(
             head = replace(head, threshold=MOOD_THRESHOLD)
         elif head.task == "multilabel":
             right = rights(corpus, head.name)[tracks]
-            lowest = LOWEST.get(head.name, 0.3)
-            limits = (precise(s, r, LABEL_PRECISION, lowest) for s, r in zip(scores[tracks].T, right.T, strict=True))
-            head = replace(head, thresholds=dict(zip(head.labels, limits, strict=True)))
+            found = limits(scores[tracks], right, LOWEST.get(head.name, 0.3))
+            head = replace(head, thresholds=dict(zip(head.labels, found, strict=True)))
         heads.append(head)
     return tuple(heads)
 
@@ -61,12 +62,12 @@ def _known(corpus: Corpus, head: str) -> NDArray[np.float64]:
 
 def _evidence(corpus: Corpus, head: HeadCard) -> dict[str, Evidence]:
     marks = corpus.learnt[head.name]
-    if head.task == "multiclass":  # a set of several names is evidence of none of them
-        marks = (
-            corpus.learnt["genres"]
-            if head.name == "genre"
-            else np.where(np.nansum(marks, 1, keepdims=True) == 1, marks, np.nan)
-        )
+    if head.name in ("genre", "genres"):  # a set of several names is evidence of what stands above all of them
+        sets = corpus.learnt["genre"] > 0
+        each = [~(sets & [own not in head.below(label) for own in head.labels]).any(1) for label in head.labels]
+        marks = (corpus.learnt["genres"] == 1) | (np.stack(each, 1) & sets.any(1, keepdims=True))
+    elif head.task == "multiclass":
+        marks = np.where(np.nansum(marks, 1, keepdims=True) == 1, marks, np.nan)
     groups = np.array(corpus.groups)
     found = {}
     for label, column in zip(head.labels, marks.T, strict=True):
@@ -85,12 +86,41 @@ def rights(corpus: Corpus, head: str) -> NDArray[np.float64]:
     return np.where(np.isnan(marks) & ~np.isnan(marks).all(1, keepdims=True), 0.5, marks)
 
 
-def precise(scores: NDArray[np.float64], right: NDArray[np.float64], precision: float, lowest: float = 0.3) -> float:
-    """The lowest score from which naming a label is right often enough; :data:`NEVER` where it never is."""
+def limits(scores: NDArray[np.float64], right: NDArray[np.float64], lowest: float) -> list[float]:
+    """By label of several, the probability from which it is named: one limit for all, from what all say together.
+
+    A label that is clearly less often right than it should be gets a higher limit of its own; one that hardly any song
+    has is never named.
+    """
+    common = precise(scores.ravel(), right.ravel(), LABEL_PRECISION, lowest, 1.0)
+    found = []
+    for mine, correct in zip(scores.T, right.T, strict=True):
+        given = correct[(mine >= common) & ~np.isnan(correct)]
+        poor = len(given) >= ENOUGH and given.mean() < LABEL_PRECISION - 0.1
+        limit = max(common, precise(mine, correct, LABEL_PRECISION, lowest, 1.0)) if poor else common
+        found.append(limit if np.nansum(correct == 1) >= ENOUGH else NEVER)
+    return found
+
+
+def precise(
+    scores: NDArray[np.float64], right: NDArray[np.float64], precision: float, lowest: float = 0.3, errors: float = 0.0
+) -> float:
+    """The lowest score from which naming a label is right often enough; :data:`NEVER` where it never is.
+
+    Args:
+        scores: Probabilities.
+        right: How right it is to name the label; NaN where that is unknown.
+        precision: That is wanted.
+        lowest: No limit is below.
+        errors: So many standard errors below the measured precision count.
+    """
     known = ~np.isnan(right)
     order = np.argsort(-scores[known], kind="stable")
-    ranked, hits = scores[known][order], np.cumsum(right[known][order])
-    enough = np.flatnonzero(hits / np.arange(1, len(hits) + 1) >= precision)
+    ranked, hits, given = scores[known][order], np.cumsum(right[known][order]), np.arange(1, len(order) + 1)
+    measured = hits / given
+    enough = np.flatnonzero(
+        measured - errors * np.sqrt(np.maximum(measured * (1 - measured), 0.05) / given) >= precision
+    )
     enough = enough[enough >= ENOUGH - 1]
     if not len(enough):
         return NEVER
@@ -124,6 +154,6 @@ def _by_name(head: HeadCard, scores: NDArray[np.float64], stated: NDArray[np.flo
             given = correct[mine >= common]
             poor = len(given) >= ENOUGH and given.mean() < GENRE_PRECISION - 0.05
             limit = max(common, precise(mine, correct, GENRE_PRECISION)) if poor else common
-            found[name] = min(0.98, max(found.get(name, 0.0), limit))
+            found[name] = max(found.get(name, 0.0), limit)
             waiting[rows[mine >= found[name]]] = False
     return found

@@ -116,8 +116,12 @@ def head_cards(corpus: Corpus) -> tuple[HeadCard, ...]:
         "valence": {"also": ("mood",)},
         "moods": {"prior": "mood", "prior_weight": PRIOR_WEIGHT},
         "emotions": {"prior": "mood", "prior_weight": PRIOR_WEIGHT},
-        "voice": {"unverified": True},
+        "voice": {"unverified": True, "classes": len(labels.SINGERS)},
     }
+    for key, table in (("contradicts", labels.CONTRADICTS), ("implies", labels.IMPLIES)):
+        for name, own in table.items():
+            kept = {label: other for label, other in own.items() if label in corpus.dataset.head(name).labels}
+            extra.setdefault(name, {})[key] = kept
     derived = dict.fromkeys(("valence", "arousal", "positivity", "energy"), "mood")
     order = ("genre", "mood", "valence", "arousal", "positivity", "energy", "genres", "moods", "emotions",
              "instruments", "voice", "tags")  # fmt: skip
@@ -125,9 +129,8 @@ def head_cards(corpus: Corpus) -> tuple[HeadCard, ...]:
     for name in order:
         spec = corpus.dataset.head(name)
         names = {label: own for label, own in aliases.get(name, {}).items() if own and own != (label,)}
-        card = HeadCard(
-            name, spec.task, spec.labels, aliases=names, meaning=labels.MEANINGS[name], **extra.get(name, {})
-        )
+        more = extra.get(name, {})
+        card = HeadCard(name, spec.task, spec.labels, aliases=names, meaning=labels.MEANINGS[name], **more)
         cards.append(replace(card, derived=derived[name], members=()) if name in derived else card)
     return tuple(cards)
 

@@ -1,7 +1,7 @@
 """Embeddings beside each other: ``python -m scripts.bundled.embedding NETWORK ...``, files of students.
 
-Each network, and each teacher alone, gives one vector a track of moods900 and emotify400, from the half minute that the
-cache holds; an SVM and a logistic regression on them, C fixed, are scored on artists that they have not seen, over
+Each network, each teacher alone, and each other published network (:mod:`scripts.bundled.anchors`; those of MagnaTagATune
+last) gives one vector a track of moods900 and emotify400, from their first half minute; an SVM and a logistic regression on them, C fixed, are scored on artists that they have not seen, over
 several partitions. Differences to the first network are paired by artist. On music that no network has learnt from
 stands the share of the teachers' variance (R2) that its vectors explain.
 """
@@ -34,6 +34,7 @@ from earmark.features.spectrogram import open_input, views
 from earmark.paths import cache_folder as user_cache
 from earmark.training.backbones import Backbone, build
 from scripts.bundled import cache
+from scripts.bundled.anchors import ANCHORS, MAGNATUNE, anchor_vectors
 from scripts.bundled.cache import STUDIO_RATE, CacheDesign, Piece, StudentData
 from scripts.bundled.copies import through_codec
 from scripts.bundled.figures import markdown
@@ -171,13 +172,15 @@ class Vectors:
 
     Attributes:
         networks: By name.
-        found: By name, (tracks, features) of networks and teachers.
+        found: By name, (tracks, features) of networks, teachers and anchors.
+        single: Names of teachers and anchors: what the networks are to be better than.
         data: The cache.
         reduction: All teachers' series to targets.
     """
 
     networks: Mapping[str, Backbone]
     found: Mapping[str, Array]
+    single: Sequence[str]
     data: StudentData
     reduction: Reduction
 
@@ -194,7 +197,11 @@ def _vectors(shop: Workshop, files: Sequence[Path]) -> Vectors:
         raise EarmarkError("a track of the corpora could not be analysed")
     networks = {file.stem: _load(file) for file in files}
     found = {name: np.stack([v.mean(0) for v in clip_vectors(net, data)]) for name, net in networks.items()}
-    return Vectors(networks, found | teacher_vectors(data, widths), data, reduce_teachers(data, list(widths.values())))
+    single = teacher_vectors(data, widths)
+    paths = [Path(piece.path) for piece in design.pieces[:SONGS]]
+    single |= Run(anchor_vectors(paths, shop.shared / "weights", shop.work / "anchors")).wait()
+    reduction = reduce_teachers(data, list(widths.values()))
+    return Vectors(networks, found | single, tuple(single), data, reduction)
 
 
 def _unheard_table(shop: Workshop, vectors: Vectors) -> Iterator[str]:
@@ -218,12 +225,19 @@ def _probe_table(rows: Sequence[ProbeTask], vectors: Vectors, partitions: int) -
 
 def _probe_rows(rows: Sequence[ProbeTask], vectors: Vectors, partitions: int) -> Iterator[list[str]]:
     first: list[Answers] | None = None
+    scores: dict[str, list[float]] = {}
     for name, found in {**vectors.found, "all teachers, reduced": vectors.targets}.items():
         answers = [_answers(found[:SONGS], task, partitions) for task in rows]
-        means = [a.mean(_all(a)) for a in answers]
+        scores[name] = [a.mean(_all(a)) for a in answers]
         beside = "" if first is None else "{:+.4f} ± {:.4f}".format(*difference(first, answers))
         first = first or answers
-        yield [name, *(f"{m:.3f}" for m in [*means, float(np.mean(means))]), beside]
+        yield [name, *(f"{m:.3f}" for m in [*scores[name], float(np.mean(scores[name]))]), beside]
+    magnatune = {name for name, source in ANCHORS.items() if source.vocabulary == MAGNATUNE}
+    for title, names in (("without", set(vectors.single) - magnatune), ("with", set(vectors.single))):
+        best = np.max([scores[name] for name in sorted(names)], 0)
+        for network in vectors.networks:
+            lead = [*(np.array(scores[network]) - best), np.mean(scores[network]) - best.mean()]
+            yield [f"{network} less the best single one of each row, {title} {MAGNATUNE}", *(f"{x:+.3f}" for x in lead), ""]
 
 
 def _across_table(moods900: Dataset, emotify400: Dataset, vectors: Vectors) -> Iterator[str]:

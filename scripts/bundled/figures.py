@@ -207,13 +207,30 @@ def contradictions(card: Card, predictions: Sequence[Prediction]) -> dict[str, t
         if (genre := one["genre"].label) is not None:
             below = set(card.head("genre").below(genre)) | {OLD_GENRES.get(genre, genre)}
             found.setdefault("genre outside genres", []).append(not below & set(one["genres"].labels))
-        if "voice" in heads:
-            voices = set(one["voice"].labels)
-            found.setdefault("instrumental beside a voice", []).append("instrumental" in voices and len(voices) > 1)
+        _beside(one, named, found)
         for head in ("genres", "moods", "instruments", "voice"):
             if head in heads:
                 found.setdefault(f"{head} without a label", []).append(not one[head].labels)
     return {name: (sum(each), len(each)) for name, each in found.items()}
+
+
+def _beside(one: Mapping[str, HeadPrediction], mood: str | None, found: dict[str, list[bool]]) -> None:
+    """Labels of one song that contradict another label, by kind; ``mood`` is its quadrant's name."""
+    several = {name: set(head.labels) for name, head in one.items()}
+    named = several | {name: {str(head.label)} for name, head in one.items() if head.label} | {"mood": {str(mood)}}
+    for head, table in labels.CONTRADICTS.items():
+        for other in dict.fromkeys(name for against in table.values() for name in against):
+            if named.get(other) and head in one and (other != "mood" or mood):
+                wrong = (label for label in several[head] if named[other] & set(table.get(label, {}).get(other, ())))
+                found.setdefault(f"{head} against {other}", []).append(any(wrong))
+    if "voice" in one:
+        voices = several["voice"]
+        found.setdefault("instrumental beside a voice", []).append("instrumental" in voices and len(voices) > 1)
+        found.setdefault("male beside female", []).append({"male", "female"} <= voices)
+    for head, wholes in labels.IMPLIES.items():
+        if head in one:
+            parts = (label in several[head] and whole not in several[head] for label, whole in wholes.items())
+            found.setdefault("a part without its whole", []).append(any(parts))
 
 
 OLD_SADNESS = frozenset({"anguished", "bleak", "distraught", "somber", "weary"})

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,7 @@ __all__ = [
     "fit_heads",
     "fold_of",
     "join",
+    "mood_axes",
     "temperature",
     "track_scores",
 ]
@@ -311,11 +313,10 @@ def fit_heads(
     """
     fold = fold_of(corpus.groups)
     moods = _moods_out_of_fold(corpus, embedded, fold)
-    warmth = temperature(HeadCard("mood", "multiclass"), moods, embedded.owner, corpus.learnt["mood"])
-    heads = [replace(head, temperature=warmth) if head.name == "mood" else head for head in heads]
-    answers = track_scores(moods, embedded.owner, heads[_index(heads, "mood")])
+    axes = mood_axes(moods, embedded.owner, corpus.learnt["mood"])
+    answers = track_scores(moods @ axes.T, embedded.owner, HeadCard("mood", "multiclass"))
     known = np.nansum(corpus.learnt["mood"], 1, keepdims=True) == 1
-    tables = _matrices(corpus, answers)
+    tables = _matrices(corpus, answers) | {"axes": axes.astype(np.float32)}
     tables["mood"] = np.where(known, corpus.learnt["mood"], answers).astype(np.float32)
     raw = {head.name: np.zeros((len(embedded.clips), head.width)) for head in heads}
     for number in range(FOLDS):
@@ -336,8 +337,26 @@ def track_scores(raw: Double, owner: NDArray[np.intp], head: HeadCard) -> Double
     return _means(probabilities(raw, head), owner, tracks)
 
 
-def _index(heads: Sequence[HeadCard], name: str) -> int:
-    return [head.name for head in heads].index(name)
+AXES = np.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, -1, 1], [1, -1, 1, -1]]) / 2
+"""Of the moods' raw scores: all, energy, valence, and what is left; orthogonal, and its own inverse."""
+
+
+def mood_axes(raw: Double, owner: NDArray[np.intp], marks: Array) -> Double:
+    """(moods, moods) what calibrates raw scores of the mood (clips, moods): energy and valence stretched, each its own.
+
+    One temperature for all four would leave energy, which is told better than valence, too unsure of itself.
+    """
+    known = np.flatnonzero(~np.isnan(marks[:, 0]))
+    weights = np.where(marks[known].sum(1) > 1, EMOTIFY_WEIGHT, 1.0)
+
+    def matrix(logs: Double) -> Double:
+        return np.asarray(AXES @ np.diag([1.0, *np.exp(logs)]) @ AXES)
+
+    def loss(logs: Double) -> float:
+        scores = track_scores(raw @ matrix(logs), owner, HeadCard("mood", "multiclass"))[known]
+        return float(weights @ -np.log(np.maximum((scores * marks[known]).sum(1), 1e-9)) / weights.sum())
+
+    return matrix(minimize(loss, np.zeros(3), method="Nelder-Mead", options={"xatol": 0.01, "fatol": 1e-5}).x)
 
 
 def _moods_out_of_fold(corpus: Corpus, embedded: Embedded, fold: NDArray[np.intp]) -> Double:
@@ -381,8 +400,8 @@ def _fit(
         embedded: Embeddings.
         heads: What to fit.
         tracks: (tracks,) which to learn from.
-        tables: The matrices of derived heads; and of a head that is another's prior, (tracks, labels) its labels, or
-            its answers out of fold where none are known.
+        tables: The matrices of derived heads; ``axes``, that of :func:`mood_axes`; and of a head that is another's
+            prior, (tracks, labels) its labels, or its answers out of fold where none are known.
         pieces: Further examples.
     """
     found: dict[str, HeadWeights] = {}
@@ -392,15 +411,20 @@ def _fit(
         elif head.name == "genres":  # the same raw scores, moved to where each stands for itself
             found[head.name] = _alone(corpus, embedded, found["genre"], tracks)
         else:
-            examples, marks = embedded, np.where(tracks[:, None], corpus.learnt[head.name], np.nan)
+            learnt = corpus.learnt[head.name]
+            examples, marks = embedded, np.where(tracks[:, None], learnt, np.nan)
             if pieces is not None and head.name in pieces.learnt:
                 examples = embedded.beside(pieces.embedded, len(marks))
                 marks = np.concatenate([marks, pieces.marks(head)])
-            linear = _linear(examples, marks, head, np.where(np.arange(len(marks)) < len(tracks), 1.0, PIECE_WEIGHT))
+            asked = labels.singers(marks, head.labels) if head.classes else marks
+            linear = _linear(examples, asked, head, np.where(np.arange(len(marks)) < len(tracks), 1.0, PIECE_WEIGHT))
+            if head.name == "mood":
+                linear = Linear(tables["axes"] @ linear.weight, tables["axes"] @ linear.bias)
             found[head.name] = HeadWeights.linear(linear.weight.astype(np.float32), linear.bias.astype(np.float32))
+            if head.classes:
+                found[head.name] = replace(found[head.name], matrix=labels.singer_matrix(marks, head.labels))
             if head.prior:
-                prior = _rates(corpus.learnt[head.name], tables[head.prior], tracks)
-                found[head.name] = replace(found[head.name], prior=prior)
+                found[head.name] = replace(found[head.name], prior=_rates(learnt, tables[head.prior], tracks))
     return found
 
 
@@ -416,7 +440,7 @@ def _linear(embedded: Embedded, marks: Array, head: HeadCard, importance: Double
     clips, owner, weights = clips[used].astype(np.float64), owner[used], weights[used] / weights.sum()
     centre = weights @ clips
     scale = np.sqrt(weights @ (clips - centre) ** 2) + 1e-9
-    multiclass = head.task == "multiclass"
+    multiclass = head.task == "multiclass" or head.classes > 0
     found = fit_strengths(
         (clips - centre) / scale, marks[owner], [STRENGTHS[head.name]], multiclass=multiclass, weights=weights
     )[0]
@@ -477,9 +501,8 @@ def _matrices(corpus: Corpus, moods: Double) -> dict[str, Array]:
 
     def loss(odds: Double) -> float:
         found = (moods[known] @ matrix(odds).T)[np.arange(known.sum()), truth[known].astype(int)]
-        return float(weights @ -np.log(np.maximum(found, 1e-6)))
+        return float(-np.log(np.maximum(found, 1e-6)).mean())
 
-    weights = 1 / np.array([(corpus.origin[known] == name).sum() for name in corpus.origin[known]])  # corpora are equal
     valence = matrix(minimize(loss, np.full(4, -1.0), method="Nelder-Mead").x)
     arousal = np.stack([1 - energetic, energetic])
     found = {"valence": valence, "arousal": arousal, "positivity": positive[None], "energy": energetic[None]}
@@ -505,7 +528,10 @@ def chosen(corpus: Corpus, fitted: FittedHeads, embedded: Embedded) -> tuple[Cor
 
 def _only(head: HeadCard, columns: Sequence[int]) -> HeadCard:
     names = tuple(head.labels[column] for column in columns)
-    return replace(head, labels=names, aliases={name: head.aliases[name] for name in names if name in head.aliases})
+    tables = {key: getattr(head, key) for key in ("aliases", "implies", "contradicts")}
+    kept: dict[str, Any] = {key: {n: table[n] for n in names if n in table} for key, table in tables.items()}
+    kept["implies"] = {name: other for name, other in kept["implies"].items() if other in names}
+    return replace(head, labels=names, **kept)
 
 
 def _holds(corpus: Corpus, marks: Array, scores: Double) -> bool:
@@ -519,5 +545,7 @@ def _holds(corpus: Corpus, marks: Array, scores: Double) -> bool:
 
 def _rows(weights: HeadWeights, rows: Sequence[int]) -> HeadWeights:
     (step,), *_ = weights.members
+    if weights.matrix is not None:
+        return replace(weights, matrix=weights.matrix[rows])
     prior = None if weights.prior is None else weights.prior[rows]
     return replace(HeadWeights.linear(step.weight[rows], step.bias[rows]), prior=prior)

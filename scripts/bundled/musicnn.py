@@ -1,12 +1,13 @@
-"""musicnn of its authors (Pons and Serra 2019, ISC licence), as published: arrays under their TensorFlow names.
+"""musicnn and VGG of their authors (Pons and Serra 2019, ISC licence), as published: arrays under TensorFlow's names.
 
-16 kHz mono; patches of 187 frames (3 s) of librosa's mel spectrogram, log10(1 + 10000 x); tall filters for timbre and
-long ones for rhythm, three dense layers with residuals over time, then maximum and mean of each channel.
+16 kHz mono; patches of 187 frames (3 s) of librosa's mel spectrogram, log10(1 + 10000 x). musicnn has tall filters for
+timbre and long ones for rhythm, three dense layers with residuals over time, then maximum and mean of each channel; VGG
+has five layers of 3 x 3 filters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from earmark.errors import ModelError
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
 
-__all__ = ["FEATURES", "FRAMES", "HOP", "SAMPLE_RATE", "PonsMusicnn", "load_musicnn", "patches"]
+__all__ = ["FEATURES", "FRAMES", "HOP", "SAMPLE_RATE", "PonsMusicnn", "PonsVgg", "load_musicnn", "load_vgg", "patches"]
 
 Array = NDArray[np.float32]
 SAMPLE_RATE, HOP, FRAMES, FEATURES = 16_000, 256, 187, 200
@@ -112,30 +113,76 @@ class PonsMusicnn(nn.Module):
         return penultimate
 
 
+class PonsVgg(nn.Module):
+    """Patches (batch, 187, 96) to the last pooled maps (batch, 256); :attr:`tags` makes logits of them."""
+
+    features = 256
+    _pools = (((4, 1), 2), ((2, 2), 2), ((2, 2), 2), ((2, 2), 2), ((4, 4), 4))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1, eps=1e-3)
+        self.convs = nn.ModuleList(nn.Conv2d(128 if n else 1, 128, 3, padding=1) for n in range(5))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(128, eps=1e-3) for _ in range(5))
+        self.tags = nn.Linear(self.features, 50)
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        """Convolution, ReLU, batch norm, pooling, five times; flattened as TensorFlow does: time, bands, channels."""
+        x = self.norm(mel[:, None])
+        for conv, norm, (size, stride) in zip(self.convs, self.norms, self._pools, strict=True):
+            x = functional.max_pool2d(norm(functional.relu(conv(x))), size, stride)
+        maps: torch.Tensor = x.permute(0, 2, 3, 1).flatten(1)
+        return maps
+
+
 def load_musicnn(file: Path) -> PonsMusicnn:
     """The network with the published arrays.
 
     Raises:
         ModelError: The file is missing, damaged, or another network's.
     """
-    try:
-        arrays = load_file(file)
-        network = PonsMusicnn()
+    network = PonsMusicnn()
+
+    def copy(arrays: Mapping[str, Array]) -> None:
         blocks = [*network.timbre, *network.time, *network.middle]
+        for number, block in enumerate(blocks):
+            _copy(arrays, f"conv2d{_suffix(number)}", block.conv, (3, 2, 0, 1))
+        for number, norm in enumerate([network.norm, *(b.norm for b in blocks), network.pooled, network.dense_norm]):
+            _copy_norm(arrays, f"batch_normalization{_suffix(number)}", norm)
+        _copy(arrays, "dense", network.dense, (1, 0))
+        _copy(arrays, "dense_1", network.tags, (1, 0))
+
+    _fill(network, file, "musicnn", copy)
+    return network
+
+
+def load_vgg(file: Path) -> PonsVgg:
+    """The network with the published arrays; errors as :func:`load_musicnn`."""
+    network = PonsVgg()
+
+    def copy(arrays: Mapping[str, Array]) -> None:
+        for number, conv in enumerate(network.convs, 1):
+            assert isinstance(conv, nn.Conv2d)
+            _copy(arrays, f"{number}CNN", conv, (3, 2, 0, 1))
+        for number, norm in enumerate([network.norm, *network.norms]):
+            assert isinstance(norm, nn.BatchNorm2d)
+            _copy_norm(arrays, f"batch_normalization{_suffix(number)}", norm)
+        _copy(arrays, "dense", network.tags, (1, 0))
+
+    _fill(network, file, "VGG", copy)
+    return network
+
+
+def _fill(network: nn.Module, file: Path, name: str, copy: Callable[[Mapping[str, Array]], None]) -> None:
+    """Copy a file's arrays into a network and make it ready to be run."""
+    try:
         with torch.no_grad():
-            for number, block in enumerate(blocks):
-                _copy(arrays, f"conv2d{_suffix(number)}", block.conv, (3, 2, 0, 1))
-            for number, norm in enumerate(
-                [network.norm, *(b.norm for b in blocks), network.pooled, network.dense_norm]
-            ):
-                _copy_norm(arrays, f"batch_normalization{_suffix(number)}", norm)
-            _copy(arrays, "dense", network.dense, (1, 0))
-            _copy(arrays, "dense_1", network.tags, (1, 0))
+            copy(load_file(file))
             for weights in network.parameters():  # denormal weights cost many times the arithmetic and change nothing
                 weights[weights.abs() < 1e-30] = 0.0
     except (OSError, SafetensorError, KeyError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{file} does not hold the arrays of musicnn: {error}") from error
-    return network.eval()
+        raise ModelError(f"{file} does not hold the arrays of {name}: {error}") from error
+    network.eval()
 
 
 def _suffix(number: int) -> str:

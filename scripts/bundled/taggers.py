@@ -29,7 +29,7 @@ from earmark.training.pretrained import load_pretrained, yamnet_classifier
 from scripts.bundled import efficientat, musicnn
 from scripts.bundled.teachers import load_teacher
 
-__all__ = ["QUICK", "TAGGERS", "Source", "labels_of", "load_tagger", "tag_probabilities"]
+__all__ = ["QUICK", "TAGGERS", "Source", "analysed", "labels_of", "load_tagger", "tag_probabilities"]
 
 Array = NDArray[np.float32]
 STUDIO_RATE, SECONDS, LEAST = 32000, 30.0, 8.0
@@ -129,22 +129,47 @@ def tag_probabilities(
     Returns:
         By tagger, (tracks, tags) probabilities; NaN where a track cannot be read or is shorter than 8 s.
     """
-    files = {name: _table(paths, weights / TAGGERS[name].file, work) for name in names}
-    found = {name: _read(files[name], len(paths), len(labels_of(name, weights))) for name in names}
+    widths = {name: len(labels_of(name, weights)) for name in names}
+    files = {name: weights / TAGGERS[name].file for name in names}
+    return analysed(paths, "tags", widths, files, lambda name: load_tagger(name, weights), work)
+
+
+def analysed(
+    paths: Sequence[Path], what: str, widths: Mapping[str, int], weights: Mapping[str, Path],
+    load: Callable[[str], tuple[int, Callable[[Array], Array]]], work: Path,
+) -> Steps[dict[str, Array]]:  # fmt: skip
+    """What networks make of the first half minute of each track; interrupted, it goes on.
+
+    Args:
+        paths: The tracks.
+        what: Is made of them: begins the names of the finished tables.
+        widths: By network, how many numbers it makes of a track.
+        weights: By network, its file.
+        load: By network, its sample rate and what makes the numbers of a waveform.
+        work: Folder for the finished tables.
+
+    Returns:
+        By network, (tracks, numbers); NaN where a track cannot be read or is shorter than 8 s.
+    """
+    files = {name: work / f"{what}-{_digest(paths, file)}.npy" for name, file in weights.items()}
+    found = {name: _read(files[name], len(paths), width) for name, width in widths.items()}
     missing = [row for row in range(len(paths)) if any(np.isnan(table[row, 0]) for table in found.values())]
     if missing:
         keep_freed_memory()
-        taggers = {name: load_tagger(name, weights) for name in names}
+        networks = {name: load(name) for name in found}
     for done, row in enumerate(missing, 1):
-        sounds = _sounds(paths[row], {rate for rate, _ in taggers.values()})
-        for name, (rate, probabilities) in taggers.items():
+        sounds = _sounds(paths[row], {rate for rate, _ in networks.values()})
+        for name, (rate, analyse) in networks.items():
             if np.isnan(found[name][row, 0]):
-                found[name][row] = probabilities(sounds[rate]) if sounds else _NOTHING
+                found[name][row] = analyse(sounds[rate]) if sounds else _NOTHING
         if done % SAVE_EVERY == 0 or done == len(missing):
             for name, file in files.items():
                 _write(file, found[name])
-        yield Progress(done, len(missing), "running the taggers")
-    return {name: np.where(table == _NOTHING, np.float32(np.nan), table) for name, table in found.items()}
+        yield Progress(done, len(missing), "running the networks")
+    return {
+        name: np.where((table == _NOTHING).all(1, keepdims=True), np.float32(np.nan), table)
+        for name, table in found.items()
+    }
 
 
 def _sounds(path: Path, rates: Collection[int]) -> dict[int, Array]:
@@ -158,20 +183,20 @@ def _sounds(path: Path, rates: Collection[int]) -> dict[int, Array]:
     return {rate: soxr.resample(sound, STUDIO_RATE, rate, quality="HQ") for rate in rates}
 
 
-def _table(paths: Sequence[Path], weights: Path, work: Path) -> Path:
-    """Where a tagger's probabilities of these tracks lie: named by what decides them."""
+def _digest(paths: Sequence[Path], weights: Path) -> str:
+    """Names a network's table of these tracks by what decides it."""
     digest = hashlib.sha256(weights.read_bytes())
     for path in paths:
         digest.update(f"{path.resolve()}\n{path.stat().st_size}\n".encode())
-    return work / f"tags-{digest.hexdigest()[:16]}.npy"
+    return digest.hexdigest()[:16]
 
 
-def _read(file: Path, tracks: int, tags: int) -> Array:
+def _read(file: Path, tracks: int, width: int) -> Array:
     if file.exists():
         table: Array = np.load(file, allow_pickle=False)
-        if table.shape == (tracks, tags):
+        if table.shape == (tracks, width):
             return table
-    return np.full((tracks, tags), np.nan, np.float32)
+    return np.full((tracks, width), np.nan, np.float32)
 
 
 def _write(file: Path, table: Array) -> None:

@@ -23,7 +23,7 @@ from earmark.training.backbones.won import CRNN_STEP, FCN_STEP, WonCrnn, WonFcn,
 from earmark.training.pretrained import load_pretrained
 from scripts.bundled import efficientat as mn
 from scripts.bundled import musicnn
-from scripts.bundled.musicnn import load_musicnn
+from scripts.bundled.musicnn import PonsMusicnn, PonsVgg, load_musicnn, load_vgg
 from scripts.bundled.won_ends import HOP, SAMPLE_RATE, TAGS, WonMel
 
 __all__ = ["KINDS", "Teacher", "load_teacher", "on_grid"]
@@ -154,7 +154,15 @@ def _won_musicnn(file: Path, mixed_precision: bool) -> Teacher:
 
 
 def _musicnn(file: Path, mixed_precision: bool) -> Teacher:
-    network = load_musicnn(file).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return _pons("musicnn", load_musicnn(file), musicnn.FEATURES, file, mixed_precision)
+
+
+def _vgg(file: Path, mixed_precision: bool) -> Teacher:
+    return _pons("vgg", load_vgg(file), PonsVgg.features, file, mixed_precision)
+
+
+def _pons(kind: str, loaded: PonsMusicnn | PonsVgg, features: int, file: Path, mixed_precision: bool) -> Teacher:
+    network = loaded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     step = musicnn.FRAMES * musicnn.HOP
 
     @torch.inference_mode()
@@ -165,7 +173,7 @@ def _musicnn(file: Path, mixed_precision: bool) -> Teacher:
         seconds = len(waveform) / musicnn.SAMPLE_RATE
         return on_grid(found.numpy(), step / musicnn.SAMPLE_RATE, seconds), network.tags(found).mean(0).numpy()
 
-    return Teacher("musicnn", file, musicnn.SAMPLE_RATE, musicnn.FEATURES, TAGS, analyse)
+    return Teacher(kind, file, musicnn.SAMPLE_RATE, features, TAGS, analyse)
 
 
 def _efficientat_mn04(file: Path, mixed_precision: bool) -> Teacher:
@@ -262,6 +270,7 @@ KINDS: Mapping[str, Callable[[Path, bool], Teacher]] = {
     "won-crnn": _won_crnn,
     "won-musicnn": _won_musicnn,
     "musicnn": _musicnn,
+    "vgg": _vgg,
     "efficientat-mn04": _efficientat_mn04,
     "yamnet": _yamnet,
     "earmark": _earmark,

@@ -140,3 +140,35 @@ def test_heads_of_the_same_raw_scores_have_the_same_best_label_pooled_before_the
         [track_probabilities(clips, replace(h, pooling=""), "mean").argmax() for clips in raw] for h in (one, many)
     ]
     assert plain[0] != plain[1]
+
+
+def test_a_label_that_contradicts_another_head_is_neither_named_nor_guessed() -> None:
+    """Whatever its score; where nothing is left to name, the next best are guessed."""
+    mood = HeadCard("mood", "multiclass", ("happy", "sad", "calm"), threshold=0.5)
+    against = {"gloomy": {"mood": ("happy", "calm")}, "bright": {"mood": ("sad",), "nowhere": ("x",)}}
+    words = HeadCard("moods", "multilabel", ("gloomy", "bright", "soft"), contradicts=against)
+    happy = answers((mood, words), {"mood": [0.3, 0.4, 0.3], "moods": [0.9, 0.6, 0.2]})["moods"]
+    assert (happy.labels, happy.scores["gloomy"]) == (("bright",), 0.9)
+    alone = answers((mood, words), {"mood": [0.4, 0.4, 0.2], "moods": [0.9, 0.4, 0.2]})["moods"]
+    assert (alone.labels, alone.guesses) == ((), (("bright", 0.4), ("soft", 0.2)))
+    sad = answers((mood, words), {"mood": [0.2, 0.6, 0.2], "moods": [0.9, 0.6, 0.2]})["moods"]
+    assert sad.labels == ("gloomy",)
+    assert answers((words,), {"moods": [0.9, 0.6, 0.2]})["moods"].labels == ("gloomy", "bright"), (
+        "without the other head"
+    )
+
+
+def test_what_several_heads_above_find_likely_is_the_highest_of_their_labels() -> None:
+    voice = HeadCard("voice", "multilabel", ("male", "female"))
+    tags = HeadCard("tags", "multilabel", ("women",), contradicts={"women": {"voice": ("male",)}})
+    assert answers((voice, tags), {"voice": [0.6, 0.7], "tags": [0.9]})["tags"].labels == ()
+    assert answers((voice, tags), {"voice": [0.5, 0.7], "tags": [0.9]})["tags"].labels == ("women",)
+
+
+def test_a_part_is_named_with_its_whole() -> None:
+    guitars = HeadCard(
+        "instruments", "multilabel", ("guitar", "piano", "electric guitar"), implies={"electric guitar": "guitar"}
+    )
+    assert answer(guitars, [0.4, 0.3, 0.8]).labels == ("electric guitar", "guitar")
+    assert answer(guitars, [0.8, 0.3, 0.4]).labels == ("guitar",)
+    assert answer(guitars, [0.4, 0.3, 0.4]).labels == ()

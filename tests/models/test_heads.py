@@ -13,6 +13,7 @@ import pytest
 import earmark
 from earmark import HearingOptions
 from earmark.errors import ModelError, UnknownName
+from earmark.inference.scores import probabilities, raw_scores
 from earmark.models.card import Evidence, HeadCard, card_facts, read_card
 from earmark.models.network import Dense, HeadWeights, dependent, read_heads, widened, write_heads
 from earmark.models.registry import find_model, find_models, list_models
@@ -38,6 +39,7 @@ WEIGHTS = {
     "any": HeadWeights(matrix=np.array([[1, 1, 0, 0], [0, 1, 1, 0]], np.float32)),
     "words": HeadWeights(((dense(2, 96),),), prior=np.array([[0.8, 0.1, 0.1, 0.5], [0.2, 0.2, 0.7, 0.6]])),
     "raw": HeadWeights(((dense(3, 96),),)),
+    "voice": HeadWeights(((dense(3, 96),),), matrix=np.array([[0, 1, 1], [1, 0, 0], [0, 1, 0.25]])),
 }
 QUADRANTS = ("happy", "tense", "sad", "calm")
 HEADS = (
@@ -53,6 +55,8 @@ HEADS = (
     HeadCard("any", "multilabel", ("p", "q"), derived="deep"),
     HeadCard("words", "multilabel", ("bright", "dark"), 1.3, prior="deep", prior_weight=0.7, unverified=True),
     HeadCard("raw", "multiclass", ("a", "b", "c"), 1.2, pooling="logits", also=("style",)),
+    HeadCard("voice", "multilabel", ("vocal", "instrumental", "male"), 0.6, classes=3, implies={"male": "vocal"},
+             contradicts={"male": {"deep": ("calm",)}}),
 )  # fmt: skip
 
 
@@ -104,6 +108,8 @@ def test_scores_by_hand(model: Path, tone: Path) -> None:
     words = run(WEIGHTS["words"].members[0], x) + 0.7 * np.log(rates / (1 - rates))
     expected["words"] = 1 / (1 + np.exp(-words / 1.3))
     expected["raw"] = softmax(run(WEIGHTS["raw"].members[0], x).mean(0, keepdims=True) / 1.2)
+    shares = softmax(run(WEIGHTS["voice"].members[0], x)) @ WEIGHTS["voice"].matrix.T
+    expected["voice"] = 1 / (1 + ((1 - shares) / shares) ** (1 / 0.6))
     for name, clips in expected.items():
         head = found.heads[name]
         ours = list(head.scores.values()) or [head.value]
@@ -151,12 +157,70 @@ def test_a_prior_is_a_table_of_probabilities(model: Path, tmp_path: Path) -> Non
         read_heads(copy, card)
 
 
+def test_labels_without_a_class_in_common_never_add_up_to_more_than_one(model: Path) -> None:
+    tagger = earmark.load_model(model)
+    x = np.random.default_rng(0).normal(0, 30, (500, 96))
+    raw = raw_scores(tagger.card.heads, tagger.heads, {"embedding": x, "bands": x})["voice"]
+    vocal, instrumental, male = probabilities(raw, tagger.card.head("voice")).T
+    assert np.allclose(vocal + instrumental, 1) and (instrumental + male <= 1 + 1e-9).all()
+    assert instrumental.max() > 0.99 and male.max() > 0.99
+
+
+def test_a_head_of_classes_has_a_matrix_of_probabilities_and_gains_labels_behind_it(
+    model: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(model, tmp_path / "m"))
+    write_heads(WEIGHTS | {"voice": replace(WEIGHTS["voice"], matrix=WEIGHTS["voice"].matrix * 2)}, copy)
+    card = replace(read_card(copy), files={})
+    with pytest.raises(ModelError, match="voice/matrix: a number in it is no probability"):
+        read_heads(copy, card)
+    write_heads(WEIGHTS | {"voice": replace(WEIGHTS["voice"], matrix=np.eye(2))}, copy)
+    with pytest.raises(ModelError, match=r"voice/matrix has the shape \(2, 2\); card.json says \(3, 3\)"):
+        read_heads(copy, card)
+    wide = widened(WEIGHTS["voice"], np.ones((1, 96)), np.ones(1))
+    gained = replace(HEADS[-1], labels=(*HEADS[-1].labels, "choir"))
+    raw = raw_scores([gained], {"voice": wide}, {"embedding": np.zeros((1, 96))})["voice"]
+    before = raw_scores([HEADS[-1]], WEIGHTS, {"embedding": np.zeros((1, 96))})["voice"]
+    assert raw[0].tolist() == [*before[0], 1.0]
+    assert wide.described(gained).added == 1 and wide.described(gained).classes == 3
+    assert dependent(WEIGHTS["voice"], 2).matrix.shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "says"),
+    [
+        (-1, {"implies": {"male": "man"}}, r"implies = 'man' must be one of the head's labels"),
+        (-1, {"contradicts": {"man": {}}}, r"contradicts = 'man' must be one of the head's labels"),
+        (0, {"classes": 2}, r"classes = 2 must be 0 of a head that is derived, or names one label only"),
+        (0, {"implies": {"sad": "calm"}}, r"contradicts = 'multiclass' must be of a head that names several labels"),
+    ],
+)
+def test_what_a_card_says_of_labels_that_go_together(
+    model: Path, tmp_path: Path, place: int, change: dict[str, object], says: str
+) -> None:
+    copy = Path(shutil.copytree(model, tmp_path / "m"))
+    facts = json.loads((copy / "card.json").read_text())
+    facts["heads"][place].update(change)
+    (copy / "card.json").write_text(json.dumps(facts))
+    with pytest.raises(ModelError, match=says):
+        read_card(copy)
+
+
 def test_younger_keys_change_no_digest_where_they_say_nothing(tiny_model: Path) -> None:
     """Libraries know a model by its digest: a key that came later must not make an old model another one."""
     card = read_card(tiny_model)
-    assert not {"also", "pooling", "includes", "prior", "prior_weight", "unverified"} & set(
-        card_facts(card)["heads"][0]
-    )
+    younger = {
+        "also",
+        "pooling",
+        "includes",
+        "prior",
+        "prior_weight",
+        "classes",
+        "implies",
+        "contradicts",
+        "unverified",
+    }
+    assert not younger & set(card_facts(card)["heads"][0])
     styled = replace(card, heads=(replace(card.heads[0], pooling="logits"), *card.heads[1:]))
     assert card_facts(styled)["heads"][0]["pooling"] == "logits"
     assert styled.digest != card.digest

@@ -3,17 +3,20 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from scripts.bundled import embedding
+from scripts.bundled import anchors, embedding
 from scripts.bundled.cache import StudentData
 from scripts.bundled.model import LEGS, MUSIC, TEACHERS, Workshop, music_design
 from scripts.bundled.probe import ProbeTask
 from torch import nn
 
+from earmark.datasets import load_dataset
 from earmark.errors import DatasetError
+from earmark.events import Run
 from earmark.inference.tagger import load_model
 
 
@@ -91,3 +94,21 @@ def test_tasks_of_one_corpus_are_resampled_together():
     assert mean == second.mean(np.arange(80)) - first.mean(np.arange(80))
     assert error > 0
     assert embedding.difference([first, first], [second, second]) == (mean, error)
+
+
+def test_anchors_are_asked_at_places_of_the_whole_track_and_go_on_where_they_stopped(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sound = np.arange(100, dtype=np.float32)
+    assert anchors.places(sound, 10, 3).tolist() == [*range(10), *range(45, 55), *range(90, 100)]
+    assert len(anchors.places(sound, 40, 3)) == 100
+    asked = []
+
+    def teacher(kind: str, file: Path, mixed_precision: bool) -> SimpleNamespace:
+        return SimpleNamespace(sample_rate=16000, analyse=lambda sound: (asked.append(len(sound)), np.ones((9, 256)))[::-1])
+
+    monkeypatch.setattr(anchors, "load_teacher", teacher)
+    songs = [track.path for track in load_dataset(shared / "data" / "moods900").tracks[:2]]
+    found = [Run(anchors.anchor_vectors(songs, shared / "weights", tmp_path, ["msd-vgg"])).wait() for _ in range(2)]
+    assert asked == [3 * 187 * 256] * 2
+    assert all((one["msd-vgg"] == 1).all() and one["msd-vgg"].shape == (2, 256) for one in found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from earmark.inference.records import HeadPrediction, Taggram
@@ -24,27 +24,33 @@ def answers(
     found: dict[str, HeadPrediction] = {}
     cards = {head.name: head for head in heads}
     for head in heads:
-        found[head.name] = answer(head, scores[head.name], (over_time or {}).get(head.name))
+        without = _contradicting(head, found)
+        found[head.name] = answer(head, scores[head.name], (over_time or {}).get(head.name), without)
         if head.includes in found:
             named = leaf(cards[head.includes], found[head.includes])
             found[head.name] = included(found[head.name], named)
     return found
 
 
-def answer(head: HeadCard, scores: Sequence[float], over_time: Taggram | None = None) -> HeadPrediction:
+def answer(
+    head: HeadCard, scores: Sequence[float], over_time: Taggram | None = None, without: Collection[str] = ()
+) -> HeadPrediction:
     """What a head says by itself, from its scores of a track (labels in the head's order).
 
     Of a multiclass head that is its best label where the probability reaches the label's threshold, else the nearest
-    name above it in the tree for which that holds.
+    name above it in the tree for which that holds. A multi-label head names none ``without`` which it has to do.
     """
     rounded = [round(float(score), DECIMALS) for score in scores]
     if head.task == "regression":
         return HeadPrediction("regression", value=rounded[0], taggram=over_time)
     named = dict(zip(head.labels, rounded, strict=True))
     ranked = sorted(named, key=lambda label: -named[label])  # stable: ties go to the label that stands first
+    ranked = [label for label in ranked if label not in without]
     guesses = tuple((label, named[label]) for label in ranked[:MOST_GUESSES] if named[label] >= LEAST_GUESS)
     if head.task == "multilabel":
-        above = tuple(label for label in ranked if named[label] >= head.threshold_of(label))
+        sure = [label for label in ranked if named[label] >= head.threshold_of(label)]
+        whole = {head.implies[label] for label in sure if label in head.implies}
+        above = tuple(label for label in ranked if label in whole or label in sure)
         return HeadPrediction("multilabel", labels=above, scores=named, guesses=() if above else guesses,
                               taggram=over_time)  # fmt: skip
     for name in head.above(ranked[0]):
@@ -52,6 +58,21 @@ def answer(head: HeadCard, scores: Sequence[float], over_time: Taggram | None = 
         if confidence >= head.threshold_of(name):
             return HeadPrediction("multiclass", name, confidence, scores=named, taggram=over_time)
     return HeadPrediction("multiclass", None, named[ranked[0]], scores=named, guesses=guesses, taggram=over_time)
+
+
+def _contradicting(head: HeadCard, others: Mapping[str, HeadPrediction]) -> frozenset[str]:
+    """The labels of a multi-label head that contradict what heads above find likely."""
+    return frozenset(
+        label
+        for label, heads in head.contradicts.items()
+        if any(name in others and _likelihood(others[name], theirs) > 0.5 for name, theirs in heads.items())
+    )
+
+
+def _likelihood(found: HeadPrediction, labels: Sequence[str]) -> float:
+    """That any of the labels is true."""
+    each = [found.scores[label] for label in labels if label in found.scores]
+    return max(each, default=0.0) if found.task == "multilabel" else sum(each)
 
 
 def probability(head: HeadCard, scores: Mapping[str, float], name: str) -> float:

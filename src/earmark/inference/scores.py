@@ -17,6 +17,7 @@ __all__ = ["pool", "probabilities", "raw_scores", "taggram", "track_probabilitie
 
 Double = NDArray[np.float64]
 
+_PLAIN = HeadCard("", "multiclass")
 _HUGE = 1e30  # a raw score beyond it is as good as infinite
 
 
@@ -39,11 +40,12 @@ def raw_scores(
     for head in heads:
         mine = weights[head.name]
         with np.errstate(over="ignore", invalid="ignore"):  # looked for just below
-            if mine.matrix is not None:
-                shares = probabilities(found[head.derived], cards[head.derived]) @ mine.matrix.T
-                scores = shares if head.task == "regression" else _logits(shares, 1 - shares, head.task)
+            if head.derived:
+                scores = _shares(probabilities(found[head.derived], cards[head.derived]), mine, head.task)
             else:
-                scores = _mean(head.task, mine, doubles[head.layer])
+                scores = _mean("multiclass" if head.classes else head.task, mine, doubles[head.layer])
+                if head.classes:
+                    scores = _shares(probabilities(scores, _PLAIN), mine, head.task)
                 if mine.added is not None:
                     scores = np.concatenate([scores, mine.added(doubles[head.layer])], axis=1)
                 if mine.prior is not None:
@@ -53,6 +55,13 @@ def raw_scores(
             raise ModelError(f"the head {head.name!r} is damaged: a score is not a finite number (NaN)")
         found[head.name] = scores
     return found
+
+
+def _shares(others: Double, weights: HeadWeights, task: str) -> Double:
+    """Raw scores, or numbers, of (clips, classes) probabilities through the matrix of a head."""
+    assert weights.matrix is not None
+    shares = others @ weights.matrix.T
+    return shares if task == "regression" else _logits(shares, 1 - shares, task)
 
 
 def _mean(task: str, weights: HeadWeights, vectors: Double) -> Double:
@@ -65,7 +74,7 @@ def _mean(task: str, weights: HeadWeights, vectors: Double) -> Double:
         each.append(scores)
     if len(each) == 1 or weights.mean == "logits" or task == "regression":
         return np.asarray(np.mean(each, axis=0))
-    plain = HeadCard("", "multiclass" if task == "multiclass" else "multilabel")
+    plain = _PLAIN if task == "multiclass" else HeadCard("", "multilabel")
     yes = np.mean([probabilities(one, plain) for one in each], axis=0)
     no = np.mean([probabilities(-one, plain) for one in each], axis=0) if task == "multilabel" else yes
     return _logits(yes, no, task)

@@ -207,7 +207,8 @@ def vocabularies(heads: Sequence[HeadCard]) -> list[tuple[str, str, tuple[str, .
     return [(head.name, head.task, head.labels) for head in heads]
 
 
-_KEPT = ("name", "task", "labels", "threshold", "thresholds", "aliases", "parents", "also", "includes", "unverified")
+_KEPT = ("name", "task", "labels", "threshold", "thresholds", "aliases", "parents", "also", "includes", "implies",
+         "contradicts", "unverified")  # fmt: skip
 _ALWAYS = 6
 """What the file holds of a head; a library that an older Earmark filled has the first six alone."""
 

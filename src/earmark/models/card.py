@@ -208,6 +208,11 @@ class HeadCard:
         includes: A multiclass head above, whose label this multi-label head always names too.
         prior: A multiclass head above, whose probabilities move the raw scores of this one.
         prior_weight: How much they do.
+        classes: How many exclusive classes the members score, whose probabilities the matrix makes into those of the
+            labels: labels without a class in common then never add up to more than one. 0: they score the labels.
+        implies: By label, another of the head that is named with it, for it is a kind or a part of that.
+        contradicts: By label, heads above and labels of theirs that it contradicts: it is not named where these
+            together are more likely than not.
         unverified: Whether the labels were never checked by listeners, and rest on the agreement of teachers alone.
     """
 
@@ -231,6 +236,9 @@ class HeadCard:
     includes: str = ""
     prior: str = ""
     prior_weight: float = 1.0
+    classes: int = 0
+    implies: Mapping[str, str] = field(default_factory=dict)
+    contradicts: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     unverified: bool = False
 
     @property
@@ -412,7 +420,8 @@ def card_facts(card: Card) -> dict[str, Any]:
     return facts
 
 
-_YOUNGER = {"also": (), "pooling": "", "includes": "", "prior": "", "prior_weight": 1.0, "unverified": False}
+_YOUNGER = {"also": (), "pooling": "", "includes": "", "prior": "", "prior_weight": 1.0, "classes": 0, "implies": {},
+            "contradicts": {}, "unverified": False}  # fmt: skip
 """Keys of a head that came later, with what they are where they say nothing."""
 
 
@@ -485,6 +494,9 @@ _HEAD: Mapping[str, Rule] = {
     "includes": text(200, empty=True),
     "prior": text(200, empty=True),
     "prior_weight": number(0, 100),
+    "classes": number(0, 100_000, whole=True),
+    "implies": table(text()),
+    "contradicts": table(table(listing(text()))),
     "unverified": flag,
 }
 
@@ -551,16 +563,29 @@ def _check_head(key: str, head: HeadCard) -> None:
         raise Broken(f"{key}.labels", head.labels, "empty for a regression, and only there")
     _check_tree(f"{key}.parents", head)
     nodes = set(head.names) if head.task == "multiclass" else known
-    for name, allowed in (("thresholds", nodes), ("aliases", set(head.names)), ("evidence", known)):
+    tables = [("thresholds", nodes), ("aliases", set(head.names)), ("evidence", known), ("contradicts", known)]
+    for name, allowed in tables:
         for label in getattr(head, name):
             if label not in allowed:
                 raise Broken(f"{key}.{name}", label, "one of the head's labels")
+    _check_several(key, head)
     if head.name in head.also:
         raise Broken(f"{key}.also", head.name, "other than the head's own name")
     if bool(head.members) == bool(head.derived):
         raise Broken(f"{key}.members", head.members, "empty for a derived head, and only there")
     if head.added and (head.derived or head.added >= head.width):
         raise Broken(f"{key}.added", head.added, "smaller than the number of labels, and 0 for a derived head")
+
+
+def _check_several(key: str, head: HeadCard) -> None:
+    """What holds of heads that name several labels alone."""
+    if head.classes and (head.task != "multilabel" or head.derived):
+        raise Broken(f"{key}.classes", head.classes, "0 of a head that is derived, or names one label only")
+    if (head.implies or head.contradicts) and head.task != "multilabel":
+        raise Broken(f"{key}.contradicts", head.task, "of a head that names several labels")
+    for label in (*head.implies, *head.implies.values()):
+        if label not in head.labels:
+            raise Broken(f"{key}.implies", label, "one of the head's labels")
 
 
 def _check_links(key: str, head: HeadCard, above: Mapping[str, HeadCard]) -> None:

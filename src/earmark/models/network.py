@@ -2,7 +2,8 @@
 
 An array of ``heads.safetensors`` is called ``HEAD/MEMBER/STEP/weight`` (outputs, inputs) or ``.../bias`` (outputs,);
 rows for labels that were added later ``HEAD/added/weight`` and ``.../bias``; what a derived head is made of
-``HEAD/matrix`` (labels, labels of the other head); how often each label goes with each of its prior head
+``HEAD/matrix`` (labels, labels of the other head), and what a head of exclusive classes makes of these
+``HEAD/matrix`` (labels, classes); how often each label goes with each of its prior head
 ``HEAD/prior`` (labels, labels of that head), probabilities. Half, single and double precision are allowed.
 """
 
@@ -193,7 +194,7 @@ class HeadWeights:
         members: Classifiers of steps each, from the layer's vector to raw scores; none where the head is derived.
         mean: Of several members: of their ``logits`` or their ``probabilities``.
         added: Rows for the last labels, which were added later.
-        matrix: (labels, labels of the other head) of a derived head.
+        matrix: (labels, labels of the other head) of a derived head; with members, (labels, classes that these score).
         prior: (labels, labels of the prior head), the probability of each label where that one is true.
     """
 
@@ -227,7 +228,9 @@ class HeadWeights:
     def described(self, card: HeadCard) -> HeadCard:
         """The head's card, with how its scores are computed from these arrays."""
         members = tuple(tuple(Step("dense", step.activation) for step in member) for member in self.members)
-        return replace(card, members=members, mean=self.mean, added=0 if self.added is None else len(self.added.bias))
+        classes = self.matrix.shape[1] if members and self.matrix is not None else 0
+        added = 0 if self.added is None else len(self.added.bias)
+        return replace(card, members=members, mean=self.mean, added=added, classes=classes)
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """By name, as they stand in the file."""
@@ -246,7 +249,7 @@ def widened(old: HeadWeights, weight: NDArray[np.floating], bias: NDArray[np.flo
     """
     if old.prior is not None:
         old = replace(old, prior=np.pad(old.prior, ((0, len(bias)), (0, 0)), constant_values=0.5))
-    if len(old.members) == 1 and len(old.members[0]) == 1 and old.added is None:
+    if len(old.members) == 1 and len(old.members[0]) == 1 and old.added is None and old.matrix is None:
         rows = old.members[0][0]
         wide = Dense(np.concatenate([rows.weight, weight]), np.concatenate([rows.bias, bias]))
         return replace(old, members=((wide,),))
@@ -261,7 +264,7 @@ def dependent(old: HeadWeights, count: int) -> HeadWeights:
     def wider(table: NDArray[np.floating] | None) -> NDArray[np.floating] | None:
         return None if table is None else np.pad(table, ((0, 0), (0, count)), mode="mean")
 
-    return replace(old, matrix=wider(old.matrix), prior=wider(old.prior))
+    return replace(old, matrix=old.matrix if old.members else wider(old.matrix), prior=wider(old.prior))
 
 
 def write_heads(heads: Mapping[str, HeadWeights], folder: Path) -> None:
@@ -293,8 +296,9 @@ def read_heads(folder: Path, card: Card) -> dict[str, HeadWeights]:
         if not np.isfinite(array).all():
             raise ModelError(f"{file}: {name}: a number in it is not finite (NaN)")
     for head in card.heads:
-        if head.prior and (abs(arrays[f"{head.name}/prior"] - 0.5) > 0.5).any():
-            raise ModelError(f"{file}: {head.name}/prior: a number in it is no probability")
+        for name in (["prior"] if head.prior else []) + (["matrix"] if head.classes else []):
+            if (abs(arrays[f"{head.name}/{name}"] - 0.5) > 0.5).any():
+                raise ModelError(f"{file}: {head.name}/{name}: a number in it is no probability")
     return {head.name: _weights(head, arrays) for head in card.heads}
 
 
@@ -341,11 +345,13 @@ def _shapes_of(
         return
     if head.prior:
         yield f"{head.name}/prior", (head.width, labels[head.prior])
+    if head.classes:
+        yield f"{head.name}/matrix", (head.width - head.added, head.classes)
     for m, member in enumerate(head.members):
         width = inputs.get(head.layer)
         for s in range(len(member)):
             where = f"{head.name}/{m}/{s}"
-            outputs = head.width - head.added if s == len(member) - 1 else None
+            outputs = (head.classes or head.width - head.added) if s == len(member) - 1 else None
             yield f"{where}/weight", (outputs, width)
             width, before = shapes[f"{where}/weight"]  # which fits, or this would not go on
             yield f"{where}/bias", (width,)
