@@ -1,9 +1,10 @@
 """Embeddings beside each other: ``python -m scripts.bundled.embedding NETWORK ...``, files of students.
 
-Each network, each teacher alone, and each other published network (:mod:`scripts.bundled.anchors`; those of MagnaTagATune
-last) gives one vector a track of moods900 and emotify400, from their first half minute; an SVM and a logistic regression on them, C fixed, are scored on artists that they have not seen, over
-several partitions. Differences to the first network are paired by artist. On music that no network has learnt from
-stands the share of the teachers' variance (R2) that its vectors explain.
+Each network, each teacher alone, and each other published network (:mod:`scripts.bundled.anchors`; those of
+MagnaTagATune last) gives one vector a track of moods900 and emotify400, from the first half minute; an SVM and a
+logistic regression on them, C fixed, are scored on artists that they have not seen, over several partitions.
+Differences to the first network are paired by artist. On music that no network has learnt from stands the share of the
+teachers' variance (R2) that its vectors explain.
 """
 
 from __future__ import annotations
@@ -237,7 +238,11 @@ def _probe_rows(rows: Sequence[ProbeTask], vectors: Vectors, partitions: int) ->
         best = np.max([scores[name] for name in sorted(names)], 0)
         for network in vectors.networks:
             lead = [*(np.array(scores[network]) - best), np.mean(scores[network]) - best.mean()]
-            yield [f"{network} less the best single one of each row, {title} {MAGNATUNE}", *(f"{x:+.3f}" for x in lead), ""]
+            yield [
+                f"{network} less the best single one of each row, {title} {MAGNATUNE}",
+                *(f"{x:+.3f}" for x in lead),
+                "",
+            ]
 
 
 def _across_table(moods900: Dataset, emotify400: Dataset, vectors: Vectors) -> Iterator[str]:

@@ -105,7 +105,9 @@ def test_anchors_are_asked_at_places_of_the_whole_track_and_go_on_where_they_sto
     asked = []
 
     def teacher(kind: str, file: Path, mixed_precision: bool) -> SimpleNamespace:
-        return SimpleNamespace(sample_rate=16000, analyse=lambda sound: (asked.append(len(sound)), np.ones((9, 256)))[::-1])
+        return SimpleNamespace(
+            sample_rate=16000, analyse=lambda sound: (asked.append(len(sound)), np.ones((9, 256)))[::-1]
+        )
 
     monkeypatch.setattr(anchors, "load_teacher", teacher)
     songs = [track.path for track in load_dataset(shared / "data" / "moods900").tracks[:2]]
