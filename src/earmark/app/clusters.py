@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from earmark.app.library import LibraryRequest, chosen_model, opened
 from earmark.events import Notice, Steps, use_case
 
-__all__ = ["ClusterRequest", "NamedCluster", "make_clusters"]
+if TYPE_CHECKING:
+    from earmark.app.session import LibrarySession
+    from earmark.library.records import LibraryTrack
+
+__all__ = ["ClusterRequest", "KnownCluster", "NamedCluster", "known_clusters", "make_clusters"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,29 @@ class NamedCluster:
     typical: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class KnownCluster:
+    """One cluster as it stands: its name, how many songs it has, its most telling labels, and typical songs."""
+
+    name: str
+    size: int
+    tags: tuple[str, ...]
+    typical: tuple[LibraryTrack, ...]
+
+
+@use_case
+def known_clusters(request: LibraryRequest, session: LibrarySession | None = None) -> Steps[tuple[KnownCluster, ...]]:
+    """The clusters that were made, the largest first; nothing is written."""
+    from earmark.library.cluster import known_clusters as known
+
+    with opened(request.library, session=session) as library:
+        model = yield from chosen_model(library, request.model)
+        return tuple(
+            KnownCluster(one.name, len(one.audio), one.tags, tuple(one.typical(library)))
+            for one in known(library, model)
+        )
+
+
 @use_case
 def make_clusters(request: ClusterRequest) -> Steps[tuple[NamedCluster, ...]]:
     """All clusters, the largest first: made at the first call, kept from then on."""
@@ -52,7 +80,9 @@ def make_clusters(request: ClusterRequest) -> Steps[tuple[NamedCluster, ...]]:
         for one in found.clusters:
             files = library.tracks_of(one.audio)
             tracks = tuple(track.path for audio in one.audio for track in files[audio])
-            clusters.append(NamedCluster(one.name, tuple(one.tags), tracks, tuple(one.typical(library))))
+            clusters.append(
+                NamedCluster(one.name, tuple(one.tags), tracks, tuple(track.path for track in one.typical(library)))
+            )
     if request.count and len(clusters) < request.count:
         yield Notice(f"There are {len(clusters)} clusters: the library has no more different songs.")
     if found.joined and not found.made:

@@ -10,11 +10,15 @@ from earmark.app.library import LibraryRequest, chosen_model, opened
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
-    from earmark.library.layout import MapLayout
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from earmark.app.session import LibrarySession
+    from earmark.library.layout import MapLayout, MapView
     from earmark.library.records import LibraryModel
     from earmark.library.store import Library
 
-__all__ = ["DrawnMap", "MapRequest", "PlaceRequest", "draw_map", "place_songs"]
+__all__ = ["DrawnMap", "KnownMap", "MapRequest", "PlaceRequest", "draw_map", "known_map", "place_songs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,47 @@ class DrawnMap:
     tracks: int
     method: str
     joined: int
+
+
+@dataclass(frozen=True, eq=False)
+class KnownMap:
+    """The map as it stands.
+
+    Attributes:
+        ids: (songs,) rows of the tracks: the first file of each recording.
+        places: (songs, 2) float32 in -1..1.
+        views: What they are called by genre, mood and cluster.
+        energy: (songs,) 0..1; None where the model tells none.
+        method: ``t-SNE`` or ``PCA``; "" where no map was made.
+        joined: Songs that were put in between since it was made.
+    """
+
+    ids: NDArray[np.int64]
+    places: NDArray[np.float32]
+    views: tuple[MapView, ...] = ()
+    energy: NDArray[np.float32] | None = None
+    method: str = ""
+    joined: int = 0
+
+
+@use_case
+def known_map(request: LibraryRequest, session: LibrarySession | None = None) -> Steps[KnownMap]:
+    """The map as it was made, with what has joined since; nothing is written."""
+    import numpy as np
+
+    from earmark.library.layout import energy_of, known_layout, named_views
+
+    with opened(request.library, session=session) as library:
+        model = yield from chosen_model(library, request.model)
+        layout = known_layout(library, model)
+        if layout is None:
+            return KnownMap(np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
+        audio, first = library.first_tracks()
+        there = np.isin(layout.audio, audio)
+        songs = layout.audio[there]
+        ids = first[np.searchsorted(audio, songs)]
+        views, energy = named_views(library, model, songs), energy_of(library, model, songs)
+        return KnownMap(ids, layout.places[there], views, energy, layout.method, layout.joined)
 
 
 @use_case

@@ -41,6 +41,7 @@ class LibrarySession:
         self.file, self._every = Path(file) if file else default_file(), every
         self._lock = threading.Lock()
         self._open: _Open | None = None
+        self._generation = 0
 
     @contextmanager
     def reading(self) -> Iterator[Library]:
@@ -51,10 +52,9 @@ class LibrarySession:
         """
         with self._lock:
             if self._open is not None and not self._open.is_of(self.file):
-                self._open.end()
-                self._open = None
+                self._leave()
             if self._open is None:
-                self._open = _Open(self.file, self._every)
+                self._open = _Open(self.file, self._every, self._generation)
             opened = self._open
         with opened.reading() as library:
             yield library
@@ -63,7 +63,7 @@ class LibrarySession:
     def generation(self) -> int:
         """Which snapshot :meth:`reading` gives, counted from 1; 0 where there is none yet."""
         opened = self._open
-        return 0 if opened is None else opened.generation
+        return self._generation if opened is None else opened.generation
 
     def look(self, wait: float = 0.0) -> None:
         """Look now, not in a while, whether the file has changed: after a change of one's own.
@@ -78,14 +78,19 @@ class LibrarySession:
         """Let go of the file; requests that are being answered come to their end."""
         with self._lock:
             if self._open is not None:
-                self._open.end()
-                self._open = None
+                self._leave()
+
+    def _leave(self) -> None:
+        assert self._open is not None
+        self._generation = self._open.generation
+        self._open.end()
+        self._open = None
 
 
 class _Open:
     """An open file, its newest snapshot, and the thread that makes the next; closed when the last request leaves."""
 
-    def __init__(self, file: Path, every: float) -> None:
+    def __init__(self, file: Path, every: float, generation: int) -> None:
         from earmark.library.store import Library
 
         self._identity, self._every = _identity(file), every
@@ -95,7 +100,7 @@ class _Open:
         self._error: Exception | None = None
         self._users, self._ending, self._look = 1, False, threading.Event()
         self._begun = self._done = 0  # looks at the file
-        self.generation = 0
+        self.generation = generation
         threading.Thread(target=self._watch, name="earmark-library", daemon=True).start()
 
     def is_of(self, file: Path) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from earmark.errors import UnknownName
 from earmark.library.labels import MOOD, LabelProbabilities, heads_about, user_heads
-from earmark.library.records import LibraryModel
+from earmark.library.records import LibraryModel, LibraryTrack
 from earmark.library.similar import Vectors, read_vectors, telling
 from earmark.library.store import Library, StoredCluster
 from earmark.models.card import HeadCard
@@ -28,6 +28,7 @@ __all__ = [
     "cluster_names",
     "cluster_tracks",
     "kmeans",
+    "known_clusters",
     "make_clusters",
 ]
 
@@ -178,16 +179,16 @@ class Cluster:
     tags: tuple[str, ...]
     audio: tuple[int, ...]
 
-    def typical(self, library: Library) -> list[str]:
-        """Paths of tracks near its centre, of different artists where there are enough."""
+    def typical(self, library: Library) -> list[LibraryTrack]:
+        """Tracks near its centre, of different artists where there are enough."""
         files = library.tracks_of(self.audio[: 10 * _TYPICAL])
         tracks = [found[0] for one in self.audio[: 10 * _TYPICAL] if (found := files[one])]
         seen: set[str] = set()
-        ahead: list[str] = []
-        behind: list[str] = []
+        ahead: list[LibraryTrack] = []
+        behind: list[LibraryTrack] = []
         for track in tracks:
             artist = fold(track.artist)
-            (behind if artist and artist in seen else ahead).append(track.path)
+            (behind if artist and artist in seen else ahead).append(track)
             seen.add(artist)
         return [*ahead, *behind][:_TYPICAL]
 
@@ -228,6 +229,13 @@ def cluster_tracks(
     else:
         _join(library, model, vectors, np.stack([one.center for one in known]))
     return _read(library, model, vectors, made)
+
+
+def known_clusters(library: Library, model: LibraryModel) -> tuple[Cluster, ...]:
+    """The clusters as they are, the largest first; none where none were made. Nothing is written."""
+    return library.remember(
+        ("known clusters", model.key), lambda: _read(library, model, read_vectors(library, model), made=False).clusters
+    )
 
 
 def make_clusters(library: Library, model: LibraryModel, vectors: Vectors, count: int | None) -> None:
@@ -307,7 +315,7 @@ def _join(library: Library, model: LibraryModel, vectors: Vectors, centers: Arra
 
 def _read(library: Library, model: LibraryModel, vectors: Vectors, made: bool) -> Clustering:
     member = library.members(model)
-    near = np.asarray([member[one] for one in vectors.audio.tolist()], np.intp)
+    near = np.asarray([member.get(one, -1) for one in vectors.audio.tolist()], np.intp)
     found = []
     for number, one in enumerate(library.clusters(model)):
         inside = np.flatnonzero(near == number)

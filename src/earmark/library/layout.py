@@ -18,7 +18,8 @@ from earmark.library.records import LibraryModel
 from earmark.library.similar import read_vectors
 from earmark.library.store import Library
 
-__all__ = ["MapData", "MapLayout", "MapSong", "MapView", "has_tsne", "lay_out", "map_data", "plane"]
+__all__ = ["MapData", "MapLayout", "MapSong", "MapView", "energy_of", "has_tsne", "known_layout", "lay_out", "map_data",
+           "named_views", "plane"]  # fmt: skip
 
 Array = NDArray[np.float32]
 
@@ -77,6 +78,16 @@ def lay_out(library: Library, model: LibraryModel, *, rebuild: bool = False) -> 
         with library.change():
             library.set_places(model, vectors.audio[~known], places[~known], joined=True)
     return MapLayout(vectors.audio, places, method, library.joined_places(model))
+
+
+def known_layout(library: Library, model: LibraryModel) -> MapLayout | None:
+    """The map as it is, of songs that are still there; None where none was made. Nothing is written."""
+    method = library.fact(f"map {model.key}")
+    if method is None:
+        return None
+    audio, places = library.places(model)
+    there = np.isin(audio, read_vectors(library, model).audio)
+    return MapLayout(audio[there], places[there], method, library.joined_places(model))
 
 
 def plane(matrix: Array, *, tsne: bool) -> Array:
@@ -220,11 +231,19 @@ def map_data(library: Library, model: LibraryModel, layout: MapLayout) -> MapDat
     audio = layout.audio[rows]
     first = [files[one][0] for one in audio.tolist()]
     songs = tuple(MapSong(track.artist, track.title, track.path, track.seconds) for track in first)
+    views = named_views(library, model, audio)
+    energy = energy_of(library, model, audio)
+    if energy is not None:
+        steps = np.clip(np.nan_to_num(energy) * len(_LEVELS), 0, len(_LEVELS) - 1)
+        views += (MapView("Energy", _LEVELS, steps.astype(np.int64), np.ones(len(steps), bool), ordered=True),)
+    return MapData(songs, layout.places[rows], layout.method, model.title, views)
+
+
+def named_views(library: Library, model: LibraryModel, audio: NDArray[np.int64]) -> tuple[MapView, ...]:
+    """What some songs are called by genre, mood and cluster: those views that the model and the library have."""
     labels = LabelProbabilities(library, model, audio)
     views = [_labels(labels, name, kinds) for name, kinds in (("Genre", GENRE), ("Mood", MOOD))]
-    views += [_clusters(library, model, audio), _energy(labels, model)]
-    found = tuple(view for view in views if view is not None)
-    return MapData(songs, layout.places[rows], layout.method, model.title, found)
+    return tuple(view for view in (*views, _clusters(library, model, audio)) if view is not None)
 
 
 def _labels(labels: LabelProbabilities, name: str, kinds: Sequence[str]) -> MapView | None:
@@ -238,18 +257,15 @@ def _clusters(library: Library, model: LibraryModel, audio: NDArray[np.int64]) -
     return _view("Cluster", [member.get(one) for one in audio.tolist()], np.ones(len(audio), bool)) if member else None
 
 
-def _energy(labels: LabelProbabilities, model: LibraryModel) -> MapView | None:
-    """By a head's number from 0 to 1, or else by the probability of the label "energetic", in five ranges."""
-    number = next((head for head in model.heads if head.task == "regression" and head.name == "energy"), None)
+def energy_of(library: Library, model: LibraryModel, audio: NDArray[np.int64]) -> Array | None:
+    """Of some songs, 0..1: a head's number, or else the probability of the label "energetic"; None without both."""
+    labels = LabelProbabilities(library, model, audio)
     label = next((h for h in model.heads if h.task == "multiclass" and "energetic" in h.labels), None)
-    if number is not None:
-        values = labels.numbers(number.name)
-    elif label is not None:
-        values = labels.of(label.name, model.aliases.get(label.name, {}).get("energetic", "energetic"))
-    else:
+    if "energy" in model.numbers():
+        return labels.numbers("energy")
+    if label is None:
         return None
-    steps = np.clip(np.nan_to_num(values) * len(_LEVELS), 0, len(_LEVELS) - 1)
-    return MapView("Energy", _LEVELS, steps.astype(np.int64), np.ones(len(steps), bool), ordered=True)
+    return labels.of(label.name, model.aliases.get(label.name, {}).get("energetic", "energetic"))
 
 
 def _view(name: str, words: Sequence[str | None], sure: NDArray[np.bool_]) -> MapView:

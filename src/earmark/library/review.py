@@ -5,10 +5,12 @@ A listener is asked of tracks where the model disagrees with the file, or is uns
 
 from __future__ import annotations
 
+import heapq
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +28,7 @@ from earmark.text import fold
 __all__ = ["Question", "library_dataset", "questions", "reviewed_heads"]
 
 _OPTIONS = 5
+_CLOSE = 0.2  # margin of the best label over the next
 _FOLDERS = 3  # nearest folders that may be named after a label
 
 
@@ -74,57 +77,108 @@ def questions(library: Library, model: LibraryModel, heads: Iterable[HeadCard], 
 
     What the user has answered before is not asked again.
     """
-    answered = library.labels()
-    found: list[tuple[float, str, Question]] = []
-    there = [track for track in library.tracks(vanished=False) if track.audio is not None and track.song]
-    tracks: dict[int | None, LibraryTrack] = {track.audio: track for track in reversed(there)}
-    labels = LabelProbabilities(library, model, library.analysed(model))
+    found: list[list[_Doubt]] = []
     for head in heads:
-        for value, question in _of_head(labels, head, model.aliases.get(head.name, {}), tracks):
-            if head.name not in answered.get(question.track.audio or 0, {}):
-                found.append((value, question.track.path, question))
-    found.sort(key=lambda one: (-one[0], one[1]))
-    return [question for _, _, question in found[:count]]
+        key = ("doubts", model.key, head.name)
+        found.append(library.remember(key, partial(_doubts, library, model, head)))
+    labels = LabelProbabilities(library, model, library.analysed(model))
+    asked: list[Question] = []
+    for doubt in heapq.merge(*found):
+        if len(asked) == count:
+            break
+        files = library.tracks_of([doubt.audio])[doubt.audio]
+        if files and library.correction(doubt.audio, doubt.head) is None:
+            asked.append(_question(labels, doubt, files[0]))
+    return asked
 
 
-def _of_head(
-    labels: LabelProbabilities, head: HeadCard, aliases: Mapping[str, str], tracks: dict[int | None, LibraryTrack]
-) -> Iterator[tuple[float, Question]]:
-    """Questions with their usefulness: 1..2 contradictions, 0..1 close calls."""
+@dataclass(frozen=True, slots=True, order=True)
+class _Doubt:
+    """A track and head worth a question; in the order of questions.
+
+    Attributes:
+        value: The most useful first: -2..-1 contradictions, -1..0 close calls.
+        path: Of the track.
+        head: Of which head.
+        audio: Row of the audio.
+        row: Its place among all that was analysed.
+        own: What the file says.
+        why: See :class:`Question`.
+    """
+
+    value: float
+    path: str
+    head: str
+    audio: int
+    row: int
+    own: str
+    why: Literal["disagrees", "unsure"]
+
+
+def _doubts(library: Library, model: LibraryModel, head: HeadCard) -> list[_Doubt]:
+    """All that is worth a question about one head, the most useful first."""
+    labels = LabelProbabilities(library, model, library.analysed(model))
     mine, scores = labels.heads[head.name], labels.scores(head.name)
-    names, given = mine.labels, given_names(mine, scores)
-    known = {fold(name): name for name in names}
+    if not len(scores):
+        return []
+    best, given = scores.argmax(axis=1), given_names(mine, scores)
+    answer = np.where(given.any(axis=1), given.argmax(axis=1), -1)
+    ends = np.sort(scores, axis=1)[:, ::-1][:, :2]
+    confidence, margin = ends[:, 0], ends[:, 0] - (ends[:, 1] if ends.shape[1] > 1 else 0)
+    named = np.asarray([mine.names.index(label) for label in mine.labels])
+    unsure = (answer < 0) | ((answer == named[best]) & (margin < _CLOSE))
+    known = _known_words(head, mine, model.aliases.get(head.name, {}))
+    own_of = cache(lambda genre, folder: _own(genre, folder, known))
+    contradicts = cache(lambda own, best, answer: _contradicts(mine, own, best, answer))
+    found = []
+    rows = {audio: row for row, audio in enumerate(labels.audio.tolist())}
+    for audio, path, genre in library.song_files():
+        row = rows.get(audio)
+        if row is None:
+            continue
+        own = own_of(genre, os.path.dirname(path))  # noqa: PTH120 - of each of many songs
+        if own and contradicts(own, int(best[row]), int(answer[row])):
+            found.append(_Doubt(-1 - float(confidence[row]), path, head.name, audio, row, own, "disagrees"))
+        elif unsure[row]:
+            found.append(_Doubt(float(margin[row]) - 1, path, head.name, audio, row, own, "unsure"))
+    return sorted(found)
+
+
+def _known_words(head: HeadCard, mine: HeadCard, aliases: Mapping[str, str]) -> dict[str, str]:
+    """The user's labels by all words that mean them, folded."""
+    known = {fold(name): name for name in mine.labels}
     for label, others in head.aliases.items():
-        known |= {fold(other): aliases.get(label, label) for other in others if aliases.get(label, label) in names}
-    ranked = np.argsort(-scores, axis=1, kind="stable")
-    for row, one in enumerate(labels.audio.tolist()):
-        track = tracks.get(one)
-        if track is None:
-            continue
-        best = ranked[row]
-        predicted, confidence = names[best[0]], float(scores[row, best[0]])
-        answer = mine.names[int(given[row].argmax())] if given[row].any() else ""
-        own = _own(track, known)
-        margin = confidence - (float(scores[row, best[1]]) if len(best) > 1 else 0.0)
-        if own and own not in mine.above(predicted) and (answer or predicted) not in mine.above(own):
-            value, why = 1 + confidence, "disagrees"
-        elif not answer or (answer == predicted and margin < 0.2):
-            value, why = 1 - margin, "unsure"
-        else:
-            continue
-        options = [(names[label], round(float(scores[row, label]), 4)) for label in best[:_OPTIONS]]
-        if own and own not in (name for name, _ in options):
-            options[-1] = (own, round(float(scores[row, names.index(own)]), 4))
-        yield value, Question(track, head.name, predicted, round(confidence, 4), own, why, tuple(options), names)  # type: ignore[arg-type]
+        known |= {
+            fold(other): aliases.get(label, label) for other in others if aliases.get(label, label) in mine.labels
+        }
+    return known
 
 
-def _own(track: LibraryTrack, known: dict[str, str]) -> str:
-    """The label that the file says of itself: by its genre tag, or else by the name of a folder that it is in."""
-    for word in re.split(r"[;,/|]", track.genre):
+def _contradicts(head: HeadCard, own: str, best: int, answer: int) -> bool:
+    predicted = head.labels[best]
+    return own not in head.above(predicted) and (head.names[answer] if answer >= 0 else predicted) not in head.above(
+        own
+    )
+
+
+def _question(labels: LabelProbabilities, doubt: _Doubt, track: LibraryTrack) -> Question:
+    names = labels.heads[doubt.head].labels
+    scores = labels.scores(doubt.head)[doubt.row]
+    best = np.argsort(-scores, kind="stable")
+    options = [(names[label], round(float(scores[label]), 4)) for label in best[:_OPTIONS]]
+    if doubt.own and doubt.own not in (name for name, _ in options):
+        options[-1] = (doubt.own, round(float(scores[names.index(doubt.own)]), 4))
+    predicted, confidence = names[best[0]], round(float(scores[best[0]]), 4)
+    return Question(track, doubt.head, predicted, confidence, doubt.own, doubt.why, tuple(options), names)
+
+
+def _own(genre: str, folder: str, known: Mapping[str, str]) -> str:
+    """The label that a file says of itself: by its genre tag, or else by the name of a folder that it is in."""
+    for word in re.split(r"[;,/|]", genre):
         if (label := known.get(fold(word))) is not None:
             return label
-    for folder in Path(track.path).parts[:-1][: -_FOLDERS - 1 : -1]:
-        if (label := known.get(fold(folder))) is not None:
+    for name in Path(folder).parts[: -_FOLDERS - 1 : -1]:
+        if (label := known.get(fold(name))) is not None:
             return label
     return ""
 

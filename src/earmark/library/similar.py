@@ -263,7 +263,7 @@ class Similar:
     why: str
     seconds: tuple[float, float] | None
     seed_seconds: tuple[float, float] | None
-    copies: tuple[str, ...]
+    copies: tuple[LibraryTrack, ...]
 
 
 @dataclass(slots=True)
@@ -272,7 +272,7 @@ class _Found:
 
     count: int
     per_artist: int | None
-    tracks: list[tuple[LibraryTrack, float, list[str]]] = field(default_factory=list)
+    tracks: list[tuple[LibraryTrack, float, list[LibraryTrack]]] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     names: dict[tuple[str, str], int] = field(default_factory=dict)
     artists: Counter[str] = field(default_factory=Counter)
@@ -396,7 +396,7 @@ def _take(
         if copy_of == -1:
             continue
         if copy_of is not None:
-            found.tracks[copy_of][2].extend([track.path, *(one.path for one in others)])
+            found.tracks[copy_of][2].extend([track, *others])
             continue
         artist = fold(track.artist)
         if artist and found.per_artist is not None and found.artists[artist] >= found.per_artist:
@@ -405,7 +405,7 @@ def _take(
         if name := _title(track):
             found.names[name] = len(found.tracks)
         found.rows.append(int(row))
-        found.tracks.append((track, float(distance), [one.path for one in others]))
+        found.tracks.append((track, float(distance), others))
 
 
 def _copy_of(track: LibraryTrack, row: int, vectors: Vectors, found: _Found) -> int | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from starlette.requests import Request
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from earmark.server.application import ServerOptions
 
 __all__ = ["Service", "service_of"]
+
+V = TypeVar("V")
 
 
 _GRACE = 2.0  # seconds that jobs get to end by themselves
@@ -66,6 +68,7 @@ class Service:
         self.closing = threading.Event()
         self.jobs = Jobs(self)
         self.desk = Desk(self)
+        self._cache: dict[str, tuple[int, Any]] = {}
 
     @contextmanager
     def library(self, *, write: bool = False) -> Iterator[Library]:
@@ -100,6 +103,26 @@ class Service:
 
         with self.library() as library:
             return summaries(library, library.model() if library.models() else None, tracks)
+
+    def ids(self, paths: Iterable[str]) -> dict[str, int]:
+        """The ids of the tracks of some paths, by path; those that the library has."""
+        with self.library() as library:
+            found = {path: library.track(path) for path in paths}
+        return {path: track.id for path, track in found.items() if track is not None}
+
+    def digest_in_use(self) -> str:
+        """Digest of the model whose labels the library goes by; empty where there is none."""
+        with suppress(StorageError), self.library() as library:
+            return library.model().digest
+        return ""
+
+    def cached(self, key: str, make: Callable[[], V]) -> V:
+        """What ``make`` gives, worked out once for as long as the library stays as it is."""
+        generation = self.session.generation
+        known = self._cache.get(key)
+        if known is None or known[0] != generation or not generation:
+            known = self._cache[key] = (generation, make())
+        return cast(V, known[1])
 
     def folders(self) -> list[Folder]:
         """Folders that may be scanned and learned from: the library's, those of the options, the user's music folder.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from dataclasses import asdict
 
+from earmark.app.models import list_recipes
 from earmark.cli import arguments, console
 from earmark.errors import EarmarkError
 
@@ -23,9 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """List them, or print one."""
     if args.action == "show":
         return _show(args.name, args.format)
-    from earmark.recipe import list_recipes
-
-    found = [_facts(name) for name in list_recipes()]
+    found = [asdict(one) for one in list_recipes().wait()]
     if console.wants_json(args):
         console.print_json(found)
         return 0
@@ -50,14 +49,6 @@ def _show(name: str | None, shape: str | None) -> int:
     else:
         sys.stdout.write(text)
     return 0
-
-
-def _facts(name: str) -> dict[str, Any]:
-    from earmark.recipe import load_recipe, recipe_parameters
-
-    recipe = load_recipe(name)
-    parameters = recipe_parameters().get(name)
-    return {"name": name, "about": recipe.about, "source": recipe.source, "parameters": parameters}
 
 
 def _count(parameters: int | None) -> str:

@@ -44,7 +44,7 @@ def _fields(one: Similar) -> dict[str, Any]:
     fields = song_fields(one.track) | {"distance": one.distance, "why": one.why}
     fields["seconds"] = list(one.seconds) if one.seconds else None
     fields["seed_seconds"] = list(one.seed_seconds) if one.seed_seconds else None
-    return fields | {"copies": [path_fields(path)["path"] for path in one.copies]}
+    return fields | {"copies": [path_fields(copy.path)["path"] for copy in one.copies]}
 
 
 def _when(one: Similar) -> str:

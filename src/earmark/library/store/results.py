@@ -38,6 +38,8 @@ from earmark.models.card import HeadCard
 
 __all__ = ["AllResults", "Groups", "Results", "StoredCluster"]
 
+_CHANGES = "changes of corrections"
+
 Array = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Steps = NDArray[np.uint16]
@@ -82,11 +84,27 @@ class Groups(LibraryFile):
         query = "SELECT audio, head, label FROM labels WHERE audio = ?"
         return _corrections(row for one in audio for row in self.rows(query, (one,)))
 
-    def set_label(self, audio: int, head: str, label: Correction) -> None:
-        """Keep the user's correction of one head of one audio."""
-        text = json.dumps(label, ensure_ascii=False)
+    def correction(self, audio: int, head: str) -> Correction | None:
+        """The user's correction of one head of one audio as it is in the file now, or None."""
+        return self.labels_of([audio]).get(audio, {}).get(head)
+
+    def count_corrections(self) -> int:
+        """How many there are in the file now."""
+        return int(self.value("SELECT COUNT(*) FROM labels"))
+
+    def corrections_version(self) -> int:
+        """How often corrections were changed."""
+        return int(self.fact(_CHANGES) or 0)
+
+    def set_label(self, audio: int, head: str, label: Correction | None) -> None:
+        """Keep the user's correction of one head of one audio; None takes it back."""
         with self.change():
-            self.rows("INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?)", (audio, head, text, time.time()))
+            if label is None:
+                self.rows("DELETE FROM labels WHERE audio = ? AND head = ?", (audio, head))
+            else:
+                text = json.dumps(label, ensure_ascii=False)
+                self.rows("INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?)", (audio, head, text, time.time()))
+            self.set_fact(_CHANGES, self.corrections_version() + 1)
 
     def fact(self, name: str) -> Any:
         """A small fact that a verb has kept, or None."""

@@ -225,6 +225,42 @@ class Tracks(LibraryFile):
         query = f"{_TRACK} WHERE tracks.id IN (SELECT value FROM json_each(?))"
         return {row[0]: LibraryTrack(*row) for row in self.rows(query, (_listed(ids),))}
 
+    def first_tracks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first file of each audio that is there: rows of audio (n,) ascending, and of tracks."""
+        each = "SELECT audio AS one, MIN(id) AS first FROM tracks WHERE audio IS NOT NULL AND vanished IS NULL"
+        query = f"SELECT group_concat(one, ' '), group_concat(first, ' ') FROM ({each} GROUP BY audio ORDER BY audio)"
+        audio, first = (np.fromstring(text or "", np.int64, sep=" ") for text in self.row(query))
+        return audio, first
+
+    def song_files(self) -> list[tuple[int, str, str]]:
+        """Audio, path and genre tag of the first file by path of each song that is there."""
+        query = (
+            f"SELECT audio, path, genre FROM tracks JOIN audio ON audio.id = audio WHERE vanished IS NULL AND song = 1"
+            f" ORDER BY {_ORDER}"
+        )
+        first: dict[int, tuple[int, str, str]] = {}
+        for row in self.rows(query):
+            first.setdefault(row[0], row)
+        return list(first.values())
+
+    def count_years(self) -> dict[str, int]:
+        """Files that are there by the year of their tags, where that is one."""
+        four = "year GLOB '[0-9][0-9][0-9][0-9]'"
+        query = (
+            f"SELECT year, COUNT(*) FROM tracks WHERE vanished IS NULL AND audio IS NOT NULL AND {four} GROUP BY year"
+        )
+        return dict(self.rows(query))
+
+    def count_minutes(self, bounds: Sequence[int]) -> list[int]:
+        """Files that are there by minutes: how many are below the first bound, below the next, ...; and the others."""
+        step = "".join(f" WHEN seconds < {60 * int(bound)} THEN {place}" for place, bound in enumerate(bounds))
+        query = (
+            f"SELECT CASE{step} ELSE {len(bounds)} END, COUNT(*) FROM tracks JOIN audio ON audio.id = audio"
+            " WHERE vanished IS NULL GROUP BY 1"
+        )
+        counts = dict(self.rows(query))
+        return [counts.get(place, 0) for place in range(len(bounds) + 1)]
+
     def first_of(self, audio: Iterable[int], count: int) -> list[int]:
         """So many of some audio: those with the files that come first by path, and are still there."""
         query = (
