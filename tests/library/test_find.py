@@ -207,7 +207,21 @@ def test_names_that_have_no_blanks() -> None:
     assert "静か" in names and "b c" in names and "a b" not in names, "no phrase goes over two names"
     assert names.songs.tolist() == [1, 3]
     assert names.songs_with("静か").tolist() == [False, True] and names.songs_with("a").tolist() == [True, False]
-    assert {"a", "b", "c"} <= set(names.words())
+    assert names.alike("b", range(1, 3)) == ["b"] and names.alike("b", range(2, 9)) == []
+
+
+def test_names_grow_as_if_they_were_new() -> None:
+    """What is taken from the names before is what the whole text gives, whether lines came, changed or went."""
+    first = " Né \x1f one \x1f \n Queen \x1f two \x1f "
+    for text in (first + "\n Ärger \x1f three \x1f ", first.replace("two", "zwei"), " Né \x1f one \x1f ", "", first):
+        audio = np.arange(text.count("\n") + bool(text))
+        before = LibraryNames(np.asarray([0, 1]), first)
+        assert before.alike("q", range(9)) == ["queen"]
+        grown, new = LibraryNames(audio, text, before), LibraryNames(audio, text)
+        for phrase in ("ne", "queen", "two", "zwei", "arger", "three"):
+            assert (phrase in grown) == (phrase in new)
+            assert grown.songs_with(phrase).tolist() == new.songs_with(phrase).tolist()
+            assert grown.alike(phrase[0], range(9)) == new.alike(phrase[0], range(9)), text
 
 
 def test_a_playlist_of_what_words_describe(tmp_path: Path) -> None:

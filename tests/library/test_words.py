@@ -50,8 +50,9 @@ class Known:
     def __contains__(self, phrase: object) -> bool:
         return any(f" {phrase} " in line for line in self._lines)
 
-    def words(self) -> Collection[str]:
-        return {word for line in self._lines for word in line.split()}
+    def alike(self, first: str, lengths: range) -> Collection[str]:
+        words = {word for line in self._lines for word in line.split()}
+        return {word for word in words if word[0] == first and len(word) in lengths}
 
 
 NAMES = Known(

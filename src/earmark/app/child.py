@@ -25,6 +25,7 @@ from earmark.events import Event, Notice, Progress, Run, Steps, use_case
 __all__ = ["in_child", "main"]
 
 _LOOK = 0.5  # seconds until it is looked whether the work is wanted still
+_NICER = 5  # who waits for an answer of the server goes first
 _LAST_WORDS = 20.0  # seconds that a child gets to end by itself
 
 
@@ -108,6 +109,8 @@ class _Child:
 def main() -> None:
     """Do what standard input asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks ends us by closing our input
+    if hasattr(os, "nice"):
+        os.nice(_NICER)
     stream = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 

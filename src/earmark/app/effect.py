@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from earmark.app.session import LibrarySession
     from earmark.events import Event
 
-__all__ = ["Effect", "measure_effect", "measured_effect"]
+__all__ = ["Effect", "describe", "measure_effect", "measured_effect"]
 
 _FACT = "effect of corrections"
 
@@ -38,6 +38,11 @@ class Effect:
     heads: Mapping[str, Mapping[str, Any]]
     measured: float
     current: bool
+
+
+def describe(effect: Effect) -> dict[str, Any]:
+    """For machines."""
+    return asdict(effect)
 
 
 @use_case

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from earmark.app import corrections
 from earmark.app.selection import opened_engine
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from earmark.models.card import Card
     from earmark.training.extend import Extension
 
-__all__ = ["ExtendRequest", "extend"]
+__all__ = ["ExtendRequest", "describe", "extend"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,11 @@ class ExtendRequest:
     seed: int = 0
     from_library: bool = False
     library: str | None = None
+
+
+def describe(found: Extension) -> dict[str, Any]:
+    """What came of it, for machines."""
+    return found.to_dict()
 
 
 @use_case

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from earmark.engine import Engine
     from earmark.models.card import Card
 
-__all__ = ["TrainRequest", "Trained", "train"]
+__all__ = ["TrainRequest", "Trained", "describe", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,13 @@ class Trained:
     card: Card
     corrections: Mapping[str, Mapping[str, Any]] | None
     tags: TagWorth | None = None
+
+
+def describe(found: Trained) -> dict[str, Any]:
+    """A trained model for machines: its id, what it scores by head, and what corrections and tags were worth."""
+    facts: dict[str, Any] = {"model": found.card.id, "heads": dict(found.card.scores)}
+    facts |= {} if found.corrections is None else {"corrections": found.corrections}
+    return facts if found.tags is None else facts | {"tags": found.tags.to_dict()}
 
 
 @use_case

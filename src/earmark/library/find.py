@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from earmark.library.records import LibraryModel, LibraryTrack
 from earmark.library.store import Library
 from earmark.library.words import Query, Target, Term, Vocabulary, fold_words, understand, vocabulary_of
 
-__all__ = ["Hit", "LibraryNames", "Ranked", "Search", "best_hits"]
+__all__ = ["Hit", "LibraryNames", "Ranked", "Search", "best_hits", "vocabulary_key"]
 
 Array = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -46,8 +46,10 @@ class LibraryNames:
         if before is None or not same:
             self._text = f" {fold_words(text)} "
         else:
-            count = text.count("\n", 0, same)
-            self._text = before._text[: int(before._starts[count])] + f" {fold_words(text[same:])} "
+            start, more = int(before._starts[text.count("\n", 0, same)]), f" {fold_words(text[same:])} "
+            self._text = before._text[:start] + more
+            if more.startswith(before._text[start:]):  # nothing is gone
+                self._words = _sorted_words(more, before._words)
         lines = self._text.split("\n") if len(audio) else []
         if len(lines) != len(audio):
             raise ValueError(f"{len(audio)} files have {len(lines)} lines of names")
@@ -65,13 +67,15 @@ class LibraryNames:
     def __contains__(self, phrase: object) -> bool:
         return bool(phrase) and _needle(str(phrase)) in self._text
 
-    @cached_property
-    def _words(self) -> frozenset[str]:
-        return frozenset(self._text.split()) - {"\x1f"}
+    def alike(self, first: str, lengths: range) -> Collection[str]:
+        """Words that begin with a letter and have so many letters."""
+        words = self._words
+        return [word for length in lengths for word in words.get((first, length), ())]
 
-    def words(self) -> Collection[str]:
-        """All words of all names."""
-        return self._words
+    @cached_property
+    def _words(self) -> dict[tuple[str, int], frozenset[str]]:
+        """All words by first letter and length."""
+        return _sorted_words(self._text, {})
 
     def songs_with(self, phrase: str) -> Bools:
         """(songs,) whether the name of one of its files has a phrase."""
@@ -83,6 +87,14 @@ class LibraryNames:
             place = self._text.find(needle, end) if end >= 0 else -1
         found[self._song_of[np.searchsorted(self._starts, places, "right") - 1]] = True
         return found
+
+
+def _sorted_words(text: str, before: Mapping[tuple[str, int], frozenset[str]]) -> dict[tuple[str, int], frozenset[str]]:
+    """The words of a text beside those before, by first letter and length."""
+    found: dict[tuple[str, int], set[str]] = {}
+    for word in set(text.split()) - {"\x1f"}:
+        found.setdefault((word[0], len(word)), set()).add(word)
+    return {**before, **{key: before.get(key, frozenset()) | words for key, words in found.items()}}
 
 
 def _same_lines(one: str, other: str) -> int:
@@ -139,6 +151,11 @@ class Hit:
     why: str
 
 
+def vocabulary_key(model: LibraryModel, library: Library) -> tuple[str, int, str, str]:
+    """What the vocabulary of a search depends on, to remember it by."""
+    return ("vocabulary", model.key, repr(model.aliases), repr(user_labels(library.labels())))
+
+
 @dataclass(frozen=True)
 class Search:
     """A library as it is now, to search in; one may serve many searches.
@@ -160,12 +177,7 @@ class Search:
     def vocabulary(self) -> Vocabulary:
         """Of the model, in the user's names, with the labels of the user's corrections."""
         heads, given = list(user_heads(self.model).values()), user_labels(self.library.labels())
-        key = (
-            "vocabulary",
-            self.model.key,
-            repr(self.model.aliases),
-            *((head, *labels) for head, labels in sorted(given.items())),
-        )
+        key = vocabulary_key(self.model, self.library)
         return self.library.remember(key, lambda: vocabulary_of(heads, self.model.aliases, given))
 
     @cached_property

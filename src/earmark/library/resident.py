@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.library.find import LibraryNames, Search
+from earmark.library.find import LibraryNames, Search, vocabulary_key
 from earmark.library.records import LibraryModel
 from earmark.library.similar import Vectors, common_names, read_vectors
 from earmark.library.store import AllResults, Library
@@ -46,9 +46,11 @@ def take_snapshot(library: Library, model: LibraryModel, before: Library | None 
             kept["clusters", model.key] = before.cluster_names(model)
         else:
             kept["clusters", model.key] = library.cluster_names(model)
+    if before is not None:
+        kept[vocabulary_key(model, before)] = Search(before, model).vocabulary
     snapshot = library.snapshot(kept)
     search = Search(snapshot, model)
-    search.names.words()
+    search.names.alike("a", range(1))  # puts them in order
     _ = search.vocabulary
     common_names(snapshot, model)
     return snapshot

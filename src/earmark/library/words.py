@@ -169,8 +169,8 @@ class Names(Protocol):
     def __contains__(self, phrase: object) -> bool:
         """Whether some name has these words (folded) in this order."""
 
-    def words(self) -> Collection[str]:
-        """All words of all names, folded."""
+    def alike(self, first: str, lengths: range) -> Collection[str]:
+        """Words of the names, folded, that begin with a letter and have so many letters."""
 
 
 class NoNames:
@@ -179,7 +179,7 @@ class NoNames:
     def __contains__(self, phrase: object) -> bool:
         return False
 
-    def words(self) -> Collection[str]:
+    def alike(self, first: str, lengths: range) -> Collection[str]:
         """None."""
         return ()
 
@@ -558,7 +558,8 @@ def _near_word(word: str, vocabulary: Vocabulary, names: Names) -> str | None:
         if stem != word and len(stem) > 3 and stem in vocabulary.meanings:
             return stem
     for most in range(1, 2 if len(word) < 8 else 3):
-        for candidates in (vocabulary.words, names.words() if len(word) > 3 else ()):
+        lengths = range(len(word) - most, len(word) + most + 1)
+        for candidates in (vocabulary.words, names.alike(word[:1], lengths) if len(word) > 3 else ()):
             near = [one for one in candidates if _is_near(word, one, most)]
             if near:  # several will do where they mean the same
                 meant = {vocabulary.meanings.get(one, one) for one in near}
@@ -598,6 +599,6 @@ def _distance(one: str, other: str) -> int:
 def _unknown(token: _Token, vocabulary: Vocabulary, names: Names) -> Unknown:
     if any(one in vocabulary.lacking for one in _numbers(token.word)):
         return Unknown(token.typed, lacking=True)
-    alike = {one: one for one in names.words() if one[:1] == token.word[:1] and abs(len(one) - len(token.word)) < 3}
+    alike = {one: one for one in names.alike(token.word[:1], range(len(token.word) - 2, len(token.word) + 3))}
     known = alike | {fold_words(one.name): one.name for one in vocabulary.meanings.values() if not one.near}
     return Unknown(token.typed, tuple(known[one] for one in difflib.get_close_matches(token.word, known, 3, 0.5)))

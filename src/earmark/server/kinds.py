@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 from earmark.errors import EarmarkError, NoLibrary
 from earmark.events import Run
 from earmark.server.jobs import JobRequest
+from earmark.server.learning import EffectJob, ExtendJob, FromTagsJob, TrainJob
 from earmark.server.values import MOST_ROWS, RowId
 
 if TYPE_CHECKING:
@@ -134,5 +135,8 @@ class UndoJob(_TagJob):
         return {"runs": list(value), **{name: self._count[name] for name in ("restored", "untouched", "skipped")}}
 
 
-AnyJob = Annotated[ScanJob | ClusterJob | MapJob | WriteTagsJob | UndoJob, Field(discriminator="kind")]
+AnyJob = Annotated[
+    ScanJob | ClusterJob | MapJob | WriteTagsJob | UndoJob | TrainJob | FromTagsJob | ExtendJob | EffectJob,
+    Field(discriminator="kind"),
+]
 """Any of them, told apart by ``kind``."""

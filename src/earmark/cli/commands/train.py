@@ -7,7 +7,7 @@ from typing import Any
 
 from earmark.app import own_tags
 from earmark.app.corrections import in_words
-from earmark.app.train import Trained, TrainRequest, train
+from earmark.app.train import Trained, TrainRequest, describe, train
 from earmark.cli import arguments, console
 from earmark.cli.drawing import follow
 
@@ -68,9 +68,8 @@ def _print(args: argparse.Namespace, found: Trained) -> None:
 
     card, worth = found.card, found.corrections
     if console.wants_json(args):
-        facts = {"model": card.id, "folder": args.output, "heads": dict(card.scores)}
-        facts |= {} if worth is None else {"corrections": worth}
-        console.print_json(facts if found.tags is None else facts | {"tags": found.tags.to_dict()})
+        facts = describe(found)
+        console.print_json({"model": facts.pop("model"), "folder": args.output, **facts})
         return
     rows = [_row(head.name, card.scores.get(head.name, {})) for head in card.heads]
     console.print_table(("head", "score", "value", "95 % interval", "tracks", "part", "training", "validation"), rows)

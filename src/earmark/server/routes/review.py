@@ -8,6 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from earmark.app.effect import Effect, measured_effect
+from earmark.app.library import LibraryRequest
 from earmark.app.review import CorrectRequest, ReviewRequest
 from earmark.app.review import correct as keep_correction
 from earmark.app.review import review as ask
@@ -94,6 +96,13 @@ class Corrected:
     version: int
 
 
+@dataclass(frozen=True)
+class MeasuredEffect:
+    """What corrections did; null where it was never measured."""
+
+    effect: Effect | None
+
+
 @router.get("")
 def review(
     request: Request,
@@ -118,6 +127,13 @@ def review(
         for one, track in zip(found.questions, short, strict=True)
     ]
     return Questions(questions, found.corrections, list(found.heads))
+
+
+@router.get("/effect")
+def effect(request: Request) -> MeasuredEffect:
+    """What your corrections did to the honest score, as a job of the kind `effect` has measured it last."""
+    found = measured_effect(LibraryRequest(), service_of(request).session).wait()
+    return MeasuredEffect(found)
 
 
 @router.post("")
