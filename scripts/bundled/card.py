@@ -28,7 +28,7 @@ from scripts.bundled.heads import PRIOR_WEIGHT, STRENGTHS, Corpus, Embedded, Fit
 
 __all__ = ["BundledModel", "head_cards", "write_folder"]
 
-VERSION = "2"
+VERSION = "3"
 LICENCE = (
     "Apache-2.0: anyone may use these weights. They were trained by the Earmark project from random numbers; no audio "
     "is in them. The music that they were trained on has terms of its own (below): judge for your own use."
@@ -45,8 +45,8 @@ DATA = (
     "Won et al. 2020, FCN and CRNN of the Million Song Dataset (weights: MIT), YAMNet (Apache-2.0), EfficientAT mn04 "
     "(MIT); in the second part also musicnn of the Million Song Dataset (Pons and Serra 2019, ISC). Teachers of the "
     "Million Song Dataset have very likely learned from songs of moods900",
-    "Teachers of instruments, voice, tags and of which song of Pop/Rock, R&B or Electronic is punk, metal, indie, "
-    "soul, contemporary R&B, house or ambient: the same, and Won et al. 2020, FCN and CRNN of MagnaTagATune (MIT)",
+    "Teachers of instruments, voice, tags and of which song of Pop/Rock or Electronic is punk, metal, indie, house or "
+    "ambient: the same, and Won et al. 2020, FCN and CRNN of MagnaTagATune (MIT)",
     "For instruments and voice also 114 pieces of known instruments, written by scripts/bundled/rendered.py and "
     "rendered by fluidsynth with FluidR3_GM (MIT)",
 )
@@ -54,17 +54,22 @@ NOTES = (
     "Scores and thresholds are out of fold: of heads that have not seen the track's artist. The backbone was trained "
     "on the audio of all tracks, without labels; on music that is new to it expect a few points less.",
     "genre learns from sets where a corpus is vague: AllMusic's Pop/Rock may be pop, rock, indie, metal or punk. Where "
-    "it cannot decide, it answers with what stands above (Rock, Pop & Rock, Electronic, R&B & Soul). genres are the "
-    "same raw scores, each for itself; the best of them is genre.",
+    "it cannot decide, it answers with what stands above (Rock, Electronic). Pop & Rock, which stands above pop and rock, "
+    "is never named: no limit makes it right often enough. genres are the same raw scores, each for itself; the best of "
+    "them is genre.",
     "mood is the quadrant of valence and arousal: happy, tense, sad, calm. valence, arousal, positivity and energy are "
     "computed from its four probabilities and cannot contradict it. How often a mood counts as neutral comes from "
     "Emotify, whose raters hardly agree on valence: of neutral expect little.",
+    "Answers do not contradict each other: mood words and emotions are named only where the mood is not more likely of "
+    "the other valence or energy, tags only beside a genre and a voice that may have them. Who sings is one answer of "
+    "exclusive classes: nothing instrumental is male, female or rap; man and woman exclude each other, so that a duet is "
+    "vocal alone.",
     "moods are words of AllMusic's, those of one meaning together; a word that AllMusic does not give counts as "
     "absent, so that its precision is a lower bound.",
     "instruments and voice rest on the agreement of unrelated taggers, not on listeners; songs on which these disagree "
     "count half in the thresholds. The head tags imitates taggers: its score is agreement with them, not with people.",
-    "A label of several is named where that is right in 60 % of the cases or more, out of fold; rarer ones only have a "
-    "score.",
+    "A label of several is named where that is right in 60 % of the cases or more, out of fold, by the lower side of "
+    "what was measured; rarer ones only have a score.",
     "Not to be used to judge people by their music, to decide on payment or moderation, or as ground truth. Western "
     "popular music before 2015 is what it knows; it has no name for film music, gospel, comedy or most traditions of "
     "the world, and answers with the nearest name that it has, or with none.",
