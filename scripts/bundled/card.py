@@ -54,16 +54,16 @@ NOTES = (
     "Scores and thresholds are out of fold: of heads that have not seen the track's artist. The backbone was trained "
     "on the audio of all tracks, without labels; on music that is new to it expect a few points less.",
     "genre learns from sets where a corpus is vague: AllMusic's Pop/Rock may be pop, rock, indie, metal or punk. Where "
-    "it cannot decide, it answers with what stands above (Rock, Electronic). Pop & Rock, which stands above pop and rock, "
-    "is never named: no limit makes it right often enough. genres are the same raw scores, each for itself; the best of "
-    "them is genre.",
+    "it cannot decide, it answers with what stands above (Rock, Electronic). Pop & Rock, which stands above pop and "
+    "rock, is never named: no limit makes it right often enough. genres are the same raw scores, each for itself; the "
+    "best of them is genre.",
     "mood is the quadrant of valence and arousal: happy, tense, sad, calm. valence, arousal, positivity and energy are "
     "computed from its four probabilities and cannot contradict it. How often a mood counts as neutral comes from "
     "Emotify, whose raters hardly agree on valence: of neutral expect little.",
-    "Answers do not contradict each other: mood words and emotions are named only where the mood is not more likely of "
-    "the other valence or energy, tags only beside a genre and a voice that may have them. Who sings is one answer of "
-    "exclusive classes: nothing instrumental is male, female or rap; man and woman exclude each other, so that a duet is "
-    "vocal alone.",
+    "Answers do not contradict each other: mood words and emotions are named only where the mood is not more likely "
+    "of the other valence or energy, tags only beside a genre and a voice that may have them. Who sings is one answer "
+    "of exclusive classes: nothing instrumental is male, female or rap; man and woman exclude each other, so that a "
+    "duet is vocal alone.",
     "moods are words of AllMusic's, those of one meaning together; a word that AllMusic does not give counts as "
     "absent, so that its precision is a lower bound.",
     "instruments and voice rest on the agreement of unrelated taggers, not on listeners; songs on which these disagree "
