@@ -19,7 +19,7 @@ from earmark.errors import StorageError, UnknownName
 from earmark.inference.options import HearingOptions
 from earmark.inference.tagger import load_model
 from earmark.library.records import LibraryModel, direction
-from earmark.library.store import LibraryFacts, Stamp, default_file, open_library
+from earmark.library.store import LibraryFacts, Listing, Stamp, default_file, open_library
 from earmark.library.store import file as library_file
 from made_library import MODEL, fill, made_library
 
@@ -149,11 +149,17 @@ def test_pages_of_tracks(tmp_path: Path) -> None:
             found += page.tracks
             cursor = page.cursor
         assert found == library.tracks() and page.total == 25
-        assert [one.title for one in library.page(text="song 7").tracks] == ["Song 7"]
-        assert library.page(text="100%").total == library.page(text="a_b").total == 0, "marks stand for themselves"
+        assert [one.title for one in library.page(listing=Listing(text="song 7")).tracks] == ["Song 7"]
+        assert all(library.page(listing=Listing(text=text)).total == 0 for text in ("100%", "a_b")), (
+            "marks stand for themselves"
+        )
         assert {one.audio for one in library.page(audio=[3, 5]).tracks} == {3, 5}
-        lengths = [one.seconds for one in library.page(sort="length").tracks]
+        lengths = [one.seconds for one in library.page(listing=Listing(sort="length")).tracks]
         assert lengths == sorted(lengths)
+        turned = library.page(listing=Listing(sort="length", reverse=True)).tracks
+        assert [one.seconds for one in turned] == sorted(lengths, reverse=True)
+        given = library.page(1, 2, Listing(sort="given"), audio=[9, 3, 7, 1])
+        assert [one.audio for one in given.tracks] == [3, 7] and (given.total, given.cursor) == (4, 3)
 
 
 def test_the_usual_library_is_in_the_users_data_folder() -> None:

@@ -291,6 +291,21 @@ class OpenTrack:
         self._kept: dict[tuple[int, int | None], list[Array]] = {}
         self._lead: float | None = None
         self._short = 0 < source.seconds <= _WHOLE_SECONDS and source.rate <= _MOST_HERTZ
+        self._longest, self._decoded = math.inf, 0
+
+    def limit(self, seconds: float) -> None:
+        """Refuse a track that is longer, now or as soon as it shows: whoever sent it need not be trusted.
+
+        Raises:
+            AudioError: ``timeout``; also later, at any use, once more than twice as much was decoded.
+        """
+        self._longest = seconds
+        self._refuse(self.seconds > seconds)
+
+    def _refuse(self, too_long: bool) -> None:
+        if too_long:
+            message = f"it is longer than {self._longest:,.0f} s of audio, which is the most that is taken here"
+            raise AudioError(self._name, "timeout", message)
 
     @property
     def damaged(self) -> str:
@@ -314,6 +329,8 @@ class OpenTrack:
         while True:
             left = None if count is None else start + count - position
             for block in self._source.frames(position, left):
+                self._decoded += len(block)
+                self._refuse(self._decoded > 2 * self._longest * self.rate)
                 yield block
                 position += len(block)
             if position >= end - _SLACK * self.rate or not self._next_decoder():

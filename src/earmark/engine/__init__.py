@@ -1,7 +1,8 @@
 """The engine: a task over many items, in worker processes or in this one."""
 
-from earmark.engine.base import Alive, Each, Engine, InlineEngine, Result, Task
+from earmark.engine.base import Alive, Each, Engine, InlineEngine, Limited, Result, Task
 from earmark.engine.local import LocalEngine, default_workers
+from earmark.engine.peaks import Peaks
 from earmark.engine.predict import Analyse, analyse, predict_all
 
 __all__ = [
@@ -10,7 +11,9 @@ __all__ = [
     "Each",
     "Engine",
     "InlineEngine",
+    "Limited",
     "LocalEngine",
+    "Peaks",
     "Result",
     "Task",
     "analyse",

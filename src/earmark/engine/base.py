@@ -11,6 +11,7 @@ import os
 import pickle
 import queue
 import threading
+import time
 import traceback
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -30,6 +31,7 @@ __all__ = [
     "Each",
     "Engine",
     "InlineEngine",
+    "Limited",
     "Result",
     "Started",
     "Task",
@@ -80,6 +82,41 @@ class Each(Task[Item, Value]):
     def start(self, alive: Alive) -> Callable[[Item], Value]:
         """The function."""
         return partial(self.function, alive=alive) if self.lively else self.function
+
+
+@dataclass(frozen=True, slots=True)
+class Limited(Task[Item, Value]):
+    """Another task, each of whose items may take so many seconds: one that takes longer is a Failure (``timeout``).
+
+    It is noticed at a sign of life (:data:`Alive`); where there is none, the map's deadline ends the worker.
+    """
+
+    task: Task[Item, Value]
+    seconds: float
+
+    def start(self, alive: Alive) -> Callable[[Item], Value]:
+        """Start the other task."""
+        end = float("inf")
+
+        def alive_in_time() -> None:
+            if time.monotonic() > end:
+                raise AudioError("", "timeout", f"it takes longer than {self.seconds:g} s; it was given up")
+            alive()
+
+        work = self.task.start(alive_in_time)
+
+        def limited(item: Item) -> Value:
+            nonlocal end
+            end = time.monotonic() + self.seconds
+            value: Value = work(item)
+            alive_in_time()  # whoever caught the error went on in vain
+            return value
+
+        return limited
+
+    def name(self, item: Any) -> str:
+        """As the other task."""
+        return self.task.name(item)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

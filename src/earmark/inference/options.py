@@ -28,6 +28,7 @@ class HearingOptions:
         content_hash: Whether predictions carry the hash of the audio, at next to no cost.
         why: Whether heads give the reason for what they name: seconds, and the nearest training tracks. Embeddings of
             a layer have none.
+        longest: Seconds of audio; a longer track is refused (``timeout``).
         known: Tracks with one of these hashes are not analysed: their predictions have no heads.
     """
 
@@ -40,6 +41,7 @@ class HearingOptions:
     clips: bool = False
     content_hash: bool = False
     why: bool = False
+    longest: float = math.inf
     known: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

@@ -124,6 +124,8 @@ class Tagger:
         options = options or self.options
         name = "" if isinstance(track, np.ndarray) else os.fspath(track)
         with self._open(track, sample_rate, progress) as opened:
+            if isinstance(opened, OpenTrack):
+                opened.limit(options.longest)
             key = track_key(opened) if options.content_hash and isinstance(opened, OpenTrack) else None
             if key in options.known:
                 return Prediction(name, opened.facts.seconds, self.card.id, {}, content_hash=key)

@@ -6,7 +6,7 @@ Playlist files are UTF-8 ``.m3u8`` with paths relative to the file, as players r
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from earmark.library.records import LibraryModel, LibraryTrack
 from earmark.library.store import Library
 from earmark.text import encode_path, is_plain, plain_text
 
-__all__ = ["MORE", "everything", "jams", "m3u_text"]
+__all__ = ["MORE", "everything", "jams", "m3u_text", "record_of"]
 
 MORE = ("artist", "title", "album", "year", "cluster", "x", "y", "vanished")
 """What a record has beyond that of ``tag -f json``."""
@@ -36,30 +36,46 @@ def everything(library: Library, model: LibraryModel) -> Iterator[dict[str, Any]
     place = dict(zip(audio.tolist(), places.astype(float).round(5).tolist(), strict=True))
     corrections = library.labels()
     for track in library.tracks():
-        record = _record(library, model, track, corrections)
-        x, y = place.get(track.audio or 0, (None, None))
-        since = None if track.vanished is None else datetime.fromtimestamp(track.vanished, UTC)
-        record |= {
-            "artist": track.artist,
-            "title": track.title,
-            "album": track.album,
-            "year": track.year,
-            "cluster": clusters.get(track.audio or 0),
-            "x": x,
-            "y": y,
-            "vanished": since and since.isoformat(timespec="seconds"),
-            "audio": track.recording or None,
-            "correction": corrections.get(track.audio or 0),
-        }
-        yield record
+        known = track.audio or 0
+        correction = corrections.get(known)
+        about = _more(track, clusters.get(known), place.get(known), correction)
+        yield _record(library, model, track, correction) | about
+
+
+def record_of(library: Library, model: LibraryModel | None, track: LibraryTrack) -> dict[str, Any]:
+    """The record of one track; ``model`` is None where nothing was analysed yet."""
+    known = track.audio or 0
+    correction = library.labels().get(known)
+    cluster = library.cluster_names(model).get(known) if model else None
+    place = library.place(model, known) if model else None
+    about = _more(track, cluster, place, correction)
+    return _record(library, model, track, correction) | about
+
+
+def _more(track: LibraryTrack, cluster: str | None, place: Sequence[float] | None, correction: Any) -> dict[str, Any]:
+    """What a record has beyond that of ``tag -f json``."""
+    x, y = place or (None, None)
+    since = None if track.vanished is None else datetime.fromtimestamp(track.vanished, UTC)
+    return {
+        "artist": track.artist,
+        "title": track.title,
+        "album": track.album,
+        "year": track.year,
+        "cluster": cluster,
+        "x": x,
+        "y": y,
+        "vanished": since and since.isoformat(timespec="seconds"),
+        "audio": track.recording or None,
+        "correction": correction,
+    }
 
 
 def _record(
-    library: Library, model: LibraryModel, track: LibraryTrack, corrections: Mapping[int, Mapping[str, Any]]
+    library: Library, model: LibraryModel | None, track: LibraryTrack, correction: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     if track.audio is None:
         return Failure(track.path, track.error or "io", track.message).to_dict()  # type: ignore[arg-type]
-    prediction = library.prediction(model, track, corrections.get(track.audio))
+    prediction = library.prediction(model, track, correction) if model else None
     return (prediction or Prediction(track.path, track.seconds, "", {})).to_dict()
 
 

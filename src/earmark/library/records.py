@@ -25,6 +25,7 @@ __all__ = [
     "LibraryFacts",
     "LibraryModel",
     "LibraryTrack",
+    "Listing",
     "Page",
     "corrected",
     "direction",
@@ -114,6 +115,24 @@ class LibraryFacts:
     copies: int
     failures: int
     silent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which tracks a list has, and in which order.
+
+    Attributes:
+        sort: ``path``, ``artist``, ``title``, ``album``, ``year``, ``length``, ``newest``; or ``given``: as the audio
+            that the list is of. What has no such tag comes last.
+        reverse: The last first.
+        text: Only those with this in path, artist, title or album, without case.
+        state: ``present`` (there and analysed), ``failed`` (there, but an analysis failed) or ``vanished``.
+    """
+
+    sort: str = "path"
+    reverse: bool = False
+    text: str = ""
+    state: str = "present"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,13 +17,17 @@ from earmark.app.session import LibrarySession
 from earmark.engine import LocalEngine
 from earmark.errors import StorageError, UnknownName
 from earmark.paths import music_folder
+from earmark.server.audio import open_audio
 from earmark.server.doors.desk import Desk
 from earmark.server.jobs import Jobs
+from earmark.server.uploads import clear_uploads
 from earmark.text import encode_path
 
 if TYPE_CHECKING:
+    from earmark.app.one_file import Bounds
     from earmark.app.summaries import Summary
     from earmark.engine import Engine
+    from earmark.engine.peaks import Waveform
     from earmark.library.records import LibraryTrack
     from earmark.library.store import Library
     from earmark.server.application import ServerOptions
@@ -32,6 +37,7 @@ __all__ = ["Service", "service_of"]
 V = TypeVar("V")
 
 
+_KEPT_PEAKS = 300
 _GRACE = 2.0  # seconds that jobs get to end by themselves
 
 
@@ -66,6 +72,8 @@ class Service:
         self.engine: Engine = LocalEngine(options.jobs, preload="earmark.inference.tagger")
         self.session = LibrarySession(options.library)
         self.closing = threading.Event()
+        self._lock = threading.Lock()
+        self._peaks: OrderedDict[tuple[str, int, int, int], Waveform] = OrderedDict()
         self.jobs = Jobs(self)
         self.desk = Desk(self)
         self._cache: dict[str, tuple[int, Any]] = {}
@@ -96,6 +104,46 @@ class Service:
         if found is None:
             raise UnknownName("track", str(row), ())
         return found
+
+    def here(self, track: LibraryTrack) -> str:
+        """The path of a track whose file is there, and still the library's.
+
+        Raises:
+            Problem: 404 or 410, it is not.
+        """
+        with self.library() as library:
+            file, _ = open_audio(track, library.roots())
+        file.close()
+        return track.path
+
+    def peaks(self, track: LibraryTrack, count: int) -> Waveform:
+        """The peaks of a track; the last few hundred waveforms are kept.
+
+        Raises:
+            AudioError: It cannot be decoded.
+            Problem: 404 or 410, its file is not there.
+        """
+        from earmark.app.one_file import Bounds, draw_file
+
+        key = (self.here(track), track.size, track.modified, count)
+        with self._lock:
+            if key in self._peaks:
+                self._peaks.move_to_end(key)
+                return self._peaks[key]
+        unbounded = Bounds(float("inf"), self.options.request_seconds)
+        found = draw_file(track.path, count, self.engine, unbounded).wait()
+        with self._lock:
+            self._peaks[key] = found
+            while len(self._peaks) > _KEPT_PEAKS:
+                self._peaks.popitem(last=False)
+        return found
+
+    @property
+    def bounds(self) -> Bounds:
+        """What an upload may cost."""
+        from earmark.app.one_file import Bounds
+
+        return Bounds(self.options.max_seconds, self.options.request_seconds)
 
     def summaries(self, tracks: Iterable[LibraryTrack]) -> list[Summary]:
         """Tracks in short, by the results of the model in use."""
@@ -153,8 +201,12 @@ class Service:
 
     def __enter__(self) -> Self:
         # A first worker loads the model's libraries while the first request is answered.
-        threading.Thread(target=self.engine.__enter__, name="earmark-engine", daemon=True).start()
+        threading.Thread(target=self._warm, name="earmark-engine", daemon=True).start()
         return self
+
+    def _warm(self) -> None:
+        clear_uploads()
+        self.engine.__enter__()
 
     def __exit__(self, *_: object) -> None:
         """End in order: streams, jobs, then the worker processes."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from earmark.library.records import LibraryFacts, Page
+from earmark.library.records import LibraryFacts, Listing, Page
 from earmark.library.store.file import absolute, default_file
 from earmark.library.store.playlists import KeptPlaylist, Playlists
 from earmark.library.store.results import AllResults, Results, StoredCluster
@@ -23,6 +23,7 @@ __all__ = [
     "KeptPlaylist",
     "Library",
     "LibraryFacts",
+    "Listing",
     "Page",
     "Stamp",
     "StoredCluster",

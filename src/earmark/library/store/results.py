@@ -175,6 +175,11 @@ class Groups(LibraryFile):
         places = np.asarray([row[1:] for row in rows], np.float32).reshape(-1, 2)
         return np.asarray([row[0] for row in rows], np.int64), places
 
+    def place(self, model: LibraryModel, audio: int) -> tuple[float, float] | None:
+        """The place of one audio on the map; None before it has one."""
+        row = self.row("SELECT x, y FROM places WHERE model = ? AND audio = ?", (model.key, audio))
+        return None if row is None else (round(row[0], 5), round(row[1], 5))
+
     def set_places(self, model: LibraryModel, audio: Rows, places: Array, *, joined: bool) -> None:
         """Keep places: new ones beside the others where ``joined``, and else in place of all. In a change."""
         if not joined:

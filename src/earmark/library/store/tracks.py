@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.inference.records import Failure
-from earmark.library.records import LibraryFacts, LibraryTrack, Page
+from earmark.library.records import LibraryFacts, LibraryTrack, Listing, Page
 from earmark.library.store.file import LibraryFile, absolute
 from earmark.text import composed_path, encode_path
 
@@ -29,12 +29,22 @@ _TRACK = (
 _ORDER = r"replace(replace(path, '/', char(1)), '\', char(1))"  # by the parts of the path, as folders are walked
 _MANY = 500  # values in one statement, below SQLite's limit
 _SORTS = {
-    "path": _ORDER,
-    "artist": f"artist COLLATE NOCASE, album COLLATE NOCASE, {_ORDER}",
-    "title": f"title COLLATE NOCASE, {_ORDER}",
-    "length": f"seconds, {_ORDER}",
-    "newest": "tracks.id DESC",
+    "path": (_ORDER,),
+    "artist": ("artist COLLATE NOCASE", "album COLLATE NOCASE", _ORDER),
+    "title": ("title COLLATE NOCASE", _ORDER),
+    "album": ("album COLLATE NOCASE", _ORDER),
+    "year": ("year", _ORDER),
+    "length": ("seconds", _ORDER),
+    "newest": ("-tracks.id",),
+    "given": ("given.place", _ORDER),
 }
+_BLANKS_LAST = {name: (f"{name} = ''",) for name in ("artist", "title", "album", "year")}
+_STATES = {
+    "present": "vanished IS NULL AND audio IS NOT NULL",
+    "failed": "vanished IS NULL AND error IS NOT NULL",
+    "vanished": "vanished IS NOT NULL",
+}
+_ALL = Listing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,37 +127,32 @@ class Tracks(LibraryFile):
         ]
 
     def page(
-        self,
-        cursor: int = 0,
-        limit: int = 100,
-        *,
-        sort: Literal["path", "artist", "title", "length", "newest"] = "path",
-        text: str = "",
-        audio: Iterable[int] | None = None,
+        self, cursor: int = 0, limit: int = 100, listing: Listing = _ALL, audio: Iterable[int] | None = None
     ) -> Page:
-        """A page of the tracks that are there and were analysed.
+        """A page of a list of tracks.
 
         Args:
             cursor: Of the page before; 0 is the first.
             limit: Tracks at most.
-            sort: By what.
-            text: Only those with this in path, artist, title or album, without case.
+            listing: Which, and in which order.
             audio: Only tracks of this audio (rows).
         """
-        where, values = "vanished IS NULL AND audio IS NOT NULL", list[Any]()
-        if text:
-            mark = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        where, values = _STATES[listing.state], list[Any]()
+        if listing.text:
+            mark = "%" + listing.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
             fields = ("path", "artist", "title", "album")
             where += f" AND ({' OR '.join(f'{name} LIKE ? ESCAPE char(92)' for name in fields)})"
             values += [mark] * len(fields)
+        order = ", ".join((*_BLANKS_LAST.get(listing.sort, ()), *map(_way(listing.reverse), _SORTS[listing.sort])))
+        joined = " LEFT JOIN audio ON audio.id = audio" if listing.sort == "length" else ""
         if audio is not None:
-            where += " AND audio IN (SELECT value FROM json_each(?))"
-            values.append(_listed(audio))
-        total = int(self.value(f"SELECT COUNT(*) FROM tracks WHERE {where}", values))
-        joined = " LEFT JOIN audio ON audio.id = audio" if sort == "length" else ""
-        these = f"SELECT tracks.id FROM tracks{joined} WHERE {where} ORDER BY {_SORTS[sort]} LIMIT ? OFFSET ?"
-        query = f"{_TRACK} WHERE tracks.id IN ({these}) ORDER BY {_SORTS[sort]}"
-        found = tuple(LibraryTrack(*row) for row in self.rows(query, [*values, limit, cursor]))
+            joined += " JOIN (SELECT key AS place, value AS one FROM json_each(?)) AS given ON given.one = audio"
+            values.insert(0, _listed(audio))
+        total = int(self.value(f"SELECT COUNT(*) FROM tracks{joined} WHERE {where}", values))
+        these = f"SELECT tracks.id FROM tracks{joined} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
+        rows = [row[0] for row in self.rows(these, [*values, limit, cursor])]
+        known = self.tracks_by_id(rows)
+        found = tuple(known[row] for row in rows if row in known)
         end = cursor + len(found)
         return Page(found, total, end if found and end < total else None)
 
@@ -452,6 +457,10 @@ class Tracks(LibraryFile):
                 self.rows("DELETE FROM roots WHERE path = CAST(? AS TEXT)", (raw,))
             elif root in roots:
                 self.rows("INSERT OR REPLACE INTO roots VALUES (CAST(? AS TEXT), ?)", (raw, time.time()))
+
+
+def _way(reverse: bool) -> Callable[[str], str]:
+    return (lambda term: f"{term} DESC") if reverse else str
 
 
 def _listed(rows: Iterable[int]) -> str:

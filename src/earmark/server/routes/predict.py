@@ -2,8 +2,89 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+
+from earmark.app.one_file import FileRequest, analyse_file
+from earmark.inference.records import path_fields
+from earmark.server.problems import Problem
+from earmark.server.service import Service, service_of
+from earmark.server.uploads import kept_upload
+from earmark.server.values import RowId
+from earmark.text import plain_text
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = APIRouter(prefix="/v1", tags=["predict"])
+
+
+class TrackChoice(BaseModel):
+    """A track of the library."""
+
+    model_config = ConfigDict(extra="forbid")
+    track: RowId
+
+
+_UPLOAD = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": _UPLOAD},
+            "application/json": {"schema": TrackChoice.model_json_schema()},
+        },
+    }
+}
+
+
+@router.post("/predict", openapi_extra=_BODY)
+async def predict(
+    request: Request,
+    taggram: bool = False,
+    why: bool = False,
+    peaks: Annotated[int, Query(ge=0, le=2000)] = 0,
+) -> dict[str, Any]:
+    """Genre, mood and tags of an uploaded file, or of a track of the library, as ``earmark tag -f json`` gives them.
+
+    A file that cannot be analysed is a problem 422 whose ``kind`` says why.
+    """
+    service = service_of(request)
+    how: dict[str, Any] = {"taggram": taggram, "why": why, "peaks": peaks}
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        path = await run_in_threadpool(_path_of, service, await request.body())
+        return await run_in_threadpool(_analysed, service, path, path, how)
+    if kind != "multipart/form-data":
+        raise Problem(415, 'Send a file as multipart/form-data, or {"track": ID} as application/json.', "media-type")
+    async with request.form(max_files=1, max_fields=10) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise Problem(422, "The form has no file: its part must be named file, and carry a file name.", "invalid")
+        return await run_in_threadpool(_uploaded, service, file, how)
+
+
+def _path_of(service: Service, body: bytes) -> str:
+    try:
+        choice = TrackChoice.model_validate(json.loads(body))
+    except (ValueError, RecursionError, ValidationError) as error:
+        raise Problem(422, 'The body must be {"track": ID}.', "invalid") from error
+    return service.here(service.track(choice.track))
+
+
+def _uploaded(service: Service, file: UploadFile, how: Mapping[str, Any]) -> dict[str, Any]:
+    name = plain_text((file.filename or "").replace("\\", "/").rpartition("/")[2], 255) or "upload"
+    with kept_upload(file.file, name) as path:
+        return _analysed(service, path, name, how)
+
+
+def _analysed(service: Service, path: str, name: str, how: Mapping[str, Any]) -> dict[str, Any]:
+    asked = FileRequest(path=path, model=service.options.model, **how)
+    prediction, waveform = analyse_file(asked, service.engine, service.bounds).wait()
+    record = prediction.to_dict() | path_fields(name)
+    return record | ({"peaks": waveform.peaks} if waveform else {})
