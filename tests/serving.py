@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,3 +90,20 @@ def children(process: int) -> set[int]:
         for child in map(int, task.read_text("ascii").split()):
             found |= {child} | children(child)
     return found
+
+
+def wait(client: TestClient, job: int, seconds: float = 60) -> dict[str, Any]:
+    """The job once it has ended."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = client.get(f"/v1/jobs/{job}").json()
+        if found["ended"]:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("the job does not end")
+
+
+def begin(client: TestClient, **job: Any) -> dict[str, Any]:
+    answer = client.post("/v1/jobs", json=job)
+    assert answer.status_code == 202, answer.text
+    return answer.json()

@@ -13,19 +13,8 @@ from earmark.errors import EarmarkError
 from earmark.events import Notice, Progress, Record, Run, Steps, use_case
 from earmark.server.jobs import Job, JobRequest
 from earmark.server.service import Service
-from serving import Collection, client_of
+from serving import Collection, begin, client_of, wait
 from sounds import melody, write
-
-
-def wait(client: TestClient, job: int, seconds: float = 60) -> dict[str, Any]:
-    """The job once it has ended."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = client.get(f"/v1/jobs/{job}").json()
-        if found["ended"]:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("the job does not end")
 
 
 def stream(client: TestClient, job: int, last: int = 0) -> list[tuple[int, str, str]]:
@@ -37,12 +26,6 @@ def stream(client: TestClient, job: int, last: int = 0) -> list[tuple[int, str, 
         if "id" in fields:
             found.append((int(fields["id"]), fields["event"], fields["data"]))
     return found
-
-
-def begin(client: TestClient, **job: Any) -> dict[str, Any]:
-    answer = client.post("/v1/jobs", json=job)
-    assert answer.status_code == 202, answer.text
-    return answer.json()
 
 
 def test_a_scan_adds_new_songs(client: TestClient, collection: Collection) -> None:

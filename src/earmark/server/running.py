@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from earmark.errors import EarmarkError
 from earmark.server.application import ServerOptions, create_application
+from earmark.server.problems import problem
+from earmark.server.safety import policies
 from earmark.storage import plain_reason
 
 __all__ = ["Server", "listen"]
@@ -51,6 +55,18 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
+class Protocol(H11Protocol):
+    """HTTP/1.1 whose own refusals, of what is no HTTP, carry the same headers as every answer."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what could not be read as a request."""
+        refusal = problem(400, msg, "http", policies("none") | {"Connection": "close"})
+        head = h11.Response(status_code=400, headers=refusal.raw_headers, reason=b"Bad Request")
+        for event in (head, h11.Data(data=bytes(refusal.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
 class Server(uvicorn.Server):
     """Serves until it is told to end by SIGINT or SIGTERM, and then ends in order.
 
@@ -70,7 +86,7 @@ class Server(uvicorn.Server):
         self.url = f"http://{host}:{options.port}/"
         config = uvicorn.Config(
             create_application(options),
-            http="h11",
+            http=Protocol,
             ws="none",
             lifespan="on",
             log_config=None,

@@ -29,7 +29,7 @@ from earmark.server.problems import problem
 if TYPE_CHECKING:
     from earmark.server.application import ServerOptions
 
-__all__ = ["COOKIE", "LARGE", "Rules", "Safety", "is_loopback", "nonce_of"]
+__all__ = ["COOKIE", "LARGE", "Rules", "Safety", "is_loopback", "nonce_of", "policies"]
 
 COOKIE = "earmark"
 """Holds the proof that the token was given."""
@@ -194,6 +194,17 @@ def too_large(limit: int) -> Response:
     return problem(413, detail, "too-large", {"Connection": "close"})
 
 
+def policies(nonce: str) -> dict[str, str]:
+    """The headers of every answer; ``nonce`` is what its own scripts and styles carry."""
+    return {
+        "Content-Security-Policy": _POLICY.format(nonce=nonce),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
+
+
 class _Answer:
     """Sends an answer with the headers that every one has, and without a body where only its head was asked for."""
 
@@ -206,11 +217,8 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.begun = True
             headers = MutableHeaders(raw=list(message.get("headers", ())))
-            headers["Content-Security-Policy"] = _POLICY.format(nonce=self.nonce)
-            headers["X-Content-Type-Options"] = "nosniff"
-            headers["Referrer-Policy"] = "no-referrer"
-            headers["Cross-Origin-Resource-Policy"] = "same-origin"
-            headers["Cross-Origin-Opener-Policy"] = "same-origin"
+            for name, value in policies(self.nonce).items():
+                headers[name] = value
             message = dict(message) | {"headers": headers.raw}
         elif self.head:
             if not self.complete:

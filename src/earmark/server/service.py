@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from earmark.app.session import LibrarySession
 from earmark.engine import LocalEngine
-from earmark.errors import StorageError, UnknownName
+from earmark.errors import EarmarkError, StorageError, UnknownName
 from earmark.paths import music_folder
 from earmark.server.audio import open_audio
 from earmark.server.doors.desk import Desk
@@ -79,15 +79,15 @@ class Service:
         self._cache: dict[str, tuple[int, Any]] = {}
 
     @contextmanager
-    def library(self, *, write: bool = False) -> Iterator[Library]:
-        """The library, for one request: its newest snapshot, or the file itself where it is to be written.
+    def library(self, *, write: bool = False, fresh: bool = False) -> Iterator[Library]:
+        """The library, for one request: its newest snapshot, or the file itself, to be written or read as it is now.
 
         Raises:
             StorageError: It is not there or cannot be used just now.
         """
         from earmark.app.library import opened
 
-        with opened(self.options.library, write=write, session=self.session) as library:
+        with opened(self.options.library, write=write, session=None if fresh else self.session) as library:
             yield library
         if write:
             self.session.look()
@@ -104,6 +104,15 @@ class Service:
         if found is None:
             raise UnknownName("track", str(row), ())
         return found
+
+    @property
+    def model_id(self) -> str | None:
+        """``name@version`` of the model that analyses uploads and new songs; None where it cannot be used."""
+        from earmark.app.selection import find_models
+
+        with suppress(EarmarkError):
+            return find_models(self.options.model).card.id
+        return None
 
     def here(self, track: LibraryTrack) -> str:
         """The path of a track whose file is there, and still the library's.
@@ -205,8 +214,10 @@ class Service:
         return self
 
     def _warm(self) -> None:
-        clear_uploads()
         self.engine.__enter__()
+        clear_uploads()
+        with suppress(EarmarkError), self.library():  # a large one takes a while to read
+            pass
 
     def __exit__(self, *_: object) -> None:
         """End in order: streams, jobs, then the worker processes."""

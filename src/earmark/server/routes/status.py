@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 import earmark
 from earmark.errors import StorageError
 from earmark.inference.records import path_fields
+from earmark.server.problems import problem_fields
 from earmark.server.service import service_of
 
 __all__ = ["router"]
@@ -19,16 +20,18 @@ router = APIRouter(prefix="/v1", tags=["server"])
 
 @router.get("")
 def status(request: Request) -> dict[str, Any]:
-    """The version, and what the library holds; null where there is none yet."""
+    """The version, the model, and what the library holds: null where there is none, and ``problem`` says why."""
     service = service_of(request)
-    library = None
+    library, problem = None, None
     try:
-        with service.library() as opened:
+        with service.library(fresh=not service.session.generation) as opened:  # an answer that waits for nothing
             facts = opened.facts()
             library = {"tracks": facts.tracks, "seconds": round(facts.seconds, 1), "file": opened.file.name}
-    except StorageError:
-        pass
-    return {"earmark": earmark.__version__, "library": library, "model": service.options.model, "page": True}
+            library["generation"] = service.session.generation
+    except StorageError as error:
+        problem = problem_fields(error)
+    about = {"earmark": earmark.__version__, "library": library, "model": service.model_id, "page": True}
+    return about | {"problem": problem}
 
 
 @router.get("/folders")
