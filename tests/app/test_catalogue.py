@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from earmark.app.catalogue import Catalogue, Shelves, SongFacts, read_catalogue
+from earmark.app.session import LibrarySession
+from earmark.errors import StorageError
 from earmark.library.store import Library, Stamp, open_library
 from made_library import made_library
 
@@ -130,7 +133,7 @@ def test_what_vanished_or_failed_is_no_song(library: Library) -> None:
 
 
 def test_shelves_are_read_anew_when_the_library_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By other songs, and by another file in its place."""
+    """By other songs, and by another file in its place; a library that is gone is an error and not an old answer."""
     monkeypatch.setattr("earmark.app.catalogue._FRESH", 0.0)
     monkeypatch.setattr("earmark.app.catalogue._SHARE", 1e9)
     file, other = tmp_path / "library.db", tmp_path / "other.db"
@@ -138,14 +141,22 @@ def test_shelves_are_read_anew_when_the_library_changes(tmp_path: Path, monkeypa
         put(library, "1.mp3")
     with open_library(other, make=True) as library:
         put(library, "3.mp3", title="Other")
-    shelves = Shelves(str(file))
-    first = shelves.catalogue()
-    assert shelves.catalogue() is first
-    with open_library(file) as library:
-        put(library, "2.mp3")
-        assert len(shelves.catalogue().songs) == 2
+    session = LibrarySession(str(file), every=0.05)
+    shelves = Shelves(session)
+    assert shelves.catalogue() is shelves.catalogue()
     other.replace(file)
     assert [track.title for track in shelves.catalogue().songs.values()] == ["Other"]
+    with open_library(file) as library:
+        put(library, "2.mp3")
+    session.look()
+    end = time.monotonic() + 20
+    while len(shelves.catalogue().songs) < 2 and time.monotonic() < end:
+        time.sleep(0.02)
+    assert len(shelves.catalogue().songs) == 2
+    file.unlink()
+    with pytest.raises(StorageError):
+        shelves.catalogue()
+    session.close()
 
 
 def test_artists_who_sound_alike(tmp_path: Path) -> None:
@@ -155,7 +166,7 @@ def test_artists_who_sound_alike(tmp_path: Path) -> None:
         with library.change():
             library.rows("UPDATE tracks SET artist = 'Far' WHERE id % 5 = 3 AND id > 150")
             library.rows("UPDATE tracks SET artist = 'Near' WHERE id % 5 = 3 AND id <= 50")
-        shelves = Shelves(str(library.file))
+        shelves = Shelves(LibrarySession(str(library.file)))
         catalogue = shelves.catalogue()
         far = catalogue.artist_of("Far")
         assert far is not None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 import time
+import weakref
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from earmark.library.words import fold_words
 from earmark.text import fold, fold_artist, plain_text
 
 if TYPE_CHECKING:
+    from earmark.app.session import LibrarySession
     from earmark.library.records import LibraryModel, LibraryTrack
     from earmark.library.similar import Vectors
     from earmark.library.store import Library
@@ -123,6 +125,7 @@ class Catalogue:
         artists: By id, in the order of names.
         albums: By id, in the order of names.
         roots: Folders that were scanned.
+        album_of: The id of each song's album.
     """
 
     songs: Mapping[int, LibraryTrack]
@@ -130,8 +133,6 @@ class Catalogue:
     albums: Mapping[str, Album]
     roots: tuple[str, ...] = ()
     album_of: Mapping[int, str] = field(default_factory=dict)
-    _by_name: Mapping[tuple[str, str], list[int]] = field(default_factory=dict)
-    _by_file: Mapping[str, list[int]] = field(default_factory=dict)
 
     def artist_of(self, name: str) -> Artist | None:
         """The artist of a name, or None."""
@@ -174,6 +175,23 @@ class Catalogue:
             {one.id: _text(title_of(one), one.artist, one.album) for one in self.songs.values()},
         )
 
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], list[int]]:
+        """Rows by artist and title."""
+        artists = {name: fold_artist(name) for name in {one.artist for one in self.songs.values()}}
+        found: dict[tuple[str, str], list[int]] = {}
+        for track in self.songs.values():
+            found.setdefault((artists[track.artist], fold(title_of(track))), []).append(track.id)
+        return found
+
+    @cached_property
+    def _by_file(self) -> dict[str, list[int]]:
+        """Rows by the file's name."""
+        found: dict[str, list[int]] = {}
+        for track in self.songs.values():
+            found.setdefault(fold(_parts(track.path)[-1]), []).append(track.id)
+        return found
+
     def _files_like(self, path: str) -> Sequence[int]:
         return self._by_file.get(fold(_parts(path)[-1]), ()) if path else ()
 
@@ -194,18 +212,11 @@ class Catalogue:
 def read_catalogue(library: Library) -> Catalogue:
     """The catalogue of a library as it is now."""
     tracks = [track for track in library.tracks(vanished=False) if track.audio is not None]
-    folded: dict[str, str] = {}
-    for track in tracks:
-        if track.artist not in folded:
-            folded[track.artist] = fold_artist(track.artist)
+    folded = {name: fold_artist(name) for name in {track.artist for track in tracks}}
     albums, album_of = _albums(tracks, folded)
     by_artist: dict[str, list[LibraryTrack]] = {}
-    by_name: dict[tuple[str, str], list[int]] = {}
-    by_file: dict[str, list[int]] = {}
     for track in tracks:
         by_artist.setdefault(folded[track.artist], []).append(track)
-        by_name.setdefault((folded[track.artist], fold(title_of(track))), []).append(track.id)
-        by_file.setdefault(fold(_parts(track.path)[-1]), []).append(track.id)
     artists = sorted((_artist(songs, album_of) for songs in by_artist.values()), key=lambda one: fold(one.name))
     return Catalogue(
         {track.id: track for track in tracks},
@@ -213,8 +224,6 @@ def read_catalogue(library: Library) -> Catalogue:
         {one.id: one for one in sorted(albums, key=lambda one: (fold(one.name), one.id))},
         tuple(library.roots()),
         album_of,
-        by_name,
-        by_file,
     )
 
 
@@ -224,12 +233,13 @@ def _artist(songs: Sequence[LibraryTrack], album_of: Mapping[int, str]) -> Artis
     return Artist(_artist_id(name), name or _NO_ARTIST, tuple(track.id for track in songs), albums)
 
 
-def _albums(tracks: Iterable[LibraryTrack], folded: Mapping[str, str]) -> tuple[list[Album], dict[int, str]]:
+def _albums(tracks: Sequence[LibraryTrack], folded: Mapping[str, str]) -> tuple[list[Album], dict[int, str]]:
     """All albums, and the id of each track's."""
+    names = {name: fold(name) for name in {track.album for track in tracks}}
     in_folder: dict[tuple[str, str], list[LibraryTrack]] = {}
     for track in tracks:
-        owner = "/".join(_parts(track.path)[:-1]) if track.album else folded[track.artist]
-        in_folder.setdefault((fold(track.album), owner), []).append(track)
+        owner = track.path[: -len(_parts(track.path)[-1])] if track.album else folded[track.artist]
+        in_folder.setdefault((names[track.album], owner), []).append(track)
     groups: dict[str, list[LibraryTrack]] = {}
     for (name, folder), songs in in_folder.items():
         several = len({folded[track.artist] for track in songs}) > 1
@@ -258,34 +268,31 @@ class Shelves:
     """The catalogue of a library, read anew where the library has changed; several threads may use it.
 
     Args:
-        library: The library's file; the one in the user's data folder where None.
+        session: The library.
         model: Whose embeddings are compared; the one that analysed most songs where None.
     """
 
-    def __init__(self, library: str | None = None, model: str | None = None) -> None:
-        self._file, self._model = library, model
+    def __init__(self, session: LibrarySession, model: str | None = None) -> None:
+        self._session, self._model = session, model
         self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
-        self._stamp: Any = None
+        self._of: weakref.ref[Library] | None = None
         self._due = 0.0
         self._sound: tuple[Catalogue, _Sound] | None = None
 
     def catalogue(self) -> Catalogue:
-        """The newest one; at most some seconds old.
+        """The newest one; while a scan writes, at most some seconds old.
 
         Raises:
             StorageError: There is no library, or it cannot be used.
         """
-        with self._lock:
+        with self._reading() as library, self._lock:
             began = time.monotonic()
-            if self._catalogue is not None and began < self._due:
-                return self._catalogue
-            stamp = _stamp(self._file)
-            if self._catalogue is None or stamp != self._stamp:
-                with opened(self._file) as library:
-                    self._catalogue, self._stamp = read_catalogue(library), stamp
-            now = time.monotonic()
-            self._due = now + max(_FRESH, (now - began) / _SHARE)
+            same = self._of is not None and self._of() is library
+            if self._catalogue is None or (not same and began >= self._due):
+                self._catalogue, self._of = read_catalogue(library), weakref.ref(library)
+                now = time.monotonic()
+                self._due = now + max(_FRESH, (now - began) / _SHARE)
             return self._catalogue
 
     def like_artists(self, artist: Artist, count: int) -> list[LikeArtist]:
@@ -294,8 +301,7 @@ class Shelves:
         Raises:
             EarmarkError: No model has analysed the library.
         """
-        catalogue = self.catalogue()
-        sound = self._sound_of(catalogue)
+        catalogue, sound = self._sounding()
         found = []
         for other, distance in sound.nearest(artist.id, count):
             one = catalogue.artists[other]
@@ -304,12 +310,12 @@ class Shelves:
 
     def typical(self, artist: Artist, count: int) -> tuple[int, ...]:
         """The tracks of an artist that are most like all of theirs, each recording once."""
-        catalogue = self.catalogue()
-        return self._sound_of(catalogue).typical(catalogue, artist, count)
+        catalogue, sound = self._sounding()
+        return sound.typical(catalogue, artist, count)
 
     def closeness(self, pairs: Sequence[tuple[LibraryTrack, LibraryTrack]]) -> list[float | None]:
         """How alike the tracks of each pair are: the cosine, 0..1; None where it is not known."""
-        with opened(self._file) as library:
+        with self._reading() as library:
             model = Run(chosen_model(library, self._model)).wait()
             audio = {track.audio for pair in pairs for track in pair}
             vectors = {one: None if one is None else library.embedding(model, one) for one in audio}
@@ -318,13 +324,18 @@ class Shelves:
             found.append(None if one is None or other is None else float(np.clip(np.dot(one, other), 0, 1)))
         return found
 
-    def _sound_of(self, catalogue: Catalogue) -> _Sound:
-        with self._lock:
+    @contextmanager
+    def _reading(self) -> Iterator[Library]:
+        with opened(None, session=self._session) as library:
+            yield library
+
+    def _sounding(self) -> tuple[Catalogue, _Sound]:
+        catalogue = self.catalogue()
+        with self._reading() as library, self._lock:
             if self._sound is None or self._sound[0] is not catalogue:
-                with opened(self._file) as library:
-                    model = Run(chosen_model(library, self._model)).wait()
-                    self._sound = catalogue, _Sound.of(library, model, catalogue)
-            return self._sound[1]
+                model = Run(chosen_model(library, self._model)).wait()
+                self._sound = catalogue, _Sound.of(library, model, catalogue)
+            return self._sound
 
 
 @dataclass(frozen=True, eq=False)
@@ -381,21 +392,6 @@ def _rows(vectors: Vectors, catalogue: Catalogue, artist: Artist) -> list[int]:
     return [row for row in rows if row is not None]
 
 
-def _stamp(name: str | None) -> Any:
-    """What changes when a library does: the file itself, or its log of changes, where that is not empty."""
-    from earmark.library.store import default_file
-
-    file = Path(name) if name else default_file()
-    found = []
-    for one in (file, file.with_name(file.name + "-wal")):
-        try:
-            status = one.stat()
-            found.append((status.st_ino, status.st_size, status.st_mtime_ns) if status.st_size else None)
-        except OSError:
-            found.append(None)
-    return found
-
-
 def _artist_id(name: str) -> str:
     return "ar-" + _digest(fold_artist(name))
 
@@ -406,7 +402,7 @@ def _digest(*parts: str) -> str:
 
 
 def _parts(path: str) -> list[str]:
-    return re.split(r"[/\\]", path)
+    return path.replace("\\", "/").split("/")
 
 
 def _stem(path: str) -> str:

@@ -52,10 +52,6 @@ class _Call:
             raise _Wrong(401, "Unauthorized")
         self.catalogue: Catalogue = self.desk.shelves.catalogue()
 
-    @property
-    def library(self) -> str | None:
-        return self.desk.service.options.library
-
     def number(self, name: str, default: int) -> int:
         """From 1 to the most that is answered; the default where it is no number."""
         text = self.given.get(name, "")
@@ -170,8 +166,8 @@ def _similar_tracks(call: _Call) -> list[Row]:
     per_artist = _PER_ARTIST if call.is_true("eliminate_duplicates", True) else 0
     # The media server may lack some: ask for a few more.
     asked = count if call.desk.media_server is None else min(2 * count + 10, _MOST)
-    request = SimilarRequest(library=call.library, track=track.path, count=asked, per_artist=per_artist)
-    found_songs = similar(request).wait()
+    request = SimilarRequest(track=track.path, count=asked, per_artist=per_artist)
+    found_songs = similar(request, call.desk.service.engine, call.desk.service.session).wait()
     ids = call.ids(one.track for one in found_songs)
     rows = [_row(call, one.track, ids) | {"distance": one.distance} for one in found_songs if one.track.id in ids]
     if not rows:
@@ -189,7 +185,9 @@ def _find_path(call: _Call) -> Row:
     if first.id == last.id:
         raise _Wrong(400, "Start and end are the same song.")
     count = max(2, call.number("max_steps", 25))
-    tracks = walk(WalkRequest(library=call.library, start=first.path, end=last.path, count=count)).wait()
+    tracks = walk(
+        WalkRequest(start=first.path, end=last.path, count=count), call.desk.service.engine, call.desk.service.session
+    ).wait()
     ids = call.ids(tracks)
     path = [_row(call, track, ids) | {"embedding_vector": []} for track in tracks if track.id in ids]
     steps = call.desk.shelves.closeness(list(itertools.pairwise(tracks)))

@@ -52,7 +52,7 @@ class Desk:
         options = service.options
         self.service = service
         self.keys = Keys(options.player_key, options.player_password)
-        self.shelves = Shelves(options.library)
+        self.shelves = Shelves(service.session)
         self.media_server = MediaServer.of(options.media_server) if options.media_server else None
         self._lock = threading.Lock()
         self._pictures: OrderedDict[tuple[str, int], Picture | None] = OrderedDict()

@@ -54,11 +54,6 @@ class Call:
         return "json" if self.given.get("f") == "json" else "xml"
 
     @property
-    def library(self) -> str | None:
-        """The library's file."""
-        return self.desk.service.options.library
-
-    @property
     def catalogue(self) -> Catalogue:
         """Of the library."""
         return self.desk.shelves.catalogue()
@@ -272,7 +267,7 @@ def _search(call: Call) -> Facts:
 
 def _meant(call: Call, words: str, count: int) -> Sequence[LibraryTrack]:
     try:
-        found = find(FindRequest(library=call.library, words=words, count=min(count, _MOST_SIMILAR))).wait()
+        found = find(FindRequest(words=words, count=min(count, _MOST_SIMILAR)), call.desk.service.session).wait()
     except EarmarkError:
         return []
     return [hit.track for hit in found.hits]
@@ -295,8 +290,8 @@ def _sonic_path(call: Call) -> Facts:
         raise Refused(70, "The requested data was not found: no path leads to what is no music.")
     tracks = [start]
     if start.id != end.id:
-        request = WalkRequest(library=call.library, start=start.path, end=end.path, count=count)
-        tracks = list(walk(request).wait())
+        request = WalkRequest(start=start.path, end=end.path, count=count)
+        tracks = list(walk(request, call.desk.service.engine, call.desk.service.session).wait())
     close = call.desk.shelves.closeness([(start, track) for track in tracks])
     matches = []
     for track, near in zip(tracks, close, strict=True):
@@ -323,8 +318,11 @@ def _like(call: Call, track: LibraryTrack, count: int) -> list[tuple[int, float]
     """Rows of the songs most like one, with their distances; none where there is no other, or it is no music."""
     if not count or not track.song or len(call.catalogue.songs) < 2:
         return []
-    request = SimilarRequest(library=call.library, track=track.path, count=count, per_artist=_PER_ARTIST)
-    return [(one.track.id, one.distance) for one in similar(request).wait()]
+    request = SimilarRequest(track=track.path, count=count, per_artist=_PER_ARTIST)
+    return [
+        (one.track.id, one.distance)
+        for one in similar(request, call.desk.service.engine, call.desk.service.session).wait()
+    ]
 
 
 def _artist_info(call: Call) -> Facts:
@@ -343,7 +341,7 @@ def _top_songs(call: Call) -> Facts:
 
 
 def _playlists(call: Call) -> Facts:
-    kept = kept_playlists(LibraryRequest(library=call.library)).wait()
+    kept = kept_playlists(LibraryRequest(), call.desk.service.session).wait()
     return {"playlists": {"playlist": [_playlist_form(one) for one in kept]}}
 
 
@@ -351,7 +349,7 @@ def _playlist(call: Call) -> Facts:
     row = call.text("id").removeprefix("pl-")
     if not (row.isascii() and row.isdecimal() and len(row) < 19):
         raise Refused(70, "The requested data was not found: there is no such playlist.")
-    kept, tracks = kept_playlist(KeptRequest(library=call.library, playlist=int(row))).wait()
+    kept, tracks = kept_playlist(KeptRequest(playlist=int(row)), call.desk.service.session).wait()
     return {"playlist": {**_playlist_form(kept), "entry": call.songs(track.id for track in tracks)}}
 
 
