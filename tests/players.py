@@ -43,8 +43,8 @@ class FakeServer:
 
     Attributes:
         songs: As ``Child``.
-        mode: ``right``; ``no-empty`` (finds nothing for nothing), ``slow``, ``drip``, ``broken``, ``html``, ``empty``,
-            ``odd`` (JSON of other shapes), ``refuse``, ``elsewhere`` (redirects), ``endless``.
+        mode: ``right``; ``no-empty`` (finds nothing for nothing), ``needs-words``, ``slow``, ``drip``, ``broken``, ``html``, ``empty``,
+            ``odd`` (JSON of other shapes), ``refuse``, ``no-tokens``, ``elsewhere`` (redirects), ``endless``.
         asked: Methods and their parameters.
         url: Where it is.
     """
@@ -59,6 +59,8 @@ class FakeServer:
         if method == "getSong":
             return {"song": next(song for song in self.songs if song["id"] == given["id"])}
         if method == "search3":
+            if self.mode == "needs-words" and not given["query"]:
+                raise LookupError("query")
             start = int(given["songOffset"])
             found = [] if self.mode == "no-empty" else self.songs
             return {"searchResult3": {"song": found[start : start + int(given["songCount"])]}}
@@ -106,7 +108,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fake.mode == "odd":
             return b'{"subsonic-response": {"status": "ok", "searchResult3": [1, {"song": 3}], "song": "x"}}'
         if self.fake.mode == "refuse":
-            body = {"status": "failed", "error": {"code": 40, "message": "Wrong username or password"}}
+            body: dict[str, Any] = {"status": "failed", "error": {"code": 40, "message": "Wrong username or password"}}
+        elif self.fake.mode == "no-tokens" and "p" not in given:
+            body = {"status": "failed", "error": {"code": 10, "message": "A required parameter is missing."}}
         else:
             try:
                 body = {"status": "ok", **self.fake.answer(method, given)}

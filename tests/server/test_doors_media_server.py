@@ -50,9 +50,9 @@ def settled(server: MediaServer, catalogue: Catalogue, seconds: float = 10) -> N
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("mode", ["right", "no-empty"])
+@pytest.mark.parametrize("mode", ["right", "no-empty", "needs-words"])
 def test_every_song_is_known_both_ways(catalogue: Catalogue, songs: list[dict[str, object]], mode: str) -> None:
-    """By paging a search for nothing, and of servers that find nothing then, album by album."""
+    """By paging a search for nothing, and of servers that find or want nothing then, album by album."""
     with fake_server(songs, mode) as fake:
         server = MediaServer(fake.url + "/", LOGIN)
         matches = server.matches(catalogue)
@@ -62,7 +62,7 @@ def test_every_song_is_known_both_ways(catalogue: Catalogue, songs: list[dict[st
         artist = catalogue.artist_of("Artist 7")
         assert artist is not None and matches.artist_ids[artist.id] == "a-Artist 7"
         asked = len(fake.asked)
-        assert asked <= 5
+        assert asked <= 5, "pages, not songs"
         assert server.song("nd77", catalogue).id == 77  # type: ignore[union-attr]
         assert server.artist("a-Artist 3", catalogue) == "Artist 3"
         assert len(fake.asked) == asked, "what is known is not asked again"
@@ -77,6 +77,23 @@ def test_the_password_is_never_sent(catalogue: Catalogue, songs: list[dict[str, 
             assert LOGIN.password not in str(given)
         assert len({given["s"] for _, given in fake.asked}) == len(fake.asked), "a new salt each time"
     assert LOGIN.password not in repr(LOGIN)
+
+
+def test_a_server_without_tokens_gets_the_password_where_nobody_reads_along(
+    catalogue: Catalogue, songs: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On this machine, or by TLS; never over a network in the clear, and never from a server that takes tokens."""
+    with fake_server(songs, "no-tokens") as fake:
+        assert MediaServer(fake.url, LOGIN).matches(catalogue).theirs == 1200
+        assert [("p" in given) for _, given in fake.asked[:3]] == [False, True, True]
+        fake.asked.clear()
+        monkeypatch.setattr("earmark.server.doors.media_server.is_loopback", lambda host: False)
+        server = MediaServer(fake.url, LOGIN)
+        assert server.matches(catalogue).theirs == 0
+        assert server.problem and not any("p" in given for _, given in fake.asked)
+    with fake_server(songs, "refuse") as fake:
+        MediaServer(fake.url, LOGIN).matches(catalogue)
+        assert not any("p" in given for _, given in fake.asked)
 
 
 def test_a_key_takes_the_place_of_both(catalogue: Catalogue, songs: list[dict[str, object]]) -> None:

@@ -20,6 +20,7 @@ from urllib.parse import urlencode, urlsplit
 
 from earmark.app.catalogue import SongFacts
 from earmark.errors import EarmarkError
+from earmark.server.safety import is_loopback
 
 if TYPE_CHECKING:
     from earmark.app.catalogue import Catalogue
@@ -34,6 +35,7 @@ _LARGEST = 16_000_000  # bytes of one answer
 _SOCKET_SECONDS, _ANSWER_SECONDS, _ALL_SECONDS = 5.0, 20.0, 600.0
 _GOOD_FOR = 600.0  # seconds
 _PATIENCE = 10.0  # seconds that the first request waits for the first songs
+_NO_TOKENS = (10, 41)  # what servers say that know no tokens
 _MOST_ASKED = 10_000  # single songs that are remembered
 
 
@@ -43,7 +45,7 @@ class Login:
 
     Attributes:
         user: Name.
-        password: Never sent: a salted token is.
+        password: A salted token is sent in its place; itself only where a server takes none and nobody can read along.
         key: ``apiKey`` of OpenSubsonic, in place of both.
     """
 
@@ -64,10 +66,12 @@ class Login:
             raise EarmarkError(f"--media-server needs a login: set {_VARIABLE} to USER:PASSWORD, or to an API key")
         return cls(user, password) if colon else cls(key=given)
 
-    def parameters(self) -> dict[str, str]:
+    def parameters(self, *, plain: bool = False) -> dict[str, str]:
         """What a request carries."""
         if self.key:
             return {"apiKey": self.key}
+        if plain:
+            return {"u": self.user, "p": "enc:" + self.password.encode().hex()}
         salt = secrets.token_hex(8)
         token = hashlib.md5((self.password + salt).encode(), usedforsecurity=False).hexdigest()
         return {"u": self.user, "t": token, "s": salt}
@@ -109,6 +113,12 @@ def match(songs: Iterator[Mapping[str, Any]], catalogue: Catalogue) -> Matches:
     return Matches(found, ids, artists, artist_ids, count)
 
 
+class _Refused(EarmarkError):
+    """The server answers, and says no, with a code."""
+
+    code = 0
+
+
 class MediaServer:
     """A Subsonic server, such as Navidrome; several threads may use it.
 
@@ -133,6 +143,7 @@ class MediaServer:
         self._of: Catalogue | None = None
         self._reading: threading.Thread | None = None
         self._single: dict[str, SongFacts | None] = {}
+        self._plain = False
         self.problem = ""
 
     @classmethod
@@ -201,7 +212,12 @@ class MediaServer:
             if time.monotonic() > end:
                 raise EarmarkError("the media server took too long to list its songs")
             counts = {"artistCount": 0, "albumCount": 0, "songCount": _PAGE, "songOffset": page * _PAGE}
-            songs = _list(self._ask("search3", query="", **counts), "searchResult3", "song")
+            try:
+                songs = _list(self._ask("search3", query="", **counts), "searchResult3", "song")
+            except _Refused:
+                if page:
+                    raise
+                songs = []  # Subsonic itself wants words
             yield from songs
             if not songs and page == 0:
                 yield from self._songs_of_albums(end)
@@ -229,14 +245,27 @@ class MediaServer:
         Raises:
             EarmarkError: It does not, or not as it should.
         """
-        values = {**self._login.parameters(), "v": "1.16.1", "c": "earmark", "f": "json", **more}
         try:
-            answer = json.loads(self._get(f"{self._base}/rest/{method}.view?{urlencode(values)}"))
-            body = answer["subsonic-response"]
+            return self._answer(method, more)
+        except _Refused as error:
+            private = self._secure or is_loopback(self._host)
+            if self._plain or self._login.key or error.code not in _NO_TOKENS or not private:
+                raise
+            answer = self._answer(method, more, plain=True)
+            self._plain = True  # it knows no tokens
+            return answer
+
+    def _answer(self, method: str, more: Mapping[str, Any], *, plain: bool = False) -> Mapping[str, Any]:
+        login = self._login.parameters(plain=plain or self._plain)
+        query = urlencode({**login, "v": "1.16.1", "c": "earmark", "f": "json", **more})
+        try:
+            body = json.loads(self._get(f"{self._base}/rest/{method}.view?{query}"))["subsonic-response"]
             if body["status"] == "ok":
                 return dict(body)
             error = body.get("error") or {}
-            raise EarmarkError(f"the media server refuses {method}: {error.get('message') or error.get('code')}")
+            refused = _Refused(f"the media server refuses {method}: {error.get('message') or error.get('code')}")
+            refused.code = error.get("code")
+            raise refused
         except (OSError, http.client.HTTPException) as error:
             reason = str(error) or type(error).__name__
             raise EarmarkError(f"the media server at {self._host} does not answer: {reason}") from None
