@@ -43,8 +43,9 @@ class FakeServer:
 
     Attributes:
         songs: As ``Child``.
-        mode: ``right``; ``no-empty`` (finds nothing for nothing), ``needs-words``, ``slow``, ``drip``, ``broken``, ``html``, ``empty``,
-            ``odd`` (JSON of other shapes), ``refuse``, ``no-tokens``, ``elsewhere`` (redirects), ``endless``.
+        mode: ``right``; ``no-empty`` (finds nothing for nothing), ``needs-words``, ``no-tokens``, ``slow``, ``drip``,
+            ``broken``, ``html``, ``empty``, ``odd`` (JSON of other shapes), ``refuse``, ``elsewhere`` (redirects),
+            ``endless``.
         asked: Methods and their parameters.
         url: Where it is.
     """
