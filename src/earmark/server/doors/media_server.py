@@ -116,7 +116,7 @@ def match(songs: Iterator[Mapping[str, Any]], catalogue: Catalogue) -> Matches:
 class _Refused(EarmarkError):
     """The server answers, and says no, with a code."""
 
-    code = 0
+    code: Any = 0
 
 
 class MediaServer:
