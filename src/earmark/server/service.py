@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -55,6 +56,17 @@ class Folder:
         return Path(self.path).is_dir()
 
 
+@dataclass(eq=False)
+class _Cell:
+    """A value with the snapshot and the state that it was made of, and when."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    value: Any = None
+    generation: int = -1
+    state: Hashable = None
+    made: float = 0.0
+
+
 class Service:
     """What the routes share; a context that lasts as long as the server.
 
@@ -76,7 +88,7 @@ class Service:
         self._peaks: OrderedDict[tuple[str, int, int, int], Waveform] = OrderedDict()
         self.jobs = Jobs(self)
         self.desk = Desk(self)
-        self._cache: dict[str, tuple[int, Any]] = {}
+        self._cache: dict[str, _Cell] = {}
 
     @contextmanager
     def library(self, *, write: bool = False, fresh: bool = False) -> Iterator[Library]:
@@ -173,13 +185,19 @@ class Service:
             return library.model().digest
         return ""
 
-    def cached(self, key: str, make: Callable[[], V]) -> V:
-        """What ``make`` gives, worked out once for as long as the library stays as it is."""
-        generation = self.session.generation
-        known = self._cache.get(key)
-        if known is None or known[0] != generation or not generation:
-            known = self._cache[key] = (generation, make())
-        return cast(V, known[1])
+    def cached(self, key: str, make: Callable[[], V], state: Hashable = None, seconds: float = 0.0) -> V:
+        """What ``make`` gives, worked out by one request for all.
+
+        It holds for as long as the library stays as it is; and for so many ``seconds`` at least while ``state`` does.
+        """
+        with self._lock:
+            cell = self._cache.setdefault(key, _Cell())
+        with cell.lock:
+            generation, now = self.session.generation, time.monotonic()
+            same = cell.generation == generation and generation > 0
+            if not (same or (cell.made > 0 and cell.state == state and now - cell.made < seconds)):
+                cell.value, cell.generation, cell.state, cell.made = make(), generation, state, time.monotonic()
+            return cast(V, cell.value)
 
     def folders(self) -> list[Folder]:
         """Folders that may be scanned and learned from: the library's, those of the options, the user's music folder.

@@ -180,6 +180,12 @@ class Groups(LibraryFile):
         row = self.row("SELECT x, y FROM places WHERE model = ? AND audio = ?", (model.key, audio))
         return None if row is None else (round(row[0], 5), round(row[1], 5))
 
+    def map_state(self, model: LibraryModel) -> tuple[Any, ...]:
+        """What changes where the map or the clusters do; quick to ask for."""
+        query = "SELECT COUNT(*), TOTAL(audio * x), TOTAL(audio * y) FROM places WHERE model = ?"
+        places = self.remember(("map state", model.key), lambda: tuple(self.row(query, (model.key,))))
+        return (*places, *self.remember(("clusters state", model.key), lambda: self.clusters_state(model)))
+
     def set_places(self, model: LibraryModel, audio: Rows, places: Array, *, joined: bool) -> None:
         """Keep places: new ones beside the others where ``joined``, and else in place of all. In a change."""
         if not joined:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,6 +18,10 @@ from earmark.text import json_text
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/map", tags=["map"])
+
+
+_SECONDS = 10.0  # that songs analysed anew may have their old colours
+_PART = 10_000  # numbers written at a time
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,9 @@ class Map:
 def map(request: Request, known: Annotated[str, Header(alias="If-None-Match")] = "") -> Response:
     """The map; 304 where it is still the one of the `ETag`."""
     service = service_of(request)
-    body = service.cached("map", lambda: _body(known_map(LibraryRequest(), service.session).wait()))
+    with service.library() as library:
+        state = library.map_state(library.model())
+    body = service.cached("map", lambda: _body(known_map(LibraryRequest(), service.session).wait()), state, _SECONDS)
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if tag in known:
@@ -62,11 +69,28 @@ def map(request: Request, known: Annotated[str, Header(alias="If-None-Match")] =
 
 
 def _body(found: KnownMap) -> bytes:
-    views: dict[str, dict[str, Any]] = {}
-    for view in found.views:
-        views[view.name.lower()] = {"names": list(view.names), "of": view.index.tolist()}
+    """The map as JSON, column by column: one call for all of a large map would keep other requests waiting."""
+    views = {
+        view.name.lower(): f'{{"names": {json_text(list(view.names))}, "of": {_column(view.index)}}}'
+        for view in found.views
+    }
     if found.energy is not None:
-        views["energy"] = {"values": found.energy.astype(float).round(4).tolist()}
-    x, y = found.places.astype(float).round(4).T.tolist() if len(found.ids) else ([], [])
-    columns = {"ids": found.ids.tolist(), "x": x, "y": y, "views": views}
-    return json_text({**columns, "method": found.method, "joined": found.joined}).encode()
+        views["energy"] = f'{{"values": {_column(found.energy)}}}'
+    columns = {
+        "ids": _column(found.ids),
+        "x": _column(found.places[:, 0]),
+        "y": _column(found.places[:, 1]),
+        "views": "{" + ", ".join(f"{json_text(name)}: {view}" for name, view in views.items()) + "}",
+        "method": json_text(found.method),
+        "joined": str(found.joined),
+    }
+    return ("{" + ", ".join(f'"{name}": {column}' for name, column in columns.items()) + "}").encode()
+
+
+def _column(numbers: Any) -> str:
+    """Numbers as a list in JSON, with four decimals at most."""
+    parts = []
+    for start in range(0, len(numbers), _PART):
+        part = numbers[start : start + _PART]
+        parts.append(json.dumps((part.astype(float).round(4) if part.dtype.kind == "f" else part).tolist())[1:-1])
+    return f"[{', '.join(parts)}]"
