@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 
 from earmark.app.scan import ScanRequest, scan
 from earmark.engine import InlineEngine
+from earmark.library.store import open_library
 from earmark.server.doors.methods import METHODS
 from players import KEY, PASSWORD, real_library
 from serving import Collection, client_of
@@ -140,8 +141,25 @@ def test_a_song_has_what_players_need(door: TestClient, music: Collection) -> No
     assert song["contentType"] == "audio/flac" and song["type"] == "music" and song["mediaType"] == "song"
     assert song["isDir"] is False and song["size"] > 0
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", song["created"])
+    assert song["genres"] == [{"name": song["genre"]}] or not song["genres"]
     for name, kind in (("duration", int), ("bitRate", int), ("id", str), ("albumId", str), ("artistId", str)):
         assert isinstance(song[name], kind)
+
+
+def test_songs_carry_genre_and_mood_by_ear(music: Collection, tmp_path: Path) -> None:
+    """The genre only where the file names none; what the user corrected holds here too."""
+    file = tmp_path / "library.db"
+    file.write_bytes(music.file.read_bytes())
+    with open_library(file) as library:
+        one, other = (track for track in library.tracks() if track.path.endswith(("045.opus", "200.opus")))
+        library.set_label(one.audio or 0, "genre", "Jazz")
+        library.rows("UPDATE tracks SET genre = 'Polka;Waltz' WHERE id = ?", (other.id,))
+    with client_of(replace(music.options, library=str(file), player_key=KEY)) as client:
+        heard = ask(client, "getSong", id=one.id)["song"]
+        assert (heard["genre"], heard["genres"]) == ("Jazz", [{"name": "Jazz"}])
+        named = ask(client, "getSong", id=other.id)["song"]
+        assert (named["genre"], named["genres"]) == ("Polka", [{"name": "Polka"}, {"name": "Waltz"}])
+        assert heard["moods"] == named["moods"] == []  # this model knows no mood
 
 
 def test_browsing_leads_from_artists_to_songs(door: TestClient) -> None:
@@ -319,11 +337,14 @@ def test_audio_comes_whole_and_in_parts(door: TestClient, music: Collection) -> 
     assert head.status_code == 200 and int(head.headers["content-length"]) == len(data)
 
 
-def test_a_file_that_changed_or_went_is_not_played(shared: Path, tmp_path: Path, tiny_model: Path) -> None:
+def test_a_file_that_went_or_leads_elsewhere_is_not_played(shared: Path, tmp_path: Path, tiny_model: Path) -> None:
     music = real_library(shared, tmp_path, tiny_model, 2)
+    secret = tmp_path / "secret.opus"
+    secret.write_text("nobody scanned this")
     with client_of(replace(music.options, player_key=KEY)) as client:
         first, second, _ = songs(client)
-        (music.music / first["path"]).write_bytes(b"something else that nobody scanned")
+        (music.music / first["path"]).unlink()
+        (music.music / first["path"]).symlink_to(secret)
         (music.music / second["path"]).unlink()
         for song in (first, second):
             answer = client.get("/rest/stream", params={"apiKey": KEY, "f": "json", "id": song["id"]})

@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from earmark.library.records import LibraryTrack
 from earmark.server.problems import Problem, problem
 
-__all__ = ["audio_answer", "open_audio"]
+__all__ = ["audio_answer", "content_type", "open_audio"]
 
 _BLOCK = 1 << 16
 _TYPES = {".flac": "audio/flac", ".m4a": "audio/mp4", ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".opus": "audio/ogg",
@@ -77,7 +77,7 @@ def audio_answer(request: Request, track: LibraryTrack, roots: Sequence[str]) ->
             (first, last), code = found, 206
             headers["Content-Range"] = f"bytes {first}-{last}/{size}"
     headers["Content-Length"] = str(last - first + 1)
-    return StreamingResponse(_pieces(file, first, last - first + 1), code, headers, _type(track.path))
+    return StreamingResponse(_pieces(file, first, last - first + 1), code, headers, content_type(track.path))
 
 
 def _range(text: str, size: int) -> tuple[int, int] | str | None:
@@ -113,7 +113,8 @@ def _inside(path: str, roots: Sequence[str]) -> bool:
     return any(real.is_relative_to(root) for root in roots)
 
 
-def _type(path: str) -> str:
+def content_type(path: str) -> str:
+    """By a file's ending; never one that a browser takes for a page."""
     suffix = Path(path).suffix.lower()
     found = _TYPES.get(suffix) or mimetypes.guess_type(f"a{suffix}")[0] or ""
     return found if found.startswith(("audio/", "video/")) else "application/octet-stream"

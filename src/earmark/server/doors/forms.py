@@ -17,17 +17,18 @@ from starlette.responses import Response
 import earmark
 from earmark.app.catalogue import title_of
 from earmark.server.answers import Json
+from earmark.server.audio import content_type
 from earmark.text import fold, plain_text
 
 if TYPE_CHECKING:
     from earmark.app.catalogue import Album, Artist, Catalogue
+    from earmark.app.summaries import Summary
     from earmark.library.records import LibraryTrack
 
 __all__ = [
     "album_form",
     "answer",
     "artist_form",
-    "content_type",
     "failure",
     "index_of",
     "iso_date",
@@ -37,13 +38,6 @@ __all__ = [
 
 _VERSION = "1.16.1"  # of Subsonic's interface
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-_TYPES = {
-    "aac": "audio/aac", "aif": "audio/aiff", "aiff": "audio/aiff", "ape": "audio/x-monkeys-audio", "flac": "audio/flac",
-    "m4a": "audio/mp4", "m4b": "audio/mp4", "mka": "audio/x-matroska", "mp3": "audio/mpeg", "mp4": "audio/mp4",
-    "mpc": "audio/x-musepack", "oga": "audio/ogg", "ogg": "audio/ogg", "opus": "audio/ogg", "wav": "audio/wav",
-    "webm": "audio/webm", "wma": "audio/x-ms-wma", "wv": "audio/x-wavpack",
-}  # fmt: skip
 
 
 def answer(facts: Mapping[str, Any], form: str, status: str = "ok", http_status: int = 200) -> Response:
@@ -83,8 +77,11 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else _NOT_XML.sub("\ufffd", str(value))
 
 
-def song_form(catalogue: Catalogue, track: LibraryTrack) -> dict[str, Any]:
-    """A song (``Child``)."""
+def song_form(catalogue: Catalogue, track: LibraryTrack, short: Summary | None = None) -> dict[str, Any]:
+    """A song (``Child``); its mood, and a genre where the file names none, are those of ``short``."""
+    genres = [name for name in track.genre.split(";") if name]
+    if not genres and short and short.genre and short.genre.label:
+        genres = [short.genre.label]
     artist, album = catalogue.artist_of(track.artist), catalogue.album_of[track.id]
     suffix = track.path.rpartition(".")[2].lower()
     form: dict[str, Any] = {
@@ -107,13 +104,14 @@ def song_form(catalogue: Catalogue, track: LibraryTrack) -> dict[str, Any]:
         "isVideo": False,
         "type": "music",
         "mediaType": "song",
-        "genres": [{"name": name} for name in track.genre.split(";") if name],
+        "genres": [{"name": name} for name in genres],
+        "moods": [short.mood.label] if short and short.mood and short.mood.label else [],
         "displayArtist": track.artist,
     }
     if year_of(track.year):
         form["year"] = year_of(track.year)
-    if track.genre:
-        form["genre"] = track.genre.split(";")[0]
+    if genres:
+        form["genre"] = genres[0]
     return form
 
 
@@ -152,11 +150,6 @@ def index_of(name: str) -> str:
 def year_of(text: str) -> int:
     """A year; 0 where there is none."""
     return int(text[:4]) if text[:4].isascii() and text[:4].isdigit() else 0
-
-
-def content_type(path: str) -> str:
-    """By a file's ending."""
-    return _TYPES.get(path.rpartition(".")[2].lower(), "application/octet-stream")
 
 
 def _below_root(catalogue: Catalogue, path: str) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "Call"]
 
 _EXTENSIONS = ("apiKeyAuthentication", "formPost", "sonicSimilarity")
-_MOST_SIMILAR, _MOST_LISTED = 500, 10_000
+_MOST_SIMILAR, _MOST_NAMED, _MOST_LISTED = 500, 500, 10_000
 _PER_ARTIST = 3  # songs of one artist among similar ones
 _ROLES = (
     *("scrobblingEnabled", "adminRole", "settingsRole", "downloadRole", "uploadRole", "playlistRole", "coverArtRole"),
@@ -118,9 +118,12 @@ class Call:
         return found
 
     def songs(self, rows: Iterable[int]) -> list[Facts]:
-        """Songs as they are answered, those that are there."""
+        """Songs as they are answered, those that are there; with genre and mood by ear where they are not too many."""
         catalogue = self.catalogue
-        return [song_form(catalogue, catalogue.songs[row]) for row in rows if row in catalogue.songs]
+        tracks = [catalogue.songs[row] for row in rows if row in catalogue.songs]
+        few = len(tracks) <= _MOST_NAMED
+        short = self.desk.service.summaries(tracks) if few else [None] * len(tracks)
+        return [song_form(catalogue, track, one) for track, one in zip(tracks, short, strict=True)]
 
 
 def _song(catalogue: Catalogue, text: str) -> LibraryTrack | None:
@@ -293,11 +296,9 @@ def _sonic_path(call: Call) -> Facts:
         request = WalkRequest(start=start.path, end=end.path, count=count)
         tracks = list(walk(request, call.desk.service.engine, call.desk.service.session).wait())
     close = call.desk.shelves.closeness([(start, track) for track in tracks])
-    matches = []
-    for track, near in zip(tracks, close, strict=True):
-        for song in call.songs([track.id]):
-            matches.append({"entry": song, "similarity": -1 if near is None else round(near, 4)})
-    return {"sonicMatch": matches}
+    near = {str(one.id): -1 if value is None else round(value, 4) for one, value in zip(tracks, close, strict=True)}
+    songs = call.songs(track.id for track in tracks)
+    return {"sonicMatch": [{"entry": song, "similarity": near[song["id"]]} for song in songs]}
 
 
 def _similar_songs(call: Call) -> Facts:

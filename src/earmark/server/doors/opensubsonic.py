@@ -7,18 +7,18 @@ sonicSimilarity. Nothing can be changed through it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import FileResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
 from earmark.errors import EarmarkError, UnknownName
-from earmark.server.doors.forms import answer, content_type, failure
+from earmark.server.audio import audio_answer
+from earmark.server.doors.forms import answer, failure
 from earmark.server.doors.keys import Refused
 from earmark.server.doors.methods import METHODS, Call
+from earmark.server.problems import Problem
 from earmark.server.service import service_of
 
 __all__ = ["router"]
@@ -60,23 +60,12 @@ def rest(request: Request, method: str, given: Annotated[dict[str, str], Depends
         return failure(70 if isinstance(error, UnknownName) else 0, call.desk.reason(error), call.form)
 
 
-def _stream(call: Call, _: Request) -> Response:
+def _stream(call: Call, request: Request) -> Response:
     """A song's file as it is: nothing is transcoded, so the formats and rates that are asked for are passed over."""
-    track = call.song()
     try:
-        status = Path(track.path).stat()
-    except OSError:
-        raise Refused(70, "The requested data was not found: the file is not there any more.") from None
-    if (status.st_size, status.st_mtime_ns) != (track.size, track.modified):
-        raise Refused(70, "The requested data was not found: the file has changed since the last scan.")
-    return _Song(track.path, media_type=content_type(track.path), stat_result=status)
-
-
-class _Song(FileResponse):
-    """A file, in parts too where clients ask by POST (formPost)."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await super().__call__(dict(scope) | {"method": "GET"}, receive, send)
+        return audio_answer(request, call.song(), call.catalogue.roots)
+    except Problem as error:
+        raise Refused(70, f"The requested data was not found: {error.detail}") from None
 
 
 def _picture(call: Call, _: Request) -> Response:
