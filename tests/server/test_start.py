@@ -41,6 +41,11 @@ def test_a_port_that_is_taken_is_one_clear_line() -> None:
     assert f"port {port}" in said.err and "--port" in said.err
 
 
+def test_a_model_that_is_not_there_is_said_at_once() -> None:
+    said = in_process("serve", "--port", 0, "-m", "defualt")
+    assert said.code == 1 and "did you mean 'default'" in said.err
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_another_host_demands_a_token(host: str) -> None:
     said = in_process("serve", "--host", host, "--port", 0)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
+from anyio import CapacityLimiter
 from starlette.requests import Request
 
 from earmark.app.session import LibrarySession
@@ -38,6 +39,8 @@ __all__ = ["Service", "service_of"]
 V = TypeVar("V")
 
 
+_ANALYSES = 16  # uploads that are analysed, or wait for it in the engine, at a time
+_SEEN = 1.0  # seconds that a change waits at most until other requests see it
 _KEPT_PEAKS = 300
 _GRACE = 2.0  # seconds that jobs get to end by themselves
 
@@ -76,6 +79,7 @@ class Service:
         session: The library as requests read it: in memory, of one moment.
         jobs: Long work.
         desk: What the doors to players share.
+        analysing: Threads for uploads, apart from those that all other requests share.
         closing: Is set when the server ends, so that open streams do.
     """
 
@@ -83,6 +87,7 @@ class Service:
         self.options = options
         self.engine: Engine = LocalEngine(options.jobs, preload="earmark.inference.tagger")
         self.session = LibrarySession(options.library)
+        self.analysing = CapacityLimiter(_ANALYSES)
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._peaks: OrderedDict[tuple[str, int, int, int], Waveform] = OrderedDict()
@@ -102,7 +107,7 @@ class Service:
         with opened(self.options.library, write=write, session=None if fresh else self.session) as library:
             yield library
         if write:
-            self.session.look()
+            self.session.look(_SEEN)
 
     def track(self, row: int) -> LibraryTrack:
         """The track of a row.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -41,11 +42,20 @@ def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     if not all(map(find_spec, ("fastapi", "uvicorn", "python_multipart"))):
         raise MissingExtra("server", "the page")
-    import asyncio
-
     from earmark.offline import switch_off
 
     switch_off()
+    gc.disable()  # nothing of what is imported now goes away: looking for it takes a tenth of the start
+    try:
+        return _run(args)
+    finally:
+        gc.enable()
+
+
+def _run(args: argparse.Namespace) -> int:
+    import asyncio
+
+    from earmark.models.registry import find_models
     from earmark.server.application import ServerOptions
     from earmark.server.running import Server, listen
     from earmark.server.safety import is_loopback
@@ -55,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if args.token is None and not is_loopback(args.host):
         drawing.print_notice(f"--host {args.host} can be reached by others: it needs --token, or EARMARK_TOKEN.")
         return 2
+    find_models(args.model)  # what is wrong is said now, not at the first upload
     with listen(args.host, args.port) as listener:
         asyncio.run(_serve(Server(arguments.request(args, ServerOptions), listener)))
     return 0
@@ -68,5 +79,7 @@ async def _serve(server: Server) -> None:
     await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
     if ready.done():
         print(f"Earmark is at {server.url}", flush=True)
+        gc.freeze()
+        gc.enable()
     ready.cancel()
     await serving

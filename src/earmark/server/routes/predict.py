@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from earmark.app.one_file import FileRequest, analyse_file
@@ -17,7 +17,6 @@ from earmark.server.problems import Problem
 from earmark.server.service import Service, service_of
 from earmark.server.uploads import kept_upload
 from earmark.server.values import RowId
-from earmark.text import plain_text
 
 __all__ = ["router"]
 
@@ -58,15 +57,15 @@ async def predict(
     how: dict[str, Any] = {"taggram": taggram, "why": why, "peaks": peaks}
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        path = await run_in_threadpool(_path_of, service, await request.body())
-        return await run_in_threadpool(_analysed, service, path, path, how)
+        path = await to_thread.run_sync(_path_of, service, await request.body())
+        return await to_thread.run_sync(_analysed, service, path, path, how, limiter=service.analysing)
     if kind != "multipart/form-data":
         raise Problem(415, 'Send a file as multipart/form-data, or {"track": ID} as application/json.', "media-type")
     async with request.form(max_files=1, max_fields=10) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise Problem(422, "The form has no file: its part must be named file, and carry a file name.", "invalid")
-        return await run_in_threadpool(_uploaded, service, file, how)
+        return await to_thread.run_sync(_uploaded, service, file, how, limiter=service.analysing)
 
 
 def _path_of(service: Service, body: bytes) -> str:
@@ -78,7 +77,7 @@ def _path_of(service: Service, body: bytes) -> str:
 
 
 def _uploaded(service: Service, file: UploadFile, how: Mapping[str, Any]) -> dict[str, Any]:
-    name = plain_text((file.filename or "").replace("\\", "/").rpartition("/")[2], 255) or "upload"
+    name = (file.filename or "").replace("\\", "/").rpartition("/")[2] or "upload"
     with kept_upload(file.file, name) as path:
         return _analysed(service, path, name, how)
 

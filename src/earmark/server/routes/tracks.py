@@ -13,6 +13,7 @@ from earmark.app.one_file import FileRequest, analyse_file
 from earmark.app.summaries import Summary
 from earmark.app.tracks import TracksRequest, list_tracks, scores_over_time, track_record
 from earmark.server.audio import audio_answer
+from earmark.server.routes.search import UnknownWord
 from earmark.server.service import service_of
 from earmark.server.values import RowId
 
@@ -25,14 +26,6 @@ _FIELDS = {"seconds": "length"}
 
 Name = Annotated[str | None, Query(max_length=_LONGEST)]
 Share = Annotated[float | None, Query(ge=0, le=1)]
-
-
-@dataclass(frozen=True)
-class UnknownWord:
-    """A word that means nothing here, and the nearest that do."""
-
-    word: str
-    nearest: list[str]
 
 
 @dataclass(frozen=True)
