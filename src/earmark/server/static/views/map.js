@@ -111,16 +111,17 @@ export async function view(root, params, context) {
     place();
   }
   // Without a graphics card the browser draws slowly: while the map moves it shows as many songs as keep up, at rest all.
-  let waiting = 0, part = 1, last = 0, rest = 0;
+  let waiting = 0, part = 1, rest = 0;
   function draw() {
-    waiting ||= requestAnimationFrame(now => {
+    clearTimeout(rest); rest = 0;
+    if (waiting) return;
+    const asked = performance.now();
+    waiting = requestAnimationFrame(() => {
       waiting = 0;
-      const gap = now - last;
-      if (gap > 60 && gap < 5000 && rest) part = Math.max(Math.min(1, 2000 / count), part / 2); else if (gap < 25) part = Math.min(1, part * 1.2);
-      last = now;
+      const late = performance.now() - asked;
+      part = late > 60 ? Math.max(Math.min(1, 2000 / count), part / 2) : late < 25 ? Math.min(1, part * 1.2) : part;
       redraw(part);
-      clearTimeout(rest);
-      rest = part < 1 ? setTimeout(() => { rest = 0; redraw(); }, 200) : setTimeout(() => { rest = 0; }, 200);
+      if (part < 1) rest = setTimeout(() => { rest = 0; redraw(); }, 300);
     });
   }
   if (cloud) cloud.restored = draw;
