@@ -1,5 +1,5 @@
 // Long work in the server: start it, find it again after the page was closed, follow it; and curves and intervals as pictures.
-import {count, html, nothing, percent, problem, progress, svg, time} from "./dom.js";
+import {count, empty, html, nothing, percent, progress, svg} from "./dom.js";
 
 export const KINDS = {scan: "Scan folders", train: "Train a model", "from-tags": "Learn from the files' own tags", extend: "Extend a model",
   "write-tags": "Write tags", undo: "Undo written tags", clusters: "Make clusters", map: "Lay out the map", effect: "Measure corrections"};
@@ -103,4 +103,6 @@ export function intervals(rows, label) {
 
 /** The time of day of a job, as the reader's clock has it. */
 export const moment = words => words ? new Date(typeof words === "number" ? words * 1000 : words).toLocaleString([], {dateStyle: "medium", timeStyle: "short"}) : "";
-export {problem, time};
+
+/** What stands where there is no library yet. */
+export const noLibrary = () => empty("There is no library yet", "Scan a folder of music first: every song gets its genre, mood and place.", html`<a class="button" href="#/library">To the library</a>`);

@@ -1,7 +1,8 @@
 // The map: every song a dot, songs that sound alike near each other. Click plays; a line around songs makes a playlist.
-import {count as plural, debounced, download, html, lineOf, nothing, playButton, render, time, titleOf} from "../dom.js";
+import {count as plural, debounced, download, empty, html, lineOf, nothing, playButton, problem, render, titleOf} from "../dom.js";
 import {Plane, steps} from "../plane.js";
 import {STATE, createPoints} from "../webgl.js";
+import {Follower, noLibrary} from "../work.js";
 
 const NONE = 65535, OWN = 12;  // a song without a name; names with a colour of their own: all others share one
 const NAMES = [
@@ -23,9 +24,27 @@ function viewsOf(data) {
   return found.length ? found : [{name: "All", names: [], ordered: false, index: new Uint16Array(count).fill(NONE)}];
 }
 
+/** Before there are places: one button makes them. */
+async function unmade(root, context) {
+  let wrong = null;
+  const work = new Follower(context, job => { update(); if (job.state === "done") dispatchEvent(new Event("hashchange")); });
+  const update = () => render(html`<div class="alone"><h1>Map</h1>
+    ${wrong ? problem(wrong) : nothing}${work.running ? work.show() : empty("The map is not made yet", "Every song gets a place, near to what sounds like it. That takes a moment.",
+      html`<button type="button" class="main" @click=${async () => { try { await work.start("map", {}); } catch (error) { wrong = error; update(); } }}>Make the map</button>`)}</div>`, root);
+  update();
+  return () => work.stop();
+}
+
 export async function view(root, params, context) {
   const {api, announce} = context;
-  const data = await api.get("/v1/map"), count = data.ids.length, views = viewsOf(data);
+  let data;
+  try { data = await api.get("/v1/map"); } catch (error) {
+    if (error.kind !== "no-library") throw error;
+    render(html`<div class="alone"><h1>Map</h1>${noLibrary()}</div>`, root);
+    return () => {};
+  }
+  if (!data.ids.length) return unmade(root, context);
+  const count = data.ids.length, views = viewsOf(data);
   const rowOf = new Map(data.ids.map((id, i) => [id, i]));
   const plane = new Plane(steps(data.x, data.y)), looks = new Uint8Array(2 * count), picked = new Uint8Array(count);
   const narrow = matchMedia("(max-width: 720px)"), ending = new AbortController();
@@ -305,8 +324,8 @@ export async function view(root, params, context) {
         ${s.matches?.length ? html`<button type="button" @click=${() => nextMatch()}>Next</button>` : nothing}</div>
       ${s.note ? html`<p class="dim found">${s.note}</p>` : nothing}
       <div id="map-drawer">${matchList()}
-        <h2 class="count">${count ? plural(count, "song") : "No song is on the map yet"}</h2>
-        <p class="dim">${count ? html`Songs that sound alike are near each other${data.method ? ` (${data.method === "t-SNE" ? "neighbours by t-SNE" : "the two main directions, PCA"})` : ""}.` : html`<a href="#/library">Scan a folder</a> first.`}</p>
+        <h2 class="count">${plural(count, "song")}</h2>
+        <p class="dim">Songs that sound alike are near each other (${data.method === "t-SNE" ? "neighbours by t-SNE" : "the two main directions, PCA"}).</p>
         ${cloud ? html`<div class="by" role="group" aria-label="Show as">${["Map", "List"].map((name, k) => html`<button type="button" aria-pressed=${String(s.list === !!k)} @click=${() => { s.list = !!k; update(); showCard(); draw(); }}>${name}</button>`)}</div>` : nothing}
         <h2 id="map-by">Colour by</h2>
         <div class="by" role="group" aria-labelledby="map-by">${views.map((v, k) => html`<button type="button" aria-pressed=${String(k === s.view)} @click=${() => colourBy(k)}>${v.name}</button>`)}</div>

@@ -31,21 +31,22 @@ export async function view(root, params, context) {
   function shown() {
     const {model} = s;
     if (!model) return nothing;
-    const card = model.card ?? {}, scores = model.scores ?? card.scores ?? {};
-    return html`<section aria-labelledby="model-title"><h2 id="model-title" dir="auto">${model.name}</h2>
+    const {card, scores, data, notes} = model, short = model.model;
+    return html`<section aria-labelledby="model-title"><h2 id="model-title" dir="auto">${short.name}</h2>
+      ${short.error ? html`<p class="warn" dir="auto">${short.error}</p>` : nothing}
       ${card.recipe?.about ?? card.about ? html`<p dir="auto">${card.recipe?.about ?? card.about}</p>` : nothing}
-      <dl class="facts">${facts(model, card).map(([name, value]) => html`<div><dt>${name}</dt><dd dir="auto">${value}</dd></div>`)}</dl>
-      ${(card.data ?? []).length ? html`<details><summary>What it was trained on</summary><ul>${card.data.map(words => html`<li dir="auto">${words}</li>`)}</ul></details>` : nothing}
-      ${(card.notes ?? []).length ? html`<details><summary>Notes</summary>${card.notes.map(note => html`<p dir="auto">${note}</p>`)}</details>` : nothing}
-      <h3>Scores</h3><p class="dim">Measured on songs whose artists the model did not learn from, with 95 % intervals.</p>
+      <dl class="facts">${facts(short, card, model.licence).map(([name, value]) => html`<div><dt>${name}</dt><dd dir="auto">${value}</dd></div>`)}</dl>
+      ${data.length ? html`<details><summary>What it was trained on</summary><ul>${data.map(words => html`<li dir="auto">${words}</li>`)}</ul></details>` : nothing}
+      ${notes.length ? html`<details><summary>Notes</summary>${notes.map(note => html`<p dir="auto">${note}</p>`)}</details>` : nothing}
+      <h3>Scores</h3><p class="dim">${Object.keys(scores).length ? "Measured on songs whose artists the model did not learn from, with 95 % intervals." : "None are kept in this model."}</p>
       <div class="panels">${(card.heads ?? []).filter(head => scores[head.name]).map(head => score(head, scores[head.name]))}</div>
-      ${(model.history ?? []).length ? html`<h3>How it learned</h3>${curves(model.history)}` : html`<p class="dim">This model keeps no learning curves.</p>`}</section>`;
+      ${model.history.length ? html`<h3>How it learned</h3>${curves(model.history)}` : html`<p class="dim">This model keeps no learning curves.</p>`}</section>`;
   }
-  const facts = (model, card) => [
-    ["Identity", [model.id, (model.digest ?? "").slice(0, 12)].filter(Boolean).join(" · ")], ["Size", size(model.bytes ?? 0)],
+  const facts = (model, card, licence) => [
+    ["Identity", [model.id, (model.digest ?? "").slice(0, 12)].filter(Boolean).join(" · ")], ["Size", size(model.bytes)],
     ["Network", [card.backbone, card.recipe?.name && `recipe ${card.recipe.name}`].filter(Boolean).join(", ")],
     ["Hears", card.clip ? `${card.clip.count} clips of ${card.clip.seconds} s` : ""],
-    ["Licence", card.licence],
+    ["Licence", licence],
   ].filter(([, value]) => value);
   function score(head, one) {
     const known = Object.entries(FIGURES).filter(([key]) => typeof one[key] === "number");

@@ -1,6 +1,6 @@
 // Review: the songs that the model most needs help with, decided by keys while one hears them.
 import {count, empty, html, lineOf, nothing, percent, playButton, problem, render, time, titleOf} from "../dom.js";
-import {Follower, intervals} from "../work.js";
+import {Follower, intervals, noLibrary} from "../work.js";
 
 const KEPT = 8;  // decisions of this visit that are listed
 
@@ -15,7 +15,7 @@ export async function view(root, params, context) {
     const answer = await api.get("/v1/review", {head: s.head, count: 20 + s.skipped.size});
     s.queue = answer.questions.filter(question => !s.skipped.has(key(question)));
     s.corrections = answer.corrections;
-    for (const {head} of s.queue) if (!s.heads.includes(head)) s.heads.push(head);
+    s.heads = answer.heads;
   }
   function next(spoken = true) {
     update();
@@ -23,10 +23,24 @@ export async function view(root, params, context) {
     heading?.focus({preventScroll: true});
     const [question] = s.queue;
     if (!question) return;
+    for (const one of s.queue.slice(0, 2)) speaking(one);
     if (s.hear) play();
     if (spoken) announce(`${lineOf(question.track)}. ${reason(question)}`);
   }
-  const play = () => { const [question] = s.queue; if (question && !question.track.vanished) context.player.play(question.track, question.second ?? 0); };
+  async function play() {
+    const [question] = s.queue;
+    if (!question || question.track.vanished) return;
+    await speaking(question);
+    if (!over && s.queue[0] === question) context.player.play(question.track, question.second ?? 0);
+  }
+  /** Finds the second of the song that speaks most for what the model says, from its stored scores over time. */
+  function speaking(question) {
+    return question.asked ??= api.get(`/v1/tracks/${question.track.id}/taggram`).then(({starts, heads}) => {
+      const {labels, scores} = heads[question.head] ?? {labels: [], scores: []}, at = labels.indexOf(question.predicted);
+      if (at >= 0 && scores.length) question.second = starts[scores.reduce((best, row, k) => row[at] > scores[best][at] ? k : best, 0)];
+      update();
+    }).catch(() => {});
+  }
   async function refill() { if (s.queue.length < 2) { try { await load(); } catch (error) { s.wrong = error; } } }
 
   async function decide(label) {
@@ -34,7 +48,7 @@ export async function view(root, params, context) {
     if (!question || s.busy) return;
     s.busy = true; s.wrong = null; update();
     try {
-      const kept = await api.post("/v1/review", {track: question.track.id, head: question.head, label, expected: question.current ?? null});
+      const kept = await api.post("/v1/review", {track: question.track.id, head: question.head, label, expected: question.correction ?? null});
       s.done.unshift({question, label, previous: kept.previous ?? null}); s.corrections++;
       announce(`${titleOf(question.track)}: ${question.head} is ${label}.`);
       s.queue.shift();
@@ -69,7 +83,7 @@ export async function view(root, params, context) {
     try {
       await api.post("/v1/review", {track: question.track.id, head: question.head, label: previous, expected: label});
       s.done.splice(s.done.indexOf(entry), 1); s.corrections--;
-      s.queue.unshift({...question, current: previous});
+      s.queue.unshift({...question, correction: previous});
       announce(`Taken back: ${titleOf(question.track)}.`);
     } catch (error) { s.done.splice(s.done.indexOf(entry), 1); await refused(error, question); }
     s.busy = false;
@@ -134,8 +148,13 @@ export async function view(root, params, context) {
     const act = digit ? () => decide(digit.label) : {0: skip, " ": skip, u: () => undo(), p: play}[event.key.toLowerCase()];
     if (act) { event.preventDefault(); event.stopImmediatePropagation(); act(); }
   };
-  await load();
+  try { await load(); } catch (error) {
+    if (error.kind !== "no-library") throw error;
+    render(html`<header><h1>Review</h1></header>${noLibrary()}`, root);
+    return () => {};
+  }
   update();
+  for (const one of s.queue.slice(0, 2)) speaking(one);
   if (s.corrections) effect.resume("effect").catch(() => {});
   document.addEventListener("keydown", keys, true);
   return () => { over = true; effect.stop(); document.removeEventListener("keydown", keys, true); };

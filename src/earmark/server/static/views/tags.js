@@ -1,6 +1,6 @@
 // Write tags: first what would change, file by file; then write; and take it back.
 import {count, empty, fileName, html, nothing, problem, render} from "../dom.js";
-import {Follower, moment} from "../work.js";
+import {Follower} from "../work.js";
 
 const POLICIES = {empty: ["Fill empty fields", "what a file says already stays"], merge: ["Add", "names are added to what is there"], overwrite: ["Replace", "what is there gives way"]};
 const FIELDS = ["genre", "genres", "mood", "moods", "emotions"];  // heads whose labels have a field that players read
@@ -12,10 +12,10 @@ export async function view(root, params, context) {
   const s = {heads: [], request: null, search: "", runs: [], shows: "changed", page: 0, wrong: null, found: null};
   let over = false;
   const work = new Follower(context, job => {
-    if (job.state === "done" && job.kind !== "effect") refreshRuns();
+    if (job.state !== "running" && job.state !== "queued") refreshRuns();
     update();
   });
-  const dry = () => work.job?.kind === "write-tags" && Boolean((work.job.request ?? s.request)?.dry_run);
+  const dry = () => work.job?.kind === "write-tags" && work.job.request.dry_run;
   async function refreshRuns() { try { s.runs = (await api.get("/v1/write-tags/runs")).runs; } catch (error) { s.wrong = error; } update(); }
 
   /** The settings as they stand in the form. */
@@ -56,7 +56,6 @@ export async function view(root, params, context) {
     <button class="main" ?disabled=${work.running}>Show the difference first</button></form>`;
 
   // What a run told of each file.
-  const fieldsOf = record => record.fields ?? Object.entries(record.changes ?? {}).map(([field, change]) => ({field, ...change}));
   const values = list => list?.length ? list.map((value, k) => html`${k ? ", " : ""}<bdi>${value}</bdi>`) : html`<span class="dim">empty</span>`;
   const isChange = record => ["changed", "restored"].includes(record.status);
   function counted() {
@@ -77,7 +76,7 @@ export async function view(root, params, context) {
         <button type="button" ?disabled=${page + 1 >= pages} @click=${() => { s.page = page + 1; update(); }}>Next</button></div>` : nothing}`;
   }
   function row(record) {
-    const fields = fieldsOf(record), file = html`<th scope="row" title=${record.path}><bdi>${fileName(record.path)}</bdi></th>`;
+    const {fields} = record, file = html`<th scope="row" title=${record.path}><bdi>${fileName(record.path)}</bdi></th>`;
     if (!fields.length) return html`<tr>${file}<td class=${record.status === "skipped" ? "warn" : "dim"}><span dir="auto">${record.error?.message ?? {unchanged: "says this already", untouched: "nothing is left to take back"}[record.status] ?? record.status}</span></td></tr>`;
     return html`<tr>${file}<td><ul>${fields.map(one => html`<li><span class="dim">${one.field}</span> <span class="quiet">was </span>${values(one.before)} <span aria-hidden="true">→</span><span class="quiet"> becomes </span> <b>${values(one.after)}</b></li>`)}</ul></td></tr>`;
   }
@@ -90,11 +89,11 @@ export async function view(root, params, context) {
       ${difference()}</section>`;
   }
   const runs = () => html`<section aria-labelledby="runs-title"><h2 id="runs-title">Runs</h2>
-    ${s.runs.length ? html`<table class="stack"><thead><tr><th scope="col">When</th><th scope="col">Files</th><th scope="col">How</th><th scope="col"><span class="quiet">Undo</span></th></tr></thead><tbody>${[...s.runs].reverse().map(run => html`<tr>
-      <td data-label="When">${moment(run.time) || run.name}</td><td data-label="Files"><span>${count(run.changes, "file")}${run.undone ? `, ${run.undone.toLocaleString("en")} taken back` : ""}</span></td>
-      <td data-label="How"><div>${[run.facts?.policy && POLICIES[run.facts.policy]?.[0], (run.facts?.heads ?? []).join(", ")].filter(Boolean).join(": ")}
-        ${(run.damage ?? []).map(words => html`<p class="warn" dir="auto">${words}</p>`)}</div></td>
-      <td data-label=""><button type="button" ?disabled=${work.running || run.undone >= run.changes} @click=${() => undo(run.name)}>${run.undone >= run.changes ? "Taken back" : "Undo"}<span class="quiet"> ${run.name}</span></button></td></tr>`)}</tbody></table>` : html`<p class="dim">Nothing was written yet.</p>`}</section>`;
+    ${s.runs.length ? html`<table class="stack"><thead><tr><th scope="col">When</th><th scope="col">Files</th><th scope="col">How</th><th scope="col"><span class="quiet">Undo</span></th></tr></thead><tbody>${s.runs.map(run => html`<tr>
+      <td data-label="When">${run.run}</td><td data-label="Files"><span>${count(run.changes, "file")}${run.undone ? `, ${run.undone.toLocaleString("en")} taken back` : ""}</span></td>
+      <td data-label="How"><div>${[POLICIES[run.policy]?.[0], run.heads.join(", ")].filter(Boolean).join(": ")}
+        ${run.damage.map(words => html`<p class="warn" dir="auto">${words}</p>`)}</div></td>
+      <td data-label=""><button type="button" ?disabled=${work.running || run.undone >= run.changes} @click=${() => undo(run.run)}>${run.undone >= run.changes ? "Taken back" : "Undo"}<span class="quiet"> ${run.run}</span></button></td></tr>`)}</tbody></table>` : html`<p class="dim">Nothing was written yet.</p>`}</section>`;
 
   function update() {
     if (over) return;
