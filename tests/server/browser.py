@@ -19,6 +19,8 @@ AXE = Path(__file__).parents[1] / "vendor" / "axe-core" / "axe.min.js"
 PARTS = Path(__file__).parents[2] / "src" / "earmark" / "server" / "vendor" / "lit-html" / "lit-html.js"
 FACES = [(1280, False), (1280, True), (390, False), (390, True)]
 """Widths, and whether it is dark."""
+SOFTWARE_WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+"""The map's WebGL without a graphics card."""
 
 
 def needs_parts(*files: Path) -> None:
@@ -79,7 +81,7 @@ class Tab:
 def tabs(chromium: str) -> Iterator[Any]:
     """``tab(url, width, dark)`` opens one; all end together."""
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", *SOFTWARE_WEBGL])
 
         def tab(url: str, width: int = 1280, dark: bool = False, **more: Any) -> Tab:
             narrow = width < 600
