@@ -1,6 +1,6 @@
 // Write tags: first what would change, file by file; then write; and take it back.
 import {count, empty, fileName, html, nothing, problem, render} from "../dom.js";
-import {Follower} from "../work.js";
+import {Follower, isOver} from "../work.js";
 
 const POLICIES = {empty: ["Fill empty fields", "what a file says already stays"], merge: ["Add", "names are added to what is there"], overwrite: ["Replace", "what is there gives way"]};
 const FIELDS = ["genre", "genres", "mood", "moods", "emotions"];  // heads whose labels have a field that players read
@@ -12,7 +12,11 @@ export async function view(root, params, context) {
   const s = {heads: [], request: null, search: "", runs: [], shows: "changed", page: 0, wrong: null, found: null};
   let over = false;
   const work = new Follower(context, job => {
-    if (job.state !== "running" && job.state !== "queued") refreshRuns();
+    if (isOver(job)) {
+      const counts = counted();
+      if (!counts.changed) s.shows = counts.skipped ? "skipped" : "all";
+      refreshRuns();
+    }
     update();
   });
   const dry = () => work.job?.kind === "write-tags" && work.job.request.dry_run;
