@@ -16,10 +16,24 @@ Open = Callable[..., Tab]
 
 
 @pytest.fixture(scope="module")
-def tab(chromium: str) -> Iterator[Open]:
+def opener(chromium: str) -> Iterator[Open]:
     needs_parts()
     with tabs(chromium) as opener:
         yield opener
+
+
+@pytest.fixture
+def tab(opener: Open) -> Iterator[Open]:
+    """Opens a tab; a test leaves none, which would go on to draw and to play."""
+    mine: list[Tab] = []
+
+    def one(*face: Any) -> Tab:
+        mine.append(opener(*face))
+        return mine[-1]
+
+    yield one
+    for tab in mine:
+        tab.page.context.close()
 
 
 @pytest.fixture(scope="module")
