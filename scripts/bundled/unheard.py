@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from torch import nn
 
+from earmark.audio.track import load as load_audio
 from earmark.datasets import load_dataset
 from earmark.events import Run
 from earmark.paths import cache_folder as user_cache
@@ -41,6 +43,7 @@ from scripts.bundled.embedding import (
 from scripts.bundled.figures import markdown
 from scripts.bundled.heads import CORPORA
 from scripts.bundled.model import FRONTEND, LEGS, Workshop, cache_design, music_design, teacher_widths
+from scripts.bundled.musical import SAMPLE_RATE, WIDTHS, musical
 from scripts.bundled.probe import CHOICES, ProbeTask, answers_of, draws
 from scripts.bundled.report import printed, tasks
 from scripts.bundled.students import StudentDesign, reduce_teachers, train_student
@@ -110,20 +113,42 @@ class Material:
     truth: Array
 
 
-def _material(shop: Workshop, part: int, copies: int = 1) -> Material:
-    design, music = cache_design(shop.shared), music_design(shop, "train")
+def _material(shop: Workshop, part: int, chosen: Candidate) -> Material:
+    design, copies = cache_design(shop.shared), chosen.design.phases[0][1]
+    corpora = _sounds(shop, design, copies, chosen.musical > 0)
+    more = _sounds(shop, music_design(shop, "train"), 1, chosen.musical > 0)
+    known = cache.chosen(corpora, _without(design, _parts(shop) == part, corpora))
+    targets = _targets(cache.chosen(known, known.copy == 0), list(teacher_widths(design).values()), chosen.musical)
+    learnt, corpora = cache.joined(known, more), cache.chosen(corpora, corpora.copy == 0)
+    truth = sound_means(targets(corpora.series)[:, : BASE.components], corpora.seconds)
+    return Material(corpora, learnt, targets(learnt.series), truth)
+
+
+def _sounds(shop: Workshop, design: CacheDesign, copies: int, with_music: bool) -> StudentData:
+    """The cached sounds of a design; the musical targets, where wanted, in columns behind the teachers'."""
     folder = cache.cache_folder(design, shop.work / "teachers")
-    corpora = cache.load(design, folder, [0])
-    more = cache.load(music, cache.cache_folder(music, shop.work / "teachers"), [0])
-    parts = _parts(shop)
-    known = cache.chosen(corpora, parts[corpora.piece] != part)
-    reduction = reduce_teachers(known, list(teacher_widths(design).values()), BASE.components, BASE.alpha)
-    if copies > 1:
-        known = cache.load(design, folder, range(copies))
-        known = cache.chosen(known, _without(design, parts == part, known))
-    learnt = cache.joined(known, more)
-    truth = sound_means(reduction(corpora.series), corpora.seconds)
-    return Material(corpora, learnt, reduction(learnt.series), truth)
+    data = cache.load(design, folder, range(copies))
+    if not with_music:
+        return data
+    file, rows = folder / "musical.npy", []
+    if not file.exists():
+        for number, seconds in zip(data.piece.tolist(), data.seconds.tolist(), strict=True):
+            piece = design.pieces[number]
+            found = musical(load_audio(piece.path, SAMPLE_RATE, start=piece.start, seconds=piece.seconds))
+            rows.append(found[np.minimum(np.arange(seconds), len(found) - 1)])
+        np.save(file, np.concatenate(rows))
+    return replace(data, series=np.concatenate([data.series, np.load(file).astype(np.float16)], 1))
+
+
+def _targets(known: StudentData, widths: Sequence[int], weight: float) -> Callable[[NDArray[Any]], Array]:
+    """What makes targets of series: the teachers' components, and behind them the musical targets."""
+    count = sum(widths)
+    teachers = reduce_teachers(replace(known, series=known.series[:, :count]), widths, BASE.components, BASE.alpha)
+    if not weight:
+        return teachers
+    more = reduce_teachers(replace(known, series=known.series[:, count:]), list(WIDTHS.values()), 48, BASE.alpha)
+    scale = np.float32(np.sqrt(weight / len(WIDTHS)))
+    return lambda series: np.concatenate([teachers(series[:, :count]), scale * more(series[:, count:])], 1)
 
 
 def _without(design: CacheDesign, unknown: NDArray[np.bool_], data: StudentData) -> NDArray[np.bool_]:
@@ -144,9 +169,12 @@ def _student(shop: Workshop, part: int, chosen: Candidate, start: Candidate | No
         network.load_state_dict(load_file(str(file)))
         return network.eval()
     before = None if start is None else _student(shop, part, start)
-    material = _material(shop, part, design.phases[0][1])
+    material = _material(shop, part, chosen)
     targets, rate = material.targets, FRONTEND.frames_per_second
     network = Run(train_student(material.learnt, targets, design, rate, start=before)).wait()
+    linear, kept = network.linear, BASE.components
+    assert isinstance(linear, nn.Linear)
+    linear.weight, linear.bias = nn.Parameter(linear.weight[:kept]), nn.Parameter(linear.bias[:kept])
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, str(file))
     return network
 
@@ -217,7 +245,7 @@ def compared(shop: Workshop, names: Sequence[str]) -> Iterator[str]:
     for part in range(PARTS):
         for name in names:
             candidate(shop, part, name)
-        material = _material(shop, part)
+        material = _material(shop, part, Candidate(BASE))
         data = cache.chosen(material.corpora, material.corpora.piece < SONGS)
         truths.append(material.truth[:SONGS])
         for name in names:
