@@ -86,6 +86,7 @@ class StudentDesign:
         shift: Bands that a crop is moved up or down, at most.
         tempo: A crop is played this fraction faster or slower, at most.
         mask: Share of crops with some bands and some frames blanked (Park et al. 2019).
+        mixup: Share of crops with another mixed in up to as loud, and as much of its target (Schmid et al. 2023).
         plain: How much more often an unchanged piece is drawn than a changed copy of it.
         more: Share of crops from sounds that are none of the corpora's, where there are any.
         seed: Of weights, order and changes.
@@ -108,6 +109,7 @@ class StudentDesign:
     shift: int = 1
     tempo: float = 0.08
     mask: float = 0.0
+    mixup: float = 0.0
     plain: float = 1.0
     more: float = 0.0
     seed: int = 0
@@ -205,7 +207,10 @@ class _Crops:
         index = first[:, None] + np.floor(np.arange(self.length) * pace[:, None])
         index = (index % self.frames[piece][:, None]).astype(np.int64) + self.frame0[piece][:, None]
         crops = self.spectrograms[index].astype(np.float32)
-        return torch.from_numpy(self._changed(crops, rng)), torch.from_numpy(self._targets(piece, first, span))
+        crops, targets = self._changed(crops, rng), self._targets(piece, first, span)
+        if d.mixup:
+            crops, targets = _mixed(crops, targets, d.mixup, rng)
+        return torch.from_numpy(crops), torch.from_numpy(targets)
 
     def _targets(self, piece: NDArray[np.int64], first: Array, span: Array) -> Array:
         low = np.floor(first / self.rate + 0.5)
@@ -235,6 +240,22 @@ class _Crops:
             crops[i, :, band : band + rng.integers(4, 16)] = -50.0
             crops[i, frame : frame + rng.integers(5, 30)] = -50.0
         return crops
+
+
+def _mixed(crops: Array, targets: Array, share: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Power of the next crop added to that of some, 0 to 15 dB softer; targets as the amplitudes."""
+    which = np.flatnonzero(rng.random(len(crops)) < share)
+    other = (which + 1) % len(crops)
+    softer = rng.uniform(-15.0, 0.0, len(which)).astype(np.float32)
+    level = crops.mean((1, 2))
+    added = crops[other] + (level[which] - level[other] + softer)[:, None, None]
+    weight = 1 / (1 + 10 ** (-softer / 20))[:, None]
+    blended = (1 - weight) * targets[which] + weight * targets[other]
+    scale = np.float32(np.log(10) / 10)
+    sums = np.logaddexp(crops[which] * scale, added * scale) / scale
+    crops, targets = crops.copy(), targets.copy()
+    crops[which], targets[which] = sums, blended
+    return crops, targets
 
 
 def _loud_seconds(data: StudentData, frame0: Any, second0: Any, rate: float) -> Array:

@@ -52,7 +52,7 @@ __all__ = ["CANDIDATES", "PARTS", "main"]
 
 Array = NDArray[np.float32]
 PARTS = 3
-BASE = replace(LEGS[-1], steps=2400, learning_rate=3e-3, average=0.995, seed=0)
+BASE = replace(LEGS[1], steps=2400, learning_rate=3e-3, average=0.995, seed=0)
 """The short student from random numbers that every candidate of a part goes on from."""
 WIDE = {"level": 8.0, "stages": ((64, 1, 2), (128, 2, 2), (256, 1, 2))}
 
@@ -70,11 +70,12 @@ class Candidate:
     musical: float = 0.0
 
 
-NARROW = replace(LEGS[-1], steps=2000)
+NARROW = replace(LEGS[1], steps=2000)
 CANDIDATES: Mapping[str, Candidate] = {
     "narrow": Candidate(NARROW),
     "wide": Candidate(replace(NARROW, steps=1080, options=WIDE)),
     "copies": Candidate(replace(NARROW, phases=((0, 2),))),
+    "mixup": Candidate(replace(NARROW, mixup=0.5)),
     "musical": Candidate(NARROW, musical=0.5),
 }
 """By name; steps such that all take the same processor time (0.10 and 0.19 s a step)."""

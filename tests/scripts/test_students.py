@@ -54,6 +54,17 @@ def test_a_batch_depends_on_seed_and_step_alone():
     assert first[1].shape == (4, 4)
 
 
+def test_a_mixed_crop_holds_both_sounds_and_its_target_lies_between():
+    crops = np.full((2, 50, 96), -80.0, np.float32)
+    crops[0, :, :48], crops[1, :, 48:] = -20.0, -40.0
+    mixed, targets = distill._mixed(crops, np.float32([[1, 0], [0, 1]]), 1.0, np.random.default_rng(0))
+    np.testing.assert_allclose(mixed[0, :, :48], -20.0, atol=0.1)
+    assert (mixed[0, :, 48:] > -45.1).all(), "the other sound at its level, or 15 dB below"
+    np.testing.assert_allclose(targets.sum(1), 1.0, rtol=1e-6)
+    assert 0.5 <= targets[0, 0] < 0.9 and 0.5 <= targets[1, 1] < 0.9
+    assert (crops[0, :, 48:] == -80.0).all(), "the crops themselves stay as they were"
+
+
 def test_silent_seconds_do_not_count_in_a_target():
     data = _data(1)
     data.spectrograms[:200] = -90.0
