@@ -42,11 +42,11 @@ from scripts.bundled.embedding import (
 )
 from scripts.bundled.figures import markdown
 from scripts.bundled.heads import CORPORA
-from scripts.bundled.model import FRONTEND, LEGS, Workshop, cache_design, music_design, teacher_widths
+from scripts.bundled.model import FRONTEND, LEGS, ROTATION_SEED, Workshop, cache_design, music_design, teacher_widths
 from scripts.bundled.musical import SAMPLE_RATE, WIDTHS, musical
 from scripts.bundled.probe import CHOICES, ProbeTask, answers_of, draws
 from scripts.bundled.report import printed, tasks
-from scripts.bundled.students import StudentDesign, reduce_teachers, train_student
+from scripts.bundled.students import StudentDesign, reduce_teachers, rotate, train_student
 
 __all__ = ["CANDIDATES", "PARTS", "main"]
 
@@ -181,8 +181,10 @@ def _student(shop: Workshop, part: int, chosen: Candidate, start: Candidate | No
 
 
 def candidate(shop: Workshop, part: int, name: str) -> Backbone:
-    """The student of a candidate for a part."""
-    return _student(shop, part, CANDIDATES[name], Candidate(BASE))
+    """The student of a candidate for a part, its embedding turned as the bundled model's."""
+    network = _student(shop, part, CANDIDATES[name], Candidate(BASE))
+    rotate(network, ROTATION_SEED)
+    return network
 
 
 def _answers(vectors: Sequence[Array], parts: NDArray[np.int64], task: ProbeTask, kind: Any) -> NDArray[Any]:
