@@ -48,7 +48,8 @@ class ProbeTask:
     groups: NDArray[Any]
 
 
-Kind = Literal["svm", "logistic"]
+Kind = Literal["svm", "logistic", "probabilities"]
+"""Classifiers; ``probabilities`` is the logistic regression that answers with them, for one class."""
 CHOICES: Mapping[Kind, tuple[float, ...]] = {
     "svm": (0.5, 1.0, 2.0, 4.0, 8.0),
     "logistic": (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
@@ -69,7 +70,8 @@ def answers_of(kind: Kind, c: float, train: tuple[Array, NDArray[Any]], test: Ar
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         if targets.ndim == 1:
-            return np.asarray(_classifier(kind, c, False).fit(embeddings, targets).predict(test))
+            fitted = _classifier(kind, c, False).fit(embeddings, targets)
+            return np.asarray(fitted.predict_proba(test) if kind == "probabilities" else fitted.predict(test))
         columns = []
         for column in targets.T:
             if column.min() == column.max():

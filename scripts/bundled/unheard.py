@@ -147,7 +147,8 @@ def _targets(known: StudentData, widths: Sequence[int], weight: float) -> Callab
     teachers = reduce_teachers(replace(known, series=known.series[:, :count]), widths, BASE.components, BASE.alpha)
     if not weight:
         return teachers
-    more = reduce_teachers(replace(known, series=known.series[:, count:]), list(WIDTHS.values()), 48, BASE.alpha)
+    behind = replace(known, series=known.series[:, count:])
+    more = reduce_teachers(behind, list(WIDTHS.values()), 44, BASE.alpha)  # eleven a kind: shares of pitches sum to 1
     scale = np.float32(np.sqrt(weight / len(WIDTHS)))
     return lambda series: np.concatenate([teachers(series[:, :count]), scale * more(series[:, count:])], 1)
 
@@ -206,11 +207,13 @@ class Outcome:
 
     Attributes:
         answers: For each task.
+        log_loss: Mean over the tasks of one class, of the logistic regression.
         errors: (tracks,) of the targets predicted from the vectors, squared.
         spread: (tracks,) what the mean would err.
     """
 
     answers: Sequence[Answers]
+    log_loss: float
     errors: Array
     spread: Array
 
@@ -221,21 +224,27 @@ class Outcome:
 
 def _outcome(rows: Sequence[ProbeTask], vectors: Sequence[Array], truths: Sequence[Array], parts: Any) -> Outcome:
     answers = [Answers(task, [[_answers(vectors, parts, task, kind) for kind in CHOICES]]) for task in rows]
+    classes = [task for task in rows if task.targets.ndim == 1]
+    found = [_answers(vectors, parts, task, "probabilities") for task in classes]
+    right = [p[np.arange(len(p)), task.targets] for p, task in zip(found, classes, strict=True)]
+    log_loss = float(np.mean([-np.log(np.maximum(p, 1e-6)).mean() for p in right]))
     errors, spread = np.zeros(len(parts), np.float32), np.zeros(len(parts), np.float32)
     for number, (here, truth) in enumerate(zip(vectors, truths, strict=True)):
         new = parts == number
         errors[new], spread[new] = ridge_errors((here[~new], truth[~new]), (here[new], truth[new]))
-    return Outcome(answers, errors, spread)
+    return Outcome(answers, log_loss, errors, spread)
 
 
 def _cells(outcome: Outcome, first: Outcome | None, artists: NDArray[Any]) -> list[str]:
     scores = [answers.mean(np.arange(len(answers.task.rows))) for answers in outcome.answers]
     cells = [f"{value:.3f}" for value in [*scores, float(np.mean(scores))]]
+    r2 = f"{outcome.r2():.3f}"
     if first is None:
-        return [*cells, "", f"{outcome.r2():.3f}", ""]
+        return [*cells, "", f"{outcome.log_loss:.3f}", r2, ""]
     resampled = [outcome.r2(rows) - first.r2(rows) for rows in draws(artists, 200)]
     tasks_beside = "{:+.4f} ± {:.4f}".format(*difference(first.answers, outcome.answers))
-    return [*cells, tasks_beside, f"{outcome.r2():.3f}", f"{outcome.r2() - first.r2():+.4f} ± {np.std(resampled):.4f}"]
+    r2_beside = f"{outcome.r2() - first.r2():+.4f} ± {np.std(resampled):.4f}"
+    return [*cells, tasks_beside, f"{outcome.log_loss:.3f}", r2, r2_beside]
 
 
 def compared(shop: Workshop, names: Sequence[str]) -> Iterator[str]:
@@ -257,8 +266,8 @@ def compared(shop: Workshop, names: Sequence[str]) -> Iterator[str]:
     assert data is not None
     alone = teacher_vectors(data, teacher_widths(cache_design(shop.shared)))
     found |= {kind: [vectors] * PARTS for kind, vectors in alone.items()} | {"all teachers, reduced": truths}
-    header = ["vectors", *(task.name for task in rows), "mean", "beside the first", "R2 unheard", "beside the first"]
-    yield from markdown(header, _rows(rows, found, truths, parts, artists))
+    names = [*(task.name for task in rows), "mean", "beside the first", "log-loss", "R2 unheard", "beside the first"]
+    yield from markdown(["vectors", *names], _rows(rows, found, truths, parts, artists))
 
 
 def _rows(rows: Any, found: Mapping[str, list[Array]], truths: Any, parts: Any, artists: Any) -> Iterator[list[str]]:

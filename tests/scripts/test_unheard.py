@@ -62,3 +62,11 @@ def test_differences_are_paired_by_artist():
     assert outcome.r2() == pytest.approx(1.0, abs=0.1), "targets that are among the vectors"
     cells = unheard._cells(outcome, outcome, task.groups)
     assert cells[2] == cells[-1] == "+0.0000 ± 0.0000"
+
+
+def test_probabilities_make_the_log_loss():
+    task = _task(np.arange(60))
+    known = np.repeat(task.targets[:, None], 2, 1).astype(np.float32)
+    noise = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    good, bad = (unheard._outcome([task], [v] * 3, [noise] * 3, PARTS).log_loss for v in (known, noise))
+    assert good < 0.3 < bad
