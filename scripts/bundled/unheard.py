@@ -128,6 +128,7 @@ def _material(shop: Workshop, part: int, chosen: Candidate) -> Material:
 def _sounds(shop: Workshop, design: CacheDesign, copies: int, with_music: bool) -> StudentData:
     """The cached sounds of a design; the musical targets, where wanted, in columns behind the teachers'."""
     folder = cache.cache_folder(design, shop.work / "teachers")
+    Run(cache.fill(design, folder, range(copies), shop.jobs)).wait()
     data = cache.load(design, folder, range(copies))
     if not with_music:
         return data
@@ -174,9 +175,10 @@ def _student(shop: Workshop, part: int, chosen: Candidate, start: Candidate | No
     material = _material(shop, part, chosen)
     targets, rate = material.targets, FRONTEND.frames_per_second
     network = Run(train_student(material.learnt, targets, design, rate, start=before)).wait()
-    linear, kept = network.linear, BASE.components
+    linear, count = network.linear, BASE.components
     assert isinstance(linear, nn.Linear)
-    linear.weight, linear.bias = nn.Parameter(linear.weight[:kept]), nn.Parameter(linear.bias[:kept])
+    network.linear = nn.Linear(linear.in_features, count)
+    network.linear.load_state_dict({name: value[:count] for name, value in linear.state_dict().items()})
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, str(file))
     return network
 

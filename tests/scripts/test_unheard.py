@@ -1,12 +1,15 @@
 """Students scored on artists that they have not heard: parts by artist, answers only from the other parts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scripts.bundled import unheard
 from scripts.bundled.cache import CacheDesign, Piece, StudentData, partner
 from scripts.bundled.model import Workshop
+from scripts.bundled.musical import WIDTHS
 from scripts.bundled.probe import ProbeTask
 
 from earmark.features.frontend import Frontend
@@ -52,6 +55,38 @@ def test_copies_of_the_part_or_with_some_of_it_mixed_in_are_left_out(tmp_path: P
     expected = [PARTS[i] != 0 and (other is None or PARTS[other] != 0) for i, other in enumerate(mixed)]
     np.testing.assert_array_equal(kept[60:], expected)
     assert kept[60:].sum() < 40
+
+
+def _sounds(count: int, columns: int) -> StudentData:
+    rng, seconds = np.random.default_rng(0), np.full(count, 6)
+    spectrograms = rng.normal(-30, 10, (count * 300, 96)).astype(np.float16)
+    series = rng.normal(size=(count * 6, columns)).astype(np.float16)
+    tags, zeros = np.zeros((count, 0), np.float16), np.zeros(count, np.int64)
+    return StudentData(spectrograms, series, tags, seconds * 50, seconds, np.arange(count), zeros)
+
+
+def test_musical_targets_weigh_as_said_behind_the_teachers():
+    known = _sounds(80, 300 + sum(WIDTHS.values()))
+    targets = unheard._targets(known, [300], 0.5)(known.series)
+    assert targets.shape == (480, 256 + 24)
+    windows = targets.reshape(80, 6, -1)[:, :5].mean(1)
+    np.testing.assert_allclose(windows[:, 256:].var(0).sum(), 0.5, rtol=0.1)
+    np.testing.assert_array_equal(targets[:, :256], unheard._targets(known, [300], 0.0)(known.series[:, :300]))
+
+
+def test_a_student_loses_its_further_outputs_and_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    data = _sounds(3, 1)
+    targets = np.random.default_rng(0).normal(size=(18, 280)).astype(np.float32)
+    monkeypatch.setattr(unheard, "_material", lambda *_: unheard.Material(data, data, targets, targets))
+    stages = {"stages": ((4, 1, 2), (4, 1, 2), (4, 1, 2))}
+    design = replace(unheard.BASE, options=stages, steps=2, batch_size=2, seconds=1.0, more=0.0)
+    shop = Workshop(tmp_path, tmp_path, tmp_path)
+    first = unheard._student(shop, 0, unheard.Candidate(design, musical=0.5))
+    clips = torch.randn(2, 100, 96)
+    assert first.eval()(clips).shape == (2, 256)
+    monkeypatch.setattr(unheard, "train_student", None)
+    again = unheard._student(shop, 0, unheard.Candidate(design, musical=0.5))
+    torch.testing.assert_close(again(clips), first(clips))
 
 
 def test_differences_are_paired_by_artist():
