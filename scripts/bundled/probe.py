@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -85,8 +85,12 @@ def score(targets: NDArray[Any], answers: NDArray[Any]) -> float:
     """Accuracy of classes (tracks,), or macro ROC-AUC of decision values (tracks, labels)."""
     if targets.ndim == 1:
         return float((targets == answers).mean())
-    known = [i for i in range(targets.shape[1]) if 0 < targets[:, i].sum() < len(targets)]
-    return float(np.mean([roc_auc_score(targets[:, i], answers[:, i]) for i in known]))
+    count = targets.sum(0)
+    known = (count > 0) & (count < len(targets))
+    targets, count = targets[:, known], count[known]
+    ranks = rankdata(answers[:, known], axis=0)  # a hundred times faster than roc_auc_score, label by label
+    areas = ((ranks * targets).sum(0) - count * (count + 1) / 2) / (count * (len(targets) - count))
+    return float(areas.mean())
 
 
 def folds(targets: NDArray[Any], groups: NDArray[Any], count: int) -> list[tuple[Ints, Ints]]:
