@@ -63,3 +63,10 @@ export function onSong(context, draw) {
   context.player.addEventListener("change", changed);
   return () => context.player.removeEventListener("change", changed);
 }
+
+/** The library in numbers, with its clusters; null where it cannot be told. */
+export async function numbers(api) {
+  const [statistics, clusters] = await Promise.all([api.get("/v1/statistics").catch(() => null), api.get("/v1/clusters").catch(() => null)]);
+  const energy = statistics?.energy?.map((bar, tenth) => ({...bar, name: `${10 * tenth}–${10 * tenth + 10} %`}));
+  return statistics && {...statistics, energy, clusters: (clusters?.clusters ?? []).map(one => ({name: one.name, count: one.size}))};
+}

@@ -1,12 +1,12 @@
 // The library: find in words, filter, sort, page by page; what it holds in numbers; and a scan.
 import {count, debounced, html, length, nothing, problem, render} from "../dom.js";
 import {scanPanel} from "../scan.js";
-import {onSong, songTable} from "../songs.js";
+import {numbers, onSong, songTable} from "../songs.js";
 
 const PAGE = 50;
 const FILTERS = ["genre", "mood", "cluster", "instrument", "voice", "energy_min", "energy_max", "confidence_max", "failed", "vanished"];
 const SORTS = {artist: "Artist", title: "Title", album: "Album", year: "Year", seconds: "Length", energy: "Energy", confidence: "How sure", path: "Path"};
-const CHARTS = [["genre", "Genres", "genre"], ["mood", "Moods", "mood"], ["cluster", "Clusters", "cluster"], ["decade", "Decades", null], ["energy", "Energy", null], ["length", "Length", null], ["failures", "Not analysed", null]];
+const CHARTS = [["genres", "Genres", "genre"], ["moods", "Moods", "mood"], ["clusters", "Clusters", "cluster"], ["decades", "Decades", null], ["energy", "Energy", null], ["minutes", "Minutes", null], ["failures", "Not analysed", null]];
 
 export async function view(root, params, context) {
   const server = await context.api.get("/v1");
@@ -21,7 +21,7 @@ export async function view(root, params, context) {
       if (!more) history.replaceState(null, "", context.api.address("#/library", state.wish));
       draw();
       try {
-        const answer = await context.api.get("/v1/tracks", {...state.wish, limit: PAGE, cursor: more ? state.answer.cursor : null});
+        const answer = await context.api.get("/v1/tracks", {...state.wish, sort: state.wish.sort ?? (state.wish.q ? null : "artist"), limit: PAGE, cursor: more ? state.answer.cursor : null});
         if (mine !== state.turn) return;
         state.answer = more ? {...answer, tracks: [...state.answer.tracks, ...answer.tracks]} : answer;
         context.announce(more ? `${count(answer.tracks.length, "more song")}` : count(answer.total, "song"));
@@ -38,12 +38,21 @@ export async function view(root, params, context) {
       state.stop?.();
       if (state.scan) state.stop = await scanPanel(root.querySelector("#scan"), context, {first: false, done: () => { act.ask(); act.count(); }});
     },
-    async count() { state.statistics = await context.api.get("/v1/statistics").catch(() => null); draw(); },
+    grouping: () => state.grouping,
+    async group() {
+      state.grouping = true;
+      draw();
+      try {
+        const job = await context.api.post("/v1/jobs", {kind: "clusters"});
+        state.stopGroup = context.api.watch(job.id, {end: last => { state.grouping = false; state.error = last.problem ?? null; context.announce(last.problem ? "The songs could not be grouped." : "The songs are grouped."); act.count(); }});
+      } catch (error) { state.grouping = false; state.error = error; draw(); }
+    },
+    async count() { state.statistics = await numbers(context.api); draw(); },
   };
   act.ask();
   act.count();
   const over = onSong(context, draw);
-  return () => { state.turn++; state.stop?.(); over(); };
+  return () => { state.turn++; state.stop?.(); state.stopGroup?.(); over(); };
 }
 
 async function emptyLibrary(root, context) {
@@ -84,24 +93,23 @@ function understood(answer, wish, act) {
 }
 
 function filters({wish, statistics}, act) {
-  const names = head => (statistics?.[head] ?? []).filter(one => one.name != null);
+  const names = head => statistics?.[head] ?? [];
   const select = (name, label, head) => html`<label>${label} <select @change=${event => act.change({[name]: event.target.value})}>
-    <option value="">any</option>${[...(wish[name] && !names(head).some(one => one.name === wish[name]) ? [{name: wish[name]}] : []), ...names(head)].map(one => html`<option value=${one.name} ?selected=${wish[name] === one.name}>${one.name}${one.tracks == null ? "" : ` (${one.tracks.toLocaleString("en")})`}</option>`)}</select></label>`;
+    <option value="">any</option>${[...(wish[name] && !names(head).some(one => one.name === wish[name]) ? [{name: wish[name]}] : []), ...names(head)].map(one => html`<option value=${one.name} ?selected=${wish[name] === one.name}>${one.name}${one.count == null ? "" : ` (${one.count.toLocaleString("en")})`}</option>`)}</select></label>`;
   const number = (name, label) => html`<label>${label} <input type="number" min="0" max="100" step="5" .value=${wish[name] == null ? "" : String(Math.round(100 * wish[name]))}
     @change=${event => act.change({[name]: event.target.value === "" ? null : String(Math.max(0, Math.min(100, event.target.valueAsNumber)) / 100)})}></label>`;
   const check = (name, label) => html`<label class="check"><input type="checkbox" .checked=${wish[name] === "true"} @change=${event => act.change({[name]: event.target.checked ? "true" : null})}> ${label}</label>`;
-  return html`<div class="fields">${select("genre", "Genre", "genre")}${select("mood", "Mood", "mood")}${select("cluster", "Cluster", "cluster")}
+  return html`<div class="fields">${select("genre", "Genre", "genres")}${select("mood", "Mood", "moods")}${select("cluster", "Cluster", "clusters")}
     ${number("energy_min", "Energy from, %")}${number("energy_max", "Energy up to, %")}${number("confidence_max", "At most so sure, %")}
     ${check("failed", "Not analysed")}${check("vanished", "File gone")}</div>`;
 }
 
 function charts(statistics, act) {
-  const shown = CHARTS.filter(([key]) => statistics[key]?.some(one => one.tracks));
-  return html`<h2>In numbers</h2><div class="columns">${shown.map(([key, title, filter]) => {
-    const rows = statistics[key].slice(0, 14), most = Math.max(...rows.map(one => one.tracks));
-    const name = one => one.name == null ? html`<span class="dim">not sure</span>` : html`<bdi>${one.name}</bdi>`;
+  const shown = CHARTS.filter(([key]) => statistics[key]?.some(one => one.count));
+  return html`<div class="title-line"><h2>In numbers</h2>${statistics.clusters.length ? nothing : html`<button type="button" ?disabled=${act.grouping()} @click=${act.group}>${act.grouping() ? "Grouping …" : "Group songs that sound alike"}</button>`}</div><div class="columns">${shown.map(([key, title, filter]) => {
+    const rows = statistics[key].slice(0, 14), most = Math.max(...rows.map(one => one.count));
     return html`<section class="panel"><h3>${title}</h3><ul class="scores counts" aria-label=${title}>${rows.map(one => html`<li>
-      ${filter && one.name != null ? html`<button type="button" class="link" aria-label=${`Show ${one.name}, ${count(one.tracks, "song")}`} @click=${() => { act.change({[filter]: one.name}); scrollTo({top: 0}); }}>${name(one)}</button>` : name(one)}
-      <i class="meter" aria-hidden="true" .style=${`--part:${one.tracks / most}`}></i><b>${one.tracks.toLocaleString("en")}</b></li>`)}</ul></section>`;
+      ${filter ? html`<button type="button" class="link" aria-label=${`Show ${one.name}, ${count(one.count, "song")}`} @click=${() => { act.change({[filter]: one.name}); scrollTo({top: 0}); }}><bdi>${one.name}</bdi></button>` : html`<bdi>${one.name}</bdi>`}
+      <i class="meter" aria-hidden="true" .style=${`--part:${one.count / most}`}></i><b>${one.count.toLocaleString("en")}</b></li>`)}</ul></section>`;
   })}</div>`;
 }

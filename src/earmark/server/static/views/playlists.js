@@ -1,8 +1,8 @@
 // Playlists: asked for by songs, words and numbers; tried, kept, made anew after a scan, and saved as a file.
 import {count, html, length, nothing, problem, render, titleOf} from "../dom.js";
-import {onSong, songFinder, songTable} from "../songs.js";
+import {numbers, onSong, songFinder, songTable} from "../songs.js";
 
-const LISTS = [["genres", "Genres", "genre"], ["moods", "Moods", "mood"]];
+const LISTS = [["genres", "Genres"], ["moods", "Moods"]];
 const EMPTY = {seeds: [], like: null, genres: [], moods: [], tags: [], without: [], cluster: null, minutes: 60, artist_gap: 5, energy_min: null, energy_max: null};
 
 export async function view(root, params, context) {
@@ -34,7 +34,8 @@ export async function view(root, params, context) {
     remove: list => attempt(async () => { await api.delete(`/v1/playlists/${list.id}`); context.announce(`${list.name} is removed`); context.navigate("playlists"); state.open = null; await act.list(); }),
     list: () => attempt(async () => { state.lists = (await api.get("/v1/playlists")).playlists; }),
     load: id => attempt(async () => {
-      state.open = await api.get(`/v1/playlists/${id}`);
+      const {playlist, tracks} = await api.get(`/v1/playlists/${id}`);
+      state.open = {...playlist, tracks};
       state.name = state.open.name;
       state.wish = {...EMPTY, ...state.open.wish};
       state.seeds = await lookup(api, state.wish.seeds);
@@ -48,7 +49,7 @@ export async function view(root, params, context) {
   if (seeds) first.push(lookup(api, seeds.split(",").map(Number)).then(tracks => { state.seeds = tracks; }));
   await Promise.all(first);
   if (seeds) await act.preview();
-  state.statistics = await api.get("/v1/statistics").catch(() => null);
+  state.statistics = await numbers(api);
   draw();
   return onSong(context, draw);
 }
@@ -82,15 +83,15 @@ function form({wish, seeds, statistics, busy}, act) {
   const words = list => (list ?? []).join(", "), parsed = text => text.split(",").map(one => one.trim()).filter(Boolean);
   const number = (name, label, {share = false, ...limits} = {}) => html`<label>${label} <input type="number" min=${limits.min ?? 0} max=${limits.max ?? nothing} .value=${wish[name] == null ? "" : String(share ? Math.round(100 * wish[name]) : wish[name])}
     @change=${event => act.change({[name]: event.target.value === "" ? null : share ? event.target.valueAsNumber / 100 : event.target.valueAsNumber})}></label>`;
-  const names = head => (statistics?.[head] ?? []).filter(one => one.name != null).map(one => one.name);
+  const names = head => (statistics?.[head] ?? []).map(one => one.name);
   return html`<form class="panel" @submit=${act.preview}><div id="finder"></div>
     ${seeds.length ? html`<ul class="chips" aria-label="Songs to start from">${seeds.map(track => html`<li><bdi>${titleOf(track)}</bdi> <button type="button" class="link" aria-label=${`Without ${titleOf(track)}`} @click=${() => act.unseed(track)}>×</button></li>`)}</ul>` : nothing}
     <div class="fields"><label class="wide">Like these words <input .value=${wish.like ?? ""} placeholder="calm piano, no vocals" @change=${event => act.change({like: event.target.value.trim() || null})}></label>
-      ${LISTS.map(([name, label, head]) => html`<label>${label} <input list=${`names-${name}`} .value=${words(wish[name])} placeholder="any" @change=${event => act.change({[name]: parsed(event.target.value)})}>
-        <datalist id=${`names-${name}`}>${names(head).map(one => html`<option value=${one}></option>`)}</datalist></label>`)}
+      ${LISTS.map(([name, label]) => html`<label>${label} <input list=${`names-${name}`} .value=${words(wish[name])} placeholder="any" @change=${event => act.change({[name]: parsed(event.target.value)})}>
+        <datalist id=${`names-${name}`}>${names(name).map(one => html`<option value=${one}></option>`)}</datalist></label>`)}
       <label>With labels <input .value=${words(wish.tags)} placeholder="guitar, live" @change=${event => act.change({tags: parsed(event.target.value)})}></label>
       <label>Without labels <input .value=${words(wish.without)} placeholder="vocal" @change=${event => act.change({without: parsed(event.target.value)})}></label>
-      <label>Cluster <select @change=${event => act.change({cluster: event.target.value || null})}><option value="">any</option>${[...new Set([...(wish.cluster ? [wish.cluster] : []), ...names("cluster")])].map(one => html`<option value=${one} ?selected=${one === wish.cluster}>${one}</option>`)}</select></label>
+      <label>Cluster <select @change=${event => act.change({cluster: event.target.value || null})}><option value="">any</option>${[...new Set([...(wish.cluster ? [wish.cluster] : []), ...names("clusters")])].map(one => html`<option value=${one} ?selected=${one === wish.cluster}>${one}</option>`)}</select></label>
       ${number("minutes", "Minutes", {min: 1, max: 6000})}${number("artist_gap", "Songs between one artist", {max: 100})}
       ${number("energy_min", "Energy from, %", {share: true, max: 100})}${number("energy_max", "Energy up to, %", {share: true, max: 100})}</div>
     <div class="buttons end"><button class="main" ?disabled=${busy}>Preview</button></div></form>`;

@@ -34,9 +34,9 @@ export async function view(root, params, context) {
       const data = new FormData(event.target), id = data.get("list"), name = data.get("name")?.trim();
       await work("added", async () => {
         if (id) {
-          const list = await api.get(`/v1/playlists/${id}`);
-          await api.put(`/v1/playlists/${id}`, {name: list.name, tracks: [...list.tracks.map(one => one.id), track.id]});
-          return list.name;
+          const {playlist, tracks} = await api.get(`/v1/playlists/${id}`);
+          await api.put(`/v1/playlists/${id}`, {name: playlist.name, tracks: [...tracks.map(one => one.id), track.id]});
+          return playlist.name;
         }
         await api.post("/v1/playlists", {name, tracks: [track.id]});
         return name;
