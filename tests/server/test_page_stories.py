@@ -71,7 +71,6 @@ def listens(page: Tab) -> None:
 def test_drop_a_song_and_see_where_it_is_what(width: int, dark: bool, tab: Open, url: str, music: Path) -> None:
     page = tab(url, width, dark)
     page.open("drop")
-    page.fits()
     songs = sorted(music.glob("*.opus"))[:2]
     page.page.set_input_files("#files", [*songs, music / "broken.mp3"])
     expect(page.page.locator("#drop-state")).to_have_text("3 of 3 files done.", timeout=60_000)
@@ -90,7 +89,6 @@ def test_drop_a_song_and_see_where_it_is_what(width: int, dark: bool, tab: Open,
     page.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 5)
     listens(page)
     assert 12 < float(page.page.locator("#player input[type=range]").input_value()) < 19, "it plays where one clicked"
-    page.fits()
 
 
 def test_the_taggram_is_for_keys_and_words_too(tab: Open, url: str, music: Path) -> None:
@@ -175,7 +173,6 @@ def test_find_filter_and_sort(width: int, dark: bool, tab: Open, url: str) -> No
     page.page.get_by_role("checkbox", name="Not analysed").check()
     expect(rows).to_have_count(1)
     assert "Could not be analysed" in rows.inner_text()
-    page.fits()
     page.page.get_by_role("checkbox", name="Not analysed").uncheck()
     page.page.get_by_label("Sort by").select_option("year")
     expect(rows.first).to_contain_text("Hoppípolla")
@@ -198,7 +195,6 @@ def test_a_song_with_its_reasons_and_songs_like_it(width: int, dark: bool, tab: 
     page.page.get_by_role("heading", name="Genre", exact=True).wait_for()
     page.page.locator(".songs tbody tr .pair").first.wait_for()
     page.page.locator("#player .wave canvas").first.wait_for(state="attached")
-    page.fits()
     here, there = page.page.locator(".pair").first.get_by_role("button").all()
     there.click()
     listens(page)
@@ -239,7 +235,6 @@ def test_a_playlist_is_tried_kept_played_and_saved(width: int, dark: bool, tab: 
     page.page.get_by_role("heading", name=name).wait_for()
     page.page.get_by_role("button", name="Play all").click()
     listens(page)
-    page.fits()
     with page.page.expect_download() as saved:
         page.page.get_by_role("link", name="Save .m3u8").click()
     text = Path(saved.value.path()).read_text("utf-8")
