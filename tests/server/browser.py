@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
 from browser import OUTSIDE, PALE
 
@@ -86,6 +86,7 @@ def _is_ours(message: ConsoleMessage) -> bool:
 @contextmanager
 def tabs(chromium: str) -> Iterator[Any]:
     """``tab(url, width, dark)`` opens one; all end together."""
+    expect.set_options(timeout=30_000)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", *SOFTWARE_WEBGL])
 

@@ -11,7 +11,7 @@ export async function scanPanel(root, context, {first, done}) {
         <button class="main" ?disabled=${!chosen.size}>Scan</button>`
       : html`<p>The server knows no folder of music. Start it with one: <code>earmark serve --music FOLDER</code></p>`}</form>`}
     ${job ? progress(job, cancel) : nothing}
-    ${job?.state === "done" ? html`<p role="status">The scan is done. <a href="#/library">Show the library</a></p>` : nothing}</section>`, root);
+    ${job?.state === "done" ? html`<p role="status">The scan is done. <a href="#/library" @click=${event => { event.preventDefault(); context.navigate("library", {replace: true}); }}>Show the library</a></p>` : nothing}</section>`, root);
   const row = folder => html`<p><label><input type="checkbox" .checked=${chosen.has(folder.id)} ?disabled=${!folder.available}
     @change=${event => { event.target.checked ? chosen.add(folder.id) : chosen.delete(folder.id); draw(); }}> <strong dir="auto">${folder.name}</strong></label>
     <span class="dim"><bdi>${folder.path}</bdi>${folder.scanned ? ` · scanned${folder.songs == null ? "" : `, ${count(folder.songs, "song")}`}` : ""}${folder.available ? "" : " · not there now"}</span></p>`;
