@@ -260,7 +260,7 @@ def test_scan_from_the_page(tab: Open, music: Path) -> None:
         page.page.get_by_role("link", name="Show the library").click(timeout=120_000)
         expect(page.page.locator(".songs tbody tr")).to_have_count(8)
         page.page.get_by_role("button", name="Scan folders").click()
-        page.page.get_by_text("scanned, 9 songs").wait_for()
+        page.page.get_by_text(re.compile(r"scanned, \d songs")).wait_for()
         page.fits()
 
 
