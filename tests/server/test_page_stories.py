@@ -19,8 +19,9 @@ from serving import served
 
 Open = Callable[..., Tab]
 NAMES = [
-    ("Sigur Rós", "Hoppípolla"), ("أم كلثوم", "أنت عمري"), ("עידן רייכל", "ממעמקים"), ("<b>Bold</b>", "<img src=x onerror=alert(1)>"),
-    ("The Orchestra of the Northern Provinces and their many Friends", "Symphony No. 9 in D minor, Op. 125: IV. Finale"),
+    ("Sigur Rós", "Hoppípolla"), ("أم كلثوم", "أنت عمري"), ("עידן רייכל", "ממעמקים"),
+    ("<b>Bold</b>", "<img src=x onerror=alert(1)>"),
+    ("The Orchestra of the Northern Provinces and its many Friends", "Symphony No. 9 in D minor, Op. 125: IV. Finale"),
     ("Sigur Rós", "Untitled"), ("Miles", "So What"), ("Miles", "All Blues"),
 ]  # fmt: skip
 
@@ -38,14 +39,18 @@ def music(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = shared / "data" / "moods900"
     with (data / "tracks.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    chosen = [row for quadrant in ("Q1", "Q2", "Q3", "Q4") for row in [one for one in rows if one["quadrant"] == quadrant][:2]]
+    chosen = [
+        row for quadrant in ("Q1", "Q2", "Q3", "Q4") for row in [one for one in rows if one["quadrant"] == quadrant][:2]
+    ]
     folder = tmp_path_factory.mktemp("page") / "Music"
     folder.mkdir()
     for number, (row, (artist, title)) in enumerate(zip(chosen, NAMES, strict=True)):
         target = folder / f"{number} {row['track_id']}.opus"
         shutil.copy(data / row["path"], target)
         tagged = OggOpus(target)
-        tagged.update({"artist": artist, "title": title, "album": f"Album {number % 3}", "date": str(1970 + 7 * number)})
+        tagged.update(
+            {"artist": artist, "title": title, "album": f"Album {number % 3}", "date": str(1970 + 7 * number)}
+        )
         tagged.save()
     (folder / "broken.mp3").write_bytes(b"this is no audio" * 100)
     return folder
@@ -141,9 +146,9 @@ def test_a_folder_gives_its_music_alone_and_no_more_than_two_at_once(tab: Open, 
 
 
 def test_a_format_that_the_browser_cannot_play_is_said_and_shown_all_the_same(tab: Open, url: str, music: Path) -> None:
-    from sounds import melody
-
     import soundfile
+
+    from sounds import melody
 
     file = music.parent / "song.aiff"
     soundfile.write(file, melody(5, 22050, 3), 22050)
