@@ -276,6 +276,6 @@ def test_a_scan_can_be_cancelled_and_keeps_what_is_done(tab: Open, music: Path) 
         page.page.get_by_label("Music", exact=True).check()
         page.page.get_by_role("button", name="Scan").click()
         page.page.get_by_role("button", name="Cancel").click(timeout=60_000)
-        page.page.get_by_text("Cancelled").wait_for(timeout=60_000)
+        page.page.get_by_text("Cancelled", exact=True).wait_for(timeout=60_000)
         page.spoken("what is done is kept")
         assert page.errors == []
