@@ -99,6 +99,7 @@ class Job:
     created: float = field(default_factory=time.time)
     ended: float | None = None
     events: deque[JobEvent] = field(init=False)
+    _beginning: threading.Lock = field(default_factory=threading.Lock)
     _count: int = 0
     _stage: tuple[str, int | None] = ("", None)
     _since: tuple[float, int] = (0.0, 0)
@@ -129,7 +130,10 @@ class Job:
 
     def work(self, session: LibrarySession) -> None:
         """Do the work, in the thread that calls; ``session`` knows what it did before the end is told."""
-        self.state = "running"
+        with self._beginning:
+            if self.ended:  # it was cancelled while it waited
+                return
+            self.state = "running"
         try:
             for event in self.run:
                 self._take(event)
@@ -145,8 +149,11 @@ class Job:
             self._end("failed", problem_fields(EarmarkError("something unexpected went wrong")) | {"status": 500})
 
     def cancel(self) -> None:
-        """End it at its next event; one that has not begun never does."""
+        """End it at its next event; one that waits ends at once."""
         self.run.cancel()
+        with self._beginning:
+            if self.state == "queued":
+                self._end("cancelled")
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Progress):
