@@ -61,8 +61,10 @@ class LibrarySession:
 
     @property
     def generation(self) -> int:
-        """Which snapshot :meth:`reading` gives, counted from 1; 0 where there is none yet."""
+        """Which snapshot :meth:`reading` gives, counted from 1; 0 where there is none, or its file is gone."""
         opened = self._open
+        if opened is not None and not opened.is_of(self.file):
+            return 0
         return self._generation if opened is None else opened.generation
 
     def look(self, wait: float = 0.0) -> None:

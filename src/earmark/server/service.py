@@ -199,8 +199,8 @@ class Service:
             cell = self._cache.setdefault(key, _Cell())
         with cell.lock:
             generation, now = self.session.generation, time.monotonic()
-            same = cell.generation == generation and generation > 0
-            if not (same or (cell.made > 0 and cell.state == state and now - cell.made < seconds)):
+            fresh = cell.generation == generation or (cell.state == state and now - cell.made < seconds)
+            if not (generation and cell.made and fresh):
                 cell.value, cell.generation, cell.state, cell.made = make(), generation, state, time.monotonic()
             return cast(V, cell.value)
 
