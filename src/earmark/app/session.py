@@ -63,9 +63,7 @@ class LibrarySession:
     def generation(self) -> int:
         """Which snapshot :meth:`reading` gives, counted from 1; 0 where there is none, or its file is gone."""
         opened = self._open
-        if opened is not None and not opened.is_of(self.file):
-            return 0
-        return self._generation if opened is None else opened.generation
+        return opened.generation if opened is not None and opened.is_of(self.file) else 0
 
     def look(self, wait: float = 0.0) -> None:
         """Look now, not in a while, whether the file has changed: after a change of one's own.
