@@ -22,6 +22,8 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/review", tags=["review"])
 
+_FRESH = 5.0  # seconds that a correction waits at most until requests see it
+
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 Labels = Annotated[list[Label], Field(max_length=100)]
 
@@ -151,7 +153,7 @@ def correct(request: Request, correction: Correction) -> Corrected:
     if not done.changed:
         detail = f"another tab has changed this label meanwhile: it is {_words(done.previous)} now"
         raise Problem(409, detail, "changed")
-    service.session.look()
+    service.session.look(_FRESH)
     return Corrected(correction.track, correction.head, correction.label, _json(done.previous), done.version)
 
 
