@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -145,17 +146,42 @@ def test_shelves_are_read_anew_when_the_library_changes(tmp_path: Path, monkeypa
     shelves = Shelves(session)
     assert shelves.catalogue() is shelves.catalogue()
     other.replace(file)
-    assert [track.title for track in shelves.catalogue().songs.values()] == ["Other"]
+    assert _soon(lambda: [track.title for track in shelves.catalogue().songs.values()] == ["Other"])
     with open_library(file) as library:
         put(library, "2.mp3")
     session.look()
-    end = time.monotonic() + 20
-    while len(shelves.catalogue().songs) < 2 and time.monotonic() < end:
-        time.sleep(0.02)
-    assert len(shelves.catalogue().songs) == 2
+    assert _soon(lambda: len(shelves.catalogue().songs) == 2)
     file.unlink()
     with pytest.raises(StorageError):
         shelves.catalogue()
+    session.close()
+
+
+def _soon(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 20
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+    return holds()
+
+
+def test_nobody_waits_while_it_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan changes the library all the time: requests are answered from what was read before."""
+    monkeypatch.setattr("earmark.app.catalogue._FRESH", 0.0)
+    monkeypatch.setattr("earmark.app.catalogue._SHARE", 1e9)
+    with open_library(tmp_path / "library.db", make=True) as library:
+        put(library, "1.mp3")
+    session = LibrarySession(str(tmp_path / "library.db"), every=0.05)
+    shelves = Shelves(session)
+    first, go = shelves.catalogue(), threading.Event()
+    monkeypatch.setattr("earmark.app.catalogue.read_catalogue", lambda library: go.wait(20) and read_catalogue(library))
+    with open_library(tmp_path / "library.db") as library:
+        put(library, "2.mp3")
+    session.look()
+    assert _soon(lambda: session.generation > 1)
+    for _ in range(20):
+        assert shelves.catalogue() is first
+    go.set()
+    assert _soon(lambda: len(shelves.catalogue().songs) == 2)
     session.close()
 
 

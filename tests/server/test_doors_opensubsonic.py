@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +19,7 @@ from fastapi.testclient import TestClient
 from earmark.app.scan import ScanRequest, scan
 from earmark.engine import InlineEngine
 from earmark.library.store import open_library
+from earmark.server.doors.keys import WRONG_KEY_SECONDS
 from earmark.server.doors.methods import METHODS
 from players import KEY, PASSWORD, real_library
 from serving import Collection, client_of
@@ -106,6 +108,16 @@ def test_a_wrong_key_is_44_and_two_ways_at_once_43(door: TestClient) -> None:
     assert code(ask(door, "tokenInfo", apiKey="wrong")) == 44
     assert code(ask(door, "ping", u="joe")) == 43
     assert ask(door, "tokenInfo")["tokenInfo"] == {"username": "earmark"}
+
+
+def test_who_tries_keys_tries_few(door: TestClient) -> None:
+    for path, given in (("rest/ping", {"apiKey": "wrong"}), ("rest/ping", {"u": "x", "t": "y", "s": "z"})):
+        began = time.monotonic()
+        door.get(f"/{path}", params=given)
+        assert time.monotonic() - began >= WRONG_KEY_SECONDS
+    began = time.monotonic()
+    assert door.get("/api/find_path", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert time.monotonic() - began >= WRONG_KEY_SECONDS
 
 
 def test_what_a_client_asks_at_login(door: TestClient) -> None:

@@ -209,3 +209,13 @@ def test_a_tag_is_written_as_it_was_read(shared: Path) -> None:
     for tag in tags:
         again = id3.parse(tag.to_bytes())
         assert again is not None and again.frames == tag.frames and again.size == max(tag.size, again.size)
+
+
+def test_the_number_of_a_recording_is_read(shared: Path) -> None:
+    """MusicBrainz Picard keeps it in a frame that is no text."""
+    samples = shared / "data" / "awkward" / "music-metadata" / "test" / "samples"
+    for name, number in (
+        ("id3v2.4-musicbrainz.mp3", "84851150-a196-48fa-ada5-1a012b1cd9ed"),
+        ("MusicBrainz-Picard-tags.flac", "b0c1d984-ba93-4167-880a-ac02255bf9e7"),
+    ):
+        assert read_tags(samples / name)["musicbrainz_trackid"] == (number,)

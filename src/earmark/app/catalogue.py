@@ -7,8 +7,8 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earmark.app.library import chosen_model, opened
+from earmark.errors import EarmarkError
 from earmark.events import Run
 from earmark.library.words import fold_words
 from earmark.text import fold, fold_artist, plain_text
@@ -276,8 +277,9 @@ class Shelves:
         self._session, self._model = session, model
         self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
-        self._of: weakref.ref[Library] | None = None
+        self._of: Callable[[], Library | None] = lambda: None
         self._due = 0.0
+        self._busy = threading.Lock()
         self._sound: tuple[Catalogue, _Sound] | None = None
 
     def catalogue(self) -> Catalogue:
@@ -287,13 +289,28 @@ class Shelves:
             StorageError: There is no library, or it cannot be used.
         """
         with self._reading() as library, self._lock:
-            began = time.monotonic()
-            same = self._of is not None and self._of() is library
-            if self._catalogue is None or (not same and began >= self._due):
-                self._catalogue, self._of = read_catalogue(library), weakref.ref(library)
-                now = time.monotonic()
-                self._due = now + max(_FRESH, (now - began) / _SHARE)
+            if self._catalogue is None:
+                self._put(library)
+            elif self._of() is not library and time.monotonic() >= self._due and not self._busy.locked():
+                threading.Thread(target=self._renew, name="earmark-catalogue", daemon=True).start()
+            assert self._catalogue is not None
             return self._catalogue
+
+    def _renew(self) -> None:
+        """Read the library in the background, while requests are answered from what was read before."""
+        if self._busy.acquire(blocking=False):
+            with suppress(EarmarkError):  # whoever asks next is told
+                try:
+                    with self._reading() as library:
+                        self._put(library)
+                finally:
+                    self._busy.release()
+
+    def _put(self, library: Library) -> None:
+        began = time.monotonic()
+        self._catalogue, self._of = read_catalogue(library), weakref.ref(library)
+        now = time.monotonic()
+        self._due = now + max(_FRESH, (now - began) / _SHARE)
 
     def like_artists(self, artist: Artist, count: int) -> list[LikeArtist]:
         """The artists who sound most like one, the most alike first.

@@ -41,6 +41,7 @@ _BY_KEY = {
     "year": "date", "author": "artist", "tmoo": "mood", "wm/mood": "mood",
     "tbpm": "bpm", "tkey": "initialkey", "initial key": "initialkey",
 }  # fmt: skip
+_RECORDING = b"http://musicbrainz.org\0"  # whose number of a recording a frame holds
 _CONTAINERS = (b"fLaC", b"OggS", b"\x1a\x45\xdf\xa3", b"caff", b".snd", b"\x30\x26\xb2\x75", b"DSD ")
 _APE_FIRST = (b"wvpk", b"MAC ", b"MPCK", b"MP+", b"tBaK", b"OFR ")  # their own tags; ID3 beside them is a stranger
 _SEVERAL = re.compile(r";(?! )")  # as FFmpeg joins the values of a Vorbis comment
@@ -147,6 +148,8 @@ def _front(file: BinaryIO) -> tuple[list[id3.ID3v2], bytes]:
 
 def _from_id3(tag: id3.ID3v2 | None) -> Source:
     for frame in tag.frames if tag else ():
+        if frame.name in ("UFID", "UFI") and (frame.body or b"").startswith(_RECORDING):
+            yield "musicbrainz_trackid", ((frame.body or b"")[len(_RECORDING) :].decode("latin-1"),)
         texts = frame.texts
         key = frame.key
         if key in ("TCON", "TCO"):

@@ -5,17 +5,19 @@ Songs have the ids of the media server (``--media-server``), so that it finds th
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from earmark.app.catalogue import LikeArtist, SongFacts, title_of
 from earmark.app.search import SimilarRequest, WalkRequest, similar, walk
 from earmark.errors import EarmarkError
 from earmark.server.answers import Json
+from earmark.server.doors import keys
 from earmark.server.service import service_of
 
 if TYPE_CHECKING:
@@ -25,7 +27,18 @@ if TYPE_CHECKING:
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", include_in_schema=False)
+
+def _has_key(request: Request) -> bool:
+    return service_of(request).desk.keys.takes_bearer(request.headers.get("authorization", ""))
+
+
+async def _hold_up(request: Request) -> None:
+    """Have a wrong key wait for its answer."""
+    if request.headers.get("authorization") and not _has_key(request):
+        await asyncio.sleep(keys.WRONG_KEY_SECONDS)
+
+
+router = APIRouter(prefix="/api", include_in_schema=False, dependencies=[Depends(_hold_up)])
 
 _MOST = 500
 _PER_ARTIST = 3
@@ -48,7 +61,7 @@ class _Call:
     def __init__(self, request: Request) -> None:
         self.given = request.query_params
         self.desk: Desk = service_of(request).desk
-        if not self.desk.keys.takes_bearer(request.headers.get("authorization", "")):
+        if not _has_key(request):
             raise _Wrong(401, "Unauthorized")
         self.catalogue: Catalogue = self.desk.shelves.catalogue()
 

@@ -7,10 +7,13 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["USER", "Keys", "Refused"]
+__all__ = ["USER", "WRONG_KEY_SECONDS", "Keys", "Refused"]
 
 USER = "earmark"
 """The one user there is; a client may give any name."""
+
+WRONG_KEY_SECONDS = 0.3
+"""That the answer to a wrong key takes: whoever tries keys tries few."""
 
 _SHUT = "The doors to players are shut; `earmark serve --player-key KEY` opens them."
 _WRONG = "Wrong username or password."

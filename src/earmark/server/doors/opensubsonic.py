@@ -6,8 +6,9 @@ sonicSimilarity. Nothing can be changed through it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from typing import Annotated, Any, cast
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request
@@ -15,6 +16,7 @@ from starlette.responses import Response
 
 from earmark.errors import EarmarkError, UnknownName
 from earmark.server.audio import audio_answer
+from earmark.server.doors import keys
 from earmark.server.doors.forms import answer, failure
 from earmark.server.doors.keys import Refused
 from earmark.server.doors.methods import METHODS, Call
@@ -41,14 +43,26 @@ async def parameters(request: Request) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
+async def called(request: Request, method: str) -> Call | Response:
+    """The call, or the answer where it is not let in."""
+    call = Call(service_of(request).desk, await parameters(request))
+    if method.removesuffix(".view") != "getOpenSubsonicExtensions":
+        try:
+            call.desk.keys.admit(call.given)
+        except Refused as error:
+            if error.code in (40, 44) and call.given.keys() & {"apiKey", "p", "t"}:
+                await asyncio.sleep(keys.WRONG_KEY_SECONDS)
+            return failure(error.code, error.message, call.form)
+    return call
+
+
 @router.api_route("/rest/{method}", methods=["GET", "POST"], include_in_schema=False)
-def rest(request: Request, method: str, given: Annotated[dict[str, str], Depends(parameters)]) -> Response:
+def rest(request: Request, method: str, call: Annotated[Any, Depends(called)]) -> Response:
     """Any method of OpenSubsonic, with or without ``.view``; failures are answers too."""
-    call = Call(service_of(request).desk, given)
+    if not isinstance(call, Call):
+        return cast(Response, call)
     name = method.removesuffix(".view")
     try:
-        if name != "getOpenSubsonicExtensions":
-            call.desk.keys.admit(given)
         if name in _FILES:
             return _FILES[name](call, request)
         if name not in METHODS:
