@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -55,6 +56,26 @@ def test_the_whole_library_if_asked(tmp_path: Path) -> None:
     with made_library(tmp_path, 30) as (library, model):
         seed = find_seed(library, model, seed_path(library, 0))
         assert len(similar_to(library, model, seed, 500)) == 29
+
+
+def test_queries_of_many_threads_are_answered_together() -> None:
+    """Each gets its own answer."""
+    rng = np.random.default_rng(0)
+    matrix = direction(rng.standard_normal((2_000, 32)).astype("f4"))
+    vectors = Vectors(np.arange(2_000), matrix)
+    found: dict[int, int] = {}
+
+    def ask(row: int) -> None:
+        rows, distances = vectors.nearest(matrix[row], 3)
+        assert len(rows) == 3 and abs(distances[0]) < 1e-5
+        found[row] = int(rows[0])
+
+    threads = [threading.Thread(target=ask, args=(row,)) for row in range(0, 2_000, 20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {row: row for row in range(0, 2_000, 20)}
 
 
 def test_copies_are_one_answer(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -57,7 +58,16 @@ INDEX_FROM = 500_000
 INDEX_AFTER = 20
 """So many searches are exact before: making the index takes as long as hundreds of them."""
 
+_TOGETHER = 16  # queries answered at once
 _BLOCK = 65_536  # rows compared at a time, so that a million take no second copy
+
+
+@dataclass(slots=True, eq=False)
+class _Query:
+    """A vector to compare with all, and what comes of it."""
+
+    target: Array
+    cosines: Array | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +83,8 @@ class Vectors:
     matrix: Array
     _index: Any = None
     _asked: int = 0
+    _queries: list[_Query] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __len__(self) -> int:
         return len(self.audio)
@@ -101,10 +113,29 @@ class Vectors:
             near, rows = index.search(target[None], count)
             found = rows[0] >= 0
             return rows[0][found].astype(np.int64), np.maximum(0, 1 - near[0][found])
-        cosine = self.matrix @ target
+        cosine = self._cosines(target)
         best = np.argpartition(-cosine, count - 1)[:count] if count < len(cosine) else np.arange(len(cosine))
         best = best[np.lexsort((best, -cosine[best]))]
         return best.astype(np.int64), np.maximum(0, 1 - cosine[best])
+
+    def _cosines(self, target: Array) -> Array:
+        """(n,) of one query. Those that come from other threads meanwhile are answered together.
+
+        Reading the matrix takes longer than multiplying: several queries at once cost little more than one.
+        """
+        query = _Query(target)
+        self._queries.append(query)
+        with self._lock:
+            while query.cosines is None:
+                together = self._queries[:_TOGETHER]
+                del self._queries[: len(together)]
+                if len(together) == 1:
+                    together[0].cosines = self.matrix @ together[0].target
+                    continue
+                found = self.matrix @ np.stack([one.target for one in together], axis=1)
+                for one, cosines in zip(together, found.T, strict=True):
+                    one.cosines = cosines
+        return query.cosines
 
     def _built(self) -> Any:
         """The index, made when first needed; None for exact search."""
