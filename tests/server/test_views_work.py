@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -51,7 +52,11 @@ def url(mine: Collection) -> Iterator[str]:
     """A server whose user's folders are its own."""
     folder = mine.file.parent / "home"
     homes = {f"XDG_{name}_HOME": str(folder / name.lower()) for name in ("DATA", "CONFIG", "CACHE")}
-    with served("--library", mine.file, "-j", 1, "--music", mine.music, **homes) as (_, found):
+    for number, song in enumerate(sorted(mine.music.iterdir())):
+        label = folder.parent / "lessons" / ("Dark" if number % 2 else "Bright") / f"Artist {number}"
+        label.mkdir(parents=True)
+        shutil.copy(song, label)
+    with served("--library", mine.file, "-j", 1, "--music", folder.parent / "lessons", **homes) as (_, found):
         yield found
 
 
@@ -163,3 +168,37 @@ def test_jobs_of_a_closed_page_are_there_in_the_next(tab: Open, url: str) -> Non
     again.open("tags")
     again.page.get_by_role("heading", name="The difference").wait_for()
     assert again.errors == []
+
+
+def trained(page: Tab, name: str) -> None:
+    """Begin a training on the folder of lessons."""
+    page.open("models")
+    page.page.get_by_role("option", name="lessons").wait_for(state="attached")
+    folder = page.page.get_by_role("option", name="lessons").get_attribute("value")
+    page.page.get_by_label("Songs").select_option(folder)
+    page.page.get_by_label("Name of the new model").fill(name)
+    page.page.get_by_role("button", name="Train").last.click()
+    page.page.locator(".work", has_text="Train a model").wait_for()
+
+
+def test_a_training_goes_on_without_its_page_and_is_cancelled_from_the_next(tab: Open, url: str) -> None:
+    page = tab(url)
+    trained(page, "stopped")
+    page.page.close()
+    again = tab(url)
+    again.open("jobs")
+    job = again.page.locator(".job-list li", has_text="Train a model").first
+    job.get_by_role("button", name="Cancel").click()
+    job.get_by_text("Cancelled").wait_for(timeout=120_000)
+    assert "stopped" not in [model["name"] for model in asked(again, "/v1/models")["models"]]
+    assert again.errors == []
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_from_the_page(tab: Open, url: str) -> None:
+    page = tab(url)
+    trained(page, "own")
+    page.page.get_by_role("link", name="own", exact=True).last.wait_for(timeout=300_000)
+    page.open("models/own")
+    page.page.get_by_role("table", name="Confusion").wait_for()
+    page.fits()

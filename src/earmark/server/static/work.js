@@ -60,7 +60,7 @@ export class Follower {
 /** What became of a job, in a sentence; "" where its kind has none. */
 export function outcome({kind, result, state}) {
   if (state !== "done" || !result) return "";
-  if (["train", "from-tags", "extend"].includes(kind) && result.model) return html`The model <a href=${`#/models/${encodeURIComponent(result.model)}`}>${result.model}</a> is ready.`;
+  if (["train", "from-tags", "extend"].includes(kind)) return html`The model <a href=${`#/models/${encodeURIComponent(result.name)}`}>${result.name}</a> is ready.`;
   const counts = Object.entries(result).filter(([, value]) => typeof value === "number").map(([name, value]) => `${value.toLocaleString("en")} ${name.replaceAll("_", " ")}`);
   return counts.length ? `${counts.join(", ")}.` : "";
 }

@@ -65,8 +65,8 @@ export async function view(root, params, context) {
 
   // New ones.
   const option = (value, words, chosen = false) => html`<option value=${value} ?selected=${chosen}>${words}</option>`;
-  const folders = own => html`<label>Songs <select name="folder" required>
-    ${own ? option("corrections", "your corrections in the library") : nothing}
+  const folders = () => html`<label>Songs <select name="folder" required>
+    ${option("corrections", "your corrections in the library")}
     ${s.folders.map(folder => option(folder.id, `${folder.name} – ${folder.path}${folder.available === false ? " (not there now)" : ""}`))}</select></label>`;
   function form() {
     const [words, about] = FORMS[s.form];
@@ -74,11 +74,12 @@ export async function view(root, params, context) {
       <div class="by" role="group" aria-label="How to make a model">${Object.entries(FORMS).map(([kind, [name]]) => html`<button type="button" aria-pressed=${String(kind === s.form)} @click=${() => { s.form = kind; s.refused = null; update(); }}>${name}</button>`)}</div>
       <form class="panel fields" @submit=${start}><p class="dim">${about}</p>
         ${s.form === "extend" ? html`<label>Model <select name="model">${s.models.filter(model => !model.error).map(model => option(model.name, model.name, model.name === s.chosen))}</select></label>` : nothing}
-        ${s.form === "from-tags" ? nothing : folders(s.form === "train")}
+        ${s.form === "from-tags" ? nothing : folders()}
         ${s.form === "train" ? html`<label>Recipe <select name="recipe">${s.recipes.map(recipe => option(recipe.name, recipe.about ? `${recipe.name}: ${recipe.about.slice(0, 80)}` : recipe.name, recipe.name === "transfer"))}</select></label>
           <label>Heads <input name="heads" placeholder="all; or genre, mood" autocomplete="off" spellcheck="false"></label>
           <label>Settings <textarea name="settings" rows="2" placeholder="training.epochs = 5" spellcheck="false"></textarea></label>` : nothing}
-        <label>Name of the new model <input name="name" required pattern="[A-Za-z0-9][A-Za-z0-9._\\-]*" maxlength="60" title="Letters, digits, dot, hyphen and underscore" autocomplete="off" spellcheck="false"></label>
+        ${s.form === "extend" ? html`<label>Label of all these songs <input name="label" placeholder="none: its folders are the labels" autocomplete="off"></label>` : nothing}
+        <label>Name of the new model <input name="name" required pattern="[A-Za-z0-9][A-Za-z0-9_\\-]*" maxlength="64" title="Letters, digits, hyphen and underscore" autocomplete="off" spellcheck="false"></label>
         <button class="main" ?disabled=${work.running}>${words}</button>
         ${s.refused ? problem(s.refused) : nothing}</form>
       ${work.show()}${work.job && work.job.state === "done" ? html`<p role="status">${outcome(work.job)}</p>` : nothing}</section>`;
@@ -87,7 +88,7 @@ export async function view(root, params, context) {
     event.preventDefault();
     const fields = Object.fromEntries(new FormData(event.target)), request = {name: fields.name.trim()};
     if ("folder" in fields) request.folder = fields.folder === "corrections" ? null : fields.folder;
-    if (s.form === "extend") request.model = fields.model;
+    if (s.form === "extend") { request.model = fields.model; if (fields.label.trim()) request.label = fields.label.trim(); }
     if (s.form === "train") {
       request.recipe = fields.recipe;
       request.heads = fields.heads.split(",").map(name => name.trim()).filter(Boolean);

@@ -1,6 +1,6 @@
 // Review: the songs that the model most needs help with, decided by keys while one hears them.
 import {count, empty, html, lineOf, nothing, percent, playButton, problem, render, time, titleOf} from "../dom.js";
-import {Follower, intervals, noLibrary} from "../work.js";
+import {Follower, intervals, moment, noLibrary} from "../work.js";
 
 const KEPT = 8;  // decisions of this visit that are listed
 
@@ -8,7 +8,8 @@ export async function view(root, params, context) {
   const {api, announce} = context;
   const s = {queue: [], corrections: 0, head: params.query?.get("head") ?? "", heads: [], done: [], busy: false, wrong: null, hear: true, skipped: new Set()};
   let over = false;
-  const effect = new Follower(context, () => update());
+  const effect = new Follower(context, job => { update(); if (job.state === "done") measuredLast().then(update); });
+  async function measuredLast() { try { s.effect = (await api.get("/v1/review/effect")).effect; } catch { s.effect = null; } }
   const key = question => `${question.track.id} ${question.head}`;
 
   async function load() {
@@ -111,11 +112,12 @@ export async function view(root, params, context) {
         <a class="button" href=${`#/track/${question.track.id}`}>Details</a></div></section>`;
   }
   function measured() {
-    const {job} = effect, heads = Object.entries(job?.state === "done" ? job.result?.heads ?? {} : {});
+    const {job} = effect, heads = Object.entries(s.effect?.heads ?? {});
     return html`<section aria-labelledby="effect-title"><h2 id="effect-title">What your corrections are worth</h2>
-      <p class="dim">${count(s.corrections, "correction")} so far. Measuring trains small heads with and without them, and scores both on songs of other artists.</p>
+      <p class="dim">${count(s.corrections, "correction")} so far. Measuring trains two small heads on your files' own genre tags, with and without them, and scores both on the same songs of other artists.</p>
       <button type="button" ?disabled=${effect.running || !s.corrections} @click=${async () => { try { await effect.start("effect", {}); } catch (error) { s.wrong = error; update(); } }}>Measure now</button>
-      ${job && !heads.length ? effect.show() : nothing}
+      ${job && job.state !== "done" ? effect.show() : nothing}
+      ${heads.length ? html`<p class="dim">Measured ${moment(s.effect.measured)}${s.effect.current ? "" : "; you have decided more since"}.</p>` : nothing}
       ${heads.map(([name, one]) => html`<div class="panel"><h3>${name}</h3>
         <p>${count(one.tracks ?? 0, "correction")}${one.changed != null ? `, ${count(one.changed, "label")} changed` : ""}${one.added ? `, ${count(one.added, "song")} added` : ""}.</p>
         ${one.with != null ? html`${intervals([{name: "without", value: one.without, ci95: one.without_ci95, mark: "b"}, {name: "with", value: one.with, ci95: one.with_ci95}], `${name}: ${(one.figure ?? "score").replaceAll("_", " ")}`)}
@@ -155,7 +157,8 @@ export async function view(root, params, context) {
   }
   update();
   for (const one of s.queue.slice(0, 2)) speaking(one);
-  if (s.corrections) effect.resume("effect").catch(() => {});
+  if (s.corrections) measuredLast().then(update);
+  effect.resume("effect").catch(() => {});
   document.addEventListener("keydown", keys, true);
   return () => { over = true; effect.stop(); document.removeEventListener("keydown", keys, true); };
 }
