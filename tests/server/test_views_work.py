@@ -175,7 +175,7 @@ def trained(page: Tab, name: str) -> None:
     page.open("models")
     page.page.get_by_role("option", name="lessons").wait_for(state="attached")
     folder = page.page.get_by_role("option", name="lessons").get_attribute("value")
-    page.page.get_by_label("Songs").select_option(folder)
+    page.page.locator("[name=folder]").select_option(folder)
     page.page.get_by_label("Name of the new model").fill(name)
     page.page.get_by_role("button", name="Train").last.click()
     page.page.locator(".work", has_text="Train a model").wait_for()
