@@ -58,7 +58,8 @@ class Tab:
 
     def spoken(self, words: str) -> None:
         """Wait until the live region has told it."""
-        self.page.wait_for_function("words => document.getElementById('live').textContent.includes(words)", arg=words)
+        there = "words => document.getElementById('live').textContent.includes(words)"
+        self.page.wait_for_function(there, arg=words, polling=100)
 
     def serious(self) -> list[str]:
         """What axe-core finds serious or critical: its name, and the first element."""

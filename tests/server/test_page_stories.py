@@ -69,7 +69,8 @@ def listens(page: Tab) -> None:
     """Until sound plays: the position moves."""
     page.page.locator("#player .play.on").wait_for()
     before = page.page.locator("#player input[type=range]").input_value()
-    page.page.wait_for_function("was => document.querySelector('#player input[type=range]').value !== was", arg=before)
+    moved = "was => document.querySelector('#player input[type=range]').value !== was"
+    page.page.wait_for_function(moved, arg=before, polling=200)
 
 
 @pytest.mark.parametrize(("width", "dark"), FACES)

@@ -9,7 +9,7 @@ const VIEWS = {  // by the first word of the address after "#/"
 };
 const main = document.querySelector("main"), bar = document.querySelector(".top .pages"), gone = document.getElementById("gone"), quiet = document.getElementById("live");
 const api = new Api();
-const announce = text => { quiet.textContent = ""; requestAnimationFrame(() => { quiet.textContent = text; }); };
+const announce = text => { quiet.textContent = ""; setTimeout(() => { quiet.textContent = text; }, 50); };
 const navigate = (address, {replace = false} = {}) => {
   const target = address.startsWith("#") ? address : `#/${address}`;
   if (replace) { history.replaceState(null, "", target); open(); } else location.hash = target;
