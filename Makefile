@@ -22,7 +22,7 @@ PY := $(DEV)/$(BIN)/python
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup parts demo test slow golden check fmt bench excerpts model heads model-report rendered clean
+.PHONY: help setup parts demo test slow golden picture check fmt bench excerpts model heads model-report rendered clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ slow: $(DEV)/ready  ## the tests that take minutes
 
 golden: $(DEV)/ready  ## record anew what every verb answers, where a difference is meant
 	$(PY) tests/record.py tests/golden
+
+picture: $(DEV)/ready parts  ## take the README's picture of the page anew (needs Chromium)
+	$(PY) demo/picture.py
 
 check: $(DEV)/ready  ## format, lint, types, direction of imports
 	$(DEV)/$(BIN)/ruff format --check .

@@ -44,7 +44,7 @@ def real_collection(shared: Path, folder: Path, count: int = 10) -> Collection:
     collection = Collection(folder / "music", folder / "library.db", Path("default"))
     collection.music.mkdir()
     for song in songs[:: len(songs) // count][:count]:
-        shutil.copy(song, collection.music)
+        shutil.copyfile(song, collection.music / song.name)
     scan(ScanRequest(folders=(str(collection.music),), library=str(collection.file)), InlineEngine()).wait()
     return collection
 
