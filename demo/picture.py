@@ -13,6 +13,7 @@ from pathlib import Path
 
 import soundfile
 from playwright.sync_api import Page, sync_playwright
+
 from render import PIECES, RATE, render
 
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "page.png"
