@@ -41,7 +41,8 @@ OUTSIDE = """[...document.querySelectorAll("body *")].filter(one => one.checkVis
   && !one.closest(".scroll, nav, svg, .quiet, .skip, thead") && one.getBoundingClientRect().right > innerWidth + 1)
   .map(one => one.outerHTML.slice(0, 80))"""
 PALE = """(() => {
-  const rgb = text => text.match(/[\\d.]+/g).map(Number);
+  const numbers = text => text.match(/[\\d.]+/g).map(Number);
+  const rgb = text => numbers(text).map((v, k) => text.startsWith("color(") && k < 3 ? 255 * v : v);  // mixed colours
   const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
   const light = text => [.2126, .7152, .0722].reduce((sum, share, k) => sum + share * linear(rgb(text)[k] / 255), 0);
   const ground = one => {
