@@ -38,7 +38,8 @@ def best(head: HeadPrediction, count: int) -> str:
 def cells(row: dict[str, str], said: Prediction) -> list[str]:
     """One line of the table."""
     genre, mood, energy = (said.heads[name] for name in ("genre", "mood", "energy"))
-    words = sorted(said.heads["moods"].scores.items(), key=lambda item: -item[1])[:4]
+    moods = said.heads["moods"]
+    words = moods.labels[:5] or [f"{word}?" for word, _ in moods.guesses]
     return [
         f"{row['artist']}, {row['title'][:32]}",
         f"{row['genres']} / {row['quadrant']}",
@@ -46,7 +47,7 @@ def cells(row: dict[str, str], said: Prediction) -> list[str]:
         f"{mood.label or 'not sure'} ({mood.confidence or 0:.2f})",
         f"{energy.value or 0:.2f}",
         ", ".join((*said.heads["instruments"].labels, *said.heads["voice"].labels)),
-        ", ".join(word for word, _ in words),
+        ", ".join(words),
     ]
 
 
@@ -57,7 +58,7 @@ def main() -> None:
     parser.add_argument("-m", "--model", default="default")
     given = parser.parse_args()
     rows = chosen(given.data)
-    print("| song | labels | genre | mood | energy | instruments, voice | first moods |\n|---|---|---|---|---|---|---|")
+    print("| song | labels | genre | mood | energy | instruments, voice | moods |\n|---|---|---|---|---|---|---|")
     for row, said in zip(
         rows, predict_all(load_model(given.model), [given.data / row["path"] for row in rows]), strict=True
     ):

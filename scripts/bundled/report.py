@@ -80,14 +80,14 @@ def report(shared: Path, model: str, before: str) -> Iterator[str]:
     songs = sorted(path for path in (data / "full-songs").iterdir() if path.suffix in (".mp3", ".ogg"))
     short = [track.path for track in load_dataset(data / "gtzan-short").tracks]
     results = {name: list(predict_all(tagger, [*paths, *songs, *short])) for name, tagger in taggers.items()}
-    vectors = {name: np.stack([_embedding(r) for r in found[: len(paths)]]) for name, found in results.items()}
-    vectors["cepstral statistics"] = np.stack([track_statistics(path) for path in paths])
-    yield from _embeddings(tasks(*datasets), vectors)
+    yield from _contradictions({name: tagger.card for name, tagger in taggers.items()}, results)
     yield ""
     for name, tagger in taggers.items():
         yield from _heads(name, tagger.card)
         yield ""
-    yield from _contradictions({name: tagger.card for name, tagger in taggers.items()}, results)
+    vectors = {name: np.stack([_embedding(r) for r in found[: len(paths)]]) for name, found in results.items()}
+    vectors["cepstral statistics"] = np.stack([track_statistics(path) for path in paths])
+    yield from _embeddings(tasks(*datasets), vectors)
 
 
 def named(taggers: Sequence[Tagger]) -> dict[str, Tagger]:
