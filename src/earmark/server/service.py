@@ -80,6 +80,7 @@ class Service:
         jobs: Long work.
         desk: What the doors to players share.
         analysing: Threads for uploads, apart from those that all other requests share.
+        searching: Held by each search.
         closing: Is set when the server ends, so that open streams do.
     """
 
@@ -89,6 +90,7 @@ class Service:
         self.session = LibrarySession(options.library)
         self.analysing = CapacityLimiter(_ANALYSES)
         self.closing = threading.Event()
+        self.searching = threading.BoundedSemaphore(2)  # searches hold large arrays, and more at a time are no faster
         self._lock = threading.Lock()
         self._peaks: OrderedDict[tuple[str, int, int, int], Waveform] = OrderedDict()
         self.jobs = Jobs(self)

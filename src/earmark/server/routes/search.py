@@ -92,7 +92,8 @@ def similar(
     service = service_of(request)
     seed = service.track(id)
     asked = SimilarRequest(track=seed.path, count=count, per_artist=per_artist)
-    found = similar_songs(asked, service.engine, service.session).wait()
+    with service.searching:
+        found = similar_songs(asked, service.engine, service.session).wait()
     first, *short = service.summaries([seed, *(one.track for one in found)])
     songs = []
     for one, track in zip(found, short, strict=True):
@@ -105,7 +106,8 @@ def similar(
 def find(request: Request, q: Annotated[str, Query(max_length=_LONGEST)], count: Count = 50) -> FoundSongs:
     """The songs that words describe: names, genres, moods, instruments; ``not`` turns one around."""
     service = service_of(request)
-    found = find_songs(FindRequest(words=q, count=count), service.session).wait()
+    with service.searching:
+        found = find_songs(FindRequest(words=q, count=count), service.session).wait()
     short = service.summaries(hit.track for hit in found.hits)
     return FoundSongs(
         [str(term) for term in found.query.terms],
