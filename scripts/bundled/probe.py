@@ -88,7 +88,7 @@ def score(targets: NDArray[Any], answers: NDArray[Any]) -> float:
     count = targets.sum(0)
     known = (count > 0) & (count < len(targets))
     targets, count = targets[:, known], count[known]
-    ranks = rankdata(answers[:, known], axis=0)  # a hundred times faster than roc_auc_score, label by label
+    ranks = rankdata(answers[:, known], axis=0)  # many times faster than roc_auc_score, label by label
     areas = ((ranks * targets).sum(0) - count * (count + 1) / 2) / (count * (len(targets) - count))
     return float(areas.mean())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -100,6 +101,22 @@ def test_threads_read_while_one_writes(tmp_path: Path) -> None:
         assert pool.submit(lambda: {one.title for one in library.tracks()}).result() == {"new"}
         list(pool.map(lambda number: library.set_label(number, "genre", "Polka"), range(1, 41)))
         assert len(library.labels()) == 40, "several may write; each waits for its turn"
+
+
+def test_nothing_waits_in_the_log_after_a_change(tmp_path: Path) -> None:
+    """A log that a reader kept alive would be applied to a copy that is put in the library's place."""
+    copy = tmp_path / "copy.db"
+    with made_library(tmp_path, 3) as (library, _):
+        file, audio = library.file, library.tracks()[0].audio or 0
+    shutil.copy(file, copy)
+    with open_library(file, write=False) as reader:
+        assert not reader.labels()
+        with open_library(file) as library:
+            library.set_label(audio, "genre", "Rock")
+        assert Path(f"{file}-wal").stat().st_size == 0
+        copy.replace(file)
+        with open_library(file, write=False) as other:
+            assert not other.labels()
 
 
 def test_facts_are_counted(tmp_path: Path) -> None:

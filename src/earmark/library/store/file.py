@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -26,6 +26,7 @@ __all__ = ["LibraryFile", "absolute", "default_file"]
 V = TypeVar("V")
 
 _WAIT_SECONDS = 10.0  # for another process that is just writing
+_LOG_WAIT = 200  # milliseconds, for another process that is just reading
 
 _WHY = {
     sqlite3.SQLITE_NOTADB: "not an Earmark library",
@@ -88,8 +89,15 @@ class LibraryFile:
         return connection
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close the connections of all threads; what was written is in the file itself then, where nobody reads it now.
+
+        Left in the log beside the file, it would be applied to a copy that is put in the file's place.
+        """
         with self._lock:
+            if self._write and self._all:
+                with suppress(sqlite3.Error):  # the next one who writes does it
+                    self._all[0].execute(f"PRAGMA busy_timeout={_LOG_WAIT}")
+                    self._all[0].execute("PRAGMA wal_checkpoint(TRUNCATE)")
             for connection in self._all:
                 connection.close()
             self._all.clear()
