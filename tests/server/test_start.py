@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import httpx
 import pytest
@@ -26,6 +27,16 @@ def test_it_prints_its_address_once_it_answers_and_ends_in_order(collection: Col
             process.send_signal(told)
             assert process.wait(20) == 0
             assert not [worker for worker in workers if _runs(worker)]
+
+
+def test_a_request_that_goes_on_does_not_keep_the_process_alive() -> None:
+    code = (
+        "import threading, time; from earmark.cli.commands import serve;"
+        "threading.Thread(target=time.sleep, args=(60,)).start(); serve._leave_threads(0.2)"
+    )
+    begun = time.monotonic()
+    assert subprocess.run([sys.executable, "-c", code], timeout=50).returncode == 0
+    assert time.monotonic() - begun < 40
 
 
 def _runs(process: int) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import sys
+import threading
+import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -68,7 +71,19 @@ def _run(args: argparse.Namespace) -> int:
     find_models(args.model)  # what is wrong is said now, not at the first upload
     with listen(args.host, args.port) as listener:
         asyncio.run(_serve(Server(arguments.request(args, ServerOptions), listener)))
+    _leave_threads()
     return 0
+
+
+def _leave_threads(seconds: float = 5.0) -> None:
+    """End the process although a request is still at work in its thread, once it has had some time: nobody listens."""
+    end = time.monotonic() + seconds
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, end - time.monotonic()))
+            if thread.is_alive():
+                sys.stdout.flush()
+                os._exit(0)
 
 
 async def _serve(server: Server) -> None:
