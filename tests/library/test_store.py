@@ -19,7 +19,7 @@ import pytest
 from earmark.errors import StorageError, UnknownName
 from earmark.inference.options import HearingOptions
 from earmark.inference.tagger import load_model
-from earmark.library.records import LibraryModel, direction
+from earmark.library.records import LibraryModel, LibraryTrack, direction
 from earmark.library.store import LibraryFacts, Listing, Stamp, default_file, open_library
 from earmark.library.store import file as library_file
 from made_library import MODEL, fill, made_library
@@ -177,6 +177,56 @@ def test_pages_of_tracks(tmp_path: Path) -> None:
         assert [one.seconds for one in turned] == sorted(lengths, reverse=True)
         given = library.page(1, 2, Listing(sort="given"), audio=[9, 3, 7, 1])
         assert [one.audio for one in given.tracks] == [3, 7] and (given.total, given.cursor) == (4, 3)
+
+
+@pytest.mark.parametrize("sort", ["path", "artist", "title", "album", "year", "length", "newest"])
+def test_a_list_is_in_its_order_both_ways_blanks_last(tmp_path: Path, sort: str) -> None:
+    """What has no such tag comes last in both directions; of equal ones the first path comes first, or last."""
+    with made_library(tmp_path, 25) as (library, _), library.change():
+        library.rows("UPDATE tracks SET artist = '', title = '', album = '', year = '' WHERE id % 7 = 0")
+        library.rows("UPDATE tracks SET artist = upper(artist) WHERE id % 2")
+
+        def key(track: LibraryTrack) -> tuple[object, ...]:
+            values: dict[str, tuple[object, ...]] = {
+                "path": (),
+                "newest": (-track.id,),
+                "length": (track.seconds,),
+                "artist": (track.artist.lower(), track.album.lower()),
+            }
+            return (*(values[sort] if sort in values else (getattr(track, sort).lower(),)), track.path)
+
+        def blank(track: LibraryTrack) -> bool:
+            return sort in ("artist", "title", "album", "year") and not getattr(track, sort)
+
+        everything = library.tracks()
+        for reverse in (False, True):
+            found = library.page(0, 100, Listing(sort=sort, reverse=reverse)).tracks
+            assert list(found) == sorted(sorted(everything, key=key, reverse=reverse), key=blank)
+
+
+def test_the_next_page_is_a_slice_of_a_remembered_order(tmp_path: Path) -> None:
+    """A page of 100,000 tracks sorts nothing again; after a change the order is made anew."""
+    with made_library(tmp_path, 25) as (library, _):
+        listing, asked = Listing(sort="title"), list[str]()
+        library.page(0, 10, listing)
+        library.db.set_trace_callback(asked.append)
+        library.page(10, 10, listing)
+        assert not any("ORDER BY" in one for one in asked)
+        with library.change():
+            library.mark_vanished(3)
+        assert library.page(20, 10, listing).total == 24
+        assert [one.id for one in library.page(0, 10, Listing(state="vanished")).tracks] == [3]
+
+
+def test_files_of_one_audio_follow_each_other_in_a_given_order(tmp_path: Path) -> None:
+    with made_library(tmp_path, 9) as (library, _), library.change():
+        library.rows("UPDATE tracks SET audio = 4 WHERE id IN (2, 8)")
+        listing = Listing(sort="given")
+        given = [one.id for one in library.page(0, 9, listing, [7, 4, 1, 999]).tracks]
+        assert given == [7, 2, 4, 8, 1]
+        turned = library.page(0, 9, replace(listing, reverse=True), [7, 4, 1]).tracks
+        assert [one.id for one in turned] == given[::-1]
+        assert library.page(0, 9, listing, []).total == 0 and library.page(50, 9, listing, [1]).cursor is None
 
 
 def test_the_usual_library_is_in_the_users_data_folder() -> None:

@@ -31,6 +31,9 @@ def test_without_its_parts_the_page_says_how_to_get_them(
     assert answer.status_code == 200
     assert "make setup" in answer.text and "openapi.json" in answer.text
     assert "main.js" not in answer.text and "swagger" not in answer.text
+    assert empty.get("/v1").json()["page"] is False
+    monkeypatch.setattr("earmark.server.routes.page.has_page", lambda: True)
+    assert empty.get("/v1").json()["page"] is True
 
 
 @pytest.mark.parametrize("name", ["main.js", "views/library.js", "earmark.css", "mark.svg"])

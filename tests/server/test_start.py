@@ -72,6 +72,25 @@ def test_without_the_extra_it_says_how_to_install_it() -> None:
     assert SOURCE.is_dir()
 
 
+@pytest.mark.parametrize(("own", "threads"), [(None, 1), ("2", 2)])
+def test_it_computes_with_one_thread_unless_the_user_says_otherwise(own: str | None, threads: int) -> None:
+    """Of the linear algebra in the server; what it starts, as a training, finds the environment as it was."""
+    code = """if True:
+        import os
+        from earmark.cli.commands import serve
+        before = os.environ.get("OPENBLAS_NUM_THREADS"), os.environ.get("OMP_NUM_THREADS")
+        serve._compute_with_one_thread()
+        import numpy, threadpoolctl
+        assert before == (os.environ.get("OPENBLAS_NUM_THREADS"), os.environ.get("OMP_NUM_THREADS"))
+        print(max(one["num_threads"] for one in threadpoolctl.threadpool_info()))
+    """
+    variables = {name: value for name, value in environment().items() if not name.endswith("_NUM_THREADS")}
+    if own:
+        variables["OPENBLAS_NUM_THREADS"] = own
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables)
+    assert done.stdout.strip() == str(threads), done.stderr
+
+
 def test_it_starts_without_a_library(empty: TestClient) -> None:
     answer = empty.get("/v1").json()
     assert answer["library"] is None

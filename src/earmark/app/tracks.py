@@ -60,6 +60,7 @@ class TracksRequest(LibraryRequest):
     limit: int = 100
 
 
+_KEPT_WORDS = 16  # searches in words whose order is kept
 _KINDS = {"instrument": ("instrument",), "voice": ("voice", "vocal")}
 
 
@@ -71,6 +72,8 @@ def list_tracks(request: TracksRequest, session: LibrarySession | None = None) -
         UnknownName: No head knows a name that is asked for, or there is no such cluster.
         EarmarkError: There is no library, or the model tells no energy.
     """
+    import numpy as np
+
     from earmark.library.store import Listing
 
     with opened(request.library, session=session) as library:
@@ -82,7 +85,8 @@ def list_tracks(request: TracksRequest, session: LibrarySession | None = None) -
         audio, query = _chosen(library, model, request)
         if sort in ("energy", "confidence"):
             listing = Listing(sort="given", reverse=request.reverse, state=request.state)
-            audio = _ranked(library, model, sort, library.analysed(model) if audio is None else audio)
+            ranked = _ranked(library, model, sort)
+            audio = ranked if audio is None else ranked[np.isin(ranked, audio)]
         return library.page(request.cursor, request.limit, listing, audio), query
 
 
@@ -103,9 +107,9 @@ def _chosen(library: Library, model: LibraryModel, request: TracksRequest) -> tu
         keep.append(np.isin(labels.audio, [audio for audio, name in clusters.items() if name == request.cluster]))
     for bound, sign in ((request.energy_min, 1), (request.energy_max, -1)):
         if bound is not None:
-            keep.append(sign * _energy(labels) >= sign * bound)
+            keep.append(sign * _numbers(library, model, "energy") >= sign * bound)
     if request.confidence_max is not None:
-        keep.append(_confidence(labels) <= request.confidence_max)
+        keep.append(_numbers(library, model, "confidence") <= request.confidence_max)
     audio = labels.audio[np.all(keep, axis=0)] if keep else None
     if request.words:
         found, query = _described(library, model, request.words)
@@ -128,6 +132,13 @@ def _likely(labels: LabelProbabilities, name: str, kinds: tuple[str, ...]) -> ND
     return np.any([labels.likely(*one) for one in found], axis=0)  # type: ignore[no-any-return]
 
 
+def _numbers(library: Library, model: LibraryModel, what: str) -> Any:
+    """(n,) energy, or confidence in the genre, of all that the model has analysed; worked out once."""
+    read = _energy if what == "energy" else _confidence
+    key = (what, model.key, repr(model.aliases))
+    return library.remember(key, lambda: read(_labels(library, model)))
+
+
 def _energy(labels: LabelProbabilities) -> Any:
     if "energy" not in labels.heads or labels.heads["energy"].task != "regression":
         raise EarmarkError("the model that analysed the library tells no energy")
@@ -143,17 +154,29 @@ def _confidence(labels: LabelProbabilities) -> Any:
     return labels.scores(head.name).max(axis=1)
 
 
-def _ranked(library: Library, model: LibraryModel, sort: str, audio: Rows) -> Rows:
+def _ranked(library: Library, model: LibraryModel, sort: str) -> Rows:
+    """All that the model has analysed, the least energetic or least sure first; worked out once."""
     import numpy as np
 
-    labels = _labels(library, model)
-    values = np.asarray(_energy(labels) if sort == "energy" else _confidence(labels))
-    kept = np.isin(labels.audio, audio)
-    return labels.audio[kept][np.argsort(values[kept], kind="stable")]
+    def order() -> Rows:
+        return library.analysed(model)[np.argsort(_numbers(library, model, sort), kind="stable")]
+
+    return library.remember(("ranked", sort, model.key, repr(model.aliases)), order)
 
 
 def _described(library: Library, model: LibraryModel, words: str) -> tuple[Rows, Query]:
-    """The audio that words describe, the best first."""
+    """The audio that words describe, the best first; kept for the next pages."""
+    key = (words, model.key, repr(model.aliases))
+    kept: dict[Any, tuple[Rows, Query]] = library.remember("described", dict)
+    found = kept.get(key)
+    if found is None:
+        if len(kept) >= _KEPT_WORDS:
+            kept.clear()
+        found = kept[key] = _search(library, model, words)
+    return found
+
+
+def _search(library: Library, model: LibraryModel, words: str) -> tuple[Rows, Query]:
     import numpy as np
 
     from earmark.library.find import Search

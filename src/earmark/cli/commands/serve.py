@@ -48,11 +48,24 @@ def run(args: argparse.Namespace) -> int:
     from earmark.offline import switch_off
 
     switch_off()
+    _compute_with_one_thread()
     gc.disable()  # nothing of what is imported now goes away: looking for it takes a tenth of the start
     try:
         return _run(args)
     finally:
         gc.enable()
+
+
+def _compute_with_one_thread() -> None:
+    """Many requests are answered at a time: NumPy, which asks once, takes no more threads for each; children may."""
+    own = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    if not own.keys() & os.environ.keys():
+        os.environ.update(own)
+        try:
+            import numpy as np  # noqa: F401
+        finally:
+            for name in own:
+                del os.environ[name]
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,6 @@ _SORTS = {
     "year": ("year", _ORDER),
     "length": ("seconds", _ORDER),
     "newest": ("-tracks.id",),
-    "given": ("given.place", _ORDER),
 }
 _BLANKS_LAST = {name: (f"{name} = ''",) for name in ("artist", "title", "album", "year")}
 _STATES = {
@@ -45,6 +44,8 @@ _STATES = {
     "vanished": "vanished IS NOT NULL",
 }
 _ALL = Listing()
+
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +128,37 @@ class Tracks(LibraryFile):
         ]
 
     def page(
-        self, cursor: int = 0, limit: int = 100, listing: Listing = _ALL, audio: Iterable[int] | None = None
+        self, cursor: int = 0, limit: int = 100, listing: Listing = _ALL, audio: Sequence[int] | Rows | None = None
     ) -> Page:
-        """A page of a list of tracks.
+        """A page of a list of tracks; the order of all of them is remembered, so that the next page is a slice of it.
 
         Args:
             cursor: Of the page before; 0 is the first.
             limit: Tracks at most.
             listing: Which, and in which order.
-            audio: Only tracks of this audio (rows).
+            audio: Only tracks of this audio (rows), each named once.
         """
+        given = listing.sort == "given"
+        order = replace(listing, sort="path", reverse=False) if given else listing
+        key = ("order", order)
+        rows, held = self._order(order) if order.text else self.remember(key, lambda: self._order(order))
+        if audio is not None:
+            wanted = np.asarray(audio, np.int64)
+            kept = np.isin(held, wanted)
+            rows = rows[kept]
+            if given:
+                places = np.argsort(wanted)
+                rows = rows[np.argsort(places[np.searchsorted(wanted[places], held[kept])], kind="stable")]
+        if given and listing.reverse:
+            rows = rows[::-1]
+        part = rows[cursor : cursor + limit].tolist()
+        known = self.tracks_by_id(part)
+        end = cursor + len(part)
+        found = tuple(known[row] for row in part if row in known)
+        return Page(found, len(rows), end if part and end < len(rows) else None)
+
+    def _order(self, listing: Listing) -> tuple[Rows, Rows]:
+        """All tracks of a list in its order: their rows (n,), and those of their audio, 0 where there is none."""
         where, values = _STATES[listing.state], list[Any]()
         if listing.text:
             mark = "%" + listing.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
@@ -145,16 +167,10 @@ class Tracks(LibraryFile):
             values += [mark] * len(fields)
         order = ", ".join((*_BLANKS_LAST.get(listing.sort, ()), *map(_way(listing.reverse), _SORTS[listing.sort])))
         joined = " LEFT JOIN audio ON audio.id = audio" if listing.sort == "length" else ""
-        if audio is not None:
-            joined += " JOIN (SELECT key AS place, value AS one FROM json_each(?)) AS given ON given.one = audio"
-            values.insert(0, _listed(audio))
-        total = int(self.value(f"SELECT COUNT(*) FROM tracks{joined} WHERE {where}", values))
-        these = f"SELECT tracks.id FROM tracks{joined} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
-        rows = [row[0] for row in self.rows(these, [*values, limit, cursor])]
-        known = self.tracks_by_id(rows)
-        found = tuple(known[row] for row in rows if row in known)
-        end = cursor + len(found)
-        return Page(found, total, end if found and end < total else None)
+        each = f"SELECT tracks.id AS row, COALESCE(audio, 0) AS held FROM tracks{joined} WHERE {where} ORDER BY {order}"
+        texts = self.row(f"SELECT group_concat(row, ' '), group_concat(held, ' ') FROM ({each})", values)
+        rows, held = (np.fromstring(text or "", np.int64, sep=" ") for text in texts)
+        return rows, held
 
     def names(self) -> tuple[NDArray[np.int64], str]:
         r"""Names of all songs that are there: the audio of each file, and a line a file: artist, title, album.

@@ -13,7 +13,7 @@ from earmark.app.search import similar as similar_songs
 from earmark.app.search import walk as walk_songs
 from earmark.app.summaries import Summary
 from earmark.server.service import service_of
-from earmark.server.values import RowId
+from earmark.server.values import RowId, UnknownWord, unknown_words
 
 __all__ = ["router"]
 
@@ -49,14 +49,6 @@ class SimilarSongs:
 
     seed: Summary
     tracks: list[SimilarSong]
-
-
-@dataclass(frozen=True)
-class UnknownWord:
-    """A word that means nothing here, and the nearest that do."""
-
-    word: str
-    nearest: list[str]
 
 
 @dataclass(frozen=True)
@@ -111,7 +103,7 @@ def find(request: Request, q: Annotated[str, Query(max_length=_LONGEST)], count:
     short = service.summaries(hit.track for hit in found.hits)
     return FoundSongs(
         [str(term) for term in found.query.terms],
-        [UnknownWord(one.typed, list(one.nearest)) for one in found.query.unknown],
+        unknown_words(found.query),
         [FoundSong(track, hit.score, hit.why) for hit, track in zip(found.hits, short, strict=True)],
     )
 

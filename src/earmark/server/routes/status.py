@@ -11,6 +11,7 @@ import earmark
 from earmark.errors import StorageError
 from earmark.inference.records import path_fields
 from earmark.server.problems import problem_fields
+from earmark.server.routes import page
 from earmark.server.service import service_of
 
 __all__ = ["router"]
@@ -30,7 +31,7 @@ def status(request: Request) -> dict[str, Any]:
             library["generation"] = service.session.generation
     except StorageError as error:
         problem = problem_fields(error)
-    about = {"earmark": earmark.__version__, "library": library, "model": service.model_id, "page": True}
+    about = {"earmark": earmark.__version__, "library": library, "model": service.model_id, "page": page.has_page()}
     return about | {"problem": problem}
 
 

@@ -13,9 +13,8 @@ from earmark.app.one_file import FileRequest, analyse_file
 from earmark.app.summaries import Summary
 from earmark.app.tracks import TracksRequest, list_tracks, scores_over_time, track_record
 from earmark.server.audio import audio_answer
-from earmark.server.routes.search import UnknownWord
 from earmark.server.service import service_of
-from earmark.server.values import RowId
+from earmark.server.values import RowId, UnknownWord, unknown_words
 
 __all__ = ["router"]
 
@@ -77,7 +76,7 @@ def tracks(request: Request, query: Annotated[TrackQuery, Query()]) -> TrackList
         **same,
     )
     page, words = list_tracks(asked, service.session).wait()
-    unknown = [UnknownWord(one.typed, list(one.nearest)) for one in words.unknown] if words else []
+    unknown = unknown_words(words) if words else []
     understood = [str(term) for term in words.terms] if words else []
     cursor = None if page.cursor is None else str(page.cursor)
     return TrackList(service.summaries(page.tracks), page.total, cursor, understood, unknown)
