@@ -225,18 +225,16 @@ def load(file: Path, music: Path | None, clients: int, seconds: int, tracks: int
         most, end = Tally(), time.perf_counter() + 10
         _in_threads([(Client(port, tracks, 100 + k, most).without_pause, (end,)) for k in range(8)])
         answered = sum(map(len, most.seconds.values())) / (time.perf_counter() - end + 10)
-        peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
+        memory = re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())  # the file is mapped
     asked, wrong = (sum(map(len, one.values())) for one in (tally.seconds, tally.errors))
-    progress = state.get("progress")
-    done = progress.get("done") if isinstance(progress, dict) else None
-    about = f"a scan of real music in it ({state.get('state')}, {done} files done by its end)" if scan else "no scan"
+    about = f"while it scans real music (the scan is {state.get('state')} at the end)" if scan else "no scan"
     return [
         f"{clients} clients, a request a second each, {lasted:.0f} s, {about}: {asked} requests, {wrong} lost.",
         "", *tally.rows(), "",
         f"At most (8 clients without a pause, the same mix and the scan): {answered:.0f} requests/s; p99 of similar "
         f"{_share(most.seconds['similar'], 0.99) * 1000:.0f} ms, {sum(map(len, most.errors.values()))} lost. "
         f"From the start to the first similar songs: {ready:.1f} s. "
-        f"The server's own process took {int(peak[1]) / 1024 if peak else 0:,.0f} MB at most.",
+        f"The server's own process took {int(memory[1]) / 1024 if memory else 0:,.0f} MB beside the library's file.",
     ]  # fmt: skip
 
 
