@@ -164,6 +164,35 @@ def test_logging_in_gives_a_cookie(guarded: TestClient) -> None:
     assert guarded.get("/v1").status_code == 401
 
 
+FORM = "multipart/form-data; boundary=x"
+PART = b'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [
+        ("multipart/form-data", b"token", 400),
+        (FORM, b"--y\r\n", 400),
+        ("application/x-www-form-urlencoded", b"a=1&b=1&c=1&d=1&e=1", 400),
+        (f"{FORM}; charset=utf-7", PART + b"+2AA-\r\n--x--\r\n", 401),
+    ],
+)
+def test_a_login_that_is_no_form(guarded: TestClient, kind: str, body: bytes, status: int) -> None:
+    """Whoever has no token yet cannot make the server stumble, and fill its log, by what they send in its place."""
+    answer = guarded.post("/login", content=body, headers={"Content-Type": kind})
+    assert answer.status_code == status, answer.text
+    safe(answer)
+
+
+def test_a_login_without_an_end_is_refused(guarded: TestClient) -> None:
+    answer = guarded.post("/login", content=(bytes(100_000) for _ in range(11)))
+    assert answer.status_code == 401, "what is no form is not read"
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = guarded.post("/login", content=(b"x" * 100_000 for _ in range(11)), headers=form)
+    assert answer.status_code == 413
+    safe(answer)
+
+
 def test_another_hosts_names(guarded: TestClient) -> None:
     """Addresses lead where they say, names of others do not."""
     token = {"Authorization": "Bearer correct horse"}

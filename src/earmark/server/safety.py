@@ -148,6 +148,10 @@ class Safety:
         try:
             refusal = await self._refusal(Request(inner, body.receive))
             await (refusal or self.app)(inner, body.receive, answer.send)
+        except HTTPException as error:  # of a body that is read here, before the application: it answers its own
+            await problem(error.status_code, error.detail, headers=dict(error.headers or {}))(
+                inner, body.receive, answer.send
+            )
         except Exception:
             if answer.complete or body.gone:  # a HEAD that has what it asked for, or nobody there to answer
                 return
@@ -276,7 +280,7 @@ def _cookie(headers: Headers) -> str:
 
 
 def _same(given: str, right: str) -> bool:
-    return hmac.compare_digest(given.encode(), right.encode())
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), right.encode("utf-8", "surrogatepass"))
 
 
 def _is_address(name: str) -> bool:
