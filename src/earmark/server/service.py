@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from earmark.app.summaries import Summary
     from earmark.engine import Engine
     from earmark.engine.peaks import Waveform
+    from earmark.events import Run
     from earmark.library.records import LibraryTrack
     from earmark.library.store import Library
     from earmark.server.application import ServerOptions
@@ -80,7 +81,7 @@ class Service:
         jobs: Long work.
         desk: What the doors to players share.
         analysing: Threads for uploads, apart from those that all other requests share.
-        searching: Held by each search.
+        searching: Held by each search, of the page as of the doors.
         closing: Is set when the server ends, so that open streams do.
     """
 
@@ -165,6 +166,11 @@ class Service:
             while len(self._peaks) > _KEPT_PEAKS:
                 self._peaks.popitem(last=False)
         return found
+
+    def searched(self, run: Run[V]) -> V:
+        """What a search finds, when its turn has come."""
+        with self.searching:
+            return run.wait()
 
     @property
     def bounds(self) -> Bounds:

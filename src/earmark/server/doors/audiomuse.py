@@ -180,7 +180,7 @@ def _similar_tracks(call: _Call) -> list[Row]:
     # The media server may lack some: ask for a few more.
     asked = count if call.desk.media_server is None else min(2 * count + 10, _MOST)
     request = SimilarRequest(track=track.path, count=asked, per_artist=per_artist)
-    found_songs = similar(request, call.desk.service.engine, call.desk.service.session).wait()
+    found_songs = call.desk.service.searched(similar(request, call.desk.service.engine, call.desk.service.session))
     ids = call.ids(one.track for one in found_songs)
     rows = [_row(call, one.track, ids) | {"distance": one.distance} for one in found_songs if one.track.id in ids]
     if not rows:
@@ -198,9 +198,8 @@ def _find_path(call: _Call) -> Row:
     if first.id == last.id:
         raise _Wrong(400, "Start and end are the same song.")
     count = max(2, call.number("max_steps", 25))
-    tracks = walk(
-        WalkRequest(start=first.path, end=last.path, count=count), call.desk.service.engine, call.desk.service.session
-    ).wait()
+    request = WalkRequest(start=first.path, end=last.path, count=count)
+    tracks = call.desk.service.searched(walk(request, call.desk.service.engine, call.desk.service.session))
     ids = call.ids(tracks)
     path = [_row(call, track, ids) | {"embedding_vector": []} for track in tracks if track.id in ids]
     steps = call.desk.shelves.closeness(list(itertools.pairwise(tracks)))

@@ -270,7 +270,8 @@ def _search(call: Call) -> Facts:
 
 def _meant(call: Call, words: str, count: int) -> Sequence[LibraryTrack]:
     try:
-        found = find(FindRequest(words=words, count=min(count, _MOST_SIMILAR)), call.desk.service.session).wait()
+        request = FindRequest(words=words, count=min(count, _MOST_SIMILAR))
+        found = call.desk.service.searched(find(request, call.desk.service.session))
     except EarmarkError:
         return []
     return [hit.track for hit in found.hits]
@@ -294,7 +295,8 @@ def _sonic_path(call: Call) -> Facts:
     tracks = [start]
     if start.id != end.id:
         request = WalkRequest(start=start.path, end=end.path, count=count)
-        tracks = list(walk(request, call.desk.service.engine, call.desk.service.session).wait())
+        found = call.desk.service.searched(walk(request, call.desk.service.engine, call.desk.service.session))
+        tracks = list(found)
     close = call.desk.shelves.closeness([(start, track) for track in tracks])
     near = {str(one.id): -1 if value is None else round(value, 4) for one, value in zip(tracks, close, strict=True)}
     songs = call.songs(track.id for track in tracks)
@@ -320,10 +322,8 @@ def _like(call: Call, track: LibraryTrack, count: int) -> list[tuple[int, float]
     if not count or not track.song or len(call.catalogue.songs) < 2:
         return []
     request = SimilarRequest(track=track.path, count=count, per_artist=_PER_ARTIST)
-    return [
-        (one.track.id, one.distance)
-        for one in similar(request, call.desk.service.engine, call.desk.service.session).wait()
-    ]
+    found = call.desk.service.searched(similar(request, call.desk.service.engine, call.desk.service.session))
+    return [(one.track.id, one.distance) for one in found]
 
 
 def _artist_info(call: Call) -> Facts:

@@ -140,7 +140,8 @@ def preview(request: Request, wish: PlaylistWish) -> Preview:
     service = service_of(request)
     asked = PlaylistRequest(library=service.options.library, **wish.options(service))
     run = make_playlist(asked, service.engine, service.session)
-    notices = [event.message for event in run if isinstance(event, Notice)]
+    with service.searching:
+        notices = [event.message for event in run if isinstance(event, Notice)]
     tracks = service.summaries(run.result)
     return Preview(tracks, round(sum(track.seconds for track in tracks), 3), notices)
 

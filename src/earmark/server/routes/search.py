@@ -84,8 +84,7 @@ def similar(
     service = service_of(request)
     seed = service.track(id)
     asked = SimilarRequest(track=seed.path, count=count, per_artist=per_artist)
-    with service.searching:
-        found = similar_songs(asked, service.engine, service.session).wait()
+    found = service.searched(similar_songs(asked, service.engine, service.session))
     first, *short = service.summaries([seed, *(one.track for one in found)])
     songs = []
     for one, track in zip(found, short, strict=True):
@@ -98,8 +97,7 @@ def similar(
 def find(request: Request, q: Annotated[str, Query(max_length=_LONGEST)], count: Count = 50) -> FoundSongs:
     """The songs that words describe: names, genres, moods, instruments; ``not`` turns one around."""
     service = service_of(request)
-    with service.searching:
-        found = find_songs(FindRequest(words=q, count=count), service.session).wait()
+    found = service.searched(find_songs(FindRequest(words=q, count=count), service.session))
     short = service.summaries(hit.track for hit in found.hits)
     return FoundSongs(
         [str(term) for term in found.query.terms],
@@ -119,4 +117,5 @@ def path(
     service = service_of(request)
     ends = [service.track(one).path for one in (start, end)]
     asked = WalkRequest(start=ends[0], end=ends[1], count=count)
-    return Walk(service.summaries(walk_songs(asked, service.engine, service.session).wait()))
+    found = service.searched(walk_songs(asked, service.engine, service.session))
+    return Walk(service.summaries(found))
