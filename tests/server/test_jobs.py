@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import pytest
 from fastapi.testclient import TestClient
@@ -71,6 +72,23 @@ def test_tags_are_tried_written_and_taken_back(client: TestClient, collection: C
     undone = wait(client, begin(client, kind="undo", run=written["result"]["run"])["id"])
     assert undone["result"] == {"runs": [written["result"]["run"]], "restored": 3, "untouched": 0, "skipped": 0}
     assert all(file.read_bytes() == content for file, content in before.items())
+
+
+def test_what_another_library_wrote_is_not_taken_back(client: TestClient, collection: Collection) -> None:
+    """The page lists the runs of its library; it takes no other back, be it named or just the last one."""
+    asked = {"tracks": [1, 2], "heads": ["genre"], "min_confidence": 0.0, "policy": "overwrite", "dry_run": False}
+    written = wait(client, begin(client, kind="write-tags", **asked)["id"])["result"]
+    assert written["changed"] == 2
+    after = {file: file.read_bytes() for file in collection.music.rglob("*.flac")}
+    file = collection.file.with_name("other.db")
+    file.write_bytes(collection.file.read_bytes())
+    with client_of(replace(collection.options, library=str(file))) as other:
+        assert other.get("/v1/write-tags/runs").json() == {"runs": []}
+        assert wait(other, begin(other, kind="undo")["id"])["result"]["runs"] == []
+        named = wait(other, begin(other, kind="undo", run=written["run"])["id"])
+        assert named["state"] == "failed" and named["problem"]["status"] == 404
+    assert all(file.read_bytes() == content for file, content in after.items())
+    assert wait(client, begin(client, kind="undo")["id"])["result"]["runs"] == [written["run"]]
 
 
 @pytest.mark.parametrize("kind", ["clusters", "map"])

@@ -117,7 +117,7 @@ class WriteTagsJob(_TagJob):
 
 
 class UndoJob(_TagJob):
-    """Take back what a run wrote; the last one where none is named."""
+    """Take back what a run wrote from this library; the last one where none is named."""
 
     kind: Literal["undo"]
     run: str | None = None
@@ -128,7 +128,7 @@ class UndoJob(_TagJob):
 
         with suppress(NoLibrary), service.library() as library:
             self._ids = library.ids_by_path()
-        return undo_tags(UndoRequest(run=self.run))
+        return undo_tags(UndoRequest(run=self.run, library=str(service.session.file)))
 
     def result(self, value: Any) -> Any:
         """The runs that were taken back."""
