@@ -145,6 +145,20 @@ def work() -> Steps[None]:
     raise EarmarkError("nobody stopped it")
 
 
+class Many(Made):
+    """Work of 100,000 records."""
+
+    kept: ClassVar[int] = 200_000
+
+    def start(self, service: Service) -> Run[Any]:
+        return records()
+
+
+@use_case
+def records() -> Steps[None]:
+    yield from map(Record, range(100_000))
+
+
 @pytest.fixture
 def service(collection: Collection) -> Iterator[Service]:
     with client_of(collection.options) as client:
@@ -169,6 +183,29 @@ def test_jobs_of_one_resource_wait_and_can_be_cancelled(service: Service) -> Non
     assert [event.name for event in second.events] == ["end"]
     told = [event for event in first.events if event.name == "progress"]
     assert told[0].data["facts"] == {"loss": None}
+
+
+def test_no_more_jobs_wait_than_anybody_needs(service: Service) -> None:
+    """A program gone wrong that asks again and again fills neither memory nor the list."""
+    first = [service.jobs.add(Made()) for _ in range(100)]
+    with pytest.raises(EarmarkError, match="100 jobs wait"):
+        service.jobs.add(Made())
+    first[50].cancel()
+    first[50] = service.jobs.add(Made())
+    for job in first:
+        job.cancel()
+
+
+def test_who_follows_a_long_job_costs_it_nothing(service: Service) -> None:
+    """What is new is found at the end of what was kept: a stream looks ten times a second."""
+    job = Job(1, Many(), Many().start(service))
+    job.work(service.session)
+    began = time.perf_counter()
+    assert len(job.after(0)) == 100_001
+    all_of_them = time.perf_counter() - began
+    began = time.perf_counter()
+    assert [event.name for event in job.after(99_999)] == ["record", "end"] and job.after(100_001) == []
+    assert time.perf_counter() - began < all_of_them / 10
 
 
 def test_the_server_ends_while_jobs_are_at_work(collection: Collection) -> None:

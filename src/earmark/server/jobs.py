@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Job", "JobEvent", "JobRequest", "Jobs"]
 
 _KEPT_JOBS = 100
+_MOST_WAITING = 100
 _KEPT_NOTICES = 100
 _EVERY = 0.1  # seconds from one progress to the next
 _FRESH = 10.0  # seconds that the end of a job waits until requests see what it did
@@ -126,7 +128,8 @@ class Job:
 
     def after(self, number: int) -> list[JobEvent]:
         """Events that came after the one of that number, as far as they are kept."""
-        return [event for event in self.events.copy() if event.number > number]
+        new = list(islice(reversed(self.events), max(0, self._count - number)))  # of thousands, mostly none
+        return [event for event in reversed(new) if event.number > number]
 
     def work(self, session: LibrarySession) -> None:
         """Do the work, in the thread that calls; ``session`` knows what it did before the end is told."""
@@ -210,10 +213,12 @@ class Jobs:
         """Begin a job, or let it wait for those before it.
 
         Raises:
-            EarmarkError: The request makes no sense.
+            EarmarkError: The request makes no sense, or too many jobs wait already.
         """
         run = request.start(self._service)
         with self._lock:
+            if sum(not one.ended for one in self._jobs.values()) >= _MOST_WAITING:
+                raise EarmarkError(f"{_MOST_WAITING} jobs wait already; cancel some of them, or wait for their ends")
             self._count += 1
             job = self._jobs[self._count] = Job(self._count, request, run)
             over = [one.id for one in self._jobs.values() if one.ended][: max(0, len(self._jobs) - _KEPT_JOBS)]
