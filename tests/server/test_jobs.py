@@ -87,8 +87,15 @@ def test_what_another_library_wrote_is_not_taken_back(client: TestClient, collec
         assert wait(other, begin(other, kind="undo")["id"])["result"]["runs"] == []
         named = wait(other, begin(other, kind="undo", run=written["run"])["id"])
         assert named["state"] == "failed" and named["problem"]["status"] == 404
-    assert all(file.read_bytes() == content for file, content in after.items())
-    assert wait(client, begin(client, kind="undo")["id"])["result"]["runs"] == [written["run"]]
+        assert all(file.read_bytes() == content for file, content in after.items())
+        more = wait(other, begin(other, kind="write-tags", **asked, comment=True)["id"])["result"]
+        assert more["changed"] == 2
+        undo = begin(client, kind="undo", run=written["run"])["id"]
+        assert wait(client, undo)["result"]["skipped"] == 2
+        told = [data for _, name, data in stream(client, undo) if name == "record"]
+        assert all(f"by the later run {more['run']}" in data for data in told), "what stands in the way is named"
+        assert wait(other, begin(other, kind="undo")["id"])["result"]["runs"] == [more["run"]]
+    assert wait(client, begin(client, kind="undo", run=written["run"])["id"])["result"]["restored"] == 2
 
 
 @pytest.mark.parametrize("kind", ["clusters", "map"])

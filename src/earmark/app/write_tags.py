@@ -141,11 +141,12 @@ def undo_tags(request: UndoRequest) -> Steps[tuple[str, ...]]:
         return ()
     with locked(folder):
         runs, unread = _read(request, folder)
-        chosen = runs if request.all else [run for run in runs if not run.closed and (run.left or run.damage)][-1:]
+        mine = _of_library(runs, request.library)
+        chosen = mine if request.all else [run for run in mine if not run.closed and (run.left or run.damage)][-1:]
         if request.run is not None:
-            chosen = [run for run in runs if run.name == request.run]
+            chosen = [run for run in mine if run.name == request.run]
             if not chosen:
-                raise UnknownName("run", request.run, [run.name for run in runs])
+                raise UnknownName("run", request.run, [run.name for run in mine])
         later = [run for run in runs if chosen and run.name > chosen[-1].name]
         yield from map(Record, unread)
         yield from undo(chosen, later)
@@ -158,10 +159,10 @@ def list_runs(library: str | None = None) -> Steps[tuple[TagRun, ...]]:
     from earmark.filetags.journal import journal_folder
 
     yield from ()
-    runs, _ = _read(UndoRequest(library=library), journal_folder())
+    runs, _ = _read(UndoRequest(), journal_folder())
     return tuple(
         TagRun(run.name, len(run.places), len(run.places) - run.left, run.facts, tuple(run.damage.values()))
-        for run in runs
+        for run in _of_library(runs, library)
     )
 
 
@@ -234,7 +235,7 @@ def _known(source: LibrarySource, entries: Sequence[Entry] | None) -> Iterator[F
 
 
 def _read(request: UndoRequest, folder: Path) -> tuple[list[Run], list[Outcome]]:
-    """All runs, the oldest first, or those of one library; and what cannot be read, unless one run is asked for."""
+    """All runs, the oldest first; and what cannot be read, unless one run is asked for."""
     from earmark.filetags.journal import read_run, run_names
     from earmark.filetags.policy import Outcome, Refusal
 
@@ -247,7 +248,10 @@ def _read(request: UndoRequest, folder: Path) -> tuple[list[Run], list[Outcome]]
                 raise
             if request.run is None:
                 unread.append(Outcome.skipped(str(folder), Refusal("journal", str(error)), name))
-    if request.library is not None:
-        file = str(Path(request.library).absolute())
-        runs = [run for run in runs if run.facts.get("library") == file]
     return runs, unread
+
+
+def _of_library(runs: list[Run], library: str | None) -> list[Run]:
+    """Those that wrote from one library; all where None."""
+    file = None if library is None else str(Path(library).absolute())
+    return [run for run in runs if file in (None, run.facts.get("library"))]
