@@ -229,6 +229,18 @@ def test_files_of_one_audio_follow_each_other_in_a_given_order(tmp_path: Path) -
         assert library.page(0, 9, listing, []).total == 0 and library.page(50, 9, listing, [1]).cursor is None
 
 
+@pytest.mark.parametrize(
+    "query", ["SELECT id FROM tracks JOIN audio", "SELECT FROM tracks", "SELECT id FROM tracks WHERE id = ?"]
+)
+def test_a_statement_that_is_wrong_is_no_fault_of_the_file(tmp_path: Path, query: str) -> None:
+    """A table that is missing is the file's."""
+    with made_library(tmp_path, 3) as (library, _):
+        with pytest.raises(sqlite3.Error):
+            library.rows(query)
+        with pytest.raises(StorageError, match="no such table"):
+            library.rows("SELECT 1 FROM gone")
+
+
 def test_the_usual_library_is_in_the_users_data_folder() -> None:
     with open_library(make=True) as library:
         assert library.file == default_file()

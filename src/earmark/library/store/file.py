@@ -41,6 +41,9 @@ _WHY = {
     sqlite3.SQLITE_AUTH: "no permission to use it",
 }
 
+_BUGS = ("ambiguous column name", 'near "', "Incorrect number of bindings", "You did not supply a value for binding")
+"""Of statements that are wrong whatever the file holds; other plain errors, as a missing table, may be the file's."""
+
 
 def default_file() -> Path:
     """The library in the user's data folder."""
@@ -104,10 +107,12 @@ class LibraryFile:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """What SQLite raises becomes one line about the file: StorageError."""
+        """What SQLite raises about the file becomes one line, StorageError; a statement that is wrong stays a bug."""
         try:
             yield
         except sqlite3.Error as error:
+            if str(error).startswith(_BUGS):
+                raise
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             raise StorageError(f"{self.file}: {_WHY.get(code, f'the library cannot be used: {error}')}") from error
 
