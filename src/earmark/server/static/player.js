@@ -36,7 +36,6 @@ export class Player extends EventTarget {
 
   get song() { return this.#song; }
   get playing() { return !this.#audio.paused; }
-  get second() { return this.#audio.currentTime; }
 
   /** Play a song from a second on; `queue` (songs, with this one among them) is what follows. */
   play(song, second = 0, queue = null) {
@@ -64,7 +63,6 @@ export class Player extends EventTarget {
   }
 
   toggle() { if (this.#audio.paused) this.#audio.play().catch(() => {}); else this.#audio.pause(); }
-  pause() { this.#audio.pause(); }
 
   seek(second, play = false) {
     this.#wanted = second;
@@ -90,10 +88,10 @@ export class Player extends EventTarget {
 
   /** Waveform and taggram: from the song where they came with it, else from the server; the song plays without them too. */
   async #look(song, mine) {
-    const {api} = this.#context, ask = (what, query) => api.get(`/v1/tracks/${song.id}/${what}`, query).catch(() => null);
+    const {api} = this.#context, ask = (what, query) => api.get(`/v1/tracks/${song.id}/${what}`, query).catch(error => ({error}));
     const [peaks, taggram] = await Promise.all([
       song.peaks ? {peaks: song.peaks, seconds: song.record?.seconds ?? song.seconds} : song.id != null ? ask("peaks", {count: 800}) : null,
-      song.record?.heads ? song.record : song.id != null ? ask("taggram") : null]);
+      Object.values(song.record?.heads ?? {}).some(head => head.taggram) ? song.record : song.id != null ? ask("taggram") : null]);  // a library's record has none
     if (mine !== this.#turn) return;
     const seconds = peaks?.seconds ?? song.seconds ?? this.#audio.duration;
     if (peaks?.peaks?.length) {
@@ -101,7 +99,8 @@ export class Player extends EventTarget {
         barWidth: 2, barGap: 1, barRadius: 1, normalize: true, cspNonce: nonce, dragToSeek: true, ...this.#colours()});
       this.#wave.on("interaction", second => { this.#wanted = second; });
     }
-    if (taggram) this.#taggram.show(taggramOf(taggram), seconds);
+    if (taggram?.error) this.#taggram.show(null, 0, `There is no taggram: ${taggram.error.message}`);
+    else if (taggram) this.#taggram.show(taggramOf(taggram), seconds);
   }
 
   #colours() {

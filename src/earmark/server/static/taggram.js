@@ -24,7 +24,7 @@ export function taggramOf(answer) {
 }
 
 export class Taggram {
-  #root; #play; #data = null; #seconds = 1; #chosen = new Set(); #at = 0; #now = 0; #watch;
+  #root; #play; #data = null; #missing = ""; #seconds = 1; #chosen = new Set(); #at = 0; #now = 0; #watch;
 
   /** `play(second)` is called where a place is chosen. */
   constructor(root, play) {
@@ -33,8 +33,9 @@ export class Taggram {
     addEventListener("themechange", () => this.#paint());
   }
 
-  show(data, seconds) {
-    this.#data = data; this.#seconds = Math.max(seconds || 0, data?.ends.at(-1) ?? 0, .1); this.#at = 0;
+  /** `missing` says why there is no data. */
+  show(data, seconds = 0, missing = "") {
+    this.#data = data; this.#missing = missing; this.#seconds = Math.max(seconds || 0, data?.ends.at(-1) ?? 0, .1); this.#at = 0;
     const kept = data?.bands.filter(band => this.#chosen.has(band.key)) ?? [];
     if (data && kept.length < 3) {
       const taken = {};
@@ -50,14 +51,14 @@ export class Taggram {
   get #bands() { return this.#data?.bands.filter(band => this.#chosen.has(band.key)) ?? []; }
 
   #draw() {
-    if (!this.#data?.bands.length) return render(nothing, this.#root);
+    if (!this.#data?.bands.length) return render(this.#missing ? html`<p class="dim" dir="auto">${this.#missing}</p>` : nothing, this.#root);
     const bands = this.#bands, heads = [...new Set(this.#data.bands.map(band => band.head))];
     const toggle = band => { if (!this.#chosen.delete(band.key)) this.#chosen.add(band.key); this.#draw(); };
     render(html`<div class="bands">
       <ul class="band-names" aria-label="Where each label is strongest">${bands.map(band => html`<li><button type="button"
         aria-label=${`Play where ${band.label} is strongest, ${percent(band.scores[band.best])} at ${time(this.#data.starts[band.best])}`}
         title=${`strongest at ${time(this.#data.starts[band.best])}: ${percent(band.scores[band.best])}`}
-        @click=${() => this.#go(this.#data.starts[band.best])}><bdi>${band.label}</bdi></button></li>`)}</ul>
+        @click=${() => this.#play(this.#data.starts[band.best])}><bdi>${band.label}</bdi></button></li>`)}</ul>
       <div class="heat" tabindex="0" role="slider" aria-label="Taggram: time" aria-valuemin="0" aria-valuemax=${Math.round(this.#seconds)}
         aria-valuenow=${Math.round(this.#data.starts[this.#at] ?? 0)} aria-valuetext=${this.#words(this.#at)}
         @click=${event => this.#click(event)} @keydown=${event => this.#key(event)} @pointermove=${event => this.#hover(event)} @pointerleave=${() => this.#tip(null)}>
@@ -126,12 +127,10 @@ export class Taggram {
     if (text) { tip.textContent = text; tip.style.left = `${Math.max(0, Math.min(x + 10, wide - tip.offsetWidth))}px`; }
   }
 
-  #go(second) { this.#play(second); }
-
   #key(event) {
     const last = this.#data.starts.length - 1, step = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, Home: -last, End: last}[event.key];
     if (step) { this.#at = Math.max(0, Math.min(last, this.#at + step)); this.#draw(); }
-    else if (event.key === "Enter" || event.key === " ") this.#go(this.#data.starts[this.#at]);
+    else if (event.key === "Enter" || event.key === " ") this.#play(this.#data.starts[this.#at]);
     else return;
     event.preventDefault();
     event.stopPropagation();
