@@ -176,8 +176,19 @@ def test_find_filter_and_sort(width: int, dark: bool, tab: Open, url: str) -> No
     page.page.get_by_label("Find in words").fill("")
     expect(rows).to_have_count(8)
     page.page.get_by_text("Filter", exact=True).click()
+    voice, instrument = (page.page.locator("label", has_text=re.compile(f"^{one} ")).locator("select") for one in ("Voice", "Instrument"))
+    voice.select_option("vocal")
+    page.page.get_by_text(re.compile(r"^\d songs? found")).wait_for()
+    instrument.select_option("guitar")
+    assert "voice=vocal" in page.run("location.hash") and "instrument=guitar" in page.run("location.hash")
+    voice.select_option("any")
+    instrument.select_option("any")
+    expect(rows).to_have_count(8)
+    albums = page.page.locator(".songs th", has_text="Album")
+    expect(albums).to_have_count(1)
     page.page.get_by_role("checkbox", name="Not analysed").check()
     expect(rows).to_have_count(1)
+    expect(albums).to_have_count(0)
     assert "Could not be analysed" in rows.inner_text()
     page.page.get_by_role("checkbox", name="Not analysed").uncheck()
     page.page.get_by_label("Sort by").select_option("year")
@@ -201,6 +212,9 @@ def test_a_song_with_its_reasons_and_songs_like_it(width: int, dark: bool, tab: 
     page.page.get_by_role("heading", name="Genre", exact=True).wait_for()
     page.page.locator(".songs tbody tr .pair").first.wait_for()
     page.page.locator("#player .wave canvas").first.wait_for(state="attached")
+    if not page.page.locator(".heat").is_visible():
+        page.page.get_by_role("button", name="Taggram").click()
+    page.page.locator(".heat canvas").wait_for()
     here, there = page.page.locator(".pair").first.get_by_role("button").all()
     there.click()
     listens(page)
@@ -209,6 +223,16 @@ def test_a_song_with_its_reasons_and_songs_like_it(width: int, dark: bool, tab: 
     assert page.page.locator("#player .what").inner_text().startswith("أنت عمري")
     page.page.get_by_role("button", name="Why?").click()
     page.page.get_by_text("Nearest in what the model learned from").first.wait_for(timeout=60_000)
+    page.fits()
+
+
+def test_a_song_without_a_taggram_says_why(tab: Open, url: str) -> None:
+    page = tab(url)
+    why = {"title": "Conflict", "detail": "the model that analysed the library is not installed"}
+    page.page.route("**/taggram", lambda route: route.fulfill(status=409, json=why))
+    page.open("library")
+    page.page.get_by_role("link", name="So What").click()
+    expect(page.page.locator("#taggram")).to_contain_text("There is no taggram: the model that analysed")
     page.fits()
 
 

@@ -1,9 +1,8 @@
 // What views are made of: templates (text in them is never HTML), and the pieces that several views show.
 import {html, nothing, render, svg} from "lit-html";
-import {live} from "lit-html/directives/live.js";
 import {repeat} from "lit-html/directives/repeat.js";
 
-export {html, live, nothing, render, repeat, svg};
+export {html, nothing, render, repeat, svg};
 
 export const percent = share => share == null ? "–" : `${Math.round(100 * share)} %`;
 export const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
@@ -63,20 +62,22 @@ export const playButton = (context, track, second = null, queue = null) => html`
   aria-label=${`Play ${lineOf(track)}${second == null ? "" : ` at ${time(second)}`}`} ?disabled=${Boolean(track.vanished || track.error)}
   @click=${() => context.player.play(track, second ?? 0, queue)}>${second == null ? "" : time(second)}</button>`;
 
+export const STATES = {queued: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled"};
+export const isOver = job => !["queued", "running"].includes(job.state);
+
 /** Progress of a job (its resource of the REST), with a button that cancels it. */
 export function progress(job, cancel = null) {
   const {done = 0, total = 0, stage = "", unit = "", facts = {}, seconds_left: left = null} = job.progress ?? {};
-  const running = ["queued", "running"].includes(job.state), told = Object.entries(facts ?? {}).filter(([name]) => !["epoch", "epochs", "seconds_left"].includes(name));
+  const running = !isOver(job), told = Object.entries(facts ?? {}).filter(([name]) => !["epoch", "epochs", "seconds_left"].includes(name));
   const known = told.map(([name, value]) => `${name.replaceAll("_", " ")} ${Number(value.toPrecision(3)).toLocaleString("en")}`);
   const text = [stage || job.kind, total ? `${done.toLocaleString("en")} of ${total.toLocaleString("en")} ${unit ?? ""}` : "",
     left && running ? `${time(left)} left` : "", ...known].filter(Boolean).join(" · ");
-  return html`<div class="job"><p><strong>${job.state === "queued" ? "Waiting" : job.state === "running" ? "Running" : STATES[job.state]}</strong> ${text}</p>
+  return html`<div class="job"><p><strong>${STATES[job.state]}</strong> ${text}</p>
     ${running ? html`<progress aria-label=${`Progress of ${job.kind}`} max=${total || 1} value=${total ? done : nothing}></progress>` : nothing}
     ${(job.notices ?? []).map(one => html`<p class="dim" dir="auto">${one.message ?? one}</p>`)}
     ${job.problem ? html`<p class="warn" dir="auto">${job.problem.detail ?? job.problem}</p>` : nothing}
     ${running && cancel ? html`<button type="button" @click=${cancel}>Cancel</button>` : nothing}</div>`;
 }
-const STATES = {done: "Done", failed: "Failed", cancelled: "Cancelled"};
 
 /** Give the browser a file to keep. */
 export function download(name, text, type) {

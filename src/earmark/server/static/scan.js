@@ -1,5 +1,5 @@
 // Offer folders to scan, and show a scan that runs: on the library's page, also where there is no library yet.
-import {count, empty, html, nothing, problem, progress, render} from "./dom.js";
+import {count, empty, html, isOver, nothing, problem, progress, render} from "./dom.js";
 
 /** Draws itself into `root`; `done` is called after a scan. Returns what stops following it. */
 export async function scanPanel(root, context, {first, done}) {
@@ -7,7 +7,7 @@ export async function scanPanel(root, context, {first, done}) {
   const draw = () => render(html`${first ? empty("Nothing is scanned yet", "Earmark listens to a folder of music once, and then finds, sorts and groups your songs. Your files are only read.") : nothing}
     <section class="panel" aria-labelledby="scan-title"><h2 id="scan-title">${first ? "Scan a folder" : "Scan"}</h2>
     ${error ? problem(error) : nothing}
-    ${job && ["queued", "running"].includes(job.state) ? nothing : html`<form @submit=${start}>${folders.length ? html`<fieldset><legend>Folders</legend>${folders.map(row)}</fieldset>
+    ${job && !isOver(job) ? nothing : html`<form @submit=${start}>${folders.length ? html`<fieldset><legend>Folders</legend>${folders.map(row)}</fieldset>
         <button class="main" ?disabled=${!chosen.size}>Scan</button>`
       : html`<p>The server knows no folder of music. Start it with one: <code>earmark serve --music FOLDER</code></p>`}</form>`}
     ${job ? progress(job, cancel) : nothing}
@@ -47,7 +47,7 @@ export async function scanPanel(root, context, {first, done}) {
   try {
     folders = (await context.api.get("/v1/folders")).folders;
     chosen = new Set(folders.filter(folder => folder.available && (folder.scanned || folders.length === 1)).map(folder => folder.id));
-    const running = (await context.api.get("/v1/jobs")).jobs?.find(one => one.kind === "scan" && ["queued", "running"].includes(one.state));
+    const running = (await context.api.get("/v1/jobs")).jobs?.find(one => one.kind === "scan" && !isOver(one));
     if (running) follow(running); else draw();
   } catch (wrong) { error = wrong; draw(); }
   return () => stop();

@@ -64,6 +64,12 @@ export function onSong(context, draw) {
   return () => context.player.removeEventListener("change", changed);
 }
 
+/** The heads [{name, task, labels}] of the model that the library's labels are of. */
+export async function headsInUse(api) {
+  const {models} = await api.get("/v1/models");
+  return (models.find(model => model.in_use) ?? models[0])?.heads ?? [];
+}
+
 /** The library in numbers, with its clusters; null where it cannot be told. */
 export async function numbers(api) {
   const [statistics, clusters] = await Promise.all([api.get("/v1/statistics").catch(() => null), api.get("/v1/clusters").catch(() => null)]);

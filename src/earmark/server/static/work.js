@@ -1,9 +1,8 @@
 // Long work in the server: start it, find it again after the page was closed, follow it; and curves and intervals as pictures.
-import {count, empty, html, nothing, percent, progress, svg} from "./dom.js";
+import {count, empty, html, isOver, nothing, percent, progress, svg} from "./dom.js";
 
 export const KINDS = {scan: "Scan folders", train: "Train a model", "from-tags": "Learn from the files' own tags", extend: "Extend a model",
   "write-tags": "Write tags", undo: "Undo written tags", clusters: "Make clusters", map: "Lay out the map", effect: "Measure corrections"};
-export const isOver = job => !["queued", "running"].includes(job.state);
 
 /** Keeps one job of a view up to date: `changed` is called with it, at most once a frame, until `stop`. */
 export class Follower {

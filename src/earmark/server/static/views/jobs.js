@@ -1,6 +1,6 @@
 // Long work: what runs, what waits, what is done. All of it goes on without this page.
-import {empty, html, problem, render} from "../dom.js";
-import {Follower, KINDS, isOver, moment, outcome} from "../work.js";
+import {STATES, empty, html, isOver, problem, render} from "../dom.js";
+import {Follower, KINDS, moment, outcome} from "../work.js";
 
 export async function view(root, params, context) {
   const followers = new Map(), live = 4;  // a browser keeps few connections to one server
@@ -14,7 +14,7 @@ export async function view(root, params, context) {
       <h2 class="quiet">All jobs, the newest first</h2><ol class="job-list">${jobs.map(job => {
         const follower = followers.get(job.id);
         return html`<li>${follower ? follower.show() : html`<div class="panel work"><h3>${KINDS[job.kind] ?? job.kind}</h3>
-          <p><strong>${{queued: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled"}[job.state]}</strong> ${outcome(job)}</p>
+          <p><strong>${STATES[job.state]}</strong> ${outcome(job)}</p>
           ${job.problem ? html`<p class="warn" dir="auto">${job.problem.detail ?? job.problem.title}</p>` : ""}</div>`}
           <p class="dim when">${moment(job.created)}${job.ended ? ` to ${moment(job.ended)}` : ""}</p></li>`; })}</ol>`, root);
   }

@@ -1,20 +1,20 @@
 // The library: find in words, filter, sort, page by page; what it holds in numbers; and a scan.
 import {count, debounced, html, length, nothing, problem, render} from "../dom.js";
 import {scanPanel} from "../scan.js";
-import {numbers, onSong, songTable} from "../songs.js";
+import {headsInUse, numbers, onSong, songTable} from "../songs.js";
 
 const PAGE = 50;
 const FILTERS = ["genre", "mood", "cluster", "instrument", "voice", "energy_min", "energy_max", "confidence_max", "failed", "vanished"];
 const SORTS = {artist: "Artist", title: "Title", album: "Album", year: "Year", seconds: "Length", energy: "Energy", confidence: "How sure", path: "Path"};
+const COLUMNS = ["title", "album", "year", "genre", "mood", "energy", "seconds"], SPARSE = ["album", "year"];  // the sparse ones only where a song has them
 const CHARTS = [["genres", "Genres", "genre"], ["moods", "Moods", "mood"], ["clusters", "Clusters", "cluster"], ["decades", "Decades", null], ["energy", "Energy", null], ["minutes", "Minutes", null], ["failures", "Not analysed", null]];
 
 export async function view(root, params, context) {
   const server = await context.api.get("/v1");
   if (!server.library?.tracks) return emptyLibrary(root, context);
-  const state = {server, wish: wishOf(params.query), answer: {tracks: [], total: 0, cursor: null}, statistics: null, error: null, busy: true, turn: 0, scan: false};
+  const state = {server, wish: wishOf(params.query), answer: {tracks: [], total: 0, cursor: null}, statistics: null, labels: {}, error: null, busy: true, turn: 0, scan: false};
   const draw = () => render(page(state, act, context), root);
   const act = {
-    draw,
     async ask({more = false} = {}) {
       const mine = ++state.turn;
       state.busy = true; state.error = null;
@@ -51,6 +51,7 @@ export async function view(root, params, context) {
   };
   act.ask();
   act.count();
+  headsInUse(context.api).then(heads => { state.labels = Object.fromEntries(heads.map(head => [head.name, head.labels.map(name => ({name}))])); draw(); }).catch(() => {});
   const over = onSong(context, draw);
   return () => { state.turn++; state.stop?.(); state.stopGroup?.(); over(); };
 }
@@ -72,12 +73,12 @@ function page(state, act, context) {
       <input name="q" type="search" aria-label="Find in words" placeholder="Find in words: calm piano, sad rock -vocal, an artist …" autocomplete="off" spellcheck="false"
         .value=${wish.q ?? ""} @input=${event => act.words(event.target.value)}></form>
     ${understood(answer, wish, act)}
-    <details class="filters" ?open=${filtered > 0}><summary>Filter${filtered ? ` (${filtered})` : ""}</summary>${filters(state, act)}</details>
+    <details class="filters" ?open=${state.filtering ||= filtered > 0}><summary>Filter${filtered ? ` (${filtered})` : ""}</summary>${filters(state, act)}</details>
     ${error ? problem(error) : nothing}
     <div class="list-line"><p>${busy && !answer.tracks.length ? "Looking …" : html`<strong>${count(answer.total, "song")}</strong>${wish.q || filtered ? " found" : ""}`}</p>
       <label>Sort by <select @change=${event => act.change({sort: event.target.value, order: null})}>${wish.q ? html`<option value="" ?selected=${!wish.sort}>How well it fits</option>` : nothing}${Object.entries(SORTS).map(([by, name]) => html`<option value=${by} ?selected=${(wish.sort ?? (wish.q ? "" : "artist")) === by}>${name}</option>`)}</select></label>
       <button type="button" aria-label=${wish.order === "desc" ? "Sorted downwards: turn round" : "Sorted upwards: turn round"} @click=${() => act.change({order: wish.order === "desc" ? null : "desc"})}>${wish.order === "desc" ? "↓" : "↑"}</button></div>
-    ${answer.tracks.length ? html`<div class="panel">${songTable(answer.tracks, context, {columns: ["title", "album", "year", "genre", "mood", "energy", "seconds"], sort: {by: wish.sort ?? (wish.q ? "" : "artist"), order: wish.order, choose: act.sort}, label: "Songs of the library"})}</div>`
+    ${answer.tracks.length ? html`<div class="panel">${songTable(answer.tracks, context, {columns: COLUMNS.filter(name => !SPARSE.includes(name) || answer.tracks.some(track => track[name])), sort: {by: wish.sort ?? (wish.q ? "" : "artist"), order: wish.order, choose: act.sort}, label: "Songs of the library"})}</div>`
       : !busy && !error ? html`<p class="panel">No song is like that. <button type="button" class="link" @click=${() => act.change(Object.fromEntries(["q", ...FILTERS].map(name => [name, null])))}>Show all songs</button></p>` : nothing}
     ${answer.cursor ? html`<p class="more"><button type="button" ?disabled=${busy} @click=${() => act.ask({more: true})}>Show ${Math.min(PAGE, answer.total - answer.tracks.length)} more of ${answer.total.toLocaleString("en")}</button></p>` : nothing}
     ${state.statistics ? charts(state.statistics, act) : nothing}`;
@@ -92,14 +93,14 @@ function understood(answer, wish, act) {
       @click=${() => act.change({q: wish.q.replace(word, other)})}><bdi>${other}</bdi></button> `)}?` : nothing}</p>`)}</div>`;
 }
 
-function filters({wish, statistics}, act) {
-  const names = head => statistics?.[head] ?? [];
+function filters({wish, statistics, labels}, act) {
+  const names = head => statistics?.[head] ?? labels[head] ?? [];
   const select = (name, label, head) => html`<label>${label} <select @change=${event => act.change({[name]: event.target.value})}>
     <option value="">any</option>${[...(wish[name] && !names(head).some(one => one.name === wish[name]) ? [{name: wish[name]}] : []), ...names(head)].map(one => html`<option value=${one.name} ?selected=${wish[name] === one.name}>${one.name}${one.count == null ? "" : ` (${one.count.toLocaleString("en")})`}</option>`)}</select></label>`;
   const number = (name, label) => html`<label>${label} <input type="number" min="0" max="100" step="5" .value=${wish[name] == null ? "" : String(Math.round(100 * wish[name]))}
     @change=${event => act.change({[name]: event.target.value === "" ? null : String(Math.max(0, Math.min(100, event.target.valueAsNumber)) / 100)})}></label>`;
   const check = (name, label) => html`<label class="check"><input type="checkbox" .checked=${wish[name] === "true"} @change=${event => act.change({[name]: event.target.checked ? "true" : null})}> ${label}</label>`;
-  return html`<div class="fields">${select("genre", "Genre", "genres")}${select("mood", "Mood", "moods")}${select("cluster", "Cluster", "clusters")}
+  return html`<div class="fields">${select("genre", "Genre", "genres")}${select("mood", "Mood", "moods")}${select("instrument", "Instrument", "instruments")}${select("voice", "Voice", "voice")}${select("cluster", "Cluster", "clusters")}
     ${number("energy_min", "Energy from, %")}${number("energy_max", "Energy up to, %")}${number("confidence_max", "At most so sure, %")}
     ${check("failed", "Not analysed")}${check("vanished", "File gone")}</div>`;
 }

@@ -19,7 +19,6 @@ export async function view(root, params, context) {
   };
   const body = () => ({...state.wish, seeds: state.seeds.map(track => track.id)});
   const act = {
-    draw,
     change(changes) { Object.assign(state.wish, changes); draw(); },
     seed(track) { if (!state.seeds.some(one => one.id === track.id)) state.seeds = [...state.seeds, track]; draw(); },
     unseed(track) { state.seeds = state.seeds.filter(one => one !== track); draw(); },

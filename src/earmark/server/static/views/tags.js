@@ -1,6 +1,7 @@
 // Write tags: first what would change, file by file; then write; and take it back.
-import {count, empty, fileName, html, nothing, problem, render} from "../dom.js";
-import {Follower, isOver} from "../work.js";
+import {count, empty, fileName, html, isOver, nothing, problem, render} from "../dom.js";
+import {headsInUse} from "../songs.js";
+import {Follower} from "../work.js";
 
 const POLICIES = {empty: ["Fill empty fields", "what a file says already stays"], merge: ["Add", "names are added to what is there"], overwrite: ["Replace", "what is there gives way"]};
 const FIELDS = ["genre", "genres", "mood", "moods", "emotions"];  // heads whose labels have a field that players read
@@ -106,8 +107,7 @@ export async function view(root, params, context) {
       ${s.heads.length ? form() : empty("Nothing to write yet", "The library holds no analysed songs: scan a folder first.", html`<a class="button" href="#/library">To the library</a>`)}
       ${shown()}${runs()}`, root);
   }
-  const {models} = await api.get("/v1/models");
-  s.heads = (models.find(model => model.in_use) ?? models[0])?.heads.map(head => head.name ?? head).filter(name => FIELDS.includes(name)) ?? [];
+  s.heads = (await headsInUse(api)).map(head => head.name).filter(name => FIELDS.includes(name));
   await refreshRuns();
   work.resume("write-tags", "undo").catch(() => {});
   return () => { over = true; work.stop(); };
