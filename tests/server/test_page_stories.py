@@ -176,7 +176,9 @@ def test_find_filter_and_sort(width: int, dark: bool, tab: Open, url: str) -> No
     page.page.get_by_label("Find in words").fill("")
     expect(rows).to_have_count(8)
     page.page.get_by_text("Filter", exact=True).click()
-    voice, instrument = (page.page.locator("label", has_text=re.compile(f"^{one} ")).locator("select") for one in ("Voice", "Instrument"))
+    voice, instrument = (
+        page.page.locator("label", has_text=re.compile(f"^{one} ")).locator("select") for one in ("Voice", "Instrument")
+    )
     voice.select_option("vocal")
     page.page.get_by_text(re.compile(r"^\d songs? found")).wait_for()
     instrument.select_option("guitar")
