@@ -112,6 +112,7 @@ def test_clusters_and_map(client: TestClient, kind: str) -> None:
         ({"kind": "scan", "folders": "f1"}, 422),
         ({"kind": "scan", "library": "/etc/passwd"}, 422),
         ({"kind": "format-disk"}, 422),
+        ({"kind": "undo", "run": "x" * 201}, 422),
         ({"kind": "write-tags", "tracks": [123456]}, 400),
         ({}, 422),
     ],

@@ -11,6 +11,7 @@ from earmark.app.clusters import ClusterRequest, make_clusters
 from earmark.app.map import PlaceRequest, place_songs
 from earmark.app.scan import ScanRequest, scan
 from earmark.engine import InlineEngine
+from earmark.library.options import PlaylistOptions
 from earmark.library.store import Stamp, open_library
 from serving import Collection
 from sounds import melody, write
@@ -114,6 +115,16 @@ def test_playlists(client: TestClient, collection: Collection) -> None:
 def test_wishes_that_make_no_sense(reader: TestClient, wish: dict[str, Any], status: int, detail: str) -> None:
     answer = reader.post("/v1/playlists/preview", json=wish)
     assert answer.status_code == status and detail in answer.json()["detail"], answer.text
+
+
+def test_a_name_is_one_line_and_steers_nothing(client: TestClient, collection: Collection) -> None:
+    kept = client.post("/v1/playlists", json={"name": "walk \u202eback\n\x1b", "tracks": [1]})
+    assert kept.status_code == 201 and kept.json()["name"] == "walk back", kept.text
+    seeds = ("/music/not \udcff text.mp3",)  # a file of any name may be a seed
+    with open_library(collection.file) as library:
+        row = library.put_playlist("strange", [1], PlaylistOptions(seeds=seeds))
+        wish = library.playlist(row).wish
+    assert wish is not None and wish.seeds == seeds
 
 
 def test_keeping_takes_a_wish_or_songs(reader: TestClient) -> None:

@@ -120,7 +120,7 @@ class UndoJob(_TagJob):
     """Take back what a run wrote from this library; the last one where none is named."""
 
     kind: Literal["undo"]
-    run: str | None = None
+    run: Annotated[str, Field(max_length=200)] | None = None
 
     def start(self, service: Service) -> Run[Any]:
         """The taking back."""

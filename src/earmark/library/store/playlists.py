@@ -12,6 +12,7 @@ from earmark.errors import EarmarkError, UnknownName
 from earmark.library.options import PlaylistOptions
 from earmark.library.records import LibraryTrack
 from earmark.library.store.tracks import Tracks
+from earmark.text import plain_text
 
 __all__ = ["KeptPlaylist", "Playlists"]
 
@@ -87,10 +88,10 @@ class Playlists(Tracks):
             UnknownName: There is no such ``playlist``.
             EarmarkError: The name is empty, or another playlist's.
         """
-        name = " ".join(name.split())
+        name = plain_text(name)
         if not name:
             raise EarmarkError("a playlist needs a name")
-        text = None if wish is None else json.dumps(self._portable(wish), ensure_ascii=False)
+        text = None if wish is None else json.dumps(self._portable(wish))
         with self.change():
             same = self.value("SELECT id FROM playlists WHERE name = ?", (name,))
             if playlist is None:
