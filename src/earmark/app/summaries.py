@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from earmark.inference.records import path_fields
+from earmark.inference.records import Prediction, path_fields
 
 if TYPE_CHECKING:
-    from earmark.inference.records import HeadPrediction, Prediction
+    from earmark.inference.records import Failure, HeadPrediction
     from earmark.library.records import LibraryModel, LibraryTrack
     from earmark.library.store import Library
 
@@ -89,29 +89,24 @@ def summaries(library: Library, model: LibraryModel | None, tracks: Iterable[Lib
     from earmark.library.labels import GENRE, MOOD, heads_about, main_head
 
     tracks = list(tracks)
-    audio = {track.audio for track in tracks if track.audio is not None}
-    corrections = {one: library.labels().get(one, {}) for one in audio}
+    known = [track for track in tracks if track.audio is not None]
+    predictions = {track.id: one for track, one in library.predictions(model, known)} if model else {}
     clusters = library.cluster_names(model) if model else {}
     heads = model.heads if model else ()
     genre, mood = main_head(heads, GENRE), main_head(heads, MOOD)
     main = {head.name for head in (*heads_about(heads, GENRE), *heads_about(heads, MOOD)) if model}
     names = (genre.name if genre else "", mood.name if mood else "")
-    found = []
-    for track in tracks:
-        known = model is not None and track.audio is not None
-        prediction = library.prediction(model, track, corrections[track.audio]) if known else None  # type: ignore[arg-type, index]
-        found.append(_summary(track, prediction, names, main, clusters))
-    return found
+    return [_summary(track, predictions.get(track.id), names, main, clusters) for track in tracks]
 
 
 def _summary(
     track: LibraryTrack,
-    prediction: Prediction | None,
+    prediction: Prediction | Failure | None,
     names: tuple[str, str],
     main: set[str],
     clusters: Mapping[int, str],
 ) -> Summary:
-    heads = prediction.heads if prediction else {}
+    heads = prediction.heads if isinstance(prediction, Prediction) else {}
     genre, mood = (_answer(heads[name]) if name in heads else None for name in names)
     numbers = {name: heads[name].value if name in heads else None for name in ("energy", "positivity")}
     error = None if track.error is None else Trouble(track.error, track.message)

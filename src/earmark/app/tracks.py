@@ -31,10 +31,13 @@ class TracksRequest(LibraryRequest):
 
     Attributes:
         words: As `find` takes them.
-        genre: A name that may well hold, as are mood, instrument and voice.
+        genre: A name that may well hold.
+        mood: The same of moods.
+        instrument: The same of instruments.
+        voice: The same of voices.
         cluster: The name of their cluster.
-        energy_min: 0..1.
-        energy_max: 0..1.
+        energy_min: At least so energetic, 0..1.
+        energy_max: At most so energetic, 0..1.
         confidence_max: The model is at most so sure of their genre.
         state: ``present``, ``failed`` (there, but could not be analysed) or ``vanished``.
         sort: ``path``, ``artist``, ``title``, ``album``, ``year``, ``length``, ``energy`` or ``confidence``; by how
@@ -99,7 +102,7 @@ def _chosen(library: Library, model: LibraryModel, request: TracksRequest) -> tu
     labels, query, keep = _labels(library, model), None, list[Any]()
     for field, kinds in {"genre": GENRE, "mood": MOOD, **_KINDS}.items():
         if (name := getattr(request, field)) is not None:
-            keep.append(_likely(labels, name, kinds))
+            keep.append(_likely(library, model, labels, name, kinds))
     if request.cluster is not None:
         clusters = library.cluster_names(model)
         if request.cluster not in clusters.values():
@@ -123,13 +126,17 @@ def _labels(library: Library, model: LibraryModel) -> LabelProbabilities:
     return LabelProbabilities(library, model, library.analysed(model))
 
 
-def _likely(labels: LabelProbabilities, name: str, kinds: tuple[str, ...]) -> NDArray[np.bool_]:
+def _likely(
+    library: Library, model: LibraryModel, labels: LabelProbabilities, name: str, kinds: tuple[str, ...]
+) -> NDArray[np.bool_]:
+    """(n,) whether a name may well hold, of all that the model has analysed; worked out once."""
     import numpy as np
 
     found = labels.find(name, kinds)
     if not found:
         raise UnknownName(kinds[0], name, sorted({one for head in labels.about(kinds) for one in head.names}))
-    return np.any([labels.likely(*one) for one in found], axis=0)  # type: ignore[no-any-return]
+    key = ("likely", tuple(found), model.key, repr(model.aliases))
+    return library.remember(key, lambda: np.any([labels.likely(*one) for one in found], axis=0))
 
 
 def _numbers(library: Library, model: LibraryModel, what: str) -> Any:

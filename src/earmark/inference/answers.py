@@ -44,13 +44,14 @@ def answer(
     if head.task == "regression":
         return HeadPrediction("regression", value=rounded[0], taggram=over_time)
     named = dict(zip(head.labels, rounded, strict=True))
-    ranked = sorted(named, key=lambda label: -named[label])  # stable: ties go to the label that stands first
-    ranked = [label for label in ranked if label not in without]
+    ranked = sorted(named, key=named.__getitem__, reverse=True)  # stable: ties go to the label that stands first
+    if without:
+        ranked = [label for label in ranked if label not in without]
     guesses = tuple((label, named[label]) for label in ranked[:MOST_GUESSES] if named[label] >= LEAST_GUESS)
     if head.task == "multilabel":
-        sure = [label for label in ranked if named[label] >= head.threshold_of(label)]
-        whole = {head.implies[label] for label in sure if label in head.implies}
-        above = tuple(label for label in ranked if label in whole or label in sure)
+        sure = {label for label in ranked if named[label] >= head.threshold_of(label)}
+        sure |= {head.implies[label] for label in sure if label in head.implies}
+        above = tuple(label for label in ranked if label in sure) if sure else ()
         return HeadPrediction("multilabel", labels=above, scores=named, guesses=() if above else guesses,
                               taggram=over_time)  # fmt: skip
     for name in head.above(ranked[0]):

@@ -6,6 +6,7 @@ A snapshot answers while a scan writes; making the next one reads only the rows 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ def take_snapshot(library: Library, model: LibraryModel, before: Library | None 
         results = _results(library, model, old, fresh)
         kept["results", model.key] = results
         kept["analysed", model.key] = results.audio
+        kept["predictions", model.key] = {}
         kept["vectors", model.key] = _vectors(library, model, fresh.audio, before)
         kept["names"] = LibraryNames.of(library, None if before is None else before.remembered("names"))
         kept["models"], kept["facts"], kept["labels"] = library.models(), library.facts(), library.labels()
@@ -58,13 +60,18 @@ def take_snapshot(library: Library, model: LibraryModel, before: Library | None 
 
 def _results(library: Library, model: LibraryModel, old: AllResults | None, fresh: AllResults) -> AllResults:
     if old is None:
-        return fresh
+        return _by_label(fresh)
     audio = library.analysed(model)
     if not np.isin(audio, np.union1d(old.audio, fresh.audio), assume_unique=True).all():
-        return library.all_results(model)  # the clock was set back, or rows of audio were joined
+        return _by_label(library.all_results(model))  # the clock was set back, or rows of audio were joined
     steps = _joined(audio, (old.audio, old.steps), (fresh.audio, fresh.steps))
     numbers = _joined(audio, (old.audio, old.numbers), (fresh.audio, fresh.numbers))
     return AllResults(audio, steps, numbers, max(old.newest, fresh.newest))
+
+
+def _by_label(results: AllResults) -> AllResults:
+    """With all scores of a label side by side in memory: searches ask for a label of all tracks."""
+    return replace(results, steps=np.asfortranarray(results.steps))
 
 
 def _vectors(library: Library, model: LibraryModel, changed: Rows, before: Library | None) -> Vectors:
@@ -82,7 +89,7 @@ def _joined(audio: Rows, old: tuple[Rows, NDArray[Any]], fresh: tuple[Rows, NDAr
     """Values of some audio, (n, ...): the fresh ones where there are such, and else the old ones."""
     if not len(fresh[0]) and np.array_equal(audio, old[0]):
         return old[1]
-    found = np.empty((len(audio), *old[1].shape[1:]), old[1].dtype)
+    found = np.empty_like(old[1], shape=(len(audio), *old[1].shape[1:]))  # as it lies in memory, too
     for rows, values in (old, fresh):
         inside = np.isin(rows, audio, assume_unique=True)
         found[np.searchsorted(audio, rows[inside])] = values[inside] if not inside.all() else values

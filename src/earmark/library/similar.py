@@ -184,19 +184,17 @@ def predicted_names(prediction: Prediction, heads: Mapping[str, HeadCard]) -> di
     return found
 
 
-def shared(one: Prediction, other: Prediction, common: Mapping[str, float], heads: Mapping[str, HeadCard]) -> str:
-    """Why two tracks are alike, in words; ``common`` is how often each name is given in the library.
+def shared(mine: Mapping[str, float], theirs: Mapping[str, float], common: Mapping[str, float]) -> str:
+    """What two tracks are both called, in words, by :func:`predicted_names` of each; "" where nothing is.
 
-    The rarest names that both are given say most: two thirds of a library may be rock.
+    ``common`` is how often each name is given in the library: the rarest names that both are given say most, as two
+    thirds of a library may be rock.
     """
-    mine, theirs = predicted_names(one, heads), predicted_names(other, heads)
     ranked = sorted((name for name in theirs if name in mine), key=lambda name: -theirs[name])
     both = list({name.casefold(): name for name in ranked}.values())
     rare = [name for name in both if common.get(name, 0.0) < _USUAL]  # what nearly all have is no reason
-    if both := sorted(rare or both, key=lambda name: common.get(name, 0.0)):
-        return "both " + ", ".join(both[:_MOST_SHARED])
-    near = _leaning(one, other, heads)
-    return f"both lean to {near}" if near else "they sound alike, though no label says why"
+    both = sorted(rare or both, key=lambda name: common.get(name, 0.0))
+    return "both " + ", ".join(both[:_MOST_SHARED]) if both else ""
 
 
 def _leaning(one: Prediction, other: Prediction, heads: Mapping[str, HeadCard]) -> str:
@@ -462,27 +460,36 @@ def _title(track: LibraryTrack) -> tuple[str, str]:
 def _explained(library: Library, model: LibraryModel, seed: Seed, found: _Found) -> list[Similar]:
     common, heads = common_names(library, model), user_heads(model)
     audio = [track.audio for track, _, _ in found.tracks if track.audio is not None]
-    clips = library.clips(model, audio)
-    corrections = library.labels_of(audio)
-    answers = []
+    predictions = {track.audio: one for track, one in library.predictions(model, [each[0] for each in found.tracks])}
+    matches = _best_seconds(seed.clips, library.clips(model, audio))
+    mine, answers = predicted_names(seed.prediction, heads), []
     for track, distance, copies in found.tracks:
         assert track.audio is not None
-        prediction = library.prediction(model, track, corrections.get(track.audio))
-        why = shared(seed.prediction, prediction, common, heads) if prediction is not None else ""
-        match = _best_seconds(seed.clips, clips.get(track.audio))
+        why, prediction = "", predictions.get(track.audio)
+        if isinstance(prediction, Prediction):
+            why = shared(mine, predicted_names(prediction, heads), common)
+            near = "" if why else _leaning(seed.prediction, prediction, heads)
+            why = why or (f"both lean to {near}" if near else "they sound alike, though no label says why")
+        match = matches.get(track.audio, (None, None))
         answers.append(Similar(track, round(distance, 4), why, match[1], match[0], tuple(copies)))
     return answers
 
 
 def _best_seconds(
-    one: ClipEmbeddings | None, other: ClipEmbeddings | None
-) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
-    """The pair of clips, one of each track, that are most alike: start and end of each."""
-    if one is None or other is None:
-        return None, None
-    closeness = direction(one.vectors) @ direction(other.vectors).T
-    i, j = np.unravel_index(np.argmax(closeness), (len(one.vectors), len(other.vectors)))
-    return _seconds(one.times[i]), _seconds(other.times[j])
+    one: ClipEmbeddings | None, others: Mapping[int, ClipEmbeddings]
+) -> dict[int, tuple[tuple[float, float], tuple[float, float]]]:
+    """By audio, the pair of clips, one of each track, that are most alike: start and end of each."""
+    if one is None or not others:
+        return {}
+    theirs = direction(np.concatenate([other.vectors for other in others.values()]))
+    closeness = direction(one.vectors) @ theirs.T
+    found, start = {}, 0
+    for audio, other in others.items():
+        part = closeness[:, start : start + len(other.vectors)]
+        start += len(other.vectors)
+        i, j = np.unravel_index(np.argmax(part), part.shape)
+        found[audio] = _seconds(one.times[i]), _seconds(other.times[j])
+    return found
 
 
 def _seconds(bounds: Array) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import StorageError, UnknownName
-from earmark.inference.records import ClipEmbeddings, Failure, Prediction
+from earmark.inference.records import ClipEmbeddings, Failure, HeadPrediction, Prediction
 from earmark.library.records import (
     STEPS,
     UNVERIFIED,
@@ -33,11 +33,13 @@ from earmark.library.records import (
     vocabularies,
 )
 from earmark.library.store.file import LibraryFile
-from earmark.library.store.tracks import Tracks
+from earmark.library.store.tracks import LISTED, Tracks, listed
 from earmark.models.card import HeadCard
 
 __all__ = ["AllResults", "Groups", "Results", "StoredCluster"]
 
+_MANY = 500  # predictions read at once
+_KEPT_PREDICTIONS = 5_000  # of a snapshot, unpacked
 _CHANGES = "changes of corrections"
 
 Array = NDArray[np.float32]
@@ -81,8 +83,9 @@ class Groups(LibraryFile):
 
     def labels_of(self, audio: Iterable[int]) -> dict[int, dict[str, Correction]]:
         """Corrections of some audio only."""
-        query = "SELECT audio, head, label FROM labels WHERE audio = ?"
-        return _corrections(row for one in audio for row in self.rows(query, (one,)))
+        return _corrections(
+            self.rows(f"SELECT audio, head, label FROM labels WHERE audio IN {LISTED}", (listed(audio),))
+        )
 
     def correction(self, audio: int, head: str) -> Correction | None:
         """The user's correction of one head of one audio as it is in the file now, or None."""
@@ -337,26 +340,39 @@ class Results(Tracks, Groups):
         Labels are the user's: renamed as ``scan --labels`` asked, and corrected by ``review``. Tracks that this model
         has not analysed are left out.
         """
-        corrections = self.labels()
-        for track in self.tracks(vanished=False) if tracks is None else tracks:
-            if track.audio is None:
-                yield track, Failure(track.path, track.error or "io", track.message)  # type: ignore[arg-type]
-                continue
-            prediction = self.prediction(model, track, corrections.get(track.audio, {}))
-            if prediction is not None:
-                yield track, prediction
+        corrections, asked = self.labels(), self.tracks(vanished=False) if tracks is None else tracks
+        for start in range(0, len(asked), _MANY):
+            part = asked[start : start + _MANY]
+            heads = self.heads_of(model, [track.audio for track in part if track.audio is not None])
+            for track in part:
+                if track.audio is None:
+                    yield track, Failure(track.path, track.error or "io", track.message)  # type: ignore[arg-type]
+                elif track.audio in heads:
+                    yield track, _prediction(model, track, heads[track.audio], corrections.get(track.audio))
 
     def prediction(
         self, model: LibraryModel, track: LibraryTrack, corrections: Mapping[str, Correction] | None = None
     ) -> Prediction | None:
         """What the model predicted of a track, with the user's corrections; None where it has not analysed it."""
-        query = "SELECT scores, numbers, warning FROM results WHERE model = ? AND audio = ?"
-        row = self.row(query, (model.key, track.audio))
-        if row is None:
-            return None
-        heads = unpack_scores(row[0], row[1], model.heads)
-        plain = Prediction(track.path, track.seconds, model.name, heads, warning=row[2]).settled()
-        return corrected(plain, model, corrections or {})
+        heads = {} if track.audio is None else self.heads_of(model, [track.audio])
+        return _prediction(model, track, heads[track.audio], corrections) if track.audio in heads else None
+
+    def heads_of(
+        self, model: LibraryModel, audio: Sequence[int]
+    ) -> dict[int, tuple[Mapping[str, HeadPrediction], str | None]]:
+        """What the model's heads said of some audio, and its warning; a snapshot keeps those that were asked for."""
+        kept: dict[int, Any] | None = self.remembered(("predictions", model.key))
+        found = {one: kept[one] for one in audio if one in kept} if kept else {}
+        missing = [one for one in audio if one not in found]
+        if missing:
+            query = f"SELECT audio, scores, numbers, warning FROM results WHERE model = ? AND audio IN {LISTED}"
+            for one, scores, numbers, warning in self.rows(query, (model.key, listed(missing))):
+                found[one] = unpack_scores(scores, numbers, model.heads), warning
+            if kept is not None:
+                if len(kept) > _KEPT_PREDICTIONS:
+                    kept.clear()
+                kept.update(found)
+        return found
 
     def steps(self, model: LibraryModel, head: HeadCard) -> tuple[Rows, Steps]:
         """All audio analysed: its rows (n,) ascending, and one head's scores (n, labels) in 1/10,000, as stored."""
@@ -408,7 +424,7 @@ class Results(Tracks, Groups):
         step = max(1, total // count)
         # Looked up one by one: no walk through all of a large library.
         spread = json.dumps(list(range(step, total + 1, step)))
-        query = "SELECT scores FROM results WHERE model = ? AND audio IN (SELECT value FROM json_each(?))"
+        query = f"SELECT scores FROM results WHERE model = ? AND audio IN {LISTED}"
         packed = [row[0] for row in self.rows(query, (model.key, spread))]
         steps = np.frombuffer(b"".join(packed), "<u2").reshape(len(packed), -1)
         return np.asarray(steps / np.float32(STEPS), np.float32)
@@ -452,10 +468,9 @@ class Results(Tracks, Groups):
 
     def clips(self, model: LibraryModel, audio: Iterable[int], *, exact: bool = False) -> dict[int, ClipEmbeddings]:
         """The clips that were analysed of some audio; those of format 1 are directions only, left out if ``exact``."""
-        query = "SELECT times, vectors, kind FROM clips WHERE backbone = ? AND audio = ?"
+        query = f"SELECT audio, times, vectors, kind FROM clips WHERE backbone = ? AND audio IN {LISTED}"
         query += " AND kind = 'float16'" if exact else ""
-        rows = ((one, self.row(query, (model.backbone_key, one))) for one in map(int, audio))
-        return {one: unpack_clips(*row) for one, row in rows if row is not None}
+        return {row[0]: unpack_clips(*row[1:]) for row in self.rows(query, (model.backbone_key, listed(audio)))}
 
     def _numbered(self, query: str, key: int) -> Rows:
         """Numbers that SQLite puts together as one text: no object for each of many."""
@@ -474,6 +489,16 @@ class Results(Tracks, Groups):
                 rows[done:end] = np.frombuffer(b"".join(row[1] for row in chunk), kind).reshape(-1, width)
                 done = end
         return keys[:done], rows[:done]
+
+
+def _prediction(
+    model: LibraryModel,
+    track: LibraryTrack,
+    found: tuple[Mapping[str, HeadPrediction], str | None],
+    corrections: Mapping[str, Correction] | None,
+) -> Prediction:
+    plain = Prediction(track.path, track.seconds, model.name, found[0], warning=found[1]).settled()
+    return corrected(plain, model, corrections or {})
 
 
 def _model(row: Sequence[Any]) -> LibraryModel:

@@ -18,7 +18,7 @@ from earmark.library.records import LibraryFacts, LibraryTrack, Listing, Page
 from earmark.library.store.file import LibraryFile, absolute
 from earmark.text import composed_path, encode_path
 
-__all__ = ["Stamp", "StoredFile", "Tracks"]
+__all__ = ["LISTED", "Stamp", "StoredFile", "Tracks", "listed"]
 
 _KEY = "iif(number = 1, hash, hash || '.' || number)"  # recordings that share a key are told apart
 _TRACK = (
@@ -142,16 +142,17 @@ class Tracks(LibraryFile):
         order = replace(listing, sort="path", reverse=False) if given else listing
         key = ("order", order)
         rows, held = self._order(order) if order.text else self.remember(key, lambda: self._order(order))
+        keys: Rows | None = None
         if audio is not None:
-            wanted = np.asarray(audio, np.int64)
-            kept = np.isin(held, wanted)
+            place = _places(np.asarray(audio, np.int64), held)
+            kept = place >= 0
             rows = rows[kept]
-            if given:
-                places = np.argsort(wanted)
-                rows = rows[np.argsort(places[np.searchsorted(wanted[places], held[kept])], kind="stable")]
-        if given and listing.reverse:
-            rows = rows[::-1]
-        part = rows[cursor : cursor + limit].tolist()
+            keys = place[kept] * len(held) + np.arange(len(rows)) if given else None
+        if keys is not None:
+            part = rows[_smallest(-keys if listing.reverse else keys, cursor, cursor + limit)].tolist()
+        else:
+            ordered = rows[::-1] if given and listing.reverse else rows
+            part = ordered[cursor : cursor + limit].tolist()
         known = self.tracks_by_id(part)
         end = cursor + len(part)
         found = tuple(known[row] for row in part if row in known)
@@ -217,7 +218,7 @@ class Tracks(LibraryFile):
 
     def ids_by_path(self, ids: Iterable[int] | None = None) -> dict[str, int]:
         """The row of each track by its path, in the order of the paths' parts; of some rows only, where given."""
-        where, values = ("", ()) if ids is None else (" WHERE id IN (SELECT value FROM json_each(?))", (_listed(ids),))
+        where, values = ("", ()) if ids is None else (f" WHERE id IN {LISTED}", (listed(ids),))
         return dict(self.rows(f"SELECT path, id FROM tracks{where} ORDER BY {_ORDER}", values))
 
     def count_below(self, folder: str) -> int:
@@ -243,8 +244,8 @@ class Tracks(LibraryFile):
 
     def tracks_by_id(self, ids: Iterable[int]) -> dict[int, LibraryTrack]:
         """The tracks of some rows, vanished ones too, by their row; what is no row is left out."""
-        query = f"{_TRACK} WHERE tracks.id IN (SELECT value FROM json_each(?))"
-        return {row[0]: LibraryTrack(*row) for row in self.rows(query, (_listed(ids),))}
+        query = f"{_TRACK} WHERE tracks.id IN {LISTED}"
+        return {row[0]: LibraryTrack(*row) for row in self.rows(query, (listed(ids),))}
 
     def first_tracks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The first file of each audio that is there: rows of audio (n,) ascending, and of tracks."""
@@ -285,7 +286,7 @@ class Tracks(LibraryFile):
     def first_of(self, audio: Iterable[int], count: int) -> list[int]:
         """So many of some audio: those with the files that come first by path, and are still there."""
         query = (
-            "SELECT audio FROM tracks WHERE vanished IS NULL AND audio IN (SELECT value FROM json_each(?))"
+            f"SELECT audio FROM tracks WHERE vanished IS NULL AND audio IN {LISTED}"
             " GROUP BY audio ORDER BY MIN(path) LIMIT ?"
         )
         return [row[0] for row in self.rows(query, (json.dumps(list(map(int, audio))), count))]
@@ -479,6 +480,23 @@ def _way(reverse: bool) -> Callable[[str], str]:
     return (lambda term: f"{term} DESC") if reverse else str
 
 
-def _listed(rows: Iterable[int]) -> str:
+def _places(wanted: Rows, held: Rows) -> Rows:
+    """(n,) where each of the audio that is held stands among what is wanted; -1 where it does not."""
+    places = np.full(max(int(held.max(initial=0)), int(wanted.max(initial=0))) + 1, -1, np.int64)
+    places[wanted] = np.arange(len(wanted))
+    return places[held]
+
+
+def _smallest(keys: Rows, start: int, end: int) -> Rows:
+    """Where the ``start``-th to the ``end``-th smallest of different keys stand, in order; sorts no more than these."""
+    first = np.argpartition(keys, end - 1)[:end] if end < len(keys) else np.arange(len(keys))
+    return first[np.argsort(keys[first])][start:]
+
+
+LISTED = "(SELECT value FROM json_each(?))"
+"""After ``IN``: the rows that :func:`listed` made one value of."""
+
+
+def listed(rows: Iterable[int]) -> str:
     """Rows as one value of a statement."""
     return json.dumps(list(map(int, rows)))
