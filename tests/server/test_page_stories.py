@@ -143,7 +143,7 @@ def test_a_folder_gives_its_music_alone_and_no_more_than_two_at_once(tab: Open, 
     assert flying[1] == 2
     page.page.get_by_role("link", name="Library").click()
     page.page.get_by_role("link", name="Drop").click()
-    assert page.page.locator(".result").count() == 4, "they are still there"
+    expect(page.page.locator(".result"), "they are still there").to_have_count(4)
 
 
 def test_a_format_that_the_browser_cannot_play_is_said_and_shown_all_the_same(tab: Open, url: str, music: Path) -> None:

@@ -175,9 +175,13 @@ def share(text: str) -> float:
 def interval(text: str) -> tuple[float | None, float | None]:
     """A type of argument: two numbers from 0 to 1 with a hyphen between, of which one may be missing."""
     low, hyphen, high = text.partition("-")
-    ends = (share(low) if low else None, share(high) if high else None)
+    wrong = argparse.ArgumentTypeError(f"{text!r} is not two numbers from 0 to 1, as in 0.6-0.9, 0.6- or -0.4")
+    try:
+        ends = (share(low) if low else None, share(high) if high else None)
+    except argparse.ArgumentTypeError:
+        raise wrong from None
     if not hyphen or ends == (None, None) or (ends[0] or 0.0) > (1.0 if ends[1] is None else ends[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers from 0 to 1, as in 0.6-0.9, 0.6- or -0.4")
+        raise wrong
     return ends
 
 
