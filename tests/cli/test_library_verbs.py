@@ -113,7 +113,7 @@ def test_kept_playlists(earmark: Earmark, tiny_model: Path, tmp_path: Path) -> N
     for bad in ("0.9-0.1", "loud", "-", "0.5", "0-2"):
         said = earmark("playlist", f"--energy={bad}", *library)
         assert said.code == 2 and "0.6-0.9" in said.err, bad
-    assert earmark("playlist", "--like", "artist 2", "--keep", "two", *library).code == 0
+    assert earmark("playlist", "--like", "song 5", "--keep", "two", *library).code == 0
     for number in (4, 5):
         (tmp_path / "music" / f"{number}.wav").unlink()
     said = earmark(*scan, *library)
