@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 HELP = "a page in your browser, and REST for other programs"
 
 
+_SWITCH_SECONDS = 0.0005
+"""A request waits so long, at most, each time that the thread that reads the library anew is at work."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     arguments.add_library(parser, model=False)
@@ -49,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     switch_off()
     _compute_with_one_thread()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     gc.disable()  # nothing of what is imported now goes away: looking for it takes a tenth of the start
     try:
         return _run(args)
