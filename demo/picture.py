@@ -89,7 +89,9 @@ def take(page: Page, url: str) -> None:
     page.get_by_role("table", name="Songs like it").wait_for()
     page.locator(".heat canvas").first.wait_for()
     page.wait_for_load_state("networkidle")
-    page.locator("header p.small bdi").evaluate("it => it.textContent = `~/Music/Sketches/${it.textContent.split('/').pop()}`")
+    page.locator("header p.small bdi").evaluate(
+        "it => it.textContent = `~/Music/Sketches/${it.textContent.split('/').pop()}`"
+    )
     page.screenshot(path=PICTURE)
 
 
