@@ -68,6 +68,7 @@ def test_effect_of_corrections(client: TestClient, collection: Collection) -> No
         ({"kind": "train", "name": "a", "folder": "/etc"}, 404, "unknown folder"),
         ({"kind": "train", "name": "a", "recipe": "/etc/passwd"}, 404, "unknown recipe"),
         ({"kind": "train", "name": "a", "settings": {"training.epochs": "/etc/passwd"}}, 422, "settings"),
+        ({"kind": "train", "name": "a", "settings": {"backbone.model": "default, .."}}, 400, "file or folder"),
         ({"kind": "extend", "name": "a", "model": "/etc"}, 404, "unknown model"),
         ({"kind": "from-tags", "name": "a", "library": "/etc/passwd"}, 422, "library"),
     ],

@@ -5,6 +5,7 @@ What is done when such a job is stopped lies beside the model to be; the same re
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
@@ -74,6 +75,9 @@ class TrainJob(_LearningJob):
 
         if self.recipe not in list_recipes():
             raise UnknownName("recipe", self.recipe, list_recipes())
+        for key, value in self.settings.items():
+            if isinstance(value, str) and any(one.strip() and Path(one.strip()).exists() for one in value.split(",")):
+                raise EarmarkError(f"{key}={value}: names a file or folder of the server's; a model goes by its name")
         corrections = self.corrections or self.folder is None
         request = TrainRequest(
             dataset=None if self.folder is None else service.folder(self.folder).path,
