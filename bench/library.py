@@ -22,6 +22,7 @@ from statistics import median
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 DIMENSIONS = 256
+FAILED = "failed: "
 
 
 def main() -> None:
@@ -41,8 +42,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = args.work or Path(name)
         sizes = [int(size) for size in args.sizes.split(",") if size]
-        if sizes:
-            print("\n".join(table(folder, sizes)), flush=True)
+        rows = table(folder, sizes) if sizes else []
+        if rows:
+            print("\n".join(rows), flush=True)
         if args.from_tags:
             command = [sys.executable, __file__, "--one", "from-tags", str(folder / "tags.db")]
             print(subprocess.run(command, capture_output=True, text=True, check=True).stdout, flush=True)
@@ -50,6 +52,8 @@ def main() -> None:
             print("\n".join(second_scan(folder, args.files, args.model)), flush=True)
         if args.music:
             print("\n".join(scan_beside_tag(folder, args.music, args.model)), flush=True)
+    if any(FAILED in row for row in rows):
+        sys.exit("a job failed: see the table")
 
 
 def table(folder: Path, sizes: list[int]) -> list[str]:
@@ -66,7 +70,7 @@ def table(folder: Path, sizes: list[int]) -> list[str]:
                 [sys.executable, __file__, "--one", job, str(file)], capture_output=True, text=True, check=False
             )
             if done.returncode:
-                cells.setdefault(job, []).append(f"failed: {done.stderr.strip().splitlines()[-1][:60]}")
+                cells.setdefault(job, []).append(f"{FAILED}{done.stderr.strip().splitlines()[-1][:60]}")
                 continue
             for what, value in json.loads(done.stdout.strip().splitlines()[-1]).items():
                 cells.setdefault(what, []).append(value)
@@ -139,12 +143,13 @@ def cluster(file: Path) -> dict[str, str]:
 
 def playlist(file: Path) -> dict[str, str]:
     """An hour by words, and a walk of twenty."""
-    from earmark.library.playlist import PlaylistRequest, make_playlist, walk_between
+    from earmark.library.options import PlaylistOptions
+    from earmark.library.playlist import make_playlist, walk_between
     from earmark.library.store import open_library
 
     with open_library(file, write=False) as library:
         model = library.model()
-        words = _timed(lambda: make_playlist(library, model, PlaylistRequest(genres=("Rock",), without=("sad",))))
+        words = _timed(lambda: make_playlist(library, model, PlaylistOptions(genres=("Rock",), without=("sad",))))
         ends = ("/music/0000/0000007.mp3", "/music/0000/0000009.mp3")
         walk = _timed(lambda: walk_between(library, model, *ends, 20))
     return {"playlist": _shown(words), "path": _shown(walk), "memory of playlist": _memory()}

@@ -125,6 +125,20 @@ def test_imports_go_one_way() -> None:
     assert done.returncode == 0, done.stdout[-2000:]
 
 
+@pytest.mark.parametrize(
+    "file", [file for part in ("bench", "demo", "scripts") for file in sorted((ROOT / part).rglob("*.py"))],
+    ids=lambda file: str(file.relative_to(ROOT)),
+)  # fmt: skip
+def test_what_benches_and_scripts_take_of_the_package_is_there(file: Path) -> None:
+    """Most of it is imported where it is needed, so that a name that has moved shows hours later, or as a cell of a table."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "earmark":
+            module = importlib.import_module(node.module or "")
+            for name in node.names:
+                if not hasattr(module, name.name):
+                    importlib.import_module(f"{node.module}.{name.name}")
+
+
 def test_listening_imports_nothing_of_training() -> None:
     """What a plain install has is enough to import everything below training, and every verb."""
     plain = {re.split(r"[<>=\[; ]", line)[0].lower() for line in _project()["dependencies"]}
