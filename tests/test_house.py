@@ -130,7 +130,7 @@ def test_imports_go_one_way() -> None:
     ids=lambda file: str(file.relative_to(ROOT)),
 )  # fmt: skip
 def test_what_benches_and_scripts_take_of_the_package_is_there(file: Path) -> None:
-    """Most of it is imported where it is needed, so that a name that has moved shows hours later, or as a cell of a table."""
+    """Most of it is imported where it is needed: a name that has moved would show hours later, or in a table's cell."""
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "earmark":
             module = importlib.import_module(node.module or "")
