@@ -29,7 +29,7 @@ help:  ## list the commands
 
 setup: $(DEV)/ready parts  ## everything for development, pinned, into .venv; and the page's parts from npm
 
-parts:
+parts:  ## the page's parts from npm, at pinned versions
 	@$(PYTHON) src/earmark/server/npm.py
 
 demo: $(PLAIN)/ready  ## tag a dozen short pieces rendered here, or your own: make demo MUSIC=/path
@@ -38,7 +38,7 @@ demo: $(PLAIN)/ready  ## tag a dozen short pieces rendered here, or your own: ma
 test: $(DEV)/ready parts  ## the tests
 	$(PY) -m pytest -n 2
 
-slow: $(DEV)/ready  ## the tests that take minutes
+slow: $(DEV)/ready parts  ## the tests that take minutes
 	$(PY) -m pytest -m slow
 
 golden: $(DEV)/ready  ## record anew what every verb answers, where a difference is meant
