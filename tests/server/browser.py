@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
 from browser import OUTSIDE, PALE
 
-__all__ = ["AXE", "FACES", "Tab", "needs_parts", "tabs"]
+__all__ = ["AXE", "FACES", "Open", "Tab", "needs_parts", "tabs"]
 
 AXE = Path(__file__).parents[1] / "vendor" / "axe-core" / "axe.min.js"
 PARTS = Path(__file__).parents[2] / "src" / "earmark" / "server" / "vendor" / "lit-html" / "lit-html.js"
@@ -79,13 +79,17 @@ class Tab:
         assert self.errors == []
 
 
+Open = Callable[..., Tab]
+"""``tab(url, width, dark)``."""
+
+
 def _is_ours(message: ConsoleMessage) -> bool:
     """Browsers tell of every answer that is an error; one that the page itself tells of is none of ours."""
     return not re.match(r"Failed to load resource: .* status of (401|409|422)", message.text)
 
 
 @contextmanager
-def tabs(chromium: str) -> Iterator[Any]:
+def tabs(chromium: str) -> Iterator[Open]:
     """``tab(url, width, dark)`` opens one; all end together."""
     expect.set_options(timeout=30_000)
     with sync_playwright() as driver:

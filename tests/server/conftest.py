@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,6 +12,7 @@ from fastapi.testclient import TestClient
 from earmark.app.scan import ScanRequest, scan
 from earmark.engine import InlineEngine
 from earmark.server.application import ServerOptions
+from server.browser import Open, Tab, needs_parts, tabs
 from serving import Collection, client_of, real_collection, served
 from sounds import melody, write
 
@@ -79,3 +81,25 @@ def real_server(real: Collection) -> Iterator[str]:
     """The URL of a real server on them, for all tests that only look."""
     with served("--library", real.file, "-j", 1, "--music", real.music) as (_, url):
         yield url
+
+
+@pytest.fixture(scope="module")
+def opener(chromium: str) -> Iterator[Open]:
+    """One browser for the tests of a module; beside Playwright no other event loop runs in a thread."""
+    needs_parts()
+    with tabs(chromium) as opener:
+        yield opener
+
+
+@pytest.fixture
+def tab(opener: Open) -> Iterator[Open]:
+    """Opens a tab; a test leaves none, which would go on to draw and to play."""
+    mine: list[Tab] = []
+
+    def one(*face: Any, **more: Any) -> Tab:
+        mine.append(opener(*face, **more))
+        return mine[-1]
+
+    yield one
+    for tab in mine:
+        tab.page.context.close()

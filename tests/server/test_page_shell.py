@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from server.browser import FACES, Tab, needs_parts, tabs
+from server.browser import FACES, Open
 from serving import served
-
-Open = Callable[..., Tab]
-
-
-@pytest.fixture(scope="module")
-def tab(chromium: str) -> Iterator[Open]:
-    needs_parts()
-    with tabs(chromium) as opener:
-        yield opener
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,23 +14,15 @@ from playwright.sync_api import expect
 
 from earmark.app.scan import ScanRequest, scan
 from earmark.engine import InlineEngine
-from server.browser import FACES, Tab, needs_parts, tabs
+from server.browser import FACES, Open, Tab
 from serving import served
 
-Open = Callable[..., Tab]
 NAMES = [
     ("Sigur Rós", "Hoppípolla"), ("أم كلثوم", "أنت عمري"), ("עידן רייכל", "ממעמקים"),
     ("<b>Bold</b>", "<img src=x onerror=alert(1)>"),
     ("The Orchestra of the Northern Provinces and its many Friends", "Symphony No. 9 in D minor, Op. 125: IV. Finale"),
     ("Sigur Rós", "Untitled"), ("Miles", "So What"), ("Miles", "All Blues"),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def tab(chromium: str) -> Iterator[Open]:
-    needs_parts()
-    with tabs(chromium) as opener:
-        yield opener
 
 
 @pytest.fixture(scope="module")

@@ -8,30 +8,26 @@ from pathlib import Path
 import httpx
 import mutagen
 
-from server.browser import needs_parts, tabs
+from server.browser import Open
 from serving import served
 
 
-def test_from_the_first_file_to_tags_and_back(chromium: str, shared: Path, tmp_path: Path) -> None:
-    needs_parts()
+def test_from_the_first_file_to_tags_and_back(tab: Open, shared: Path, tmp_path: Path) -> None:
     music = tmp_path / "music"
     music.mkdir()
     for song in sorted((shared / "data" / "moods900" / "audio").glob("*.opus"))[:4]:
         shutil.copyfile(song, music / song.name)
     before = {file.name: file.read_bytes() for file in music.iterdir()}
-    with (
-        served("--library", tmp_path / "library.db", "--music", music, "-j", 2) as (_, url),
-        tabs(chromium) as open_tab,
-    ):
-        tab = open_tab(url)
-        page = tab.page
+    with served("--library", tmp_path / "library.db", "--music", music, "-j", 2) as (_, url):
+        opened = tab(url)
+        page = opened.page
         # A file is dropped, and tells what it is.
-        tab.open("drop")
+        opened.open("drop")
         page.locator("#files").set_input_files(next(music.iterdir()))
         page.wait_for_selector(".result.done .answer")
         assert page.locator(".result.done h3").all_inner_texts()[:2] == ["Genre", "Mood"]
         # The folder is scanned, and the library is there.
-        tab.open("library")
+        opened.open("library")
         page.get_by_role("button", name="Scan", exact=True).click()
         page.get_by_role("link", name="Show the library").click()
         page.wait_for_selector("table.songs")
@@ -50,14 +46,14 @@ def test_from_the_first_file_to_tags_and_back(chromium: str, shared: Path, tmp_p
         saved = httpx.get(url + page.get_by_role("link", name="Save .m3u8").get_attribute("href"))
         assert saved.text.startswith("#EXTM3U") and str(music) in saved.text
         # A correction by a key, taken back, and made again.
-        tab.open("review")
+        opened.open("review")
         page.wait_for_selector(".question")
         for key, decided in (("1", 1), ("u", 0), ("1", 1)):
             page.keyboard.press(key)
             page.wait_for_function("n => document.querySelectorAll('.decided li').length === n", arg=decided)
         assert httpx.get(f"{url}/v1/review").json()["corrections"] == 1
         # What would be written, then written.
-        tab.open("tags")
+        opened.open("tags")
         page.get_by_label("Least confidence").fill("0")
         page.get_by_role("button", name="Show the difference first").click()
         write = page.get_by_role("button", name="Write into")
@@ -72,4 +68,4 @@ def test_from_the_first_file_to_tags_and_back(chromium: str, shared: Path, tmp_p
         undo.click()
         page.get_by_role("button", name="Taken back").wait_for()
         assert {file.name: file.read_bytes() for file in music.iterdir()} == before
-        tab.fits()
+        opened.fits()

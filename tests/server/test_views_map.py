@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.browser import FACES, Tab, needs_parts, tabs
+from server.browser import FACES, Open, Tab
 from serving import Collection, real_collection, served
 
-Open = Callable[..., Tab]
 NO_WEBGL = """{
   const {prototype} = HTMLCanvasElement, real = prototype.getContext;
   prototype.getContext = function (kind, ...more) { return kind === "webgl2" ? null : real.call(this, kind, ...more); };
@@ -37,27 +36,6 @@ PAN = """async () => {
   return {renderer: cloud.renderer, songs: plane.count, p50: at(gaps, .5), p95: at(gaps, .95),
     part: at(parts, .5), whole: at(whole, .5)};
 }"""
-
-
-@pytest.fixture(scope="module")
-def opener(chromium: str) -> Iterator[Open]:
-    needs_parts()
-    with tabs(chromium) as opener:
-        yield opener
-
-
-@pytest.fixture
-def tab(opener: Open) -> Iterator[Open]:
-    """Opens a tab; a test leaves none, which would go on to draw and to play."""
-    mine: list[Tab] = []
-
-    def one(*face: Any) -> Tab:
-        mine.append(opener(*face))
-        return mine[-1]
-
-    yield one
-    for tab in mine:
-        tab.page.context.close()
 
 
 @pytest.fixture(scope="module")

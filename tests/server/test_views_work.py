@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from server.browser import Tab, needs_parts, tabs
+from server.browser import Open, Tab
 from serving import Collection, real_collection, served
-
-Open = Callable[..., Tab]
-
-
-@pytest.fixture(scope="module")
-def opener(chromium: str) -> Iterator[Open]:
-    needs_parts()
-    with tabs(chromium) as opener:
-        yield opener
-
-
-@pytest.fixture
-def tab(opener: Open) -> Iterator[Open]:
-    """Opens a tab; a test leaves none, which would go on to draw and to play."""
-    mine: list[Tab] = []
-
-    def one(*face: Any) -> Tab:
-        mine.append(opener(*face))
-        return mine[-1]
-
-    yield one
-    for tab in mine:
-        tab.page.context.close()
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +98,7 @@ def test_the_bundled_model_tells_its_scores_with_intervals_and_confusion(tab: Op
     page = tab(url)
     page.open("models/default")
     page.page.get_by_role("heading", name="default").wait_for()
-    mood = page.page.get_by_role("region", name="mood", exact=True)
+    mood = page.page.get_by_role("region", name="Mood", exact=True)
     assert "accuracy" in mood.inner_text() and " % to " in mood.inner_text()
     table = mood.get_by_role("table", name="Confusion")
     assert table.locator("thead th").all_inner_texts() == ["happy", "tense", "sad", "calm"]

@@ -478,7 +478,7 @@ def _explained(library: Library, model: LibraryModel, seed: Seed, found: _Found)
 def _best_seconds(
     one: ClipEmbeddings | None, others: Mapping[int, ClipEmbeddings]
 ) -> dict[int, tuple[tuple[float, float], tuple[float, float]]]:
-    """By audio, the pair of clips, one of each track, that are most alike: start and end of each."""
+    """By audio, the pair of clips, one of each track, that are most alike: start and end of each; none unknown."""
     if one is None or not others:
         return {}
     theirs = direction(np.concatenate([other.vectors for other in others.values()]))
@@ -488,7 +488,8 @@ def _best_seconds(
         part = closeness[:, start : start + len(other.vectors)]
         start += len(other.vectors)
         i, j = np.unravel_index(np.argmax(part), part.shape)
-        found[audio] = _seconds(one.times[i]), _seconds(other.times[j])
+        if part[i, j]:  # clips without a direction are like nothing: the first of them would be no match
+            found[audio] = _seconds(one.times[i]), _seconds(other.times[j])
     return found
 
 

@@ -26,6 +26,15 @@ export const titleOf = track => track.title || fileName(track.path ?? track.name
 /** One line for a player, a message or a label that is read out. */
 export const lineOf = track => track.artist ? `${track.artist} – ${titleOf(track)}` : titleOf(track);
 
+/** A head's name as it is shown, of the bundled models' and of one's own: "energy" as Energy, "time_of_day" as Time of day. */
+export const headName = name => (name.slice(0, 1).toUpperCase() + name.slice(1)).replaceAll("_", " ");
+const NUMBERS = ["energy", "positivity"];
+/** A record's numbers between 0 and 1 as bars, in a section under a heading; nothing where it has none. */
+export function inNumbers(heads, label, kind = nothing) {
+  const found = NUMBERS.filter(head => heads[head]?.value != null).map(head => ({name: headName(head), probability: heads[head].value}));
+  return found.length ? html`<section class=${kind}><h3>In numbers</h3>${scores(found, label)}</section>` : nothing;
+}
+
 /** A head's word in a few words: its label, or that it is not sure and the best guess. */
 export function word(head) {
   if (!head) return "–";

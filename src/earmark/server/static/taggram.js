@@ -1,10 +1,9 @@
 // The taggram: for each chosen label a band over time, dark where the model is sure of it; a click or Enter plays there.
-import {html, nothing, percent, render, time} from "./dom.js";
+import {headName, html, nothing, percent, render, time} from "./dom.js";
 
 const ROW = 17, GAP = 3;
 const ORDER = ["mood", "voice", "instruments", "genre", "moods", "genres", "tags", "valence", "arousal", "positivity", "energy"];
 const FIRST = {mood: 4, voice: 1, instruments: 2, genre: 1};  // how many labels of a head are shown unasked
-const HEAD_NAMES = {mood: "Mood", voice: "Voice", instruments: "Instruments", genre: "Genre", moods: "Moods", genres: "Genres", tags: "Tags"};
 
 /** Bands [{head, label, scores}] with the stretches that were analysed, from `/v1/tracks/ID/taggram` or from a record. */
 export function taggramOf(answer) {
@@ -64,7 +63,7 @@ export class Taggram {
         @click=${event => this.#click(event)} @keydown=${event => this.#key(event)} @pointermove=${event => this.#hover(event)} @pointerleave=${() => this.#tip(null)}>
         <canvas aria-hidden="true"></canvas><i class="now" aria-hidden="true"></i><span class="tip" aria-hidden="true" hidden></span></div></div>
       <details class="choice"><summary>Labels and numbers</summary>
-        ${heads.map(head => html`<fieldset><legend>${HEAD_NAMES[head] ?? head}</legend>${this.#data.bands.filter(band => band.head === head).map(band => html`<label>
+        ${heads.map(head => html`<fieldset><legend>${headName(head)}</legend>${this.#data.bands.filter(band => band.head === head).map(band => html`<label>
           <input type="checkbox" .checked=${this.#chosen.has(band.key)} @change=${() => toggle(band)}><bdi>${band.label}</bdi></label>`)}</fieldset>`)}
         <div class="scroll" tabindex="0" role="group" aria-label="The taggram as numbers"><table><thead><tr><th scope="col">Label</th>${this.#data.starts.map(start => html`<th scope="col" class="n">${time(start)}</th>`)}</tr></thead>
         <tbody>${bands.map(band => html`<tr><th scope="row"><bdi>${band.label}</bdi></th>${band.scores.map(score => html`<td class="n">${percent(score)}</td>`)}</tr>`)}</tbody></table></div>

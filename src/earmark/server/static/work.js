@@ -4,9 +4,10 @@ import {count, empty, html, isOver, nothing, percent, progress, svg} from "./dom
 export const KINDS = {scan: "Scan folders", train: "Train a model", "from-tags": "Learn from the files' own tags", extend: "Extend a model",
   "write-tags": "Write tags", undo: "Undo written tags", clusters: "Make clusters", map: "Lay out the map", effect: "Measure corrections"};
 
-/** Keeps one job of a view up to date: `changed` is called with it, at most once a frame, until `stop`. */
+/** Keeps one job of a view up to date: `changed` is called with it, at most once a frame, until `stop`. Each quarter and
+ *  the end are read out, an end by its sentence in `endings` where it has one there. */
 export class Follower {
-  constructor(context, changed) { Object.assign(this, {context, changed, job: null, records: [], epochs: []}); }
+  constructor(context, changed, endings = {}) { Object.assign(this, {context, changed, endings, job: null, records: [], epochs: []}); }
 
   /** Starts a job; an error of the server is thrown. */
   async start(kind, request) { this.follow(await this.context.api.post("/v1/jobs", {kind, ...request})); }
@@ -22,9 +23,14 @@ export class Follower {
   follow(job) {
     this.stop();
     Object.assign(this, {job: {...job, notices: [...job.notices ?? []]}, records: [], epochs: []});
+    const say = words => { if (!isOver(job)) this.context.announce(words); };
+    let quarter = 0;
     this.unwatch = this.context.api.watch(job.id, {
       progress: now => {
         this.job.progress = now;
+        const share = now.total ? now.done / now.total : 0, was = quarter;
+        quarter = Math.floor(4 * share);
+        if (quarter > was) say(`${now.stage || KINDS[job.kind]}: ${percent(share)}`);
         if (!isOver(job)) this.job.state = "running";
         if (now.stage === "epochs") this.epochs.push({epoch: now.done, train_loss: now.facts.loss, valid_loss: now.facts.valid_loss, valid_score: now.facts.valid_score});
         this.#soon();
@@ -32,8 +38,9 @@ export class Follower {
       record: record => { this.records.push(record); this.#soon(); },
       notice: notice => { const words = notice.message ?? notice; if (!this.job.notices.includes(words)) this.job.notices.push(words); this.#soon(); },
       end: last => {
-        this.job = {...this.job, ...last}; this.unwatch = null;
-        if (!isOver(job)) this.context.announce(`${KINDS[job.kind]}: ${last.state}.`);
+        this.stop();  // also a frame that waits: the end is told once
+        this.job = {...this.job, ...last};
+        say(this.endings[last.state] ?? `${KINDS[job.kind]}: ${last.state}.`);
         this.changed(this.job, this);
       },
     });

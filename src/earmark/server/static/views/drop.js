@@ -1,10 +1,9 @@
 // Drop files: each is analysed by the server as soon as there is room, and shown as it is ready.
-import {count, guessesOf, html, nothing, playButton, render, scores, time, word} from "../dom.js";
+import {count, guessesOf, headName, html, inNumbers, nothing, playButton, render, scores, time, word} from "../dom.js";
 
 const AT_ONCE = 2;
 const AUDIO = /\.(aac|aif|aiff|aifc|alac|ape|au|caf|dsf|flac|m4a|m4b|mka|mp2|mp3|mp4|mpc|oga|ogg|opus|ra|snd|spx|tta|w64|wav|webm|wma|wv)$/i;
-const HEADS = [["genre", "Genre", 3], ["mood", "Mood", 4], ["instruments", "Instruments", 5], ["voice", "Voice", 3]];
-const NUMBERS = {energy: "Energy", positivity: "Positivity"};
+const FIRST = {genre: 3, mood: 4, instruments: 5, voice: 3};  // how many labels of a head are shown
 
 // What was dropped stays while the page is open, and goes on when another view is looked at.
 const items = [];
@@ -54,14 +53,14 @@ const STATES = {
 };
 
 function heads({record, name}, song, context) {
-  const shown = HEADS.filter(([head]) => record.heads[head]), numbers = Object.keys(NUMBERS).filter(head => record.heads[head]?.value != null);
-  return html`<div class="heads">${shown.map(([head, title, most]) => {
-    const found = record.heads[head], sure = found.labels ?? [found.label], at = found.why?.seconds?.[0];
+  const shown = Object.entries(FIRST).filter(([head]) => record.heads[head]);
+  return html`<div class="heads">${shown.map(([head, most]) => {
+    const title = headName(head), found = record.heads[head], sure = found.labels ?? [found.label], at = found.why?.seconds?.[0];
     return html`<section><h3>${title}</h3>${found.labels ? nothing : html`<p class="answer">${word(found)}</p>`}
       ${scores(guessesOf(found, most), `${title} of ${name}`, sure)}
       ${at == null ? nothing : html`<p class="dim"><bdi>${found.why.name}</bdi> most at ${playButton(context, song, at)}</p>`}</section>`;
   })}
-    ${numbers.length ? html`<section><h3>In numbers</h3>${scores(numbers.map(head => ({name: NUMBERS[head], probability: record.heads[head].value})), `Numbers of ${name}`)}</section>` : nothing}</div>`;
+    ${inNumbers(record.heads, `Numbers of ${name}`)}</div>`;
 }
 
 const songOf = item => ({file: item.file, title: item.name, artist: "", seconds: item.record?.seconds, record: item.record, peaks: item.record?.peaks});

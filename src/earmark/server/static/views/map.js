@@ -1,5 +1,5 @@
 // The map: every song a dot, songs that sound alike near each other. Click plays; a line around songs makes a playlist.
-import {count as plural, debounced, download, empty, html, lineOf, nothing, playButton, problem, render, titleOf} from "../dom.js";
+import {count as plural, debounced, download, empty, headName, html, lineOf, nothing, playButton, problem, render, titleOf} from "../dom.js";
 import {Plane, steps} from "../plane.js";
 import {STATE, createPoints} from "../webgl.js";
 import {Follower, noLibrary} from "../work.js";
@@ -16,9 +16,9 @@ const parts = colour => (colour[0] === "#" ? [1, 3, 5].map(at => parseInt(colour
 
 /** The ways to colour the map, as arrays: which name each song has, by view. */
 function viewsOf(data) {
-  const count = data.ids.length, capital = name => name[0].toUpperCase() + name.slice(1);
+  const count = data.ids.length;
   const found = Object.entries(data.views).map(([name, {names, of, values, sure}]) => ({
-    name: capital(name), names: names ?? FIFTHS, ordered: !names, sure,
+    name: headName(name), names: names ?? FIFTHS, ordered: !names, sure,
     index: Uint16Array.from(of ?? values, k => k === null || k < 0 ? NONE : names ? k : Math.min(4, Math.floor(k * 5))),
   }));
   return found.length ? found : [{name: "All", names: [], ordered: false, index: new Uint16Array(count).fill(NONE)}];

@@ -1,5 +1,5 @@
 // Models: what each says of itself and how well it does; and new ones, trained from here.
-import {count, html, nothing, percent, problem, render} from "../dom.js";
+import {count, headName, html, nothing, percent, problem, render} from "../dom.js";
 import {Follower, curves, intervals, outcome} from "../work.js";
 
 const FIGURES = {accuracy: "accuracy", macro_f1: "macro F1", roc_auc_macro: "ROC AUC", pr_auc_macro: "PR AUC", r2: "R²", coverage: "coverage", precision: "precision of its answers"};
@@ -20,12 +20,11 @@ export async function view(root, params, context) {
     s.chosen ||= s.models.find(model => model.in_use)?.name ?? s.models[0]?.name ?? "";
     try { s.model = s.chosen ? await api.get(`/v1/models/${encodeURIComponent(s.chosen)}`) : null; s.wrong = null; } catch (error) { s.model = null; s.wrong = error; }
   }
-  const nameOf = head => head.name ?? head;
   const size = bytes => `${(bytes / 1e6).toFixed(1)} MB`;
   const list = () => html`<ul class="model-list">${s.models.map(model => html`<li><a class="panel" href=${`#/models/${encodeURIComponent(model.name)}`} aria-current=${model.name === s.chosen ? "true" : nothing}>
     <strong dir="auto">${model.name}</strong>${model.in_use ? html` <span class="tag">in use</span>` : nothing}
     <small class="dim">${model.id ?? ""} · ${size(model.bytes)}</small>
-    ${model.error ? html`<small class="warn" dir="auto">${model.error}</small>` : html`<small class="dim">${(model.heads ?? []).map(nameOf).join(", ")}</small>`}</a></li>`)}</ul>`;
+    ${model.error ? html`<small class="warn" dir="auto">${model.error}</small>` : html`<small class="dim">${(model.heads ?? []).map(head => headName(head.name ?? head)).join(", ")}</small>`}</a></li>`)}</ul>`;
 
   // One model.
   function shown() {
@@ -49,12 +48,12 @@ export async function view(root, params, context) {
     ["Licence", licence],
   ].filter(([, value]) => value);
   function score(head, one) {
-    const known = Object.entries(FIGURES).filter(([key]) => typeof one[key] === "number");
-    return html`<section class=${`panel${one.confusion?.length > 6 ? " full" : ""}`} aria-label=${head.name}><h4>${head.name}</h4>
+    const known = Object.entries(FIGURES).filter(([key]) => typeof one[key] === "number"), name = headName(head.name);
+    return html`<section class=${`panel${one.confusion?.length > 6 ? " full" : ""}`} aria-label=${name}><h4>${name}</h4>
       <p class="dim">${[head.meaning, one.tracks != null ? count(one.tracks, "song") : "", one.part ? `${one.part} part, apart by ${one.group}` : ""].filter(Boolean).join(" · ")}</p>
-      <div class="scored"><div>${intervals(known.map(([key, name]) => ({name, value: one[key], ci95: one[`${key}_ci95`], mark: ["coverage", "precision"].includes(key) ? "b" : "a"})), head.name)}
+      <div class="scored"><div>${intervals(known.map(([key, figure]) => ({name: figure, value: one[key], ci95: one[`${key}_ci95`], mark: ["coverage", "precision"].includes(key) ? "b" : "a"})), name)}
       ${one.mae != null ? html`<p class="dim">Mean error ${one.mae}${one.mae_ci95 ? ` (${one.mae_ci95.join(" to ")})` : ""}</p>` : nothing}</div>
-      ${one.confusion ? confusion(head.name, one) : nothing}</div></section>`;
+      ${one.confusion ? confusion(name, one) : nothing}</div></section>`;
   }
   /** Rows are the truth; the shade is the share of the row, the number counts songs. */
   const confusion = (name, {labels, confusion: table}) => html`<div class="scroll" tabindex="0" role="region" aria-label=${`Confusion table of ${name}`}>

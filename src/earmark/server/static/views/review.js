@@ -1,5 +1,5 @@
 // Review: the songs that the model most needs help with, decided by keys while one hears them.
-import {count, empty, html, lineOf, nothing, percent, playButton, problem, render, time, titleOf} from "../dom.js";
+import {count, empty, headName, html, lineOf, nothing, percent, playButton, problem, render, time, titleOf} from "../dom.js";
 import {Follower, intervals, moment, noLibrary} from "../work.js";
 
 const KEPT = 8;  // decisions of this visit that are listed
@@ -99,7 +99,7 @@ export async function view(root, params, context) {
   function card(question) {
     const options = question.options.slice(0, 9), named = new Set(options.map(one => one.label)), others = (question.labels ?? []).filter(label => !named.has(label));
     return html`<section class="panel question" aria-label="The song to decide about">
-      <p class="dim">${question.head}: which is it?</p>
+      <p class="dim">${headName(question.head)}: which is it?</p>
       <h2 tabindex="-1" dir="auto">${titleOf(question.track)}</h2>
       <p dir="auto">${[question.track.artist, question.track.album, question.track.year].filter(Boolean).join(" · ")}</p>
       <p>${reason(question)}</p>
@@ -118,9 +118,9 @@ export async function view(root, params, context) {
       <button type="button" ?disabled=${effect.running || !s.corrections} @click=${async () => { try { await effect.start("effect", {}); } catch (error) { s.wrong = error; update(); } }}>Measure now</button>
       ${job && job.state !== "done" ? effect.show() : nothing}
       ${heads.length ? html`<p class="dim">Measured ${moment(s.effect.measured)}${s.effect.current ? "" : "; you have decided more since"}.</p>` : nothing}
-      ${heads.map(([name, one]) => html`<div class="panel"><h3>${name}</h3>
+      ${heads.map(([name, one]) => html`<div class="panel"><h3>${headName(name)}</h3>
         <p>${count(one.tracks ?? 0, "correction")}${one.changed != null ? `, ${count(one.changed, "label")} changed` : ""}${one.added ? `, ${count(one.added, "song")} added` : ""}.</p>
-        ${one.with != null ? html`${intervals([{name: "without", value: one.without, ci95: one.without_ci95, mark: "b"}, {name: "with", value: one.with, ci95: one.with_ci95}], `${name}: ${(one.figure ?? "score").replaceAll("_", " ")}`)}
+        ${one.with != null ? html`${intervals([{name: "without", value: one.without, ci95: one.without_ci95, mark: "b"}, {name: "with", value: one.with, ci95: one.with_ci95}], `${headName(name)}: ${(one.figure ?? "score").replaceAll("_", " ")}`)}
           <p>${difference(one)}</p>` : html`<p class="dim">${one.note ?? "There are not enough songs to say how much they helped."}</p>`}</div>`)}</section>`;
   }
   const signed = value => `${value < 0 ? "−" : "+"}${Math.abs(100 * value).toFixed(1)}`;
@@ -132,14 +132,14 @@ export async function view(root, params, context) {
     const [question] = s.queue;
     render(html`<header><h1>Review</h1><p>Decide about the songs that the model most needs help with. What you decide is kept at once.</p></header>
       <div class="bar"><label>Head <select @change=${async event => { s.head = event.target.value; s.wrong = null; try { await load(); } catch (error) { s.wrong = error; } next(); }}>
-          <option value="">all</option>${s.heads.map(head => html`<option value=${head} ?selected=${head === s.head}>${head}</option>`)}</select></label>
+          <option value="">all</option>${s.heads.map(head => html`<option value=${head} ?selected=${head === s.head}>${headName(head)}</option>`)}</select></label>
         <label><input type="checkbox" .checked=${s.hear} @change=${event => { s.hear = event.target.checked; }}> Play each song as it comes</label>
         <span class="dim">Keys: 1–9 decide, 0 or space skips, U undoes, P plays</span></div>
       ${s.wrong ? problem(s.wrong) : nothing}
       <div class="two"><div>${question ? card(question) : empty("Nothing to decide", s.skipped.size ? "You skipped the rest." : "The model is sure of every song, or you have answered all.",
         s.skipped.size ? html`<button type="button" @click=${async () => { s.skipped.clear(); try { await load(); } catch (error) { s.wrong = error; } next(); }}>Ask the skipped ones again</button>` : nothing)}</div>
       <section class="panel decided" aria-labelledby="decided-title"><h2 id="decided-title">Decided</h2>
-        ${s.done.length ? html`<ol>${s.done.slice(0, KEPT).map((entry, k) => html`<li><span><bdi>${titleOf(entry.question.track)}</bdi> <small class="dim">${entry.question.head}</small> <b dir="auto">${entry.label}</b></span>
+        ${s.done.length ? html`<ol>${s.done.slice(0, KEPT).map((entry, k) => html`<li><span><bdi>${titleOf(entry.question.track)}</bdi> <small class="dim">${headName(entry.question.head)}</small> <b dir="auto">${entry.label}</b></span>
           <button type="button" @click=${() => undo(entry)}>Undo<span class="quiet"> ${titleOf(entry.question.track)}</span>${k ? nothing : html` <kbd>U</kbd>`}</button></li>`)}</ol>` : html`<p class="dim">Nothing yet.</p>`}</section></div>
       ${measured()}`, root);
   }

@@ -1,5 +1,5 @@
 // Write tags: first what would change, file by file; then write; and take it back.
-import {count, empty, fileName, html, isOver, nothing, problem, render} from "../dom.js";
+import {count, empty, fileName, headName, html, isOver, nothing, problem, render} from "../dom.js";
 import {headsInUse} from "../songs.js";
 import {Follower} from "../work.js";
 
@@ -54,7 +54,7 @@ export async function view(root, params, context) {
 
   const form = () => html`<form class="panel fields" @submit=${event => { event.preventDefault(); begin(true, event.target); }} @change=${() => { if (dry() && !work.running) { work.stop(); work.job = null; update(); } }}>
     <fieldset><legend>How</legend>${Object.entries(POLICIES).map(([value, [name, about]]) => html`<label class="check"><input type="radio" name="policy" value=${value} ?checked=${value === "empty"}> ${name} <span class="dim">– ${about}</span></label>`)}</fieldset>
-    <fieldset><legend>What</legend>${s.heads.map(name => html`<label class="check"><input type="checkbox" name="heads" value=${name} ?checked=${["genre", "mood"].includes(name)}> ${name}</label>`)}
+    <fieldset><legend>What</legend>${s.heads.map(name => html`<label class="check"><input type="checkbox" name="heads" value=${name} ?checked=${["genre", "mood"].includes(name)}> ${headName(name)}</label>`)}
       <label class="check"><input type="checkbox" name="comment"> a line in the comment, “genre / mood / energy”</label></fieldset>
     <label>Only songs found by <input name="words" placeholder="all songs; or: calm piano" autocomplete="off"></label>
     <label>Least confidence in % <input name="least" type="number" min="0" max="100" step="1" placeholder="the model's own thresholds"></label>
@@ -96,7 +96,7 @@ export async function view(root, params, context) {
   const runs = () => html`<section aria-labelledby="runs-title"><h2 id="runs-title">Runs</h2>
     ${s.runs.length ? html`<table class="stack"><thead><tr><th scope="col">When</th><th scope="col">Files</th><th scope="col">How</th><th scope="col"><span class="quiet">Undo</span></th></tr></thead><tbody>${s.runs.map(run => html`<tr>
       <td data-label="When">${run.run}</td><td data-label="Files"><span>${count(run.changes, "file")}${run.undone ? `, ${run.undone.toLocaleString("en")} taken back` : ""}</span></td>
-      <td data-label="How"><div>${[POLICIES[run.policy]?.[0], run.heads.join(", ")].filter(Boolean).join(": ")}
+      <td data-label="How"><div>${[POLICIES[run.policy]?.[0], run.heads.map(headName).join(", ")].filter(Boolean).join(": ")}
         ${run.damage.map(words => html`<p class="warn" dir="auto">${words}</p>`)}</div></td>
       <td data-label=""><button type="button" ?disabled=${work.running || run.undone >= run.changes} @click=${() => undo(run.run)}>${run.undone >= run.changes ? "Taken back" : "Undo"}<span class="quiet"> ${run.run}</span></button></td></tr>`)}</tbody></table>` : html`<p class="dim">Nothing was written yet.</p>`}</section>`;
 

@@ -1,9 +1,8 @@
 // A song: what it is and why, songs like it with the seconds that match, and a path to another.
-import {chips, count, guessesOf, html, lineOf, nothing, playButton, problem, render, scores, time, titleOf, word} from "../dom.js";
+import {chips, count, guessesOf, headName, html, inNumbers, lineOf, nothing, playButton, problem, render, scores, time, titleOf, word} from "../dom.js";
 import {onSong, songFinder, songTable} from "../songs.js";
 
-const HEADS = {genre: "Genre", mood: "Mood", instruments: "Instruments", voice: "Voice", genres: "Genres", moods: "Moods", tags: "Tags", valence: "Valence", arousal: "Arousal"};
-const FIRST = ["genre", "mood", "instruments", "voice"], NUMBERS = {energy: "Energy", positivity: "Positivity"};
+const FIRST = ["genre", "mood", "instruments", "voice"], REST = ["genres", "moods", "tags", "valence", "arousal"];
 
 export async function view(root, params, context) {
   const track = await context.api.get(`/v1/tracks/${params.id}`);
@@ -74,17 +73,16 @@ const addForm = (state, act) => html`<form class="panel fields" @submit=${act.ad
   <label>Name of a new one <input name="name" value="My songs" required></label><button class="main">Add</button></form>`;
 
 function found(state, act, context) {
-  const {track, why, busy, errors} = state, {heads, correction} = track.record, rest = Object.keys(HEADS).filter(head => heads[head] && !FIRST.includes(head));
+  const {track, why, busy, errors} = state, {heads, correction} = track.record, rest = REST.filter(head => heads[head]);
   const bars = (head, most) => {
     const own = correction?.[head] ?? null, {labels, label} = heads[head], reason = why?.[head]?.why;
-    return html`<section class="panel"><h3>${HEADS[head] ?? head}</h3>${own ? html`<p>Your own label: <strong dir="auto">${[own].flat().join(", ")}</strong></p>` : nothing}
-      ${labels ? nothing : html`<p class="answer">${word(heads[head])}</p>`}${scores(guessesOf(heads[head], most), HEADS[head] ?? head, labels ?? [label])}
+    return html`<section class="panel"><h3>${headName(head)}</h3>${own ? html`<p>Your own label: <strong dir="auto">${[own].flat().join(", ")}</strong></p>` : nothing}
+      ${labels ? nothing : html`<p class="answer">${word(heads[head])}</p>`}${scores(guessesOf(heads[head], most), headName(head), labels ?? [label])}
       ${reason ? html`<p class="dim">For <bdi>${reason.name}</bdi> speaks ${playButton(context, track, reason.seconds[0])} to ${time(reason.seconds[1])}.
         ${reason.nearest?.length ? html`Nearest in what the model learned from: ${reason.nearest.map((one, k) => html`${k ? ", " : ""}<bdi>${one.labels.join(" + ")}</bdi> (distance ${one.distance.toFixed(2)})`)}.` : nothing}</p>` : nothing}</section>`;
   };
-  const numbers = Object.keys(NUMBERS).filter(head => heads[head]?.value != null);
   return html`<h2>What Earmark found</h2><div class="columns">${FIRST.filter(head => heads[head]).map(head => bars(head, 5))}
-      ${numbers.length ? html`<section class="panel"><h3>In numbers</h3>${scores(numbers.map(head => ({name: NUMBERS[head], probability: heads[head].value})), "Numbers")}</section>` : nothing}</div>
+      ${inNumbers(heads, "Numbers", "panel")}</div>
     ${errors.why ? problem(errors.why) : nothing}
     <div class="buttons end">${why ? nothing : html`<button type="button" ?disabled=${busy.why || track.vanished} @click=${act.why}>${busy.why ? "Listening again …" : "Why?"}</button>`}</div>
     ${rest.length ? html`<details><summary>All heads</summary><div class="columns">${rest.map(head => bars(head, 8))}</div></details>` : nothing}`;
