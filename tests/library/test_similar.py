@@ -131,6 +131,10 @@ def test_real_sound(tmp_path: Path, tiny_model: Path) -> None:
         assert [one.track.path for one in similar_to(library, model, again, 3)] == [one.track.path for one in found]
         with pytest.raises(EarmarkError, match="neither a track of the library nor a file"):
             find_seed(library, model, str(tmp_path / "nothing.mp3"))
+        with library.change():
+            library.db.execute("UPDATE clips SET vectors = zeroblob(length(vectors)) WHERE audio = ?", (seed.audio,))
+        nowhere = similar_to(library, model, find_seed(library, model, path), 3)
+        assert {one.seconds for one in nowhere} == {None}, "a clip without a direction is like nothing"
 
 
 def test_exact_search_at_100_000() -> None:

@@ -53,6 +53,21 @@ def test_similar(reader: TestClient, songs: Collection) -> None:
     assert get(reader, "/v1/tracks/0/similar", 422)["kind"] == "invalid"
 
 
+def test_where_no_clips_are_known_no_seconds_are_either(client: TestClient, collection: Collection) -> None:
+    """Neither of the seed nor of the other song: null, and not the beginning of both."""
+    rows = ids(collection)
+    seconds = lambda name: {  # noqa: E731
+        one["track"]["id"]: one["seconds"] for one in get(client, f"/v1/tracks/{rows[name]}/similar", count=4)["tracks"]
+    }
+    assert all(seconds("song 1.flac").values())
+    with open_library(collection.file) as library, library.change():
+        query = "DELETE FROM clips WHERE audio = (SELECT audio FROM tracks WHERE id = ?)"
+        library.db.execute(query, (rows["song 2.flac"],))
+    found = seconds("song 1.flac")
+    assert found.pop(rows["song 2.flac"]) is None and found and all(found.values())
+    assert set(seconds("song 2.flac").values()) == {None}
+
+
 def test_find(reader: TestClient) -> None:
     found = get(reader, "/v1/find", q="song 1, blobfsh")
     assert found["understood"] == ["song 1"] and found["unknown"][0]["word"] == "blobfsh"

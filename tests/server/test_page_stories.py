@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mutagen.oggopus import OggOpus
@@ -218,6 +219,22 @@ def test_a_song_with_its_reasons_and_songs_like_it(width: int, dark: bool, tab: 
     page.page.get_by_role("button", name="Why?").click()
     page.page.get_by_text("Nearest in what the model learned from").first.wait_for(timeout=60_000)
     page.fits()
+
+
+def test_where_no_matching_seconds_are_known_none_are_shown(tab: Open, url: str) -> None:
+    def answer(route: Any) -> None:
+        found = route.fetch().json()
+        found["tracks"][0]["seconds"] = None
+        route.fulfill(json=found)
+
+    page = tab(url)
+    page.page.route("**/similar?*", answer)
+    page.open("library")
+    page.page.get_by_role("link", name="Hoppípolla").click()
+    rows = page.page.get_by_role("table", name="Songs like it").locator("tbody tr")
+    rows.first.wait_for()
+    assert rows.first.locator(".pair").count() == 0 and not re.search(r"\d:\d\d", rows.first.inner_text())
+    assert page.page.locator(".pair").count() == rows.count() - 1 and page.errors == []
 
 
 def test_a_song_without_a_taggram_says_why(tab: Open, url: str) -> None:
