@@ -64,7 +64,7 @@ def opened(tab: Open, url: str, *face: Any, before: Callable[[Tab], Any] = lambd
 def client(page: Tab, song: int) -> tuple[float, float]:
     """Where a song is in the window."""
     place = "(p => [p.x, p.y])(document.querySelector('canvas').earmark.plane.point(%d))"
-    box = page.page.locator("canvas").bounding_box()
+    box = page.page.locator(".plan canvas").bounding_box()
     x, y = page.run(place % song)
     assert box
     return box["x"] + x, box["y"] + y
@@ -122,7 +122,7 @@ def test_wheel_drag_and_keys(tab: Open, url: str) -> None:
     page.page.mouse.move(x + 50, y + 30, steps=4)
     page.page.mouse.up()
     assert client(page, 5) == pytest.approx((x + 50, y + 30), abs=8) and state(page)["chosen"] == -1
-    canvas = page.page.locator("canvas")
+    canvas = page.page.locator(".plan canvas")
     canvas.focus()
     for key in ("0", "ArrowRight", "ArrowLeft", "ArrowUp", "ArrowDown"):
         canvas.press(key)
@@ -151,7 +151,7 @@ def test_two_fingers_zoom(tab: Open, url: str) -> None:
 def test_a_line_around_songs_makes_a_playlist_that_is_kept_or_saved(tab: Open, url: str, tmp_path: Path) -> None:
     page = opened(tab, url)
     page.page.get_by_role("button", name="Draw around songs").click()
-    box = page.page.locator("canvas").bounding_box()
+    box = page.page.locator(".plan canvas").bounding_box()
     assert box
     corners = [(0.02, 0.98), (0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.1, 0.98)]
     places = [(box["x"] + box["width"] * a, box["y"] + box["height"] * b) for a, b in corners]
