@@ -18,8 +18,13 @@ __all__ = ["AXE", "FACES", "Open", "Tab", "needs_parts", "tabs"]
 
 AXE = Path(__file__).parents[1] / "vendor" / "axe-core" / "axe.min.js"
 PARTS = Path(__file__).parents[2] / "src" / "earmark" / "server" / "vendor" / "lit-html" / "lit-html.js"
-FACES = [(1280, False), (1280, True), (390, False), (390, True)]
-"""Widths, and whether it is dark."""
+FACES = [
+    (1280, False),
+    (390, True),
+    pytest.param(1280, True, marks=pytest.mark.slow),
+    pytest.param(390, False, marks=pytest.mark.slow),
+]
+"""Widths, and whether it is dark; each width and each kind of colours is in the default run."""
 SOFTWARE_WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 """The map's WebGL without a graphics card."""
 

@@ -105,7 +105,7 @@ def followed(tab: Tab, title: str, name: str) -> dict[str, object]:
       new MutationObserver(() => {
         const work = document.querySelector(".work .job"), bar = work?.querySelector("progress");
         if (work) seen.push({text: work.textContent, share: bar?.hasAttribute("value") ? bar.value / bar.max : null});
-      }).observe(document.querySelector(".view"), {subtree: true, childList: true, characterData: true, attributes: true});
+      }).observe(document.querySelector(".view"), {subtree: true, childList: true, characterData: true});
     }""")
     page.get_by_label("Name of the new model").fill(name)
     page.locator("form.panel button.main").click()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from server.browser import FACES, Open, Tab
-from serving import Collection, real_collection, served
+from serving import Collection, served
 
 NO_WEBGL = """{
   const {prototype} = HTMLCanvasElement, real = prototype.getContext;
@@ -39,8 +40,10 @@ PAN = """async () => {
 
 
 @pytest.fixture(scope="module")
-def mine(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Collection:
-    return real_collection(shared, tmp_path_factory.mktemp("mine"))
+def mine(real: Collection, tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """A library of its own on the songs of all."""
+    file = tmp_path_factory.mktemp("mine") / "library.db"
+    return replace(real, file=Path(shutil.copy(real.file, file)))
 
 
 @pytest.fixture(scope="module")
