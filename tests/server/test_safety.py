@@ -189,8 +189,17 @@ def test_a_login_without_an_end_is_refused(guarded: TestClient) -> None:
     assert answer.status_code == 401, "what is no form is not read"
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = guarded.post("/login", content=(b"x" * 100_000 for _ in range(11)), headers=form)
-    assert answer.status_code == 413
+    assert answer.status_code == 413 and answer.json()["kind"] == "too-large"
+    announced = guarded.post("/login", content=b"x" * 1_100_000, headers=form)
+    assert announced.json() == answer.json(), "one sentence, whether the body says how large it is or not"
     safe(answer)
+
+
+@pytest.mark.parametrize("path", ["/login", "/login/", "/loginX", "/login/../v1", "/login/none", "/restX", "/apiX"])
+def test_nothing_but_the_form_goes_to_the_login(guarded: TestClient, path: str) -> None:
+    """No other path that begins so, and no other method, comes in without the token."""
+    assert guarded.get(path).status_code == 401
+    assert guarded.put(path).status_code == 401
 
 
 def test_another_hosts_names(guarded: TestClient) -> None:

@@ -26,7 +26,7 @@ from earmark.errors import (
 )
 from earmark.server.answers import Json
 
-__all__ = ["RESPONSES", "Problem", "describe", "install", "problem", "problem_fields"]
+__all__ = ["RESPONSES", "Problem", "answer_of", "describe", "install", "problem", "problem_fields"]
 
 _STATUS: tuple[tuple[type[EarmarkError], int, str], ...] = (
     (UnknownName, 404, "unknown-name"),
@@ -70,10 +70,11 @@ class Problem(HTTPException):
         status: Of the answer.
         detail: A whole sentence that says what is wrong and what to do.
         kind: A word by which programs tell it from others.
+        headers: Of the answer.
     """
 
-    def __init__(self, status: int, detail: str, kind: str = "") -> None:
-        super().__init__(status, detail)
+    def __init__(self, status: int, detail: str, kind: str = "", headers: dict[str, str] | None = None) -> None:
+        super().__init__(status, detail, headers)
         self.kind = kind
 
 
@@ -97,7 +98,7 @@ def describe(error: EarmarkError) -> dict[str, Any]:
 
 def install(application: FastAPI) -> None:
     """Have the application answer every error so."""
-    application.add_exception_handler(HTTPException, _http)
+    application.add_exception_handler(HTTPException, answer_of)
     application.add_exception_handler(RequestValidationError, _invalid)
     application.add_exception_handler(EarmarkError, _ours)
 
@@ -107,7 +108,8 @@ def _fields(status: int, detail: str, kind: str) -> dict[str, Any]:
     return fields | ({"kind": kind} if kind else {})
 
 
-def _http(_: Request, error: Exception) -> Response:
+def answer_of(_: Request, error: Exception) -> Response:
+    """The answer for an exception of Starlette's, ours among them."""
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     return problem(error.status_code, str(error.detail), getattr(error, "kind", ""), headers)

@@ -24,12 +24,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from earmark.server.problems import problem
+from earmark.server.problems import Problem, answer_of, problem
 
 if TYPE_CHECKING:
     from earmark.server.application import ServerOptions
 
-__all__ = ["COOKIE", "LARGE", "Rules", "Safety", "is_loopback", "nonce_of", "policies"]
+__all__ = ["COOKIE", "LARGE", "Rules", "Safety", "is_loopback", "nonce_of", "policies", "same"]
 
 COOKIE = "earmark"
 """Holds the proof that the token was given."""
@@ -39,7 +39,7 @@ LARGE = "/v1/predict"
 
 _SMALL = 1_000_000  # bytes of any other body
 _ENVELOPE = 100_000  # bytes of an upload that are not the file
-_OWN_KEYS = ("/rest/", "/api/", "/login")  # open by keys of their own
+_OWN_KEYS = ("/rest/", "/api/")  # open by keys of their own
 _WRONG_KEY_SECONDS = 0.3
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _EVERYWHERE = ("0.0.0.0", "::")
@@ -62,6 +62,13 @@ def is_loopback(host: str) -> bool:
         return host in _LOOPBACK or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def same(given: str, right: str | None) -> bool:
+    """Whether what was given is the secret, compared in constant time; no secret is no way in."""
+    return bool(right) and hmac.compare_digest(
+        given.encode("utf-8", "surrogatepass"), str(right).encode("utf-8", "surrogatepass")
+    )
 
 
 def nonce_of(request: Request) -> str:
@@ -115,9 +122,9 @@ class Rules:
         if self.token is None:
             return True
         kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and _same(given.strip(), self.token):
+        if kind.lower() == "bearer" and same(given.strip(), self.token):
             return True
-        return _same(_cookie(headers), self.proof)
+        return same(_cookie(headers), self.proof)
 
     def limit(self, path: str) -> int:
         """Bytes of a body."""
@@ -149,9 +156,7 @@ class Safety:
             refusal = await self._refusal(Request(inner, body.receive))
             await (refusal or self.app)(inner, body.receive, answer.send)
         except HTTPException as error:  # of a body that is read here, before the application: it answers its own
-            await problem(error.status_code, error.detail, headers=dict(error.headers or {}))(
-                inner, body.receive, answer.send
-            )
+            await answer_of(Request(inner), error)(inner, body.receive, answer.send)
         except Exception:
             if answer.complete or body.gone:  # a HEAD that has what it asked for, or nobody there to answer
                 return
@@ -171,7 +176,7 @@ class Safety:
             return problem(403, "Another web page asked for this: only the server's own page may.", "origin")
         announced = headers.get("content-length", "0")
         if not announced.isdecimal() or int(announced) > self.rules.limit(request.url.path):
-            return too_large(self.rules.limit(request.url.path))
+            return answer_of(request, _too_large(self.rules.limit(request.url.path)))
         path = request.url.path
         if path == "/login" and request.method == "POST":
             return await self._login(request)
@@ -184,18 +189,12 @@ class Safety:
     async def _login(self, request: Request) -> Response:
         async with request.form(max_files=0, max_fields=4) as form:
             given = form.get("token")
-        if self.rules.token is not None and not _same(str(given), self.rules.token):
+        if self.rules.token is not None and not same(str(given), self.rules.token):
             await asyncio.sleep(_WRONG_KEY_SECONDS)
             return _unknown(request)
         answer = Response(status_code=303, headers={"Location": "/"})
         answer.set_cookie(COOKIE, self.rules.proof, httponly=True, samesite="strict")
         return answer
-
-
-def too_large(limit: int) -> Response:
-    """The answer to a body that is too large; what is left of it is not read."""
-    detail = f"The request's body is larger than {limit:,} bytes, which is the most that is taken here."
-    return problem(413, detail, "too-large", {"Connection": "close"})
 
 
 def policies(nonce: str) -> dict[str, str]:
@@ -248,10 +247,14 @@ class _Body:
         self.gone |= message["type"] == "http.disconnect"
         self._bytes += len(message.get("body", b""))
         if self._bytes > self._limit:
-            raise HTTPException(
-                413, f"The request's body is larger than {self._limit:,} bytes.", {"Connection": "close"}
-            )
+            raise _too_large(self._limit)
         return message
+
+
+def _too_large(limit: int) -> Problem:
+    """A body that is too large; what is left of it is not read."""
+    detail = f"The request's body is larger than {limit:,} bytes, which is the most that is taken here."
+    return Problem(413, detail, "too-large", {"Connection": "close"})
 
 
 def _is_own(headers: Headers, host: str) -> bool:
@@ -277,10 +280,6 @@ def _cookie(headers: Headers) -> str:
     except CookieError:
         return ""
     return found.value if found else ""
-
-
-def _same(given: str, right: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), right.encode("utf-8", "surrogatepass"))
 
 
 def _is_address(name: str) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from earmark.server.safety import same
 
 __all__ = ["USER", "WRONG_KEY_SECONDS", "Keys", "Refused"]
 
@@ -47,7 +48,7 @@ class Keys:
     def takes_bearer(self, header: str) -> bool:
         """Whether an ``Authorization`` header carries the key."""
         scheme, _, given = header.partition(" ")
-        return scheme.casefold() == "bearer" and _equal(given.strip(), self.key)
+        return scheme.casefold() == "bearer" and same(given.strip(), self.key)
 
     def admit(self, given: Mapping[str, str]) -> None:
         """Let a request of OpenSubsonic in, by its parameters.
@@ -80,7 +81,7 @@ class Keys:
     def _by_key(self, key: str) -> None:
         if not self.key:
             raise Refused(42, "Provided authentication mechanism not supported: this server has a password alone.")
-        if not _equal(key, self.key):
+        if not same(key, self.key):
             raise Refused(44, "Invalid API key.")
 
     def _by_password(self, plain: str) -> None:
@@ -91,7 +92,7 @@ class Keys:
                 plain = bytes.fromhex(plain[4:]).decode()
             except ValueError:
                 raise Refused(40, _WRONG) from None
-        if not _equal(plain, self.password):
+        if not same(plain, self.password):
             raise Refused(40, _WRONG)
 
     def _by_token(self, token: str, salt: str) -> None:
@@ -99,11 +100,5 @@ class Keys:
             raise Refused(41, "Token authentication not supported: use an apiKey.")
         # Subsonic's clients send MD5, and whoever serves them must know the password: so it is this door's own.
         right = hashlib.md5((self.password + salt).encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
-        if not _equal(token.casefold(), right):
+        if not same(token.casefold(), right):
             raise Refused(40, _WRONG)
-
-
-def _equal(given: str, right: str | None) -> bool:
-    return bool(right) and hmac.compare_digest(
-        given.encode("utf-8", "surrogatepass"), str(right).encode("utf-8", "surrogatepass")
-    )
