@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +18,21 @@ from earmark.errors import Cancelled, EarmarkError, NoLibrary
 from earmark.events import Progress
 from serving import children
 from sounds_of_library import make_songs
+
+ODD = """
+from earmark.events import use_case
+
+class Odd:
+    def __reduce__(self):
+        return int, ("no number",)
+
+@use_case
+def work(request):
+    yield from ()
+
+def describe(result):
+    return Odd()
+"""
 
 
 def request(folder: Path, model: Path, songs: int) -> ScanRequest:
@@ -41,6 +58,18 @@ def test_cancelled(tmp_path: Path, tiny_model: Path) -> None:
     assert children(os.getpid()) <= before
     held = look_into_library(LibraryRequest(library=str(tmp_path / "a.db"))).wait()
     assert 2 <= held.tracks < 30
+
+
+def test_what_comes_back_and_cannot_be_read_ends_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits is told, whatever the reading raises: it waited for ever."""
+    (tmp_path / "odd_result.py").write_text(ODD, "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    odd = importlib.import_module("odd_result")
+    run, end = in_child(odd.work, None, odd.describe), time.monotonic() + 30
+    with pytest.raises(EarmarkError, match=r"cannot be read \(invalid literal"):
+        for _ in run:
+            assert time.monotonic() < end, "it waits for ever"
 
 
 def test_errors_are_those_of_the_work(tmp_path: Path) -> None:

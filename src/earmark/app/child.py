@@ -104,6 +104,10 @@ class _Child:
                 why = f"by signal {-code}" if code < 0 else f"with code {code}"
                 lost = EarmarkError(f"the process that did the work ended {why}, perhaps for want of memory; try again")
                 self.messages.put(("error", lost))
+            except Exception as error:  # whatever a pickle's own classes raise
+                why = " ".join(str(error).split()) or type(error).__name__
+                unread = EarmarkError(f"what the process that does the work sends cannot be read ({why}); try again")
+                self.messages.put(("error", unread))
 
 
 def main() -> None:
