@@ -11,7 +11,9 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pytest
 
+from earmark.app.playlist import refresh_playlists
 from earmark.errors import EarmarkError, StorageError, UnknownName
+from earmark.events import Notice
 from earmark.library.export import m3u_text
 from earmark.library.options import PlaylistOptions
 from earmark.library.playlist import flow, make_playlist, walk_between
@@ -147,6 +149,24 @@ def test_kept_playlists(tmp_path: Path) -> None:
         assert [one.name for one in library.playlists()] == ["by hand"]
         with pytest.raises(UnknownName, match="unknown playlist 'evening walk'"):
             library.playlist("evening walk")
+
+
+def test_a_playlist_that_changes_while_songs_are_chosen_anew_stays_changed(tmp_path: Path) -> None:
+    """A person renames one, deletes one and changes the wish of one during a scan: nothing of the old comes back."""
+    with made_library(tmp_path, 300) as (library, _):
+        rows, wish = [library.tracks()[0].id], PlaylistOptions(minutes=30)
+        library.put_playlist("a", rows, PlaylistOptions(minutes=30, energy_min=2.0))  # which no song meets
+        gone, renamed, other, same = (library.put_playlist(name, rows, wish) for name in "bcde")
+        run = refresh_playlists(library)
+        assert isinstance(next(run), Notice)
+        library.drop_playlist(gone)
+        library.put_playlist("night", rows, wish, playlist=renamed)
+        library.put_playlist("d", rows, PlaylistOptions(minutes=5), playlist=other)
+        with pytest.raises(StopIteration, match="2"):
+            next(run)
+        assert [one.name for one in library.playlists()] == ["a", "d", "e", "night"]
+        assert all(library.playlist(one).tracks > 1 for one in (renamed, same))
+        assert library.playlist(other).tracks == 1 and library.playlist(other).wish == PlaylistOptions(minutes=5)
 
 
 def test_a_walk_from_one_to_another(tmp_path: Path) -> None:

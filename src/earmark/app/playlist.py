@@ -6,12 +6,13 @@ A kept wish is chosen anew after each scan; songs that were chosen by hand stay.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from earmark.app.library import LibraryRequest, chosen_model, opened
 from earmark.app.search import described
-from earmark.errors import EarmarkError
+from earmark.errors import EarmarkError, UnknownName
 from earmark.events import Notice, Run, Steps, use_case
 from earmark.library.options import PlaylistOptions
 
@@ -160,8 +161,11 @@ def refresh_playlists(library: Library, engine: Engine | None = None) -> Steps[i
         except EarmarkError as error:
             yield Notice(f"The songs of the kept playlist {kept.name} stay as they were: {error}.")
             continue
-        library.put_playlist(kept.name, _rows(tracks), kept.wish, model=kept.model)
-        done += 1
+        with library.change(), suppress(UnknownName):  # it may be gone, or have another name or wish by now
+            now = library.playlist(kept.id)
+            if now.wish == kept.wish:
+                library.put_playlist(now.name, _rows(tracks), now.wish, model=now.model, playlist=now.id)
+                done += 1
     return done
 
 
