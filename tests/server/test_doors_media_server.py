@@ -157,6 +157,25 @@ def test_a_slow_server_makes_nobody_wait_long(
         assert time.monotonic() - began < 0.2
 
 
+def test_what_nobody_foresaw_is_a_problem_too(
+    catalogue: Catalogue, songs: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not tried again at every call, and the first one alone waits for it."""
+    readings = []
+
+    def fails(*_: object) -> None:
+        readings.append(1)
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr("earmark.server.doors.media_server.match", fails)
+    with fake_server(songs) as fake:
+        server = MediaServer(fake.url, LOGIN)
+        for _ in range(3):
+            assert server.matches(catalogue).theirs == 0
+    assert readings == [1]
+    assert server.problem and "secret" not in server.problem
+
+
 def test_an_endless_answer_is_cut_off(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("earmark.server.doors.media_server._LARGEST", 3_000_000)
     with fake_server([], "endless") as fake:

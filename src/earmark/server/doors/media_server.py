@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import logging
 import os
 import secrets
 import threading
@@ -198,8 +199,10 @@ class MediaServer:
         try:
             found = match(self._songs(), catalogue)
         except EarmarkError as error:
-            self.problem = str(error)
-            found = None
+            self.problem, found = str(error), None
+        except Exception:  # else every call would begin a new reading
+            logging.getLogger("earmark.server").exception("the songs of the media server")
+            self.problem, found = "something unexpected went wrong with the media server's songs", None
         with self._lock:
             if found is not None:
                 self._matches, self.problem = found, ""
