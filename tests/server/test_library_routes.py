@@ -181,6 +181,7 @@ def test_review(client: TestClient, collection: Collection) -> None:
     found = get(client, "/v1/review", head="genre", count=3)
     assert found["corrections"] == 0 and "genre" in found["heads"]
     question = found["questions"][0]
+    assert set(question) == {"track", "head", "options", "labels", "predicted", "own", "reason"}
     assert set(question["track"]) == SUMMARY and question["head"] == "genre" and question["reason"] == "disagrees"
     track = question["track"]["id"]
     body = {"track": track, "head": "genre", "label": "Polka", "expected": None}

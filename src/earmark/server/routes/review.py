@@ -65,7 +65,6 @@ class Question:
         predicted: The model's best label.
         own: What the file's tag or folder says; empty where neither says anything.
         reason: `disagrees` with the file, or `unsure`.
-        correction: Your label, where you gave one before.
     """
 
     track: Summary
@@ -75,7 +74,6 @@ class Question:
     predicted: str
     own: str
     reason: str
-    correction: str | list[str] | None
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,6 @@ def review(
             one.predicted,
             one.own,
             one.why,
-            None,
         )
         for one, track in zip(found.questions, short, strict=True)
     ]
