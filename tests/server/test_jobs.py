@@ -216,6 +216,18 @@ def test_who_follows_a_long_job_costs_it_nothing(service: Service) -> None:
     assert time.perf_counter() - began < all_of_them / 10
 
 
+def test_no_other_server_has_the_same_jobs(collection: Collection) -> None:
+    """A page that was left open asks on for its job, and is told that there is none."""
+    with client_of(collection.options) as client:
+        old = begin(client, kind="clusters")["id"]
+        wait(client, old)
+    with client_of(collection.options) as client:
+        new = begin(client, kind="clusters")["id"]
+        answer = client.get(f"/v1/jobs/{old}/events", headers={"Last-Event-ID": "1"})
+        assert new != old and answer.status_code == 404
+        wait(client, new)
+
+
 def test_the_server_ends_while_jobs_are_at_work(collection: Collection) -> None:
     with client_of(collection.options) as client:
         running: Service = client.app.state.service  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import secrets
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -83,7 +84,7 @@ class Job:
     """A job; all but its thread only read it.
 
     Attributes:
-        id: Counts from 1.
+        id: Counts from a number that is another in each server: a page that was left open follows no stranger.
         request: What was asked.
         state: Where it stands.
         events: The newest of them.
@@ -207,7 +208,7 @@ class Jobs:
         self._queues: dict[str, queue.SimpleQueue[Job | None]] = {}
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self._count = 0
+        self._count = secrets.randbelow(1 << 30)
 
     def add(self, request: JobRequest) -> Job:
         """Begin a job, or let it wait for those before it.
