@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from xml.etree import ElementTree
 
 import pytest
@@ -18,6 +20,7 @@ from fastapi.testclient import TestClient
 
 from earmark.app.scan import ScanRequest, scan
 from earmark.engine import InlineEngine
+from earmark.errors import EarmarkError
 from earmark.library.store import open_library
 from earmark.server.doors.keys import WRONG_KEY_SECONDS
 from earmark.server.doors.methods import METHODS
@@ -372,6 +375,56 @@ def test_the_picture_of_a_file(door: TestClient) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
     other = next(one for one in songs(door) if one["suffix"] == "opus")
     assert code(ask(door, "getCoverArt", id=other["coverArt"])) == 70
+
+
+def test_the_picture_of_a_file_that_went_or_leads_elsewhere(shared: Path, tmp_path: Path, tiny_model: Path) -> None:
+    """It is not followed, as its audio is not; and a pipe in its place keeps no worker waiting."""
+    music = real_library(shared, tmp_path, tiny_model, 1)
+    file = music.music / "Beth Hart" / "Fire on the Floor" / "01.flac"
+    file.rename(tmp_path / "elsewhere.flac")
+    with client_of(replace(music.options, player_key=KEY)) as client:
+        song = next(one for one in songs(client) if one["suffix"] == "flac")
+        os.mkfifo(file)
+        began = time.monotonic()
+        assert code(ask(client, "getCoverArt", id=song["id"])) == 70
+        assert time.monotonic() - began < 5
+        file.unlink()
+        (tmp_path / "elsewhere.flac").write_bytes((tmp_path / "elsewhere.flac").read_bytes() + b"\0")
+        file.symlink_to(tmp_path / "elsewhere.flac")
+        assert code(ask(client, "getCoverArt", id=song["id"])) == 70
+
+
+def test_tags_are_read_in_a_worker(shared: Path, tmp_path: Path, tiny_model: Path) -> None:
+    """Where two songs have one name their files' tags decide; as no other, they are not read in the server itself."""
+    music = real_library(shared, tmp_path, tiny_model, 1)
+    file = music.music / "Beth Hart" / "Fire on the Floor" / "01.flac"
+    with client_of(replace(music.options, player_key=KEY)) as client:
+        shelves = client.app.state.service.desk.shelves  # type: ignore[attr-defined]
+        song = next(one for one in shelves.catalogue().songs.values() if one.path == str(file))
+        with (
+            patch("earmark.tags.read.read_tags", side_effect=AssertionError),
+            patch("earmark.server.doors.desk.read_tags", side_effect=AssertionError),
+        ):
+            assert shelves.catalogue().tags_of(song)["artist"] == ("MGMT",)
+        file.unlink()
+        assert shelves.catalogue().tags_of(song) == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("/srv/My Music/Night & Day/a song.mp3: is damaged", "a song.mp3: is damaged"),
+        ("'/srv/all my music/x.mp3' and '/srv/more of it/y.mp3' differ", "y.mp3' differ"),
+        ("/m/Disc 1: Best of/a.mp3: is damaged", "a.mp3: is damaged"),
+        (r"D:\music\my own\a song.mp3: is damaged", "a song.mp3: is damaged"),
+        ("genres Folk/Rock and Hip-Hop/Rap differ", "genres Rock and Rap differ"),
+        ("no song is like music/rock", "no song is like rock"),
+        ("no model has analysed the library", "no model has analysed the library"),
+    ],
+)
+def test_no_reason_tells_where_files_lie(door: TestClient, error: str, reason: str) -> None:
+    desk = door.app.state.service.desk  # type: ignore[attr-defined]
+    assert desk.reason(EarmarkError(error)) == reason
 
 
 def test_a_library_that_is_gone_is_an_answer_too(tmp_path: Path, tiny_model: Path, music: Collection) -> None:

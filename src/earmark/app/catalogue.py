@@ -9,7 +9,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,15 @@ _NO_ARTIST, _NO_ALBUM, _VARIOUS = "Unknown artist", "Unknown album", "Various ar
 _SAME_LENGTH = 3.0  # seconds by which two servers may differ about one file
 _MOST_READ = 8  # files whose tags are read to tell songs of one name apart
 _FRESH, _SHARE = 5.0, 0.05  # seconds that a catalogue is good for at least; part of the time spent on reading it
+
+
+ReadsTags = Callable[["LibraryTrack"], Mapping[str, tuple[str, ...]]]
+
+
+def _tags_of(track: LibraryTrack) -> Mapping[str, tuple[str, ...]]:
+    from earmark.tags.read import read_tags
+
+    return read_tags(Path(track.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,7 @@ class Catalogue:
         albums: By id, in the order of names.
         roots: Folders that were scanned.
         album_of: The id of each song's album.
+        tags_of: Reads the tags of a song's file.
     """
 
     songs: Mapping[int, LibraryTrack]
@@ -134,6 +144,7 @@ class Catalogue:
     albums: Mapping[str, Album]
     roots: tuple[str, ...] = ()
     album_of: Mapping[int, str] = field(default_factory=dict)
+    tags_of: ReadsTags = field(default=_tags_of)
 
     def artist_of(self, name: str) -> Artist | None:
         """The artist of a name, or None."""
@@ -153,7 +164,7 @@ class Catalogue:
         found = self._by_name.get((fold_artist(facts.artist), fold(facts.title)), []) if facts.title else []
         found = [row for row in best if row in found] or found or [row for row in best if self._fits(row, facts)]
         if len(found) > 1 and facts.recording:
-            found = [row for row in found[:_MOST_READ] if _is_recording(self.songs[row].path, facts)] or found
+            found = [row for row in found[:_MOST_READ] if self._is_recording(row, facts)] or found
         near = sorted(found, key=lambda row: self._distance(row, facts))
         return self.songs[near[0]] if near else None
 
@@ -204,6 +215,11 @@ class Catalogue:
             and abs(track.seconds - facts.seconds) < _SAME_LENGTH
             and not (track.artist and facts.artist and fold_artist(track.artist) != fold_artist(facts.artist))
         )
+
+    def _is_recording(self, row: int, facts: SongFacts) -> bool:
+        """Whether the tags of a song's file name the recording."""
+        tags = self.tags_of(self.songs[row])
+        return any(facts.recording in texts for name, texts in tags.items() if name.startswith("musicbrainz"))
 
     def _distance(self, row: int, facts: SongFacts) -> tuple[bool, float, int]:
         track = self.songs[row]
@@ -271,10 +287,11 @@ class Shelves:
     Args:
         session: The library.
         model: Whose embeddings are compared; the one that analysed most songs where None.
+        tags_of: Reads the tags of a song's file, where names do not tell songs apart.
     """
 
-    def __init__(self, session: LibrarySession, model: str | None = None) -> None:
-        self._session, self._model = session, model
+    def __init__(self, session: LibrarySession, model: str | None = None, tags_of: ReadsTags = _tags_of) -> None:
+        self._session, self._model, self._tags_of = session, model, tags_of
         self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
         self._of: Callable[[], Library | None] = lambda: None
@@ -308,7 +325,7 @@ class Shelves:
 
     def _put(self, library: Library) -> None:
         began = time.monotonic()
-        self._catalogue, self._of = read_catalogue(library), weakref.ref(library)
+        self._catalogue, self._of = replace(read_catalogue(library), tags_of=self._tags_of), weakref.ref(library)
         now = time.monotonic()
         self._due = now + max(_FRESH, (now - began) / _SHARE)
 
@@ -435,14 +452,6 @@ def _common_parts(one: str, other: str) -> int:
             break
         count += 1
     return count
-
-
-def _is_recording(path: str, facts: SongFacts) -> bool:
-    """Whether a file's tags name the recording."""
-    from earmark.tags.read import read_tags
-
-    found = (texts for name, texts in read_tags(Path(path)).items() if name.startswith("musicbrainz"))
-    return any(facts.recording in texts for texts in found)
 
 
 def _text(*names: str) -> str:
