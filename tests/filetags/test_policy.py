@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -111,3 +112,13 @@ def test_a_confidence_steps_up_in_a_tree() -> None:
     assert written(0.4, corrected) == ("Rock",)
     certain = HeadPrediction("multiclass", "Rock", 1.0, scores={"Rock": 0.4, "Punk": 0.6, "Pop": 0.0})
     assert written(0.5, Prediction("a", 1.0, "m", {"genre": certain})) == ("Punk",), "all of Rock is no correction"
+
+
+def test_what_another_head_contradicts_is_not_written_at_any_confidence() -> None:
+    """Unless the user says it."""
+    words = HeadPrediction("multilabel", ("soft",), scores={"gloomy": 0.9, "soft": 0.6, "dark": 0.3})
+    words = replace(words, contradicted=frozenset(("gloomy",)))
+    options = WriteOptions(heads=("moods",), min_confidence=0.2)
+    assert new_values(Prediction("a", 1.0, "m", {"moods": words}), {}, options)["mood"] == ("soft", "dark")
+    users = {"moods": replace(words, labels=("gloomy",))}
+    assert new_values(Prediction("a", 1.0, "m", users), {}, options)["mood"] == ("gloomy", "soft", "dark")

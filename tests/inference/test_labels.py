@@ -155,3 +155,21 @@ def test_what_became_sure_by_other_names_is_among_the_included_labels() -> None:
     mine = relabel(said, FOREST, {"genre": {"Punk": "Loud", "Metal": "Loud"}, "genres": {"Metal": "METAL"}})
     assert (mine.heads["genre"].label, mine.heads["genres"].labels) == ("Loud", ("METAL",))
     assert mine.heads["genres"].guesses == ()
+
+
+def test_what_another_head_contradicts_is_not_guessed_by_other_names() -> None:
+    """Nor does its score, which may be above the limit, hide the guesses."""
+    against = {"gloomy": {"mood": ("happy",)}, "sad": {"mood": ("happy",)}}
+    words = HeadCard("moods", "multilabel", ("gloomy", "sad", "soft", "slow"), contradicts=against)
+    heads = (HeadCard("mood", "multiclass", ("happy", "calm")), words)
+    found = answers(heads, {"mood": [0.7, 0.3], "moods": [0.9, 0.4, 0.3, 0.2]})
+    made = replace(CARD, heads=heads)
+    mine = relabel(Prediction("a", 1.0, "m@1", found), made, {"moods": {"gloomy": "dark", "soft": "tender"}})
+    assert mine.heads["moods"].guesses == (("tender", 0.3), ("slow", 0.2))
+    assert mine.heads["moods"].contradicted == {"dark", "sad"}
+    joined = relabel(Prediction("a", 1.0, "m@1", found), made, {"moods": {"gloomy": "dark", "slow": "dark"}})
+    assert joined.heads["moods"].guesses == (("soft", 0.3), ("dark", 0.2))
+    assert joined.heads["moods"].contradicted == {"sad"}
+    again = relabel(mine, replace(made, heads=(heads[0], replace(words, labels=tuple(mine.heads["moods"].scores)))),
+                    {"moods": {"dark": "black"}})  # fmt: skip
+    assert again.heads["moods"].contradicted == {"black", "sad"}

@@ -19,7 +19,7 @@ from earmark.library.options import PlaylistOptions
 from earmark.library.playlist import make_playlist
 from earmark.library.records import LibraryModel, heads_from_json, heads_to_json
 from earmark.library.review import questions
-from earmark.library.similar import find_seed, similar_to
+from earmark.library.similar import common_names, find_seed, predicted_names, similar_to
 from earmark.library.store import Library
 from earmark.models.card import HeadCard
 from made_library import made_library
@@ -91,6 +91,52 @@ def test_any_name_has_a_probability(tmp_path: Path) -> None:
         assert labels.likely("genre", "Rock").tolist() == [True, True, False]
         assert labels.best("genre") == (["Metal", "Rock", "Polka"], pytest.approx([True, True, True]))
         assert len(labels.numbers("energy")) == 3
+
+
+AGAINST = {"sad": {"genre": ("Rock", "Metal"), "gone": ("x",)}, "happy": {"genre": ("Jazz",)}}
+
+
+def test_a_name_that_another_head_contradicts_has_no_probability(tmp_path: Path) -> None:
+    """As the table of one song neither names nor guesses it: not on the map, in playlists, clusters and reasons."""
+    heads = (TREE, replace(MOODS, contradicts=AGAINST, thresholds={"sad": 0.3, "calm": 0.15}), HEADS[2])
+    with songs(tmp_path, {"moods": {"dark": "gloomy"}}) as (library, model):
+        with library.change():
+            model = library.add_model(replace(model, heads=heads))
+        labels = LabelProbabilities(library, model, np.asarray([5, 1, 3, 4]))
+        stored = {t.audio: p.heads["moods"] for t, p in library.predictions(model) if isinstance(p, Prediction)}
+        assert [stored[n].labels for n in (5, 1, 3, 4)] == [("calm",), ("calm",), ("sad", "calm"), ("sad", "calm")]
+        assert labels.of("moods", "sad") == pytest.approx([0, 0, 0.4, 0.4])
+        assert labels.of("moods", "happy") == pytest.approx([0.1, 0.1, 0.1, 0])
+        assert labels.of("moods", "gloomy") == pytest.approx([0.2] * 4)
+        assert labels.likely("moods", "sad").tolist() == [False, False, True, True]
+        assert labels.best("moods")[0] == ["calm", "calm", "sad", "sad"]
+        assert labels.names("moods")[:, 1] == pytest.approx([0, 0, 0.4, 0.4])
+        shares = common_names(library, model)
+        assert (shares["sad"], shares["calm"]) == (pytest.approx(4 / 6), 1)
+        made = make_playlist(library, model, PlaylistOptions(tags=("sad",), artist_gap=0))
+        assert {track.id for track in made} == {2, 3, 4, 6}
+        seed = find_seed(library, model, library.tracks()[0].path)
+        assert {"sad"} & set(predicted_names(seed.prediction, labels.heads)) == set()
+
+
+def test_what_one_of_two_contradicts_is_no_leaning(tmp_path: Path) -> None:
+    heads = (TREE, replace(MOODS, contradicts={"sad": {"genre": ("Jazz",)}}), HEADS[2])
+    with songs(tmp_path) as (library, model):
+        with library.change():
+            model = library.add_model(replace(model, heads=heads))
+        seed = find_seed(library, model, library.tracks()[0].path)
+        why = {one.track.id: one.why for one in similar_to(library, model, seed, 5)}
+        assert why[4] == "both lean to Guitar" and why[3] == "both lean to sad"
+
+
+def test_a_label_that_several_became_holds_where_one_of_them_does(tmp_path: Path) -> None:
+    heads = (TREE, replace(MOODS, contradicts=AGAINST), HEADS[2])
+    with songs(tmp_path, {"moods": {"sad": "blue", "tense": "blue"}}) as (library, model):
+        with library.change():
+            model = library.add_model(replace(model, heads=heads))
+        labels = LabelProbabilities(library, model, np.asarray([5, 1, 3]))
+        assert labels.of("moods", "blue") == pytest.approx([0.1, 0.1, 0.4])
+        assert labels.scores("moods")[:, 1] == pytest.approx([0.1, 0.1, 0.4])
 
 
 def test_names_of_the_user(tmp_path: Path) -> None:

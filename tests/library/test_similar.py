@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from earmark.errors import EarmarkError, ModelError
 from earmark.library import similar as similar_module
 from earmark.library.records import LibraryModel, direction
-from earmark.library.similar import Vectors, find_seed, read_vectors, similar_to
+from earmark.library.similar import Vectors, common_names, find_seed, read_vectors, similar_to
 from earmark.library.store import Library, open_library
 from earmark.paths import data_folder
 from made_library import made_library
@@ -154,6 +155,71 @@ def test_ties_go_to_the_first() -> None:
     matrix = direction(np.tile(np.eye(3, dtype=np.float32), (4, 1)))
     rows, _ = Vectors(np.arange(12), matrix).nearest(np.asarray([1, 0, 0], np.float32), 4)
     assert rows.tolist() == [0, 3, 6, 9]
+
+
+def test_ties_at_the_end_go_to_the_first_too() -> None:
+    """So that a longer list begins with the shorter one."""
+    matrix = direction(np.repeat(np.eye(2, dtype=np.float32), 500, axis=0))
+    vectors = Vectors(np.arange(1000), matrix)
+    for count in (1, 10, 499, 600):
+        rows, _ = vectors.nearest(np.asarray([1, 0], np.float32), count)
+        assert rows.tolist() == list(range(count))
+
+
+def test_a_song_is_one_answer_though_distances_differ_in_the_last_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside others' queries a product of matrices answers, whose rounding, and so whose order, is another."""
+    whole, calls = Vectors.nearest, []
+
+    def other_order(self: Vectors, query: Any, count: int) -> Any:
+        rows, distances = whole(self, query, count)
+        calls.append(count)
+        return (np.roll(rows, 250), distances) if len(calls) > 1 else (rows, distances)
+
+    with made_library(tmp_path, 400) as (library, model):
+        seed = find_seed(library, model, seed_path(library, 0))
+        monkeypatch.setattr(Vectors, "nearest", other_order)
+        found = similar_to(library, model, seed, 60, per_artist=1)
+        assert len(calls) > 1
+        audio = [track.audio for one in found for track in (one.track, *one.copies)]
+        assert len(audio) == len(set(audio))
+
+
+def test_many_threads_make_one_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Index:
+        def search(self, target: Any, count: int) -> Any:
+            return np.zeros((1, count), np.float32), np.arange(count)[None]
+
+    def slow(matrix: Any) -> Index:
+        made.append(len(matrix))
+        time.sleep(0.05)
+        return Index()
+
+    monkeypatch.setattr(similar_module, "INDEX_FROM", 10)
+    monkeypatch.setattr(similar_module, "INDEX_AFTER", 0)
+    monkeypatch.setattr(similar_module, "_inverted_file", slow)
+    monkeypatch.setattr(similar_module.importlib.util, "find_spec", lambda name: name)
+    vectors = Vectors(np.arange(20), direction(np.random.default_rng(0).standard_normal((20, 4)).astype("f4")))
+    threads = [threading.Thread(target=vectors.nearest, args=(vectors.matrix[row], 3)) for row in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [20]
+
+
+def test_reasons_of_a_library_of_which_the_model_knows_next_to_nothing(tmp_path: Path) -> None:
+    """None of the tracks that are looked at to count names has a result: as while a second model's scan begins."""
+    with made_library(tmp_path, 30) as (library, model):
+        with library.change():
+            library.rows("DELETE FROM results WHERE audio > 1")
+        assert library.sample_steps(model, 15).shape == (0, 11)
+        with library.change():
+            library.rows("DELETE FROM results")
+        assert common_names(library, model) == {}
 
 
 def test_the_index_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from earmark.errors import StorageError, UnknownName
 from earmark.inference.options import HearingOptions
 from earmark.inference.tagger import load_model
 from earmark.library.records import LibraryModel, LibraryTrack, direction
-from earmark.library.store import LibraryFacts, Listing, Stamp, default_file, open_library
+from earmark.library.store import Library, LibraryFacts, Listing, Stamp, default_file, open_library
 from earmark.library.store import file as library_file
 from made_library import MODEL, fill, made_library
 
@@ -101,6 +102,28 @@ def test_threads_read_while_one_writes(tmp_path: Path) -> None:
         assert pool.submit(lambda: {one.title for one in library.tracks()}).result() == {"new"}
         list(pool.map(lambda number: library.set_label(number, "genre", "Polka"), range(1, 41)))
         assert len(library.labels()) == 40, "several may write; each waits for its turn"
+
+
+def test_what_is_added_while_a_matrix_is_read_has_no_room_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may write between the question how much there is, and the reading."""
+    with made_library(tmp_path, 20) as (library, model):
+        value = Library.value
+
+        def then_more(self: Library, query: str, values: Any = ()) -> Any:
+            found = value(self, query, values)
+            if query.endswith("FROM audio"):
+                with sqlite3.connect(library.file) as db:
+                    db.execute("INSERT INTO audio (id, hash, seconds) VALUES (21, 'x', 3)")
+                    db.execute("INSERT INTO results SELECT model, 21, scores, numbers, '', 1 FROM results LIMIT 1")
+                db.close()
+                monkeypatch.setattr(Library, "value", value)
+            return found
+
+        monkeypatch.setattr(Library, "value", then_more)
+        assert library.steps(model, model.heads[0])[0].tolist() == list(range(1, 21))
+        assert library.steps(model, model.heads[0])[0].tolist() == list(range(1, 22))
 
 
 def test_nothing_waits_in_the_log_after_a_change(tmp_path: Path) -> None:

@@ -142,7 +142,8 @@ class WriteOptions:
             what is there; ``overwrite`` puts the prediction in its place.
         heads: Whose labels; each must have a field (:func:`field_of`).
         min_confidence: Replaces the card's thresholds: the best label of a multiclass head, and at most five of a
-            multi-label one, are written where their probability is not below. None keeps the card's.
+            multi-label one that no other head contradicts, are written where their probability is not below. None keeps
+            the card's.
         trees: By name, heads with a tree of labels, in the user's names: where the best label is not probable enough,
             the nearest name above it that is, is written.
         comment: Whether "genre / mood / energy" goes into the comment.
@@ -214,7 +215,8 @@ def labels_to_write(head: HeadPrediction, least: float | None, tree: HeadCard | 
     if head.task == "multiclass":
         best, score = (head.label, head.confidence) if head.label else (head.best, max(head.scores.values(), default=0))
         return [best] if best and (score or 0.0) >= least else []
-    chosen = [label for label, score in _best_first(head) if score >= least]
+    free = head.scores.keys() - (head.contradicted - {*head.labels})  # what the user says is contradicted by no head
+    chosen = [label for label, score in _best_first(head) if score >= least and label in free]
     return [*dict.fromkeys((*(label for label in head.labels if label not in head.scores), *chosen))][:_MOST]
 
 

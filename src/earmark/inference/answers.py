@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import operator
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
+from typing import Any
 
 from earmark.inference.records import HeadPrediction, Taggram
 from earmark.models.card import HeadCard
 
-__all__ = ["DECIMALS", "LEAST_GUESS", "answer", "answers", "included", "leaf", "probability"]
+__all__ = ["DECIMALS", "LEAST_GUESS", "answer", "answers", "contradicted", "included", "leaf", "probability"]
 
 DECIMALS = 4
 """Scores are rounded to so many decimals, so that runs and machines can be compared."""
 
 MOST_GUESSES, LEAST_GUESS = 3, 0.1
 """Of a head that names nothing: so many of its best labels are given, those that are at least so probable."""
+
+
+_HALF = 0.5
 
 
 def answers(
@@ -24,7 +30,8 @@ def answers(
     found: dict[str, HeadPrediction] = {}
     cards = {head.name: head for head in heads}
     for head in heads:
-        without = _contradicting(head, found)
+        against = contradicted(head, head.labels, lambda name, labels: _likelihood(found.get(name), labels))
+        without = [label for label, holds in against.items() if holds]
         found[head.name] = answer(head, scores[head.name], (over_time or {}).get(head.name), without)
         if head.includes in found:
             named = leaf(cards[head.includes], found[head.includes])
@@ -53,7 +60,7 @@ def answer(
         sure |= {head.implies[label] for label in sure if label in head.implies}
         above = tuple(label for label in ranked if label in sure) if sure else ()
         return HeadPrediction("multilabel", labels=above, scores=named, guesses=() if above else guesses,
-                              taggram=over_time)  # fmt: skip
+                              taggram=over_time, contradicted=frozenset(without))  # fmt: skip
     for name in head.above(ranked[0]):
         confidence = probability(head, named, name)
         if confidence >= head.threshold_of(name):
@@ -61,19 +68,28 @@ def answer(
     return HeadPrediction("multiclass", None, named[ranked[0]], scores=named, guesses=guesses, taggram=over_time)
 
 
-def _contradicting(head: HeadCard, others: Mapping[str, HeadPrediction]) -> frozenset[str]:
-    """The labels of a multi-label head that contradict what heads above find likely."""
-    return frozenset(
-        label
-        for label, heads in head.contradicts.items()
-        if any(name in others and _likelihood(others[name], theirs) > 0.5 for name, theirs in heads.items())
-    )
+def contradicted(
+    head: HeadCard, labels: Iterable[str], likelihood: Callable[[str, Sequence[str]], Any]
+) -> dict[str, Any]:
+    """By label that heads above may contradict, whether they do: where what it contradicts is likelier than not.
+
+    Args:
+        head: Of several labels.
+        labels: Those of them that are asked about.
+        likelihood: Of a head's name and labels of it: how likely it is that any of these is true, 0 where there is no
+            such head. A number, or an array with one a track, and so is the answer.
+    """
+    return {
+        label: reduce(operator.or_, (likelihood(*one) > _HALF for one in head.contradicts[label].items()), False)
+        for label in labels
+        if label in head.contradicts
+    }
 
 
-def _likelihood(found: HeadPrediction, labels: Sequence[str]) -> float:
+def _likelihood(found: HeadPrediction | None, labels: Sequence[str]) -> float:
     """That any of the labels is true."""
-    each = [found.scores[label] for label in labels if label in found.scores]
-    return max(each, default=0.0) if found.task == "multilabel" else sum(each)
+    each = [found.scores[label] for label in labels if label in found.scores] if found is not None else []
+    return max(each, default=0.0) if found is not None and found.task == "multilabel" else round(sum(each), DECIMALS)
 
 
 def probability(head: HeadCard, scores: Mapping[str, float], name: str) -> float:

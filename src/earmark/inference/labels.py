@@ -72,8 +72,12 @@ def _relabel_head(found: HeadPrediction, head: HeadCard, names: Mapping[str, str
     mine = renamed(head, names)
     if found.task == "multilabel":
         named = dict.fromkeys(names.get(label, label) for label in found.labels)
-        guesses = answer(mine, list(scores.values())).guesses if not named else ()
-        mine_found = replace(found, labels=tuple(named), scores=scores, taggram=over_time, guesses=guesses)
+        against = found.contradicted
+        free = {label: 0.0 if label in against else score for label, score in found.scores.items()}
+        guesses = answer(mine, list(_merge(free, names, found.task).values())).guesses if not named else ()
+        held = {names.get(label, label) for label in free if label not in against}
+        mine_found = replace(found, labels=tuple(named), scores=scores, taggram=over_time, guesses=guesses,
+                             contradicted=frozenset(scores) - held)  # fmt: skip
     else:
         mine_found = answer(mine, list(scores.values()), over_time)
     return replace(mine_found, why=found.why and _renamed_reason(found.why, names))

@@ -97,6 +97,7 @@ class HeadPrediction:
         labels: Labels above their thresholds, best first (multilabel).
         scores: Calibrated probability of every label, in the head's order.
         guesses: Where a head with labels names none: the best ones with their probabilities.
+        contradicted: Labels that other heads contradict: neither named nor guessed, whatever their scores.
         why: The reason for what is named or guessed, where asked for.
         value: The number of a regression head.
         taggram: Scores over time, where asked for.
@@ -111,6 +112,7 @@ class HeadPrediction:
     taggram: Taggram | None = None
     guesses: tuple[tuple[str, float], ...] = ()
     why: Reason | None = None
+    contradicted: frozenset[str] = frozenset()
 
     @property
     def best(self) -> str | None:

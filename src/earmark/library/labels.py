@@ -6,22 +6,25 @@ still has a best guess.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.inference.answers import DECIMALS, LEAST_GUESS
+from earmark.inference.answers import DECIMALS, LEAST_GUESS, contradicted
 from earmark.inference.labels import renamed
 from earmark.library.records import STEPS, Correction, LibraryModel
 from earmark.library.store import Library
 from earmark.models.card import HeadCard
 from earmark.text import fold
 
-__all__ = ["GENRE", "LIKELY", "MOOD", "LabelProbabilities", "given_names", "heads_about", "main_head", "merged_scores",
-           "name_scores", "user_heads", "user_labels"]  # fmt: skip
+__all__ = ["GENRE", "LIKELY", "MOOD", "LabelProbabilities", "free_scores", "given_names", "heads_about", "main_head",
+           "merged_scores", "name_scores", "user_heads", "user_labels"]  # fmt: skip
 
 Array = NDArray[np.float32]
+Steps = NDArray[np.uint16]
 
 GENRE, MOOD = ("genre", "style"), ("mood", "quadrant", "emotion", "feeling")
 """Words in the names of heads that are about genre, and about mood; the first is the plainest."""
@@ -60,7 +63,7 @@ class LabelProbabilities:
     def of(self, head: str, name: str) -> Array:
         """(n,) probability that a name holds: the sum of the labels at or below it; of a multi-label head the highest.
 
-        A correction by the user makes it 0 or 1.
+        A label that other heads contradict has none; a correction by the user makes it 0 or 1.
         """
         card, column = self.heads[head], np.zeros(len(self.audio), np.float32)
         if name in card.names:
@@ -81,20 +84,26 @@ class LabelProbabilities:
         return np.asarray(found, bool)
 
     def scores(self, head: str) -> Array:
-        """(n, labels) probabilities of the labels of a head that has some, as the model gave them."""
+        """(n, labels) probabilities of the labels of a head that has some: the model's, 0 where others contradict."""
         stored = self._model.head(head)
-        audio, steps = self._library.steps(self._model, stored)
-        rows = np.asarray(steps[self._rows(audio)] / np.float32(STEPS), np.float32)
-        return merged_scores(stored, self._model.aliases.get(head, {}), rows)
+        return merged_scores(stored, self._model.aliases.get(head, {}), self._free(stored, range(len(stored.labels))))
 
     def _name_score(self, card: HeadCard, name: str) -> Array:
         """(n,) of one name: of the stored labels, only those at or below it are looked at."""
         stored, users = self._model.head(card.name), self._model.aliases.get(card.name, {})
         below = set(card.below(name))
         columns = [place for place, label in enumerate(stored.labels) if users.get(label, label) in below]
-        audio, steps = self._library.steps(self._model, stored)
-        each = steps[:, columns][self._rows(audio)] / np.float32(STEPS)
+        each = self._free(stored, columns)
         return np.asarray(each.max(axis=1) if card.task == "multilabel" else np.minimum(1, each.sum(axis=1)))
+
+    def _free(self, stored: HeadCard, columns: Sequence[int]) -> Array:
+        """(n, columns) probabilities of some labels of a head; see :func:`free_scores`."""
+        audio, steps = self._library.steps(self._model, stored)
+        return free_scores(stored, columns, steps, self._steps_of)[self._rows(audio)]
+
+    def _steps_of(self, name: str) -> tuple[HeadCard, Steps] | None:
+        head = next((one for one in self._model.heads if one.name == name and one.labels), None)
+        return None if head is None else (head, self._library.steps(self._model, head)[1])
 
     def _rows(self, audio: NDArray[np.int64]) -> NDArray[np.intp]:
         """Where each of our audio stands among all that was analysed."""
@@ -183,6 +192,33 @@ def _name_score(head: HeadCard, scores: Array, name: str) -> Array:
     """Of one name, (n,)."""
     each = scores[:, [head.labels.index(label) for label in head.below(name)]]
     return np.asarray(each.max(axis=1) if head.task == "multilabel" else np.minimum(1, each.sum(axis=1)))
+
+
+def free_scores(
+    head: HeadCard, columns: Sequence[int], steps: Steps, steps_of: Callable[[str], tuple[HeadCard, Steps] | None]
+) -> Array:
+    """Probabilities of some labels of a head, (n, columns): 0 where what other heads find likely contradicts them.
+
+    Args:
+        head: As the model has it.
+        columns: Which of its labels.
+        steps: (n, labels) its scores in 1/10,000.
+        steps_of: By name another head with labels, and its scores, (n, labels) in 1/10,000; None where there is none.
+    """
+
+    def likelihood(name: str, labels: Sequence[str]) -> Any:
+        if (found := steps_of(name)) is None:
+            return 0.0
+        other, theirs = found
+        each = (theirs[:, other.labels.index(label)] for label in labels if label in other.labels)
+        join = np.maximum if other.task == "multilabel" else np.add
+        return reduce(join, each, np.zeros(len(theirs), np.int32)) / STEPS
+
+    found = np.asarray(steps[:, columns] / np.float32(STEPS), np.float32)
+    names = [head.labels[column] for column in columns]
+    for label, against in contradicted(head, names, likelihood).items():
+        found[against, names.index(label)] = 0
+    return found
 
 
 def given_names(head: HeadCard, scores: Array) -> NDArray[np.bool_]:

@@ -24,7 +24,7 @@ from earmark.errors import AudioError, EarmarkError, ModelError
 from earmark.inference.answers import LEAST_GUESS, probability
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import ClipEmbeddings, Failure, Prediction
-from earmark.library.labels import given_names, merged_scores, user_heads
+from earmark.library.labels import free_scores, given_names, merged_scores, user_heads
 from earmark.library.records import LibraryModel, LibraryTrack, corrected, direction
 from earmark.library.store import Library
 from earmark.models.card import HeadCard
@@ -114,7 +114,11 @@ class Vectors:
             found = rows[0] >= 0
             return rows[0][found].astype(np.int64), np.maximum(0, 1 - near[0][found])
         cosine = self._cosines(target)
-        best = np.argpartition(-cosine, count - 1)[:count] if count < len(cosine) else np.arange(len(cosine))
+        best = np.arange(len(cosine))
+        if count < len(cosine):
+            least = np.partition(cosine, len(cosine) - count)[len(cosine) - count]
+            better = np.flatnonzero(cosine > least)
+            best = np.concatenate([better, np.flatnonzero(cosine == least)[: count - len(better)]])
         best = best[np.lexsort((best, -cosine[best]))]
         return best.astype(np.int64), np.maximum(0, 1 - cosine[best])
 
@@ -142,7 +146,9 @@ class Vectors:
         self._asked += 1
         worth = len(self) >= INDEX_FROM and self._asked > INDEX_AFTER
         if self._index is None and worth and importlib.util.find_spec("faiss") is not None:
-            self._index = _inverted_file(self.matrix)
+            with self._lock:  # several threads make one index
+                if self._index is None:
+                    self._index = _inverted_file(self.matrix)
         return self._index
 
 
@@ -202,6 +208,8 @@ def _leaning(one: Prediction, other: Prediction, heads: Mapping[str, HeadCard]) 
     best, most = "", LEAST_GUESS
     for key, head in one.heads.items():
         for name in heads[key].names:
+            if name in head.contradicted | other.heads[key].contradicted:
+                continue
             scores = (probability(heads[key], found.scores, name) for found in (head, other.heads[key]))
             if (least := min(scores)) > most:
                 best, most = name, least
@@ -214,14 +222,19 @@ def common_names(library: Library, model: LibraryModel) -> dict[str, float]:
 
 
 def _common_names(library: Library, model: LibraryModel) -> dict[str, float]:
-    rows = library.sample_scores(model, _SAMPLE)
+    steps = library.sample_steps(model, _SAMPLE)
     found: dict[str, float] = {}
     heads, columns = user_heads(model), model.columns()
+
+    def steps_of(name: str) -> tuple[HeadCard, NDArray[np.uint16]] | None:
+        return (model.head(name), steps[:, columns[name]]) if name in columns else None
+
     for stored in model.heads:
-        if stored.task == "regression" or not len(rows):
+        if stored.task == "regression" or not len(steps):
             continue
-        head = heads[stored.name]
-        scores = merged_scores(stored, model.aliases.get(stored.name, {}), rows[:, columns[head.name]])
+        head, all_labels = heads[stored.name], range(len(stored.labels))
+        free = free_scores(stored, all_labels, steps[:, columns[head.name]], steps_of)
+        scores = merged_scores(stored, model.aliases.get(stored.name, {}), free)
         given = given_names(head, scores)
         for name in head.names:  # given where what is below it is
             share = given[:, [name in head.above(one) for one in head.names]].any(axis=1).mean()
@@ -389,18 +402,17 @@ def similar_to(
         vectors: From :func:`~earmark.library.similar.read_vectors`, where they are at hand.
     """
     vectors = read_vectors(library, model) if vectors is None else vectors
-    found, looked_at = _Found(count, per_artist), 0
+    found, seen = _Found(count, per_artist), np.zeros(0, np.int64)
     deep = 4 * count + 50
     if seed.track is not None and (name := _title(seed.track)):
         found.names[name] = -1
-    while len(found.tracks) < count and looked_at < len(vectors):
+    while len(found.tracks) < count and len(seen) < len(vectors):
         rows, distances = vectors.nearest(seed.vector, deep)
-        rows, distances = rows[looked_at:], distances[looked_at:]
-        if not len(rows):
+        fresh = ~np.isin(rows, seen)  # no slice: beside other queries, the last bits of a distance are others
+        if not fresh.any():
             break
-        looked_at += len(rows)
-        _take(library, vectors, (rows, distances), seed, found)
-        deep *= 4
+        _take(library, vectors, (rows[fresh], distances[fresh]), seed, found)
+        seen, deep = rows, 4 * deep
     return _explained(library, model, seed, found)
 
 

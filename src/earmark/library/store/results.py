@@ -362,7 +362,8 @@ class Results(Tracks, Groups):
     ) -> dict[int, tuple[Mapping[str, HeadPrediction], str | None]]:
         """What the model's heads said of some audio, and its warning; a snapshot keeps those that were asked for."""
         kept: dict[int, Any] | None = self.remembered(("predictions", model.key))
-        found = {one: kept[one] for one in audio if one in kept} if kept else {}
+        # Another thread may clear them at any moment.
+        found = {one: known for one in audio if (known := kept.get(one)) is not None} if kept else {}
         missing = [one for one in audio if one not in found]
         if missing:
             query = f"SELECT audio, scores, numbers, warning FROM results WHERE model = ? AND audio IN {LISTED}"
@@ -418,16 +419,16 @@ class Results(Tracks, Groups):
         audio, values = self._matrix(f"SELECT audio, {part} FROM results WHERE model = ?", model.key, 1, "<f8")
         return audio, values[:, 0]
 
-    def sample_scores(self, model: LibraryModel, count: int) -> Array:
-        """Scores of about ``count`` tracks spread over the library, (n, labels of all heads); see ``columns``."""
+    def sample_steps(self, model: LibraryModel, count: int) -> Steps:
+        """Scores of about ``count`` tracks spread over the library, (n, labels of all heads) in 1/10,000, as stored."""
         total = self.value("SELECT COALESCE(MAX(id), 0) FROM audio")
         step = max(1, total // count)
         # Looked up one by one: no walk through all of a large library.
         spread = json.dumps(list(range(step, total + 1, step)))
         query = f"SELECT scores FROM results WHERE model = ? AND audio IN {LISTED}"
         packed = [row[0] for row in self.rows(query, (model.key, spread))]
-        steps = np.frombuffer(b"".join(packed), "<u2").reshape(len(packed), -1)
-        return np.asarray(steps / np.float32(STEPS), np.float32)
+        steps = np.frombuffer(b"".join(packed), "<u2").astype(np.uint16)
+        return steps.reshape(len(packed), sum(len(head.labels) for head in model.heads))
 
     def embeddings(self, model: LibraryModel) -> tuple[Rows, Array]:
         """All songs that are still there: audio (n,) ascending, and embeddings (n, dimensions) of length 1.
@@ -482,7 +483,8 @@ class Results(Tracks, Groups):
         count = self.value("SELECT COALESCE(MAX(id), 0) FROM audio")  # at most; costs nothing to ask
         keys, rows, done = np.empty(count, np.int64), np.empty((count, width), dtype), 0
         with self.guarded():
-            cursor = self.db.execute(f"{query} ORDER BY audio", (key,))
+            # What another process adds from now on has no room.
+            cursor = self.db.execute(f"{query} AND audio <= {int(count)} ORDER BY audio", (key,))
             while chunk := cursor.fetchmany(_CHUNK):
                 end = done + len(chunk)
                 keys[done:end] = [row[0] for row in chunk]
