@@ -63,6 +63,7 @@ def test_tags_are_tried_written_and_taken_back(client: TestClient, collection: C
     }
     tried = begin(client, **asked)["id"]
     assert wait(client, tried)["result"]["run"] is None
+    assert client.get("/v1/jobs").json()["jobs"][0]["request"]["tracks"] == 3, "a count: there may be 100,000"
     records = [data for _, name, data in stream(client, tried) if name == "record"]
     assert len(records) == 3 and '"field": "genre"' in records[0]
     assert all(file.read_bytes() == content for file, content in before.items())
@@ -202,6 +203,33 @@ def test_no_more_jobs_wait_than_anybody_needs(service: Service) -> None:
     first[50] = service.jobs.add(Made())
     for job in first:
         job.cancel()
+
+
+class Tried(Many):
+    """The same, with something that the work alone needs."""
+
+    kind: Literal["tried"] = "tried"  # type: ignore[assignment]
+    needed: list[int] = [1]  # noqa: RUF012 - a field
+
+    def release(self) -> None:
+        self.needed = []
+
+
+def test_an_ended_job_holds_little(service: Service) -> None:
+    """A hundred are kept: what the work alone needed goes at its end, its records at the next end of its kind."""
+    first = service.jobs.add(Tried())
+    until(first, "done")
+    assert first.run is None and first.request.needed == []  # type: ignore[attr-defined]
+    other = service.jobs.add(Many())
+    until(other, "done")
+    assert len(first.after(0)) == 100_001, "another kind is no reason"
+    second = service.jobs.add(Tried())
+    until(second, "done")
+    end = time.monotonic() + 20
+    while len(first.events) > 1 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [event.name for event in first.after(0)] == ["end"] and first.after(100_001) == []
+    assert len(second.after(0)) == 100_001 == len(other.after(0))
 
 
 def test_who_follows_a_long_job_costs_it_nothing(service: Service) -> None:

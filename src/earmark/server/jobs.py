@@ -61,6 +61,13 @@ class JobRequest(BaseModel, ABC):
             EarmarkError: The request makes no sense: it is refused, and there is no job.
         """
 
+    def described(self) -> dict[str, Any]:
+        """What was asked as JSON, in short."""
+        return self.model_dump(exclude={"kind"})
+
+    def release(self) -> None:
+        """Let go of what the work alone needed: a job is kept long after its end."""
+
     def record(self, value: Any) -> Any:
         """A record of the work as JSON; None where nobody needs it."""
         return None
@@ -86,6 +93,7 @@ class Job:
     Attributes:
         id: Counts from a number that is another in each server: a page that was left open follows no stranger.
         request: What was asked.
+        run: The work; None once it has ended.
         state: Where it stands.
         events: The newest of them.
         created: Seconds since 1970, as is ``ended``.
@@ -93,7 +101,7 @@ class Job:
 
     id: int
     request: JobRequest
-    run: Run[Any]
+    run: Run[Any] | None
     state: State = "queued"
     progress: dict[str, Any] | None = None
     notices: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_NOTICES))
@@ -102,6 +110,7 @@ class Job:
     created: float = field(default_factory=time.time)
     ended: float | None = None
     events: deque[JobEvent] = field(init=False)
+    _asked: dict[str, Any] = field(init=False)
     _beginning: threading.Lock = field(default_factory=threading.Lock)
     _count: int = 0
     _stage: tuple[str, int | None] = ("", None)
@@ -111,13 +120,14 @@ class Job:
     def __post_init__(self) -> None:
         """No events yet."""
         self.events = deque(maxlen=self.request.kept)
+        self._asked = self.request.described()
 
     def to_dict(self) -> dict[str, Any]:
         """The job as REST gives it."""
         return {
             "id": self.id,
             "kind": self.request.kind,
-            "request": self.request.model_dump(exclude={"kind"}),
+            "request": self._asked,
             "state": self.state,
             "progress": self.progress,
             "notices": list(self.notices),
@@ -132,16 +142,21 @@ class Job:
         new = list(islice(reversed(self.events), max(0, self._count - number)))  # of thousands, mostly none
         return [event for event in reversed(new) if event.number > number]
 
-    def work(self, session: LibrarySession) -> None:
-        """Do the work, in the thread that calls; ``session`` knows what it did before the end is told."""
+    def work(self, session: LibrarySession) -> bool:
+        """Do the work, in the thread that calls; ``session`` knows what it did before the end is told.
+
+        Returns:
+            Whether there was any: a job may be cancelled while it waits.
+        """
         with self._beginning:
-            if self.ended:  # it was cancelled while it waited
-                return
-            self.state = "running"
+            if self.ended:
+                return False
+            self.state, run = "running", self.run
+        assert run is not None
         try:
-            for event in self.run:
+            for event in run:
                 self._take(event)
-            self.result = self.request.result(self.run.result)
+            self.result = self.request.result(run.result)
             session.look(_FRESH)
             self._end("done")
         except Cancelled:
@@ -151,13 +166,19 @@ class Job:
         except Exception:
             logging.getLogger("earmark.server").exception("job %d, %s", self.id, self.request.kind)
             self._end("failed", problem_fields(EarmarkError("something unexpected went wrong")) | {"status": 500})
+        return True
 
     def cancel(self) -> None:
         """End it at its next event; one that waits ends at once."""
-        self.run.cancel()
+        if (run := self.run) is not None:
+            run.cancel()
         with self._beginning:
             if self.state == "queued":
                 self._end("cancelled")
+
+    def forget(self) -> None:
+        """Keep of the events of a job that has ended the last one alone."""
+        self.events = deque(list(self.events)[-1:], maxlen=1)
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Progress):
@@ -192,6 +213,8 @@ class Job:
 
     def _end(self, state: State, problem: Mapping[str, Any] | None = None) -> None:
         self.problem, self.ended, self.state = problem, time.time(), state
+        self.run = None
+        self.request.release()
         self._tell("end", self.to_dict())
 
     def _tell(self, name: str, data: Any) -> None:
@@ -267,4 +290,7 @@ class Jobs:
 
     def _work(self, waiting: queue.SimpleQueue[Job | None]) -> None:
         while (job := waiting.get()) is not None:
-            job.work(self._service.session)
+            worked = job.work(self._service.session)
+            for older in self.all() if worked else ():
+                if older.id < job.id and older.request.kind == job.request.kind and older.ended:
+                    older.forget()  # up to hundreds of thousands of events each

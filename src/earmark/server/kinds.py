@@ -80,6 +80,10 @@ class _TagJob(JobRequest):
     _ids: dict[str, int] = PrivateAttr(default_factory=dict)
     _count: Counter[str] = PrivateAttr(default_factory=Counter)
 
+    def release(self) -> None:
+        """Let go of the library's paths."""
+        self._ids = {}
+
     def record(self, value: Any) -> Any:
         """What becomes, or became, of a file."""
         self._count[value.status] += 1
@@ -98,6 +102,16 @@ class WriteTagsJob(_TagJob):
     min_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
     comment: bool = False
     dry_run: bool = True
+
+    def described(self) -> dict[str, Any]:
+        """What was asked, with the count of the tracks in place of them."""
+        count = None if self.tracks is None else len(self.tracks)
+        return self.model_dump(exclude={"kind", "tracks"}) | {"tracks": count}
+
+    def release(self) -> None:
+        """Let go of the tracks, too."""
+        super().release()
+        self.tracks = None
 
     def start(self, service: Service) -> Run[Any]:
         """The writing."""
