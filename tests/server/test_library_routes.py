@@ -13,7 +13,7 @@ from earmark.app.scan import ScanRequest, scan
 from earmark.engine import InlineEngine
 from earmark.library.options import PlaylistOptions
 from earmark.library.store import Stamp, open_library
-from serving import Collection
+from serving import Collection, begin, wait
 from sounds import melody, write
 
 SUMMARY = {
@@ -82,6 +82,17 @@ def test_path(reader: TestClient, songs: Collection) -> None:
     tracks = get(reader, "/v1/path", **{"from": ends[0], "to": ends[1], "count": 4})["tracks"]
     assert (tracks[0]["id"], tracks[-1]["id"]) == ends and len(tracks) == 4
     assert get(reader, "/v1/path", 404, **{"from": 999, "to": ends[1]})
+
+
+def test_a_preview_writes_nothing(client: TestClient) -> None:
+    """Of a cluster that is not there it makes none; of one that is there it tells what is kept then."""
+    assert client.post("/v1/playlists/preview", json={"cluster": "rock"}).status_code == 404
+    assert get(client, "/v1/clusters") == {"clusters": []}
+    wait(client, begin(client, kind="clusters")["id"])
+    wish = {"cluster": eventually(lambda: get(client, "/v1/clusters")["clusters"])[0]["name"].upper()}
+    found = client.post("/v1/playlists/preview", json=wish).json()["tracks"]
+    kept = client.post("/v1/playlists", json={"name": "Evening", "wish": wish}).json()
+    assert found and get(client, f"/v1/playlists/{kept['id']}")["tracks"] == found
 
 
 def test_playlists(client: TestClient, collection: Collection) -> None:

@@ -29,7 +29,7 @@ def asked(songs: Collection) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.mark.parametrize("url", [*IN_TURN, "/v1/playlists/preview"])
+@pytest.mark.parametrize("url", [*IN_TURN, "/v1/tracks?q=calm", "/v1/playlists/preview", "/v1/playlists"])
 def test_searches_take_turns(asked: TestClient, url: str) -> None:
     """Each holds large arrays: fifty at a time once took 22 GB, and a player can ask for as many as the page."""
     one, other = (song["id"] for song in asked.get("/v1/tracks?limit=2").json()["tracks"])
@@ -37,7 +37,9 @@ def test_searches_take_turns(asked: TestClient, url: str) -> None:
     found = []
 
     def ask() -> None:
-        answer = asked.post(url, json={"seeds": [one]}) if "preview" in url else asked.get(url)
+        unmet = {"name": "Evening", "wish": {"cluster": "none"}}  # so that nothing is kept
+        body = {"/v1/playlists/preview": {"seeds": [one]}, "/v1/playlists": unmet}.get(url)
+        answer = asked.get(url) if body is None else asked.post(url, json=body)
         found.append(answer.status_code)
 
     turns = asked.app.state.service.searching  # type: ignore[attr-defined]
@@ -47,4 +49,4 @@ def test_searches_take_turns(asked: TestClient, url: str) -> None:
         request.join(0.5)
         assert not found, "it did not wait for its turn"
     request.join(30)
-    assert found == [200]
+    assert found == [404 if url == "/v1/playlists" else 200]

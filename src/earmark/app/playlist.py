@@ -90,7 +90,8 @@ def make_playlist(
     Raises:
         EarmarkError: No song meets all that is asked for; the line says how many meet each part.
     """
-    write = request.cluster is not None or request.keep is not None  # clusters are made where there are none
+    # Clusters are made where there are none; of a session they are taken as they are.
+    write = request.keep is not None or (request.cluster is not None and session is None)
     with opened(request.library, write=write, session=session) as library:
         tracks = yield from _songs(library, request, request.model, engine)
         if request.keep is not None:
@@ -122,17 +123,20 @@ def kept_playlist(
 
 
 @use_case
-def keep_playlist(request: KeepRequest, engine: Engine | None = None) -> Steps[KeptPlaylist]:
-    """Keep a playlist.
+def keep_playlist(
+    request: KeepRequest, engine: Engine | None = None, session: LibrarySession | None = None
+) -> Steps[KeptPlaylist]:
+    """Keep a playlist; a wish chooses from the session's snapshot, where there is one, and nobody waits for the file.
 
     Raises:
         EarmarkError: No song meets the wish, a track is not in the library, or the name is another playlist's.
     """
-    with opened(request.library, write=True) as library:
-        rows = request.tracks
-        if request.wish is not None:
+    rows = request.tracks
+    if request.wish is not None:
+        with opened(request.library, write=session is None, session=session) as library:
             rows = _rows((yield from _songs(library, request.wish, request.model, engine)))
-        elif unknown := set(rows) - library.tracks_by_id(rows).keys():
+    with opened(request.library, write=True) as library:
+        if request.wish is None and (unknown := set(rows) - library.tracks_by_id(rows).keys()):
             raise EarmarkError(f"the library has no track {min(unknown)}")
         row = library.put_playlist(request.name, rows, request.wish, model=request.model, playlist=request.playlist)
         return library.playlist(row)

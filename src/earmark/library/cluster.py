@@ -261,12 +261,12 @@ def make_clusters(library: Library, model: LibraryModel, vectors: Vectors, count
 
 
 def cluster_named(library: Library, model: LibraryModel, name: str) -> Cluster:
-    """The cluster of that name, without case.
+    """The cluster of that name, without case; clusters are made where there are none and the library may be written.
 
     Raises:
         UnknownName: There is none.
     """
-    found = cluster_tracks(library, model).clusters
+    found = cluster_tracks(library, model).clusters if library.writable else known_clusters(library, model)
     for one in found:
         if fold(name) == fold(one.name):
             return one

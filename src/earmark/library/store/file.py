@@ -91,6 +91,11 @@ class LibraryFile:
                 self._all.append(connection)
         return connection
 
+    @property
+    def writable(self) -> bool:
+        """Whether it was opened to be written, and is not a snapshot."""
+        return self._write and self._lasting is None
+
     def close(self) -> None:
         """Close the connections of all threads; what was written is in the file itself then, where nobody reads it now.
 

@@ -196,7 +196,8 @@ def _keep(request: Request, playlist: PlaylistToKeep, row: int | None) -> KeptIn
     wish = None if playlist.wish is None else PlaylistOptions(**playlist.wish.options(service))
     tracks = tuple(playlist.tracks or ())
     asked = KeepRequest(library=service.options.library, name=playlist.name, wish=wish, tracks=tracks, playlist=row)
-    return _in_short(service, keep_playlist(asked, service.engine).wait())
+    run = keep_playlist(asked, service.engine, service.session)
+    return _in_short(service, run.wait() if wish is None else service.searched(run))
 
 
 def _in_short(service: Service, kept: KeptPlaylist) -> KeptInShort:

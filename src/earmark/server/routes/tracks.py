@@ -75,7 +75,8 @@ def tracks(request: Request, query: Annotated[TrackQuery, Query()]) -> TrackList
         limit=query.limit,
         **same,
     )
-    page, words = list_tracks(asked, service.session).wait()
+    run = list_tracks(asked, service.session)
+    page, words = service.searched(run) if asked.words else run.wait()
     unknown = unknown_words(words) if words else []
     understood = [str(term) for term in words.terms] if words else []
     cursor = None if page.cursor is None else str(page.cursor)
