@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from earmark.app.catalogue import Album, Artist, Catalogue
 from earmark.app.library import LibraryRequest
@@ -34,6 +34,7 @@ _ROLES = (
 _HAS = ("downloadRole", "coverArtRole", "streamRole")
 
 Facts = dict[str, Any]
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,7 @@ class Call:
         Raises:
             Refused: There is no such parameter, or no such song.
         """
-        found = _song(self.catalogue, self.text(name))
-        if found is None:
-            raise Refused(70, "The requested data was not found: there is no such song.")
-        return found
+        return _there(self.catalogue.songs.get(_row(self.text(name)) or 0), "song")
 
     def artist(self) -> Artist:
         """The artist that ``id`` names.
@@ -101,10 +99,7 @@ class Call:
         Raises:
             Refused: There is no such parameter, or no such artist.
         """
-        found = self.catalogue.artists.get(self.text("id"))
-        if found is None:
-            raise Refused(70, "The requested data was not found: there is no such artist.")
-        return found
+        return _there(self.catalogue.artists.get(self.text("id")), "artist")
 
     def album(self) -> Album:
         """The album that ``id`` names.
@@ -112,10 +107,7 @@ class Call:
         Raises:
             Refused: There is no such parameter, or no such album.
         """
-        found = self.catalogue.albums.get(self.text("id"))
-        if found is None:
-            raise Refused(70, "The requested data was not found: there is no such album.")
-        return found
+        return _there(self.catalogue.albums.get(self.text("id")), "album")
 
     def songs(self, rows: Iterable[int]) -> list[Facts]:
         """Songs as they are answered, those that are there; with genre and mood by ear where they are not too many."""
@@ -126,8 +118,15 @@ class Call:
         return [song_form(catalogue, track, one) for track, one in zip(tracks, short, strict=True)]
 
 
-def _song(catalogue: Catalogue, text: str) -> LibraryTrack | None:
-    return catalogue.songs.get(int(text)) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+def _there(found: V | None, what: str) -> V:
+    if found is None:
+        raise Refused(70, f"The requested data was not found: there is no such {what}.")
+    return found
+
+
+def _row(text: str) -> int | None:
+    """The row that an id names; None where it is no number."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
 # System
@@ -347,10 +346,8 @@ def _playlists(call: Call) -> Facts:
 
 
 def _playlist(call: Call) -> Facts:
-    row = call.text("id").removeprefix("pl-")
-    if not (row.isascii() and row.isdecimal() and len(row) < 19):
-        raise Refused(70, "The requested data was not found: there is no such playlist.")
-    kept, tracks = kept_playlist(KeptRequest(playlist=int(row)), call.desk.service.session).wait()
+    row = _there(_row(call.text("id").removeprefix("pl-")), "playlist")
+    kept, tracks = kept_playlist(KeptRequest(playlist=row), call.desk.service.session).wait()
     return {"playlist": {**_playlist_form(kept), "entry": call.songs(track.id for track in tracks)}}
 
 
