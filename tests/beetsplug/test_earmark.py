@@ -39,7 +39,7 @@ class Beets:
             "directory": str(self.folder / "collection"),
             "import": {"autotag": False, "quiet": True},
             "ui": {"color": False},
-            "earmark": {"jobs": 2} | options,
+            "earmark": {"jobs": 1} | options,
         }
         (self.folder / "config.yaml").write_text(yaml.safe_dump(settings))
 
@@ -71,7 +71,7 @@ def imported(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Beets:
     for song in SONGS:
         shutil.copy(shared / "data" / "moods900" / "audio" / f"{song}.opus", beets.folder / "music")
     shutil.copy(shared / "data" / "awkward" / "pydub" / "test" / "data" / "test1_empty.wav", beets.folder / "music")
-    beets.configure()
+    beets.configure(jobs=2)
     _, err = beets.beet("import", "music")
     assert re.search(r"earmark: .*test1_empty\.wav: empty: the file has no audio samples", err)
     return beets
