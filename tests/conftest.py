@@ -56,9 +56,15 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def earmark(capsys: pytest.CaptureFixture[str]) -> Earmark:
-    """``earmark("tag", path)`` in this process."""
+def earmark(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Earmark:
+    """``earmark("tag", path)`` in this process; without ``-j`` its songs are analysed by one worker.
+
+    Most of what a test with few short songs takes is the start of workers. Of several are tests/engine, and all that
+    run as a process of their own.
+    """
     from earmark.cli import main
+
+    monkeypatch.setattr("earmark.engine.local.default_workers", lambda: 1)
 
     def run(*arguments: object) -> Said:
         capsys.readouterr()
