@@ -14,6 +14,7 @@ import pytest
 from earmark.app.playlist import PlaylistRequest, make_playlist
 from earmark.app.search import FindRequest, SimilarRequest, WalkRequest, find, similar, walk
 from earmark.app.session import LibrarySession
+from earmark.app.tracks import TracksRequest, list_tracks
 from earmark.errors import EarmarkError, StorageError
 from earmark.inference.records import HeadPrediction, Prediction
 from earmark.library.records import LibraryModel
@@ -38,6 +39,14 @@ def session(file: Path) -> Iterator[LibrarySession]:
     session.close()
 
 
+PAGES = [
+    TracksRequest(sort="artist"), TracksRequest(sort="newest", reverse=True, cursor=7), TracksRequest(state="vanished"),
+    TracksRequest(words="happy, song", reverse=True), TracksRequest(words="new", sort="title"),
+    TracksRequest(genre="Polka"), TracksRequest(genre="Rock", mood="sad", sort="energy", cursor=3),
+    TracksRequest(confidence_max=0.7, sort="confidence", reverse=True),
+]  # fmt: skip
+
+
 def answers(file: Path, session: LibrarySession | None) -> list[object]:
     name = str(file)
     rock = PlaylistRequest(library=name, genres=("Rock", "Polka"), without=("sad",))
@@ -48,6 +57,7 @@ def answers(file: Path, session: LibrarySession | None) -> list[object]:
         make_playlist(PlaylistRequest(library=name, like="happy rock, song 1"), session=session).wait(),
         [find(FindRequest(library=name, words=words, count=30), session=session).wait().hits for words in
          ("happy", "song 7", "artist 3, not jazz", "new", "high energy")],
+        [list_tracks(replace(asked, library=name, limit=40), session=session).wait() for asked in PAGES],
     ]  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from earmark.library.layout import lay_out, map_data
 from earmark.library.options import PlaylistOptions
 from earmark.library.playlist import make_playlist
 from earmark.library.records import LibraryModel, heads_from_json, heads_to_json
+from earmark.library.resident import take_snapshot
 from earmark.library.review import questions
 from earmark.library.similar import common_names, find_seed, predicted_names, similar_to
 from earmark.library.store import Library
@@ -111,6 +112,8 @@ def test_a_name_that_another_head_contradicts_has_no_probability(tmp_path: Path)
         assert labels.likely("moods", "sad").tolist() == [False, False, True, True]
         assert labels.best("moods")[0] == ["calm", "calm", "sad", "sad"]
         assert labels.names("moods")[:, 1] == pytest.approx([0, 0, 0.4, 0.4])
+        whole = LabelProbabilities(take_snapshot(library, model), model, labels.audio)
+        assert whole.scores("moods").tolist() == labels.scores("moods").tolist()
         shares = common_names(library, model)
         assert (shares["sad"], shares["calm"]) == (pytest.approx(4 / 6), 1)
         made = make_playlist(library, model, PlaylistOptions(tags=("sad",), artist_gap=0))

@@ -104,6 +104,23 @@ def test_threads_read_while_one_writes(tmp_path: Path) -> None:
         assert len(library.labels()) == 40, "several may write; each waits for its turn"
 
 
+def test_predictions_that_are_kept_may_be_given_up_by_another_thread(tmp_path: Path) -> None:
+    """At the moment when this one takes them: they are read again."""
+
+    class GivenUp(dict[int, Any]):
+        def __contains__(self, key: object) -> bool:
+            there = super().__contains__(key)
+            self.clear()
+            return there
+
+    with made_library(tmp_path, 5) as (library, model):
+        plain = [repr(one) for one in library.predictions(model)]
+        kept = GivenUp()
+        snapshot = library.snapshot({("predictions", model.key): kept})
+        assert [repr(one) for one in snapshot.predictions(model)] == plain and len(kept) == 5
+        assert [repr(one) for one in snapshot.predictions(model)] == plain
+
+
 def test_what_is_added_while_a_matrix_is_read_has_no_room_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
