@@ -259,6 +259,6 @@ def test_100_000_songs_keep_up_with_the_pointer(tab: Open, url: str) -> None:
         "all of them in {whole:.0f} ms ({renderer})".format(**found)
     )
     assert found["songs"] == count and page.errors == []
-    assert found["p95"] < max(50, found["whole"] / 4), (
-        "far sooner than all of them could be drawn, however busy the machine"
+    assert found["p95"] < max(100, found["whole"] / 4), (
+        "soon enough for the hand, or far sooner than all of them could be drawn, however busy the machine"
     )
