@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from earmark.app.part import open_part
-from earmark.app.selection import find_files, find_models, label_table, opened_engine, predict, settings_of
+from earmark.app.selection import (
+    chosen_features,
+    find_files,
+    find_models,
+    label_table,
+    opened_engine,
+    predict,
+    settings_of,
+)
 from earmark.events import Notice, Progress, Record, Steps, use_case
 from earmark.inference.options import HearingOptions
 
@@ -39,6 +47,8 @@ class AnalyseRequest:
         labels: A file with the user's own names of labels.
         taggram: Whether heads give scores over time too.
         why: Whether heads give the reason for what they name.
+        features: Whether records carry tempo, key, loudness and further numbers.
+        only_features: These of them alone, by name.
         exclude: Patterns of files that are left out.
         output: The file that gets the records; run again, the request goes on where it stopped.
     """
@@ -50,6 +60,8 @@ class AnalyseRequest:
     labels: str | None = None
     taggram: bool = False
     why: bool = False
+    features: bool = False
+    only_features: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     output: str | None = None
 
@@ -94,6 +106,7 @@ def analyse(request: AnalyseRequest, form: Form | None = None, engine: Engine | 
             excerpt=request.excerpt,
             taggram=request.taggram,
             why=request.why,
+            features=chosen_features(request.features, request.only_features),
             labels=label_table(request.labels, models.card),
         )
         files = find_files(request.paths, request.exclude)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from earmark.analyses.facts import choose
 from earmark.audio.files import Entry, walk
 from earmark.errors import EarmarkError, ModelError
 from earmark.inference.options import HearingOptions
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Files",
     "Models",
+    "chosen_features",
     "find_files",
     "find_models",
     "label_table",
@@ -139,6 +141,11 @@ def predict(
             yield Failure.of(entry.error) if entry.error is not None else _vanished(next(predictions))
 
 
+def chosen_features(every: bool, only: Sequence[str]) -> tuple[str, ...]:
+    """The features that are asked for: those named, else all, else none (UnknownName)."""
+    return choose(only or None) if only or every else ()
+
+
 def settings_of(models: Models, options: HearingOptions) -> dict[str, Any]:
     """What two runs must share so that one can go on where the other stopped."""
     import earmark
@@ -149,6 +156,7 @@ def settings_of(models: Models, options: HearingOptions) -> dict[str, Any]:
         "excerpt": options.excerpt,
         "taggram": options.taggram,
         "why": options.why,
+        "features": list(options.features),
         "embedding": options.embedding,
         "layer": options.layer,
         "labels": {head: dict(names) for head, names in options.labels.items()},

@@ -14,6 +14,7 @@ __all__ = [
     "Renamed",
     "above_zero",
     "add_exclude",
+    "add_features",
     "add_files",
     "add_format",
     "add_from_library",
@@ -97,6 +98,14 @@ def add_exclude(parser: argparse.ArgumentParser, option: str = "--exclude") -> N
     """Declare the option that leaves files out: ``--exclude-files`` where ``--exclude`` means a label."""
     text = "leave out files and folders of this name (with *, ? and [...]); may be given again"
     parser.add_argument(option, action=Collect, metavar="PATTERN", help=text)
+
+
+def add_features(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that ask for tempo, key, loudness and further numbers."""
+    text = "tempo, key, loudness, and energy, danceability and the like from 0 to 1 too; loudness decodes all of a song"
+    parser.add_argument("--features", action=FLAG, help=text)
+    text = "these of the features alone, with commas between: tempo,key"
+    parser.add_argument("--only-features", type=names, metavar="A,B", help=text)
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:

@@ -50,9 +50,13 @@ class Analyse(Task[str, Prediction]):
         if len(taggers) == 1:
             return lambda path: taggers[0].predict(path, options=self.options, progress=alive)
         card, plain = joint_card([tagger.card for tagger in taggers]), replace(self.options, labels={})
+        rest = replace(plain, features=())  # measured once
 
         def together(path: str) -> Prediction:
-            each = [tagger.predict(path, options=plain, progress=alive) for tagger in taggers]
+            each = [
+                tagger.predict(path, options=plain if place == 0 else rest, progress=alive)
+                for place, tagger in enumerate(taggers)
+            ]
             return relabel(combine(each, card), card, self.options.labels)
 
         return together

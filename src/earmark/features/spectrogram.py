@@ -7,7 +7,7 @@ SciPy's would save 2 ms a song and cost 0.15 s at every start (docs/adr/0003).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from earmark.features.sox import sox_picture
 if TYPE_CHECKING:
     from earmark.audio.images import OpenPicture
 
-__all__ = ["mel_filterbank", "open_input", "relate_to_peak", "spectrogram", "views"]
+__all__ = ["as_seen", "mel_filterbank", "open_input", "relate_to_peak", "spectrogram", "views"]
 
 Array = NDArray[np.float32]
 
@@ -65,9 +65,14 @@ def views(opened: OpenTrack | OpenPicture, frontend: Frontend, plan: Plan) -> It
     Raises:
         AudioError: The track is under 0.1 s.
     """
+    return as_seen(opened.clips(plan, frontend.sample_rate), frontend, plan)
+
+
+def as_seen(clips: Iterable[Clip], frontend: Frontend, plan: Plan) -> Iterator[Clip]:
+    """The same of clips that are at hand, by the same plan at the frontend's sample rate."""
     picture = frontend.kind == "image"
     length = round(plan.seconds * (frontend.frames_per_second if picture else frontend.sample_rate))
-    for clip in opened.clips(plan, frontend.sample_rate):
+    for clip in clips:
         data = fit(clip.data, length, plan.pad)
         yield Clip(clip.start, clip.end, data if picture else spectrogram(data, frontend))
 

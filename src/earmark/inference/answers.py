@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import reduce
 from typing import Any
 
+from earmark.analyses.facts import Feature, Score
 from earmark.inference.records import HeadPrediction, Taggram
 from earmark.models.card import HeadCard
 
-__all__ = ["DECIMALS", "LEAST_GUESS", "answer", "answers", "contradicted", "included", "leaf", "probability"]
+__all__ = ["DECIMALS", "LEAST_GUESS", "answer", "answers", "contradicted", "included", "leaf", "numbers", "probability"]
 
 DECIMALS = 4
 """Scores are rounded to so many decimals, so that runs and machines can be compared."""
@@ -21,6 +22,21 @@ MOST_GUESSES, LEAST_GUESS = 3, 0.1
 
 
 _HALF = 0.5
+
+
+_OTHER_NAMES = {"valence": "positivity"}
+"""Features that the bundled model's heads give under another name."""
+
+
+def numbers(heads: Mapping[str, HeadPrediction], features: Mapping[str, Feature]) -> dict[str, Feature]:
+    """Features, those in place that heads give: the numbers of regression heads of the same name."""
+    found = dict(features)
+    for name in features:
+        each = [heads[one] for one in (name, _OTHER_NAMES.get(name, name)) if one in heads]
+        value = next((head.value for head in each if head.task == "regression"), None)
+        if value is not None and isinstance(features[name], Score):
+            found[name] = Score(value)
+    return found
 
 
 def answers(

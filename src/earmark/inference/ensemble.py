@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from earmark.errors import ModelError
-from earmark.inference.answers import answers
+from earmark.inference.answers import answers, numbers
 from earmark.inference.records import Prediction, Taggram
 from earmark.models.card import Card, HeadCard
 
@@ -65,7 +65,7 @@ def combine(predictions: Sequence[Prediction], card: Card) -> Prediction:
     for name, joint_head in heads.items():  # the first model's reasons, where it names the same
         why = first.heads[name].why
         heads[name] = replace(joint_head, why=why if why is not None and why.name == joint_head.main else None)
-    return replace(first, model=card.name, heads=heads).settled()
+    return replace(first, model=card.name, heads=heads, features=numbers(heads, first.features)).settled()
 
 
 def _combine_taggrams(taggrams: Sequence[Taggram | None]) -> Taggram | None:

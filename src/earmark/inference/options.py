@@ -29,6 +29,7 @@ class HearingOptions:
         why: Whether heads give the reason for what they name: seconds, and the nearest training tracks. Embeddings of
             a layer have none.
         longest: Seconds of audio; a longer track is refused (``timeout``).
+        features: Names of features (:data:`earmark.analyses.facts.ANALYSES`) that predictions carry.
         known: Tracks with one of these hashes are not analysed: their predictions have no heads.
     """
 
@@ -42,6 +43,7 @@ class HearingOptions:
     content_hash: bool = False
     why: bool = False
     longest: float = math.inf
+    features: tuple[str, ...] = ()
     known: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

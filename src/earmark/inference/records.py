@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from earmark.analyses.facts import Feature, untold
 from earmark.errors import NO_MUSIC, TOO_SHORT, AudioError, FailureKind
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ class Prediction:
         warning: One line, where the file was odd but could be analysed.
         clips: Embeddings of the clips, where asked for.
         content_hash: Of the decoded audio, where asked for.
+        features: Tempo, key, loudness and further numbers, by name, where asked for.
     """
 
     path: str
@@ -184,6 +186,7 @@ class Prediction:
     warning: str | None = None
     clips: ClipEmbeddings | None = None
     content_hash: str | None = None
+    features: Mapping[str, Feature] = field(default_factory=dict)
 
     @property
     def is_song(self) -> bool:
@@ -195,7 +198,7 @@ class Prediction:
         if self.is_song and TOO_SHORT not in (self.warning or "").split("; "):
             return self
         heads = {name: replace(head, label=None, labels=(), guesses=(), why=None) for name, head in self.heads.items()}
-        return replace(self, heads=heads)
+        return replace(self, heads=heads, features={name: untold(one) for name, one in self.features.items()})
 
     def __repr__(self) -> str:
         """Short: the best name or number of the first heads, with a question mark where the model is not sure."""
@@ -213,6 +216,8 @@ class Prediction:
         if self.warning is not None:
             record["warning"] = self.warning
         record["heads"] = {name: head.to_dict() for name, head in self.heads.items()}
+        if self.features:
+            record["features"] = {name: feature.to_dict() for name, feature in self.features.items()}
         return record
 
 

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.analyses.facts import ANALYSES
+from earmark.analyses.measure import Measuring
 from earmark.audio.identity import track_key
 from earmark.audio.images import image_hash
 from earmark.audio.track import Clip, Excerpts, OpenTrack, Plan
 from earmark.errors import ModelError, UnknownName
-from earmark.features.spectrogram import open_input, views
-from earmark.inference.answers import answers
+from earmark.features.spectrogram import as_seen, open_input, views
+from earmark.inference.answers import answers, numbers
 from earmark.inference.labels import relabel
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
@@ -129,10 +131,16 @@ class Tagger:
             key = track_key(opened) if options.content_hash and isinstance(opened, OpenTrack) else None
             if key in options.known:
                 return Prediction(name, opened.facts.seconds, self.card.id, {}, content_hash=key)
-            raw, vectors, times = self._run(views(opened, self.frontend, self._plan(options)), options, progress)
+            plan, rate = self._plan(options), self.frontend.sample_rate
+            measuring = Measuring(options.features if isinstance(opened, OpenTrack) else ())
+            clips = measuring.through(opened.clips(plan, rate), plan, rate)
+            raw, vectors, times = self._run(as_seen(clips, self.frontend, plan), options, progress)
+            measured = measuring.results(opened, progress) if isinstance(opened, OpenTrack) else {}
             facts = opened.facts
         prediction = self._prediction(name, raw, vectors, times, options)
-        return replace(prediction, seconds=facts.seconds, warning=facts.warning, content_hash=key).settled()
+        features = {**prediction.features, **measured}
+        prediction = replace(prediction, seconds=facts.seconds, warning=facts.warning, features=features)
+        return replace(prediction, content_hash=key).settled()
 
     def see(self, track: str | os.PathLike[str]) -> Array:
         """What the network gets of a file by the card's plan: (clips, frames, bands).
@@ -284,7 +292,8 @@ class Tagger:
             heads = self._explained(heads, raw, vectors.mean(axis=0), times)
         embedding = vectors.mean(axis=0, dtype=np.float64).astype(np.float32) if options.embedding else None
         one_by_one = ClipEmbeddings(np.asarray(times, np.float32), vectors) if options.clips else None
-        prediction = Prediction(path, 0.0, self.card.id, heads, embedding, clips=one_by_one)
+        features = numbers(heads, {one: ANALYSES[one].untold for one in options.features})
+        prediction = Prediction(path, 0.0, self.card.id, heads, embedding, clips=one_by_one, features=features)
         return relabel(prediction, self.card, options.labels) if options.labels else prediction
 
     def _explained(

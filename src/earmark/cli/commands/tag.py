@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--taggram", action=arguments.FLAG, help="scores over time too (json, jsonl)")
     text = "the reason for each label: the seconds that speak most for it, and the nearest songs it was learned from"
     parser.add_argument("--why", action=arguments.FLAG, help=text)
+    arguments.add_features(parser)
     records.add_raw(parser)
     arguments.defaults(parser, AnalyseRequest)
 

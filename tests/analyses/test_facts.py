@@ -1,0 +1,39 @@
+"""Features are facts that survive the way into a record and back, and are asked for by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from earmark.analyses.facts import ANALYSES, Key, Loudness, Score, Tempo, choose, feature_from, untold
+from earmark.errors import UnknownName
+
+
+@pytest.mark.parametrize(
+    ("name", "feature"),
+    [
+        ("tempo", Tempo(120.1, 0.9, 60.0)),
+        ("key", Key("A minor", "8A", 0.7)),
+        ("loudness", Loudness(-9.8, -0.3, -8.2)),
+        ("energy", Score(0.7)),
+        ("liveness", Score(0.1, estimate=True)),
+    ],
+)
+def test_a_feature_is_the_same_after_a_record(name, feature) -> None:
+    assert feature_from(name, feature.to_dict()) == feature
+
+
+def test_what_is_no_music_has_no_values_but_a_loudness() -> None:
+    assert untold(Tempo(120.1, 0.9, 60.0)) == Tempo()
+    assert untold(Key("A minor", "8A", 0.7)) == Key()
+    assert untold(Score(0.7, estimate=True)) == Score(None, estimate=True)
+    assert untold(Loudness(-9.8, -0.3, -8.2)) == Loudness(-9.8, -0.3, -8.2)
+
+
+def test_names_stand_in_one_order_and_unknown_ones_are_refused() -> None:
+    assert choose(None) == tuple(ANALYSES) == (
+        "tempo", "key", "loudness", "energy", "valence", "danceability", "acousticness", "instrumentalness",
+        "speechiness", "liveness",
+    )  # fmt: skip
+    assert choose(["key", "tempo", "key"]) == ("tempo", "key")
+    with pytest.raises(UnknownName, match="did you mean 'tempo'"):
+        choose(["tempos"])
