@@ -29,7 +29,7 @@ def measured(path, plan, rate):
 
 def test_features_do_not_depend_on_the_clips_of_the_model(song) -> None:
     shared = measured(song, PLAN, RATE)
-    assert set(shared) == {name for name, one in ANALYSES.items() if one.needs != "embedding"}
+    assert set(shared) == {name for name, one in ANALYSES.items() if one.needs in ("clips", "track")}
     assert measured(song, Excerpts(5.0, 2), 22_050) == shared
 
 

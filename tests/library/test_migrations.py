@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earmark.analyses.facts import Tempo
 from earmark.audio.identity import KEY_VERSION
 from earmark.engine import InlineEngine
 from earmark.errors import StorageError
@@ -81,12 +82,29 @@ def test_format_2_gains_kept_playlists(tmp_path: Path) -> None:
     connection.close()
     with open_library(tmp_path / "two.db", write=False) as library, open_library(tmp_path / "new.db", make=True) as new:
         assert {name: set(library.rows(f"SELECT * FROM {name}")) for name in before} == before
-        assert tables(library.db) == tables(new.db) == before.keys() | {"playlists", "entries"}
+        assert tables(library.db) == tables(new.db) == before.keys() | {"playlists", "entries", "features"}
         made = [set(one.rows("SELECT name, sql FROM sqlite_master WHERE name = 'entries'")) for one in (library, new)]
         assert made[0] == made[1]
         assert library.playlists() == [] and library.facts().vanished == 1
         library.put_playlist("evening", [1, 2])
         assert [one.tracks for one in library.playlists()] == [2]
+
+
+def test_format_3_gains_features(tmp_path: Path) -> None:
+    """All that format 3 held stays as it is, and each song can have features."""
+    connection = sqlite3.connect(tmp_path / "three.db")
+    connection.executescript((OLD.parent / "format_3.sql").read_text())
+    before = {name: set(connection.execute(f"SELECT * FROM {name}")) for name in sorted(tables(connection))}
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == 3
+    connection.close()
+    with open_library(tmp_path / "three.db") as library, open_library(tmp_path / "new.db", make=True) as new:
+        assert {name: set(library.rows(f"SELECT * FROM {name}")) for name in before} == before
+        statement = "SELECT name, sql FROM sqlite_master WHERE name LIKE 'features%' ORDER BY name"
+        assert library.rows(statement) == new.rows(statement) and len(new.rows(statement)) == 2
+        assert library.features([1, 2]) == {} and [one.tracks for one in library.playlists()] == [2]
+        with library.change():
+            library.put_features(1, {"tempo": Tempo(120.1, 0.9, 60.0)})
+        assert library.features([1, 2]) == {1: {"tempo": Tempo(120.1, 0.9, 60.0)}}
 
 
 def test_a_model_is_known_by_name_and_vocabulary(old: Path, tiny_model: Path) -> None:

@@ -28,6 +28,11 @@ class Tempo:
     confidence: float = 0.0
     alternative: float | None = None
 
+    @property
+    def number(self) -> float | None:
+        """To choose and sort by: beats a minute."""
+        return self.value
+
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a record."""
         return asdict(self)
@@ -46,6 +51,11 @@ class Key:
     value: str | None = None
     camelot: str | None = None
     confidence: float = 0.0
+
+    @property
+    def number(self) -> float | None:
+        """Its place on the wheel, two an hour: 0 is 1A, 1 is 1B, 23 is 12B; a fifth up is two further."""
+        return None if self.camelot is None else 2.0 * int(self.camelot[:-1]) - 2 + (self.camelot[-1] == "B")
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a record."""
@@ -66,6 +76,11 @@ class Loudness:
     true_peak: float | None = None
     gain: float | None = None
 
+    @property
+    def number(self) -> float | None:
+        """To choose and sort by: LUFS."""
+        return self.lufs
+
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a record."""
         return asdict(self)
@@ -83,6 +98,11 @@ class Score:
     value: float | None = None
     estimate: bool = False
 
+    @property
+    def number(self) -> float | None:
+        """To choose and sort by."""
+        return self.value
+
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a record."""
         return {"value": self.value} | ({"estimate": True} if self.estimate else {})
@@ -98,13 +118,13 @@ class Analysis:
     Attributes:
         name: Of the feature.
         version: Raised whenever its numbers change, so that a library knows which to compute again.
-        needs: ``clips`` of the track; the whole ``track``; the ``embedding`` of the bundled network, or a regression
-            head of the feature's name.
+        needs: ``clips`` of the track; the whole ``track``; a regression head of the feature's name (``heads``); or the
+            ``embedding`` of the bundled network.
     """
 
     name: str
     version: int
-    needs: Literal["clips", "track", "embedding"]
+    needs: Literal["clips", "track", "heads", "embedding"]
 
     @property
     def untold(self) -> Feature:
@@ -120,8 +140,8 @@ ANALYSES: Mapping[str, Analysis] = {
         Analysis("tempo", 1, "clips"),
         Analysis("key", 1, "clips"),
         Analysis("loudness", 1, "track"),
-        Analysis("energy", 1, "embedding"),
-        Analysis("valence", 1, "embedding"),
+        Analysis("energy", 1, "heads"),
+        Analysis("valence", 1, "heads"),
         Analysis("danceability", 1, "embedding"),
         Analysis("acousticness", 1, "embedding"),
         Analysis("instrumentalness", 1, "embedding"),

@@ -21,7 +21,7 @@ class Measuring:
 
     def __init__(self, names: Iterable[str]) -> None:
         """Of features; those that need no audio are left to others."""
-        self._names = [name for name in names if ANALYSES[name].needs != "embedding"]
+        self._names = [name for name in names if ANALYSES[name].needs in ("clips", "track")]
         meters: dict[str, TempoMeter | KeyMeter] = {"tempo": TempoMeter(), "key": KeyMeter()}
         self._clips = {name: meter for name, meter in meters.items() if name in self._names}
         self._done = False

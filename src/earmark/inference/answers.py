@@ -12,7 +12,18 @@ from earmark.analyses.facts import Feature, Score
 from earmark.inference.records import HeadPrediction, Taggram
 from earmark.models.card import HeadCard
 
-__all__ = ["DECIMALS", "LEAST_GUESS", "answer", "answers", "contradicted", "included", "leaf", "numbers", "probability"]
+__all__ = [
+    "DECIMALS",
+    "LEAST_GUESS",
+    "answer",
+    "answers",
+    "contradicted",
+    "included",
+    "leaf",
+    "number_head",
+    "numbers",
+    "probability",
+]
 
 DECIMALS = 4
 """Scores are rounded to so many decimals, so that runs and machines can be compared."""
@@ -32,11 +43,21 @@ def numbers(heads: Mapping[str, HeadPrediction], features: Mapping[str, Feature]
     """Features, those in place that heads give: the numbers of regression heads of the same name."""
     found = dict(features)
     for name in features:
-        each = [heads[one] for one in (name, _OTHER_NAMES.get(name, name)) if one in heads]
+        each = [heads[one] for one in _names(name) if one in heads]
         value = next((head.value for head in each if head.task == "regression"), None)
         if value is not None and isinstance(features[name], Score):
             found[name] = Score(value)
     return found
+
+
+def number_head(heads: Iterable[HeadCard], feature: str) -> HeadCard | None:
+    """The regression head that gives a feature; None where none does."""
+    known = {head.name: head for head in heads if head.task == "regression"}
+    return next((known[one] for one in _names(feature) if one in known), None)
+
+
+def _names(feature: str) -> tuple[str, str]:
+    return feature, _OTHER_NAMES.get(feature, feature)
 
 
 def answers(

@@ -120,6 +120,13 @@ class LabelProbabilities:
         audio, values = self._library.numbers(self._model, self._model.head(head))
         return values[self._rows(audio)]
 
+    def feature(self, name: str) -> NDArray[np.float64]:
+        """(n,) a feature as a number to choose and sort by (``Feature.number``); NaN where it is not known."""
+        audio, values = self._library.feature_numbers(self._model, name)
+        places = np.searchsorted(audio, self.audio)
+        padded, numbers = np.append(audio, -1), np.append(values, np.nan)  # those after the last one meet no row
+        return np.where(padded[places] == self.audio, numbers[places], np.nan)
+
     def best(self, head: str) -> tuple[list[str | None], NDArray[np.bool_]]:
         """What each track is called by: the name that is asserted (or the user's), else the best guess; and which.
 

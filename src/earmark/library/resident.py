@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.analyses.facts import ANALYSES
 from earmark.library.find import LibraryNames, Search, vocabulary_key
 from earmark.library.records import LibraryModel
 from earmark.library.similar import Vectors, common_names, read_vectors
@@ -42,6 +43,7 @@ def take_snapshot(library: Library, model: LibraryModel, before: Library | None 
         kept["predictions", model.key] = {}
         kept["vectors", model.key] = _vectors(library, model, fresh.audio, before)
         kept["names"] = LibraryNames.of(library, None if before is None else before.remembered("names"))
+        kept.update(_features(library, before))
         kept["models"], kept["facts"], kept["labels"] = library.models(), library.facts(), library.labels()
         state = kept["clusters state", model.key] = library.clusters_state(model)
         if before is not None and state == before.remembered(("clusters state", model.key)):
@@ -83,6 +85,20 @@ def _vectors(library: Library, model: LibraryModel, changed: Rows, before: Libra
     fresh = library.embeddings_of(model, np.union1d(missing, changed))
     matrix = _joined(audio, (old.audio, old.matrix), fresh)
     return old if matrix is old.matrix else Vectors(audio, matrix)
+
+
+def _features(library: Library, before: Library | None) -> dict[Hashable, Any]:
+    """The features that searches have asked for; what has not changed is taken from the snapshot before."""
+    state = library.features_state()
+    kept: dict[Hashable, Any] = {"features state": state}
+    if before is None:
+        return kept
+    same = before.remembered("features state") == state
+    for name in ANALYSES:
+        known = before.remembered(("feature", name))
+        if known is not None:
+            kept["feature", name] = known if same else library.stored_numbers(name)
+    return kept
 
 
 def _joined(audio: Rows, old: tuple[Rows, NDArray[Any]], fresh: tuple[Rows, NDArray[Any]]) -> NDArray[Any]:

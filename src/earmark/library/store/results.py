@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.analyses.facts import ANALYSES, Feature
 from earmark.errors import StorageError, UnknownName
+from earmark.inference.answers import number_head, numbers
 from earmark.inference.records import ClipEmbeddings, Failure, HeadPrediction, Prediction
 from earmark.library.records import (
     STEPS,
@@ -32,6 +34,7 @@ from earmark.library.records import (
     unpack_scores,
     vocabularies,
 )
+from earmark.library.store.features import Features
 from earmark.library.store.file import LibraryFile
 from earmark.library.store.tracks import LISTED, Tracks, listed
 from earmark.models.card import HeadCard
@@ -43,6 +46,7 @@ _KEPT_PREDICTIONS = 5_000  # of a snapshot, unpacked
 _CHANGES = "changes of corrections"
 
 Array = NDArray[np.float32]
+Double = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Steps = NDArray[np.uint16]
 
@@ -218,7 +222,7 @@ _MODEL = (
 _CHUNK = 16_384  # rows read at a time
 
 
-class Results(Tracks, Groups):
+class Results(Tracks, Groups, Features):
     """The tables of models and their results."""
 
     def models(self) -> Sequence[tuple[LibraryModel, int]]:
@@ -321,6 +325,8 @@ class Results(Tracks, Groups):
         if prediction.clips is not None:
             query = "INSERT OR REPLACE INTO clips (backbone, audio, times, vectors) VALUES (?, ?, ?, ?)"
             self.rows(query, (*key, *pack_clips(prediction.clips)))
+        if prediction.features:
+            self.put_features(audio, prediction.features)
         return audio
 
     def unscored(self, model: LibraryModel) -> list[tuple[int, str | None]]:
@@ -343,19 +349,24 @@ class Results(Tracks, Groups):
         corrections, asked = self.labels(), self.tracks(vanished=False) if tracks is None else tracks
         for start in range(0, len(asked), _MANY):
             part = asked[start : start + _MANY]
-            heads = self.heads_of(model, [track.audio for track in part if track.audio is not None])
+            audio = [track.audio for track in part if track.audio is not None]
+            heads, features = self.heads_of(model, audio), self.features(audio)
             for track in part:
                 if track.audio is None:
                     yield track, Failure(track.path, track.error or "io", track.message)  # type: ignore[arg-type]
                 elif track.audio in heads:
-                    yield track, _prediction(model, track, heads[track.audio], corrections.get(track.audio))
+                    known = corrections.get(track.audio)
+                    yield track, _prediction(model, track, heads[track.audio], known, features.get(track.audio))
 
     def prediction(
         self, model: LibraryModel, track: LibraryTrack, corrections: Mapping[str, Correction] | None = None
     ) -> Prediction | None:
         """What the model predicted of a track, with the user's corrections; None where it has not analysed it."""
         heads = {} if track.audio is None else self.heads_of(model, [track.audio])
-        return _prediction(model, track, heads[track.audio], corrections) if track.audio in heads else None
+        if track.audio is None or track.audio not in heads:
+            return None
+        features = self.features([track.audio]).get(track.audio)
+        return _prediction(model, track, heads[track.audio], corrections, features)
 
     def heads_of(
         self, model: LibraryModel, audio: Sequence[int]
@@ -418,6 +429,18 @@ class Results(Tracks, Groups):
         part = f"substr(numbers, {8 * place + 1}, 8)"
         audio, values = self._matrix(f"SELECT audio, {part} FROM results WHERE model = ?", model.key, 1, "<f8")
         return audio, values[:, 0]
+
+    def feature_numbers(self, model: LibraryModel, name: str) -> tuple[Rows, Double]:
+        """A feature of all audio of which it is known: its rows (n,) ascending, and numbers (n,) to choose and sort by.
+
+        Those of heads are known of all that the model has analysed. NaN stands for what cannot be told.
+        """
+        head = number_head(model.heads, name)
+        if head is None or ANALYSES[name].needs != "heads":
+            return self.stored_numbers(name)
+        audio, values = self.numbers(model, head)
+        silent = [row[0] for row in self.rows("SELECT id FROM audio WHERE song = 0")]
+        return audio, np.where(np.isin(audio, silent), np.nan, values)
 
     def sample_steps(self, model: LibraryModel, count: int) -> Steps:
         """Scores of about ``count`` tracks spread over the library, (n, labels of all heads) in 1/10,000, as stored."""
@@ -498,8 +521,10 @@ def _prediction(
     track: LibraryTrack,
     found: tuple[Mapping[str, HeadPrediction], str | None],
     corrections: Mapping[str, Correction] | None,
+    features: Mapping[str, Feature] | None,
 ) -> Prediction:
-    plain = Prediction(track.path, track.seconds, model.name, found[0], warning=found[1]).settled()
+    told = numbers(found[0], features or {})
+    plain = Prediction(track.path, track.seconds, model.name, found[0], warning=found[1], features=told).settled()
     return corrected(plain, model, corrections or {})
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-__all__ = ["APPLICATION", "FORMAT", "create", "statements", "table", "tables"]
+__all__ = ["APPLICATION", "FORMAT", "create", "index", "statements", "table", "tables"]
 
-FORMAT = 3
+FORMAT = 4
 """The version of the file's tables (``user_version``). A reader refuses a greater one and migrates a smaller one."""
 
 APPLICATION = 0x4561726D
@@ -85,6 +85,15 @@ CREATE TABLE clips (
     kind TEXT NOT NULL DEFAULT 'float16',  -- int8: format 1's directions, too coarse for heads
     PRIMARY KEY (backbone, audio)
 ) WITHOUT ROWID;
+CREATE TABLE features (                 -- tempo, key, loudness, ... (earmark.analyses.facts)
+    audio INTEGER NOT NULL REFERENCES audio(id),
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,           -- of the analysis
+    value REAL,                         -- to choose and sort by; NULL where it cannot be told, or heads give it
+    facts TEXT NOT NULL,                -- JSON, as in records
+    PRIMARY KEY (audio, name)
+) WITHOUT ROWID;
+CREATE INDEX features_name ON features(name, audio, version, value);
 CREATE TABLE labels (                   -- what the user says
     audio INTEGER NOT NULL REFERENCES audio(id),
     head TEXT NOT NULL,
@@ -154,5 +163,13 @@ def statements(text: str) -> list[str]:
 
 def table(name: str) -> str:
     """The statement that makes one table."""
-    found = (one for one in statements(_TABLES) if one.split("(")[0].split() == ["CREATE", "TABLE", name])
-    return next(found)
+    return _statement("TABLE", name)
+
+
+def index(name: str) -> str:
+    """The statement that makes one index."""
+    return _statement("INDEX", name)
+
+
+def _statement(kind: str, name: str) -> str:
+    return next(one for one in statements(_TABLES) if one.split("(")[0].split()[:3] == ["CREATE", kind, name])

@@ -372,7 +372,7 @@ class Tracks(LibraryFile):
         self.rows("UPDATE tracks SET audio = ? WHERE audio = ?", (keep, drop))
         finer = "SELECT backbone FROM clips WHERE audio = ? AND kind = 'float16'"
         self.rows(f"DELETE FROM clips WHERE audio = ? AND kind = 'int8' AND backbone IN ({finer})", (keep, drop))
-        for table in ("results", "embeddings", "clips", "labels", "members", "places"):
+        for table in ("results", "embeddings", "clips", "features", "labels", "members", "places"):
             self.rows(f"UPDATE OR IGNORE {table} SET audio = ? WHERE audio = ?", (keep, drop))
             self.rows(f"DELETE FROM {table} WHERE audio = ?", (drop,))
         key, number = self.row("SELECT hash, number FROM audio WHERE id = ?", (drop,))
