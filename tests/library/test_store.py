@@ -299,7 +299,7 @@ def test_a_newer_one(tmp_path: Path) -> None:
     file = tmp_path / "a.db"
     with open_library(file, make=True) as library:
         library.db.execute("PRAGMA user_version=99")
-    refused(file, r"format 99 is newer than this Earmark reads \(3\); update")
+    refused(file, r"format 99 is newer than this Earmark reads \(4\); update")
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 500, b"\0" * 5000])
