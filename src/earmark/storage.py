@@ -15,10 +15,16 @@ TEMPORARY = ".earmark-*.tmp"
 """What our temporary files are called; a walk through a folder leaves them out."""
 
 
-def write_file(target: Path, content: str | bytes | Iterable[bytes]) -> None:
+def write_file(target: Path, content: str | bytes | Iterable[bytes], *, part: Path | None = None) -> None:
     """Put content into a file, which is never seen half-written; text becomes UTF-8 with plain line ends.
 
     A device or a pipe is written to as it is; a link keeps pointing where it points.
+
+    Args:
+        target: The file.
+        content: All of it.
+        part: Where it is written first. Of a large file, which a process that was killed may leave there, this is one
+            name for all who write it, each while it holds a :func:`lock`; None takes a name that nobody has.
 
     Raises:
         StorageError: It cannot be written there.
@@ -36,10 +42,12 @@ def write_file(target: Path, content: str | bytes | Iterable[bytes]) -> None:
                 stream.writelines(pieces)
             return
         target = target.resolve() if target.is_symlink() else target
-        handle, name = tempfile.mkstemp(".tmp", ".earmark-", target.parent)
-        part = Path(name)
+        if part is None:
+            handle, name = tempfile.mkstemp(".tmp", ".earmark-", target.parent)
+            os.close(handle)
+            part = Path(name)
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with part.open("wb") as stream:
                 stream.writelines(pieces)
                 stream.flush()
                 os.fsync(stream.fileno())

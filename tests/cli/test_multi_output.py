@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from commands import Earmark, in_process
-from earmark.library.similar import read_vectors
 from earmark.library.store import open_library
+from earmark.library.vectors import read_vectors
 from made_corpora import write_fma
 
 TOML = """
@@ -65,7 +65,7 @@ def test_songs_are_recommended_by_the_nodes(earmark: Earmark, fma: Path, model: 
     assert said.code == 0 and said.json["tracks"] == 64
     with open_library(tmp_path / "a.db") as opened:
         ((row, _),) = opened.models()
-        assert row.dimensions == 15 and read_vectors(opened, row).matrix.shape == (64, 15)
+        assert row.dimensions == 15 and len(read_vectors(opened, row)) == 64
     song = fma / "fma_small" / "000" / "000001.mp3"
     said = earmark("similar", song, "-n", 7, *library)
     assert said.code == 0 and len(said.json["tracks"]) == 7, said.err

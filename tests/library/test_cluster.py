@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from earmark.errors import UnknownName
-from earmark.library.cluster import assign, choose_count, cluster_named, cluster_names, cluster_tracks, kmeans, means
+from earmark.library.cluster import cluster_named, cluster_names, cluster_tracks
+from earmark.library.kmeans import assign, choose_count, kmeans, means
 from earmark.library.store import open_library
 from made_library import GENRES, MOODS, fill, made_library
 

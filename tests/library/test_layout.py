@@ -10,7 +10,12 @@ import pytest
 from earmark.library import layout
 from earmark.library.layout import has_tsne, lay_out, plane
 from earmark.library.records import direction
+from earmark.library.vectors import Vectors
 from made_library import made_library
+
+
+def songs(points: np.ndarray) -> Vectors:
+    return Vectors(np.arange(len(points)), points)
 
 
 def shares(places: np.ndarray, groups: np.ndarray) -> float:
@@ -22,7 +27,7 @@ def shares(places: np.ndarray, groups: np.ndarray) -> float:
 
 def test_pca_against_numpy() -> None:
     points = np.random.default_rng(0).standard_normal((50, 8)).astype("f4") * np.arange(1, 9)
-    ours = plane(points.astype("f4"), tsne=False)
+    ours = plane(songs(points), tsne=False)
     centered = points - points.mean(axis=0)
     _, _, axes = np.linalg.svd(centered, full_matrices=False)
     theirs = centered @ axes[:2].T
@@ -33,7 +38,7 @@ def test_pca_against_numpy() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 20])
 def test_few_tracks(count: int) -> None:
-    places = plane(direction(np.random.default_rng(0).standard_normal((count, 8)).astype("f4")), tsne=False)
+    places = plane(songs(direction(np.random.default_rng(0).standard_normal((count, 8)).astype("f4"))), tsne=False)
     assert places.shape == (count, 2) and np.isfinite(places).all()
 
 
@@ -42,9 +47,9 @@ def test_tsne_keeps_neighbours(caplog: pytest.LogCaptureFixture) -> None:
     rng = np.random.default_rng(0)
     groups = np.arange(400) % 8
     points = direction((rng.standard_normal((8, 32))[groups] + 0.5 * rng.standard_normal((400, 32))).astype("f4"))
-    assert shares(plane(points, tsne=True), groups) > 0.95
+    assert shares(plane(songs(points), tsne=True), groups) > 0.95
     for count in (4, 5, 7):
-        assert plane(points[:count], tsne=True).shape == (count, 2)
+        assert plane(songs(points[:count]), tsne=True).shape == (count, 2)
     assert not caplog.records, "few songs are no reason to warn"
 
 

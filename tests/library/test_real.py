@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from commands import in_process
-from earmark.library.similar import read_vectors
 from earmark.library.store import open_library
+from earmark.library.vectors import read_vectors
 
 
 @pytest.mark.slow

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from earmark.errors import EarmarkError, ModelError
-from earmark.library import similar as similar_module
 from earmark.library.records import LibraryModel, direction
-from earmark.library.similar import Vectors, common_names, find_seed, read_vectors, similar_to
+from earmark.library.similar import common_names, find_seed, similar_to
 from earmark.library.store import Library, open_library
+from earmark.library.vectors import Vectors, read_vectors
 from earmark.paths import data_folder
 from made_library import made_library
 from sounds_of_library import make_songs, scanned
@@ -186,31 +186,6 @@ def test_a_song_is_one_answer_though_distances_differ_in_the_last_bit(
         assert len(audio) == len(set(audio))
 
 
-def test_many_threads_make_one_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-
-    class Index:
-        def search(self, target: Any, count: int) -> Any:
-            return np.zeros((1, count), np.float32), np.arange(count)[None]
-
-    def slow(matrix: Any) -> Index:
-        made.append(len(matrix))
-        time.sleep(0.05)
-        return Index()
-
-    monkeypatch.setattr(similar_module, "INDEX_FROM", 10)
-    monkeypatch.setattr(similar_module, "INDEX_AFTER", 0)
-    monkeypatch.setattr(similar_module, "_inverted_file", slow)
-    monkeypatch.setattr(similar_module.importlib.util, "find_spec", lambda name: name)
-    vectors = Vectors(np.arange(20), direction(np.random.default_rng(0).standard_normal((20, 4)).astype("f4")))
-    threads = [threading.Thread(target=vectors.nearest, args=(vectors.matrix[row], 3)) for row in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert made == [20]
-
-
 def test_reasons_of_a_library_of_which_the_model_knows_next_to_nothing(tmp_path: Path) -> None:
     """None of the tracks that are looked at to count names has a result: as while a second model's scan begins."""
     with made_library(tmp_path, 30) as (library, model):
@@ -220,23 +195,6 @@ def test_reasons_of_a_library_of_which_the_model_knows_next_to_nothing(tmp_path:
         with library.change():
             library.rows("DELETE FROM results")
         assert common_names(library, model) == {}
-
-
-def test_the_index_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond so many tracks an index answers the same call."""
-    pytest.importorskip("faiss", reason="the extra 'index' is not installed")
-    monkeypatch.setattr(similar_module, "INDEX_FROM", 1000)
-    monkeypatch.setattr(similar_module, "INDEX_AFTER", 0)
-    rng = np.random.default_rng(0)
-    centers = rng.standard_normal((50, 32))
-    matrix = direction((centers[rng.integers(0, 50, 5000)] + 0.5 * rng.standard_normal((5000, 32))).astype(np.float32))
-    vectors = Vectors(np.arange(5000), matrix)
-    hits = 0
-    for query in matrix[:50]:
-        rows, _ = vectors.nearest(query, 10)
-        exact = np.argsort(-(matrix @ query), kind="stable")[:10]
-        hits += len(set(rows.tolist()) & set(exact.tolist()))
-    assert hits > 450
 
 
 def test_a_model_is_found_wherever_it_is_installed(tmp_path: Path, tiny_model: Path) -> None:

@@ -23,10 +23,12 @@ from earmark.library.words import fold_words
 from earmark.text import fold, fold_artist, plain_text
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from earmark.app.session import LibrarySession
     from earmark.library.records import LibraryModel, LibraryTrack
-    from earmark.library.similar import Vectors
     from earmark.library.store import Library
+    from earmark.library.vectors import Vectors
 
 __all__ = ["Album", "Artist", "Catalogue", "LikeArtist", "Shelves", "SongFacts", "read_catalogue", "title_of"]
 
@@ -389,16 +391,16 @@ class _Sound:
     @classmethod
     def of(cls, library: Library, model: LibraryModel, catalogue: Catalogue) -> _Sound:
         from earmark.library.records import direction
-        from earmark.library.similar import read_vectors
+        from earmark.library.vectors import read_vectors
 
         vectors = read_vectors(library, model)
         ids, means = [], []
         for artist in catalogue.artists.values():
-            rows = _rows(vectors, catalogue, artist)
-            if rows:
+            audio = _audio(vectors, catalogue, artist)
+            if len(audio):
                 ids.append(artist.id)
-                means.append(vectors.matrix[rows].mean(axis=0))
-        matrix = direction(np.stack(means)) if means else np.zeros((0, vectors.matrix.shape[1]), np.float32)
+                means.append(vectors.of(audio).mean(axis=0))
+        matrix = direction(np.stack(means)) if means else np.zeros((0, model.dimensions), np.float32)
         return cls(tuple(ids), matrix, vectors)
 
     def nearest(self, artist: str, count: int) -> list[tuple[str, float]]:
@@ -410,20 +412,19 @@ class _Sound:
         return [(self.ids[one], max(0.0, 1 - float(cosine[one]))) for one in order]
 
     def typical(self, catalogue: Catalogue, artist: Artist, count: int = 3) -> tuple[int, ...]:
-        rows = _rows(self.vectors, catalogue, artist)
-        if not rows:
+        audio = _audio(self.vectors, catalogue, artist)
+        if not len(audio):
             return ()
-        near = self.vectors.matrix[rows] @ self.vectors.matrix[rows].mean(axis=0)
-        best = [int(self.vectors.audio[rows[one]]) for one in np.argsort(-near, kind="stable")[:count]]
+        own = self.vectors.of(audio)
+        best = audio[np.argsort(-(own @ own.mean(axis=0)), kind="stable")[:count]].tolist()
         first = {catalogue.songs[song].audio: song for song in reversed(artist.songs)}
         return tuple(first[audio] for audio in best)
 
 
-def _rows(vectors: Vectors, catalogue: Catalogue, artist: Artist) -> list[int]:
-    """Where the recordings of an artist stand among the vectors, each once."""
+def _audio(vectors: Vectors, catalogue: Catalogue, artist: Artist) -> NDArray[np.int64]:
+    """The recordings of an artist that are among the vectors, each once."""
     audio = dict.fromkeys(catalogue.songs[song].audio for song in artist.songs)
-    rows = (vectors.row(one) for one in audio if one is not None)
-    return [row for row in rows if row is not None]
+    return vectors.known([one for one in audio if one is not None])
 
 
 def _artist_id(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from earmark.app.library import LibraryRequest, chosen_model, opened
+from earmark.app.library import LibraryRequest, chosen_model, opened, searched
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def make_clusters(request: ClusterRequest) -> Steps[tuple[NamedCluster, ...]]:
 
     with opened(request.library, write=True) as library:
         model = yield from chosen_model(library, request.model)
-        found = cluster_tracks(library, model, request.count, rebuild=request.rebuild)
+        found = yield from searched(
+            library, model, lambda: cluster_tracks(library, model, request.count, rebuild=request.rebuild)
+        )
         clusters = []
         for one in found.clusters:
             files = library.tracks_of(one.audio)

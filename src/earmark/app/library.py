@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from earmark.errors import StorageError
 from earmark.events import Notice, Steps, use_case
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from earmark.library.records import LibraryModel, LibraryTrack
     from earmark.library.store import Library
 
-__all__ = ["Contents", "LibraryRequest", "chosen_model", "look_into_library", "opened"]
+__all__ = ["Contents", "LibraryRequest", "chosen_model", "look_into_library", "opened", "searched"]
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,7 @@ def chosen_model(library: Library, name: str | None) -> Steps[LibraryModel]:
     """
     folder = _folder(name)
     model = library.model(name) if folder is None else (yield from _scoring(library, folder))
-    known = library.models()
+    known = library.models() if library.has_several_models() else []  # counting takes a while in a large library
     if len(known) > 1:
         count = next(count for one, count in known if one.key == model.key)
         total = library.facts().tracks
@@ -109,6 +111,17 @@ def chosen_model(library: Library, name: str | None) -> Steps[LibraryModel]:
                 f"{model.title} analysed {count} of {total} songs; `earmark scan --force` lets it analyse the others."
             )
     return model
+
+
+def searched(library: Library, model: LibraryModel, search: Callable[[], R]) -> Steps[R]:
+    """What a search by embeddings finds. The index of a large library is made, or brought up to date, with a notice."""
+    from earmark.library.vectors import keep_index, read_vectors
+
+    yield from keep_index(library, model)
+    found = search()
+    if read_vectors(library, model).damaged:
+        yield from keep_index(library, model)
+    return found
 
 
 def _folder(name: str | None) -> Path | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.app.library import LibraryRequest, chosen_model, opened
+from earmark.app.library import LibraryRequest, chosen_model, opened, searched
 from earmark.events import Notice, Steps, use_case
 
 if TYPE_CHECKING:
@@ -132,6 +132,6 @@ def _placed(library: Library, model: LibraryModel, rebuild: bool) -> Steps[MapLa
     from earmark.library.layout import lay_out
 
     yield Notice(f"Placing {library.facts().tracks} songs.")
-    layout = lay_out(library, model, rebuild=rebuild)
+    layout = yield from searched(library, model, lambda: lay_out(library, model, rebuild=rebuild))
     cluster_tracks(library, model)  # for their colours
     return layout

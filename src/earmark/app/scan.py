@@ -97,6 +97,7 @@ def scan(request: ScanRequest, engine: Engine | None = None) -> Steps[ScanResult
         EarmarkError: The library, the model or a folder cannot be used, or another scan is at work.
     """
     from earmark.library.scan import only_one, real_root, scan_folders
+    from earmark.library.vectors import keep_index
 
     model, start = _model(request), time.monotonic()
     named = list(dict.fromkeys(map(real_root, request.folders)))
@@ -107,6 +108,7 @@ def scan(request: ScanRequest, engine: Engine | None = None) -> Steps[ScanResult
     ):
         roots = named or (yield from _known_roots(library))
         done = yield from scan_folders(library, roots, model, workers, force=request.force, exclude=request.exclude)
+        yield from keep_index(library, done.model, scanning=True)
         if done.analysed or done.known or done.scored or done.moved or done.vanished:
             yield from refresh_playlists(library, workers)
         held = library.facts()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from earmark.app.library import LibraryRequest, chosen_model, opened
+from earmark.app.library import LibraryRequest, chosen_model, opened, searched
 from earmark.errors import EarmarkError
 from earmark.events import Notice, Steps, use_case
 
@@ -168,7 +168,9 @@ def similar(
     with opened(request.library, session=session) as library:
         model = yield from chosen_model(library, request.model)
         seed = find_seed(library, model, request.track, engine)
-        found = similar_to(library, model, seed, request.count, request.per_artist or None)
+        found = yield from searched(
+            library, model, lambda: similar_to(library, model, seed, request.count, request.per_artist or None)
+        )
     if not found:
         raise EarmarkError("the library holds no other song to compare it with; `earmark scan FOLDER` adds some")
     return tuple(found)
@@ -189,7 +191,9 @@ def walk(
         raise EarmarkError(f"-n {request.count}: a path has at least the two songs that it joins")
     with opened(request.library, session=session) as library:
         model = yield from chosen_model(library, request.model)
-        tracks = walk_between(library, model, request.start, request.end, request.count, engine)
+        tracks = yield from searched(
+            library, model, lambda: walk_between(library, model, request.start, request.end, request.count, engine)
+        )
     if len(tracks) < request.count:
         yield Notice(f"There are only {len(tracks)} songs: the library holds no more.")
     return tuple(tracks)

@@ -71,7 +71,7 @@ def count_library(request: LibraryRequest, session: LibrarySession | None = None
         EarmarkError: There is no library, or it is empty.
     """
     from earmark.library.labels import GENRE, MOOD, LabelProbabilities
-    from earmark.library.similar import read_vectors
+    from earmark.library.vectors import read_vectors
 
     with opened(request.library, session=session) as library:
         model = yield from chosen_model(library, request.model)

@@ -1,6 +1,6 @@
 """Clusters of the library, named by what tells them apart. New tracks join; the old stay where they are.
 
-They are found by k-means++ (Arthur and Vassilvitskii 2007) in NumPy: the same points give the same clusters.
+The same songs give the same clusters, in whatever order they were scanned.
 """
 
 from __future__ import annotations
@@ -12,153 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import UnknownName
+from earmark.library.kmeans import assign, choose_count, kmeans, means
 from earmark.library.labels import MOOD, LabelProbabilities, heads_about, user_heads
 from earmark.library.records import LibraryModel, LibraryTrack
-from earmark.library.similar import Vectors, read_vectors, telling
+from earmark.library.similar import telling
 from earmark.library.store import Library, StoredCluster
+from earmark.library.vectors import Vectors, read_vectors
 from earmark.models.card import HeadCard
 from earmark.text import fold
 
 __all__ = [
     "Cluster",
     "Clustering",
-    "assign",
-    "choose_count",
     "cluster_named",
     "cluster_names",
     "cluster_tracks",
-    "kmeans",
     "known_clusters",
     "make_clusters",
 ]
 
 Array = NDArray[np.float32]
 
-_ROUNDS = 30
-_SAMPLE = 256  # points a cluster that its centre is found from
-_JUDGED = 4_000  # points that a number of clusters is judged by
-_BLOCK = 32_768
-_NEARLY = 0.95
-_EACH = 16  # numbers up to here are all tried, larger ones in steps
-
-
-def kmeans(points: Array, count: int, seed: int = 0) -> Array:
-    """Centres of clusters.
-
-    Of very many points a sample finds the centres, and all of them then settle in two rounds.
-
-    Args:
-        points: (n, dimensions) float32, n >= 1.
-        count: Clusters, at most n.
-        seed: Of the choice of first centres.
-
-    Returns:
-        (count, dimensions); fewer where the points have fewer different values.
-    """
-    rng = np.random.default_rng(seed)
-    some = _sample(points, max(10_000, _SAMPLE * count))
-    tries = 4 if len(some) * count <= 20_000 else 1
-    best, least = np.zeros((0, points.shape[1]), np.float32), np.inf
-    for _ in range(tries):
-        centers = _settled(some, _first(some, count, rng), _ROUNDS)
-        loss = float(assign(some, centers)[1].sum(dtype=np.float64))
-        if loss < least:
-            best, least = centers, loss
-    return best if len(some) == len(points) else _settled(points, best, 2)
-
-
-def assign(points: Array, centers: Array) -> tuple[NDArray[np.intp], Array]:
-    """The nearest centre of each point (ties: the first), and the squared distance to it."""
-    near, far = np.empty(len(points), np.intp), np.empty(len(points), np.float32)
-    half = (centers * centers).sum(axis=1) / 2
-    for start in range(0, len(points), _BLOCK):
-        block = points[start : start + _BLOCK]
-        value = block @ centers.T - half
-        best = value.argmax(axis=1)
-        near[start : start + _BLOCK] = best
-        far[start : start + _BLOCK] = (block * block).sum(axis=1) - 2 * value[np.arange(len(block)), best]
-    return near, np.maximum(far, 0)
-
-
-def choose_count(points: Array, seed: int = 0) -> int:
-    """How many clusters the points have: the finest grouping that is nearly as clear as the clearest.
-
-    Clear by the simplified silhouette (Hruschka et al. 2004): how much nearer points are to their own centre than to
-    the next one, on average.
-    """
-    some = _sample(points, _JUDGED)
-    most = int(min(64, np.sqrt(len(points)) + 1, len(some) - 1))
-    if most < 2:
-        return 1
-    counts = sorted({*range(2, min(most, _EACH) + 1), *(round(most / 1.25**i) for i in range(7) if most > _EACH)})
-    clear = {count: _silhouette(some, kmeans(some, count, seed)) for count in counts}
-    best = max(clear.values())
-    if best <= 0:
-        return 1
-    return int(max(count for count, value in clear.items() if value >= _NEARLY * best))
-
-
-def _sample(points: Array, count: int) -> Array:
-    """So many of the points, always the same, in their order."""
-    if len(points) <= count:
-        return points
-    rows = np.random.default_rng(0).choice(len(points), count, replace=False)
-    return points[np.sort(rows)]
-
-
-def _silhouette(points: Array, centers: Array) -> float:
-    if len(centers) < 2:
-        return -1.0
-    square = (centers * centers).sum(axis=1) - 2 * points @ centers.T + (points * points).sum(axis=1)[:, None]
-    nearest = np.sqrt(np.maximum(np.partition(square, 1, axis=1)[:, :2], 0))
-    return float(np.mean((nearest[:, 1] - nearest[:, 0]) / np.maximum(nearest[:, 1], 1e-9)))
-
-
-def _first(points: Array, count: int, rng: np.random.Generator) -> Array:
-    """First centres far from each other: each next one is drawn by its squared distance to those before."""
-    chosen = [int(rng.integers(len(points)))]
-    left = _square(points, points[chosen[0]])
-    while len(chosen) < count:
-        total = left.sum(dtype=np.float64)
-        if total <= 0:
-            break
-        drawn = int(np.searchsorted(np.cumsum(left, dtype=np.float64), rng.random() * total))
-        chosen.append(min(drawn, len(points) - 1))
-        left = np.minimum(left, _square(points, points[chosen[-1]]))
-    return points[chosen].copy()
-
-
-def _square(points: Array, center: Array) -> Array:
-    gap = points - center
-    return np.asarray(np.einsum("ij,ij->i", gap, gap), np.float32)
-
-
-def _settled(points: Array, centers: Array, rounds: int) -> Array:
-    """Lloyd's rounds until nothing moves; a centre that lost all its points takes the worst placed one."""
-    before = None
-    for _ in range(rounds):
-        near, far = assign(points, centers)
-        if before is not None and np.array_equal(near, before):
-            break
-        before = near
-        centers, sizes = means(points, near, len(centers))
-        for empty in np.flatnonzero(sizes == 0):
-            worst = int(far.argmax())
-            centers[empty], far[worst] = points[worst], 0
-    return centers
-
-
-def means(points: Array, near: NDArray[np.intp], count: int) -> tuple[Array, NDArray[np.intp]]:
-    """Mean of each cluster's points (zeros where it has none), and how many it has."""
-    sizes = np.bincount(near, minlength=count)
-    order = np.argsort(near, kind="stable")
-    sums = np.zeros((count, points.shape[1]), np.float64)
-    bounds = np.concatenate([[0], np.cumsum(sizes)])
-    for number in np.flatnonzero(sizes):
-        sums[number] = points[order[bounds[number] : bounds[number + 1]]].sum(axis=0, dtype=np.float64)
-    return (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32), sizes
-
-
+_FOUND_FROM, _EACH = 20_000, 256  # songs that the centres are found from: so many, and so many more for each cluster
 _TAGS = 6
 _TYPICAL = 5
 
@@ -240,13 +115,13 @@ def known_clusters(library: Library, model: LibraryModel) -> tuple[Cluster, ...]
 
 def make_clusters(library: Library, model: LibraryModel, vectors: Vectors, count: int | None) -> None:
     """Find clusters, name them and keep them, the largest first."""
-    matrix = vectors.matrix[_settled_order(library, vectors)]  # so that the order of scanning changes nothing
-    centers = kmeans(matrix, min(count or choose_count(matrix), len(vectors)))
-    near, _ = assign(vectors.matrix, centers)
+    by_key = vectors.known(library.audio_by_key(_FOUND_FROM + _EACH * (count or 0)))
+    some = vectors.of(by_key)  # so that the order of scanning changes nothing
+    centers = kmeans(some, min(count or choose_count(some), len(some)))
+    near = _nearest(vectors, centers)
     sizes = np.bincount(near, minlength=len(centers))
     order = np.argsort(-sizes, kind="stable")
-    centers = centers[order[sizes[order] > 0]]
-    near, _ = assign(vectors.matrix, centers)
+    centers, near = centers[order[sizes[order] > 0]], np.argsort(order)[near]
     heads = user_heads(model).values()
     tags = _telling_labels(
         ((head, LabelProbabilities(library, model, vectors.audio).names(head.name)) for head in heads if head.labels),
@@ -298,29 +173,35 @@ def cluster_names(tags: Sequence[Sequence[str]], moods: frozenset[str]) -> list[
     return names
 
 
-def _settled_order(library: Library, vectors: Vectors) -> NDArray[np.intp]:
-    """The rows by content hash."""
-    hashes = library.content_hashes()
-    return np.argsort(np.asarray([hashes[one] for one in vectors.audio.tolist()]), kind="stable")
+def _nearest(vectors: Vectors, centers: Array) -> NDArray[np.intp]:
+    near = np.zeros(len(vectors), np.intp)
+    for rows, block in vectors.blocks():
+        near[rows] = assign(block, centers)[0]
+    return near
 
 
 def _join(library: Library, model: LibraryModel, vectors: Vectors, centers: Array) -> None:
     """Tracks that came since the clusters were made go to the nearest."""
     fresh = ~np.isin(vectors.audio, list(library.members(model)))
     if fresh.any():
-        near, _ = assign(vectors.matrix[fresh], centers)
+        near, _ = assign(vectors.of(vectors.audio[fresh]), centers)
         with library.change():
             library.add_members(model, vectors.audio[fresh], near, joined=True)
 
 
 def _read(library: Library, model: LibraryModel, vectors: Vectors, made: bool) -> Clustering:
     member = library.members(model)
-    near = np.asarray([member.get(one, -1) for one in vectors.audio.tolist()], np.intp)
+    audio, stored = vectors.audio, library.clusters(model)
+    near = np.asarray([member.get(one, -1) for one in audio.tolist()], np.intp)
+    closeness = np.zeros(len(near), np.float32)
+    if stored:
+        centers = np.stack([one.center for one in stored])
+        for rows, block in vectors.blocks():
+            closeness[rows] = np.einsum("ij,ij->i", block, centers[near[rows]])
     found = []
-    for number, one in enumerate(library.clusters(model)):
+    for number, one in enumerate(stored):
         inside = np.flatnonzero(near == number)
-        closeness = vectors.matrix[inside] @ one.center
-        ranked = vectors.audio[inside[np.argsort(-closeness, kind="stable")]]
+        ranked = audio[inside[np.argsort(-closeness[inside], kind="stable")]]
         found.append(Cluster(number, one.name, one.tags, tuple(ranked.tolist())))
     ordered = sorted(found, key=lambda one: (-len(one.audio), one.number))
     return Clustering(tuple(one for one in ordered if one.audio), made, library.joined_members(model))

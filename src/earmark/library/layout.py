@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from earmark.library.labels import GENRE, MOOD, LabelProbabilities, main_head
 from earmark.library.records import LibraryModel
-from earmark.library.similar import read_vectors
 from earmark.library.store import Library
+from earmark.library.vectors import Vectors, read_vectors
 
 __all__ = ["MapData", "MapLayout", "MapSong", "MapView", "energy_of", "has_tsne", "known_layout", "lay_out", "map_data",
            "named_views", "plane"]  # fmt: skip
@@ -66,7 +66,7 @@ def lay_out(library: Library, model: LibraryModel, *, rebuild: bool = False) -> 
     known = np.isin(vectors.audio, old)
     if rebuild or method is None or known.sum() < 2 * len(vectors) / 3 or (method == "PCA" and has_tsne()):
         method = "t-SNE" if has_tsne() and len(vectors) > 3 else "PCA"
-        places = plane(vectors.matrix, tsne=method == "t-SNE")
+        places = plane(vectors, tsne=method == "t-SNE")
         with library.change():
             library.set_fact(note, method)
             library.set_places(model, vectors.audio, places, joined=False)
@@ -74,7 +74,8 @@ def lay_out(library: Library, model: LibraryModel, *, rebuild: bool = False) -> 
     places = np.zeros((len(vectors), 2), np.float32)
     places[known] = old_places[np.searchsorted(old, vectors.audio[known])]
     if not known.all():
-        places[~known] = _between(vectors.matrix[known], places[known], vectors.matrix[~known])
+        some = np.flatnonzero(known)[:: -(-int(known.sum()) // _BY_TSNE)]
+        places[~known] = _between(vectors.of(vectors.audio[some]), places[some], vectors.of(vectors.audio[~known]))
         with library.change():
             library.set_places(model, vectors.audio[~known], places[~known], joined=True)
     return MapLayout(vectors.audio, places, method, library.joined_places(model))
@@ -90,38 +91,38 @@ def known_layout(library: Library, model: LibraryModel) -> MapLayout | None:
     return MapLayout(audio[there], places[there], method, library.joined_places(model))
 
 
-def plane(matrix: Array, *, tsne: bool) -> Array:
-    """Rows in the plane: (n, dimensions) to (n, 2) in -1..1; the same rows give the same places."""
-    if len(matrix) < 2:
-        return np.zeros((len(matrix), 2), np.float32)
-    flat = _principal(matrix)
+def plane(vectors: Vectors, *, tsne: bool) -> Array:
+    """Songs in the plane: (n, 2) in -1..1; the same vectors give the same places."""
+    count = len(vectors)
+    if count < 2:
+        return np.zeros((count, 2), np.float32)
+    flat = _principal(vectors)
     if not tsne:
         return _spread(flat)
-    step = -(-len(matrix) // _BY_TSNE)
-    some = matrix[::step]
+    step = -(-count // _BY_TSNE)
+    some = vectors.of(vectors.audio[::step])
     places = _tsne(some, flat[::step])
     if step > 1:
-        whole = np.empty((len(matrix), 2), np.float32)
+        whole = np.empty((count, 2), np.float32)
+        for rows, block in vectors.blocks():
+            whole[rows] = _between(some, places, block)
         whole[::step] = places
-        others = np.ones(len(matrix), bool)
-        others[::step] = False
-        whole[others] = _between(some, places, matrix[others])
         places = whole
     return _spread(places)
 
 
-def _principal(matrix: Array) -> Array:
+def _principal(vectors: Vectors) -> Array:
     """The two directions of most variance (PCA), each with its largest part positive so that maps do not flip."""
-    center = matrix.mean(axis=0)
-    spread = np.zeros((matrix.shape[1], matrix.shape[1]), np.float64)
-    for start in range(0, len(matrix), 65_536):
-        block = matrix[start : start + 65_536] - center
-        spread += block.T @ block
-    _, axes = np.linalg.eigh(spread)
+    center, spread = np.zeros((2, 1, 1))
+    for _, block in vectors.blocks():
+        center, spread = center + block.sum(axis=0, dtype=np.float64), spread + block.T @ block
+    center = center / len(vectors)
+    _, axes = np.linalg.eigh(spread - len(vectors) * np.outer(center, center))
     axes = axes[:, ::-1][:, :2]
     axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1, 1)
-    flat = np.zeros((len(matrix), 2), np.float32)
-    flat[:, : axes.shape[1]] = (matrix - center) @ axes.astype(np.float32)
+    flat = np.zeros((len(vectors), 2), np.float32)
+    for rows, block in vectors.blocks():
+        flat[rows, : axes.shape[1]] = (block - center.astype(np.float32)) @ axes.astype(np.float32)
     return flat
 
 

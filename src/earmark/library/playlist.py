@@ -19,8 +19,9 @@ from earmark.library.find import Ranked
 from earmark.library.labels import GENRE, MOOD, LabelProbabilities
 from earmark.library.options import PlaylistOptions
 from earmark.library.records import LibraryModel, LibraryTrack, direction
-from earmark.library.similar import Seed, Vectors, find_seed, read_vectors
+from earmark.library.similar import Seed, find_seed
 from earmark.library.store import Library
+from earmark.library.vectors import Vectors, read_vectors
 from earmark.text import fold
 
 __all__ = ["flow", "make_playlist", "walk_between"]
@@ -167,7 +168,7 @@ def make_playlist(
     seeds = [find_seed(library, model, path, engine) for path in request.seeds]
     fits, value = _matching(library, model, vectors, request, like)
     if seeds:
-        value = np.max([vectors.matrix @ seed.vector for seed in seeds], axis=0)
+        value = vectors.closest(np.stack([seed.vector for seed in seeds]))
     ranked = np.flatnonzero(fits)
     ranked = ranked[np.argsort(-value[ranked], kind="stable")]
     chosen = _chosen(library, vectors, ranked, seeds, request)
@@ -313,7 +314,7 @@ def _chosen(
             titles.add(title)
             artists[artist] += 1
             seconds += track.seconds
-            chosen.append((track, vectors.matrix[row]))
+            chosen.append((track, vectors.of(vectors.audio[[row]])[0]))
     return chosen
 
 
@@ -323,28 +324,27 @@ def _next_step(
     """The nearest song to a point that is not taken; one of an artist not met yet, if it is about as near."""
     count, spare = 64, None
     while True:
-        rows, distances = vectors.nearest(target, count)
-        files = library.tracks_of(vectors.audio[rows].tolist())
-        for row, distance in zip(rows, distances, strict=True):
-            audio = int(vectors.audio[row])
+        near, distances = vectors.nearest(target, count)
+        files = library.tracks_of(near.tolist())
+        for audio, distance in zip(near.tolist(), distances.tolist(), strict=True):
             if audio in taken or not files[audio]:
                 continue
             track = files[audio][0]
             if spare is not None and distance > 1.5 * spare[1] + 0.02:
                 break
             if not fold(track.artist) or not artists[fold(track.artist)]:
-                spare = (track, distance, row)
+                spare = (track, distance)
                 break
-            spare = spare or (track, distance, row)
+            spare = spare or (track, distance)
         if spare is not None or count >= len(vectors):
             break
         count *= 8
     if spare is None:
         return None
-    track, _, row = spare
+    track, _ = spare
     taken.add(track.audio)
     artists[fold(track.artist)] += 1
-    return track, vectors.matrix[row]
+    return track, vectors.of(np.asarray([track.audio]))[0]
 
 
 def _on_the_way(start: Array, end: Array, share: float) -> Array:

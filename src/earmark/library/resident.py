@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from earmark.analyses.facts import ANALYSES
 from earmark.library.find import LibraryNames, Search, vocabulary_key
 from earmark.library.records import LibraryModel
-from earmark.library.similar import Vectors, common_names, read_vectors
+from earmark.library.similar import common_names
 from earmark.library.store import AllResults, Library
+from earmark.library.vectors import Vectors, in_memory, large_vectors
 
 __all__ = ["take_snapshot"]
 
@@ -77,9 +78,11 @@ def _by_label(results: AllResults) -> AllResults:
 
 
 def _vectors(library: Library, model: LibraryModel, changed: Rows, before: Library | None) -> Vectors:
+    """Of a large library by its index; of others in memory, where a search is quicker still."""
     old: Vectors | None = None if before is None else before.remembered(("vectors", model.key))
-    if old is None:
-        return read_vectors(library, model)
+    large = large_vectors(library, model, old)
+    if large is not None or old is None or old.index is not None:
+        return large or in_memory(library, model)
     audio = library.songs(model)
     missing = np.setdiff1d(audio, old.audio, assume_unique=True)
     fresh = library.embeddings_of(model, np.union1d(missing, changed))

@@ -1,20 +1,18 @@
 """The tracks that sound most like one: how far they are, why, and which seconds match best.
 
-Nearest are those with the greatest cosine of embeddings: exact, and by an index for a million and more. Why is said in
+Nearest are those with the greatest cosine of embeddings (:mod:`earmark.library.vectors`). Why is said in
 words: what two tracks share, and what tells a group of tracks from all others.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import threading
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +25,7 @@ from earmark.inference.records import ClipEmbeddings, Failure, Prediction
 from earmark.library.labels import free_scores, given_names, merged_scores, user_heads
 from earmark.library.records import LibraryModel, LibraryTrack, corrected, direction
 from earmark.library.store import Library
+from earmark.library.vectors import Vectors, read_vectors
 from earmark.models.card import HeadCard
 from earmark.text import fold
 
@@ -34,15 +33,11 @@ if TYPE_CHECKING:
     from earmark.inference.tagger import Tagger
 
 __all__ = [
-    "INDEX_AFTER",
-    "INDEX_FROM",
     "Seed",
     "Similar",
-    "Vectors",
     "common_names",
     "find_seed",
     "predicted_names",
-    "read_vectors",
     "shared",
     "similar_to",
     "tagger_of",
@@ -51,128 +46,6 @@ __all__ = [
 
 Array = NDArray[np.float32]
 Rows = NDArray[np.int64]
-
-INDEX_FROM = 500_000
-"""From so many tracks on an approximate index answers, where the extra ``index`` is installed."""
-
-INDEX_AFTER = 20
-"""So many searches are exact before: making the index takes as long as hundreds of them."""
-
-_TOGETHER = 16  # queries answered at once
-_BLOCK = 65_536  # rows compared at a time, so that a million take no second copy
-
-
-@dataclass(slots=True, eq=False)
-class _Query:
-    """A vector to compare with all, and what comes of it."""
-
-    target: Array
-    cosines: Array | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Vectors:
-    """Embeddings to search in.
-
-    Attributes:
-        audio: (n,) rows of the library's audio, ascending.
-        matrix: (n, dimensions) float32, each row of length 1.
-    """
-
-    audio: Rows
-    matrix: Array
-    _index: Any = None
-    _asked: int = 0
-    _queries: list[_Query] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __len__(self) -> int:
-        return len(self.audio)
-
-    def row(self, audio: int) -> int | None:
-        """Where an audio stands, or None."""
-        row = int(np.searchsorted(self.audio, audio))
-        return row if row < len(self.audio) and self.audio[row] == audio else None
-
-    def nearest(self, query: Array, count: int) -> tuple[Rows, Array]:
-        """The rows nearest to a vector, nearest first; ties go to the row that stands first.
-
-        Args:
-            query: (dimensions,) of any length.
-            count: Rows at most.
-
-        Returns:
-            Row numbers, and distances: 1 - cosine, 0..2.
-        """
-        count = min(count, len(self))
-        target = direction(query)
-        if not count:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        index = self._built()
-        if index is not None:
-            near, rows = index.search(target[None], count)
-            found = rows[0] >= 0
-            return rows[0][found].astype(np.int64), np.maximum(0, 1 - near[0][found])
-        cosine = self._cosines(target)
-        best = np.arange(len(cosine))
-        if count < len(cosine):
-            least = np.partition(cosine, len(cosine) - count)[len(cosine) - count]
-            better = np.flatnonzero(cosine > least)
-            best = np.concatenate([better, np.flatnonzero(cosine == least)[: count - len(better)]])
-        best = best[np.lexsort((best, -cosine[best]))]
-        return best.astype(np.int64), np.maximum(0, 1 - cosine[best])
-
-    def _cosines(self, target: Array) -> Array:
-        """(n,) of one query. Those that come from other threads meanwhile are answered together.
-
-        Reading the matrix takes longer than multiplying: several queries at once cost little more than one.
-        """
-        query = _Query(target)
-        self._queries.append(query)
-        with self._lock:
-            while query.cosines is None:
-                together = self._queries[:_TOGETHER]
-                del self._queries[: len(together)]
-                if len(together) == 1:
-                    together[0].cosines = self.matrix @ together[0].target
-                    continue
-                found = self.matrix @ np.stack([one.target for one in together], axis=1)
-                for one, cosines in zip(together, found.T, strict=True):
-                    one.cosines = cosines
-        return query.cosines
-
-    def _built(self) -> Any:
-        """The index, made when first needed; None for exact search."""
-        self._asked += 1
-        worth = len(self) >= INDEX_FROM and self._asked > INDEX_AFTER
-        if self._index is None and worth and importlib.util.find_spec("faiss") is not None:
-            with self._lock:  # several threads make one index
-                if self._index is None:
-                    self._index = _inverted_file(self.matrix)
-        return self._index
-
-
-def read_vectors(library: Library, model: LibraryModel) -> Vectors:
-    """All songs that a model analysed and that are still there."""
-    return library.remember(("vectors", model.key), lambda: Vectors(*library.embeddings(model)))
-
-
-def _inverted_file(matrix: Array) -> Any:
-    """Inverted lists over 8-bit rows (Jegou et al. 2011), of which enough are visited to miss next to nothing."""
-    import faiss
-
-    lists = int(4 * np.sqrt(len(matrix)))
-    quantizer = faiss.IndexFlatIP(matrix.shape[1])
-    index = faiss.IndexIVFScalarQuantizer(
-        quantizer, matrix.shape[1], lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-    )
-    sample = matrix[:: max(1, len(matrix) // (lists * 40))]
-    index.train(np.ascontiguousarray(sample))
-    for start in range(0, len(matrix), _BLOCK):
-        index.add(matrix[start : start + _BLOCK])
-    index.nprobe = max(16, lists // 16)
-    return index
-
 
 _MOST_SHARED = 3
 _USUAL = 0.9
@@ -310,12 +183,12 @@ class Similar:
 
 @dataclass(slots=True)
 class _Found:
-    """Tracks taken so far, each with its vector's row; how often each artist is among them, and how often it may."""
+    """Tracks taken so far, and the vector of each; how often each artist is among them, and how often it may."""
 
     count: int
     per_artist: int | None
     tracks: list[tuple[LibraryTrack, float, list[LibraryTrack]]] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
+    vectors: list[Array] = field(default_factory=list)
     names: dict[tuple[str, str], int] = field(default_factory=dict)
     artists: Counter[str] = field(default_factory=Counter)
 
@@ -399,7 +272,7 @@ def similar_to(
         seed: From :func:`find_seed`.
         count: Answers at most.
         per_artist: At most so many of one artist; None does not count them.
-        vectors: From :func:`~earmark.library.similar.read_vectors`, where they are at hand.
+        vectors: From :func:`~earmark.library.vectors.read_vectors`, where they are at hand.
     """
     vectors = read_vectors(library, model) if vectors is None else vectors
     found, seen = _Found(count, per_artist), np.zeros(0, np.int64)
@@ -407,12 +280,12 @@ def similar_to(
     if seed.track is not None and (name := _title(seed.track)):
         found.names[name] = -1
     while len(found.tracks) < count and len(seen) < len(vectors):
-        rows, distances = vectors.nearest(seed.vector, deep)
-        fresh = ~np.isin(rows, seen)  # no slice: beside other queries, the last bits of a distance are others
+        audio, distances = vectors.nearest(seed.vector, deep)
+        fresh = ~np.isin(audio, seen)  # no slice: beside other queries, the last bits of a distance are others
         if not fresh.any():
             break
-        _take(library, vectors, (rows[fresh], distances[fresh]), seed, found)
-        seen, deep = rows, 4 * deep
+        _take(library, vectors, (audio[fresh], distances[fresh]), seed, found)
+        seen, deep = audio, 4 * deep
     return _explained(library, model, seed, found)
 
 
@@ -423,17 +296,16 @@ def _take(
     seed: Seed,
     found: _Found,
 ) -> None:
-    """Take from the nearest rows as many as there is room for, folding copies."""
-    files = library.tracks_of(vectors.audio[nearest[0]].tolist())
-    for row, distance in zip(*nearest, strict=True):
+    """Take from the nearest as many as there is room for, folding copies."""
+    files = library.tracks_of(nearest[0].tolist())
+    for audio, distance, vector in zip(nearest[0].tolist(), nearest[1].tolist(), vectors.of(nearest[0]), strict=True):
         if len(found.tracks) == found.count:
             return
-        audio = int(vectors.audio[row])
         if not files[audio] or audio == seed.audio:
             continue
         track, *others = files[audio]
         alike_seed = distance < _SAME_SOUND and abs(track.seconds - seed.seconds) < _SAME_LENGTH
-        copy_of = -1 if alike_seed else _copy_of(track, int(row), vectors, found)
+        copy_of = -1 if alike_seed else _copy_of(track, vector, found)
         if copy_of == -1:
             continue
         if copy_of is not None:
@@ -445,18 +317,18 @@ def _take(
         found.artists[artist] += 1
         if name := _title(track):
             found.names[name] = len(found.tracks)
-        found.rows.append(int(row))
-        found.tracks.append((track, float(distance), others))
+        found.vectors.append(vector)
+        found.tracks.append((track, distance, others))
 
 
-def _copy_of(track: LibraryTrack, row: int, vectors: Vectors, found: _Found) -> int | None:
+def _copy_of(track: LibraryTrack, vector: Array, found: _Found) -> int | None:
     """The track taken before that this one is a copy of: by artist and title, or by sound and length; -1 the seed."""
     name = _title(track)
     if name in found.names:
         return found.names[name]
-    if not found.rows:
+    if not found.vectors:
         return None
-    distance = 1 - vectors.matrix[found.rows] @ vectors.matrix[row]
+    distance = 1 - np.stack(found.vectors) @ vector
     for number in np.flatnonzero(distance < _SAME_SOUND):
         if abs(found.tracks[number][0].seconds - track.seconds) < _SAME_LENGTH:
             return int(number)

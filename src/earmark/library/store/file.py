@@ -96,6 +96,11 @@ class LibraryFile:
         """Whether it was opened to be written, and is not a snapshot."""
         return self._write and self._lasting is None
 
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether it is one: see :meth:`snapshot`."""
+        return self._lasting is not None
+
     def close(self) -> None:
         """Close the connections of all threads; what was written is in the file itself then, where nobody reads it now.
 
@@ -236,7 +241,7 @@ def _open(file: Path, write: bool) -> sqlite3.Connection:
                     f"{file}: of an older format, and read-only: it can be updated where it can be written"
                 )
             migrate(connection)
-        connection.execute("PRAGMA mmap_size=4294967296")
+        connection.execute("PRAGMA mmap_size=134217728")
         connection.execute("PRAGMA foreign_keys=ON")
         if writable:
             connection.execute("PRAGMA journal_mode=WAL")

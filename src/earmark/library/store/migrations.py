@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from earmark.inference.records import is_song
 from earmark.library.records import UNVERIFIED
-from earmark.library.store.schema import FORMAT, index, statements, table
+from earmark.library.store.schema import FORMAT, statements, table
 from earmark.text import composed_path, plain_text
 
 __all__ = ["migrate"]
@@ -112,9 +112,10 @@ def _from_2(connection: sqlite3.Connection) -> None:
 
 
 def _from_3(connection: sqlite3.Connection) -> None:
-    """Features are kept."""
-    connection.execute(table("features"))
-    connection.execute(index("features_name"))
+    """Features are kept, and changes of embeddings counted; an index may be made of those that there are."""
+    for name in ("features", "features_name", "changes", "embedding_added", "embedding_given", "embedding_removed"):
+        connection.execute(table(name))
+    connection.execute("INSERT INTO changes (backbone, audio) SELECT id, 0 FROM backbones")
 
 
 _STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _from_1, 2: _from_2, 3: _from_3}

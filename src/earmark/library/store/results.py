@@ -249,7 +249,7 @@ class Results(Tracks, Groups, Features):
             UnknownName: No such model analysed anything here.
             StorageError: The library is empty.
         """
-        known = self.remember("known models", lambda: [_model(row) for row in self.rows(_MODEL)])
+        known = self._known_models()
         if not known:
             raise StorageError(f"{self.file}: the library is empty; `earmark scan FOLDER` fills it")
         if len(known) > 1:  # counting takes a while in a large library
@@ -260,6 +260,13 @@ class Results(Tracks, Groups, Features):
             if name in (model.name, model.title, model.name.split("@")[0]):
                 return model
         raise UnknownName("model of the library", name, [model.title for model in known])
+
+    def has_several_models(self) -> bool:
+        """Whether more than one model is known; quick to ask for."""
+        return len(self._known_models()) > 1
+
+    def _known_models(self) -> Sequence[LibraryModel]:
+        return self.remember("known models", lambda: [_model(row) for row in self.rows(_MODEL)])
 
     def add_model(self, model: LibraryModel, *, in_use: bool = True) -> LibraryModel:
         """The model with the row that it has, or gets; its folder, heads and aliases are kept up to date. In a change.
@@ -470,9 +477,58 @@ class Results(Tracks, Groups, Features):
 
     def embeddings_of(self, model: LibraryModel, audio: Rows) -> tuple[Rows, Array]:
         """Embeddings of some audio: those that there are, (n,) ascending and (n, dimensions)."""
-        marked = f"audio IN (SELECT value FROM json_each('{json.dumps(audio.tolist())}'))"
-        query = f"SELECT audio, vector FROM embeddings WHERE backbone = ? AND {marked}"
-        return self._matrix(query, model.backbone_key, model.dimensions, "<f2")
+        query = f"SELECT audio, vector FROM embeddings WHERE backbone = ? AND audio IN {LISTED} ORDER BY audio"
+        rows = self.rows(query, (model.backbone_key, listed(audio))) if len(audio) else []
+        vectors = np.frombuffer(b"".join(row[1] for row in rows), "<f2").astype(np.float32)
+        return np.asarray([row[0] for row in rows], np.int64), vectors.reshape(len(rows), model.dimensions)
+
+    def embedding_blocks(self, model: LibraryModel, size: int) -> Iterator[tuple[Rows, NDArray[np.float16]]]:
+        """All embeddings of a model's backbone, those of no songs too: audio ascending, and rows as they are stored."""
+        query = "SELECT audio, vector FROM embeddings WHERE backbone = ? ORDER BY audio"
+        with self.guarded():
+            cursor = self.db.execute(query, (model.backbone_key,))
+            while rows := cursor.fetchmany(size):
+                vectors = np.frombuffer(b"".join(row[1] for row in rows), "<f2").reshape(len(rows), -1)
+                yield np.asarray([row[0] for row in rows], np.int64), vectors
+
+    def embeddings_at_most(self) -> int:
+        """More embeddings than so many no backbone has; quick to ask for."""
+        return int(self.value("SELECT COALESCE(MAX(id), 0) FROM audio"))
+
+    def last_change(self, model: LibraryModel) -> tuple[int, int] | None:
+        """The last change of embeddings of a model's backbone: its number, and its mark, which no other change has."""
+        row = self.row(
+            "SELECT id, mark FROM changes WHERE backbone = ? ORDER BY id DESC LIMIT 1", (model.backbone_key,)
+        )
+        return None if row is None else (row[0], row[1])
+
+    def changed_since(self, model: LibraryModel, change: int, mark: int) -> Rows | None:
+        """Audio whose embeddings have changed since a change, (n,) ascending; None where it is none of this library."""
+        if self.value("SELECT mark FROM changes WHERE id = ? AND backbone = ?", (change, model.backbone_key)) != mark:
+            return None
+        query = "SELECT DISTINCT audio FROM changes WHERE id > ? AND backbone = ? ORDER BY audio"
+        return np.asarray([row[0] for row in self.rows(query, (change, model.backbone_key))], np.int64)
+
+    def forget_changes(self, model: LibraryModel, before: int) -> None:
+        """Forget changes before that of a number, which no index needs any more. In a change."""
+        self.rows("DELETE FROM changes WHERE backbone = ? AND id < ?", (model.backbone_key, before))
+
+    def no_songs(self, model: LibraryModel) -> Rows:
+        """Audio with embeddings that are not to be searched, (n,) ascending: see :meth:`embeddings`."""
+        parts = [
+            "SELECT id FROM audio WHERE song = 0",
+            "SELECT audio FROM tracks AS gone INDEXED BY tracks_vanished WHERE vanished IS NOT NULL"
+            " AND audio IS NOT NULL AND NOT EXISTS"
+            " (SELECT 1 FROM tracks WHERE tracks.audio = gone.audio AND vanished IS NULL)",
+        ]
+        others = "SELECT id FROM models WHERE backbone = ?1 AND id <> ?2"
+        if self.row(others, (model.backbone_key, model.key)):
+            parts.append(
+                f"SELECT audio FROM results WHERE model IN ({others}) AND audio NOT IN"
+                " (SELECT audio FROM results WHERE model = ?2)"
+            )
+        rows = self.rows(" UNION ".join(parts) + " ORDER BY 1", (model.backbone_key, model.key)[: 2 * (len(parts) > 2)])
+        return np.asarray([row[0] for row in rows], np.int64)
 
     def _songs(self, model: LibraryModel) -> str:
         where = "backbone = ?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-__all__ = ["APPLICATION", "FORMAT", "create", "index", "statements", "table", "tables"]
+__all__ = ["APPLICATION", "FORMAT", "create", "statements", "table", "tables"]
 
 FORMAT = 4
 """The version of the file's tables (``user_version``). A reader refuses a greater one and migrates a smaller one."""
@@ -77,6 +77,21 @@ CREATE TABLE embeddings (
     vector BLOB NOT NULL,               -- float16: its direction, length 1
     PRIMARY KEY (backbone, audio)
 ) WITHOUT ROWID;
+CREATE TABLE changes (                  -- of embeddings, in their order; an index beside the library knows its last
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    backbone INTEGER NOT NULL,
+    audio INTEGER NOT NULL,
+    mark INTEGER NOT NULL DEFAULT (random())  -- no change of another library has the same
+);
+CREATE TRIGGER embedding_added AFTER INSERT ON embeddings BEGIN
+    INSERT INTO changes (backbone, audio) VALUES (new.backbone, new.audio);
+END;
+CREATE TRIGGER embedding_given AFTER UPDATE ON embeddings BEGIN
+    INSERT INTO changes (backbone, audio) VALUES (old.backbone, old.audio), (new.backbone, new.audio);
+END;
+CREATE TRIGGER embedding_removed AFTER DELETE ON embeddings BEGIN
+    INSERT INTO changes (backbone, audio) VALUES (old.backbone, old.audio);
+END;
 CREATE TABLE clips (
     backbone INTEGER NOT NULL REFERENCES backbones(id),
     audio INTEGER NOT NULL REFERENCES audio(id),
@@ -158,18 +173,15 @@ def tables(connection: sqlite3.Connection) -> set[str]:
 def statements(text: str) -> list[str]:
     """The statements of a script, without its comments."""
     plain = "\n".join(line.split("--")[0] for line in text.splitlines())
-    return [statement for statement in plain.split(";") if statement.strip()]
+    found, begun = list[str](), ""
+    for piece in plain.split(";"):
+        begun += f"{piece};"
+        if sqlite3.complete_statement(begun):  # a trigger has statements of its own
+            found.append(begun)
+            begun = ""
+    return [statement for statement in found if statement.strip("; \n")]
 
 
 def table(name: str) -> str:
-    """The statement that makes one table."""
-    return _statement("TABLE", name)
-
-
-def index(name: str) -> str:
-    """The statement that makes one index."""
-    return _statement("INDEX", name)
-
-
-def _statement(kind: str, name: str) -> str:
-    return next(one for one in statements(_TABLES) if one.split("(")[0].split()[:3] == ["CREATE", kind, name])
+    """The statement that makes one table, index or trigger."""
+    return next(one for one in statements(_TABLES) if one.split()[2] == name)
