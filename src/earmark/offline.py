@@ -1,16 +1,17 @@
 """Nothing leaves this machine: dependencies that report usage are told not to, before they are imported.
 
 ONNX Runtime writes a device id into the user's cache folder and asks for its vendor's event server as soon as it is
-imported; Ray reports usage unless it is told not to. Whoever needs ONNX Runtime takes it from here
-(``make check`` refuses another import of it).
+imported; Ray reports usage unless it is told not to. Whoever needs one of them takes it from here
+(``make check`` refuses another import).
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 from typing import Any
 
-__all__ = ["SWITCHES", "onnxruntime", "switch_off"]
+__all__ = ["SWITCHES", "onnxruntime", "ray", "switch_off"]
 
 SWITCHES = (
     ("ORT_DISABLE_TELEMETRY", "1"),
@@ -34,4 +35,23 @@ def onnxruntime() -> Any:
     import onnxruntime as module  # noqa: TID251
 
     getattr(module, "disable_telemetry_events", lambda: None)()  # older builds have none
+    return module
+
+
+def ray(*, alone: bool = False) -> Any:
+    """The module ``ray``, which reports nothing.
+
+    Args:
+        alone: Whether this process starts a Ray of its own: then that listens on loopback alone, and the token that its
+            parts know each other by is kept nowhere. It holds where Ray was not imported before.
+
+    Raises:
+        ModuleNotFoundError: It is not installed.
+    """
+    switch_off()
+    if alone:
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # what keeps Ray on loopback, on any system
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    import ray as module  # noqa: TID251
+
     return module

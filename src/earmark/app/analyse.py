@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from earmark.app.part import open_part
 from earmark.app.selection import (
     chosen_features,
+    EngineOptions,
     find_files,
     find_models,
     label_table,
@@ -36,13 +37,12 @@ Form = Callable[[Iterable[Mapping[str, Any]]], Iterator[bytes]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnalyseRequest:
+class AnalyseRequest(EngineOptions):
     """What to analyse, and how.
 
     Attributes:
         paths: Files and folders.
         model: A model folder or name; several with commas between are an ensemble.
-        jobs: Files at a time; as many as cores where None.
         excerpt: How much of a track is analysed.
         labels: A file with the user's own names of labels.
         taggram: Whether heads give scores over time too.
@@ -55,7 +55,6 @@ class AnalyseRequest:
 
     paths: tuple[str, ...] = ()
     model: str = "default"
-    jobs: int | None = None
     excerpt: Excerpt = None
     labels: str | None = None
     taggram: bool = False
@@ -100,7 +99,7 @@ def analyse(request: AnalyseRequest, form: Form | None = None, engine: Engine | 
     Raises:
         EarmarkError: The model or a file of the request cannot be used, or no audio is named.
     """
-    with opened_engine(engine, request.jobs) as workers:
+    with opened_engine(engine, request) as workers:
         models = find_models(request.model)
         options = HearingOptions(
             excerpt=request.excerpt,
@@ -127,6 +126,7 @@ def analyse(request: AnalyseRequest, form: Form | None = None, engine: Engine | 
                     tally[kind_of(record)] += 1
                     yield Record(record)
                     yield Progress(done, len(files.entries))
+            yield from map(Notice, workers.notices)
             if part:
                 part.finish(None if form is None else lambda file: file.writelines(form(part.records())))
     tracks = tally.pop("", 0)

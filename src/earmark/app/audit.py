@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from earmark.app.selection import opened_engine
+from earmark.app.selection import EngineOptions, opened_engine
 from earmark.errors import UnknownName
 from earmark.events import Notice, Steps, use_case
 
@@ -52,7 +52,7 @@ def audit(request: AuditRequest, engine: Engine | None = None) -> Steps[Audit]:
             if request.model != AuditRequest.model:
                 raise
             yield Notice("There is no bundled model: labels are compared with cepstral statistics.")
-    with opened_engine(engine, request.jobs) as workers:
+    with opened_engine(engine, EngineOptions(jobs=request.jobs)) as workers:
         found = yield from look_over(dataset, tagger, workers)
     yield from map(Notice, found.notices)
     return found

@@ -73,7 +73,7 @@ def compare(request: CompareRequest, engine: Engine | None = None) -> Steps[Comp
     dataset = load_dataset(request.dataset, heads=request.heads or None, training=True)
     dataset = without_files(dataset, request.exclude_files)
     yield from map(Notice, spelling_notices(dataset.labels))
-    with opened_engine(engine, None) as workers:
+    with opened_engine(engine) as workers:
         found = yield from train_rows(dataset, plan, folder, workers)
     page = write_comparison(found, folder)
     yield from map(Notice, found.notices)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from earmark.app.analyse import Excerpt, kind_of
 from earmark.app.part import Part, open_part
-from earmark.app.selection import find_files, one_model, opened_engine, predict, settings_of
+from earmark.app.selection import EngineOptions, find_files, one_model, opened_engine, predict, settings_of
 from earmark.events import Notice, Progress, Steps, use_case
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, path_fields
@@ -25,14 +25,13 @@ __all__ = ["EmbedRequest", "Embedded", "embed"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedRequest:
+class EmbedRequest(EngineOptions):
     """What to embed, and how.
 
     Attributes:
         paths: Files and folders.
         output: The ``.npz`` file that gets the arrays; run again, the request goes on where it stopped.
         model: A model folder or name.
-        jobs: Files at a time; as many as cores where None.
         excerpt: How much of a track is analysed.
         layer: This layer of the network instead of its last.
         exclude: Patterns of files that are left out.
@@ -41,7 +40,6 @@ class EmbedRequest:
     paths: tuple[str, ...] = ()
     output: str
     model: str = "default"
-    jobs: int | None = None
     excerpt: Excerpt = None
     layer: str | None = None
     exclude: tuple[str, ...] = ()
@@ -84,12 +82,13 @@ def embed(request: EmbedRequest, engine: Engine | None = None) -> Steps[Embedded
             yield Notice(part.notice)
         yield Progress(part.kept, len(files.entries))
         with (
-            opened_engine(engine, request.jobs) as workers,
+            opened_engine(engine, request) as workers,
             closing(predict(workers, models, files.entries[part.kept :], options)) as results,
         ):
             for done, result in enumerate(results, part.kept + 1):
                 part.append(_record(result))
                 yield Progress(done, len(files.entries))
+            yield from map(Notice, workers.notices)
         failures = tuple(record for record in part.records() if kind_of(record))
         tracks = len(files.entries) - len(failures)
         dimensions = _finish(part, tracks) if tracks else 0

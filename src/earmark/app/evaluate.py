@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.app.selection import opened_engine
+from earmark.app.selection import EngineOptions, opened_engine
 from earmark.errors import MissingExtra
 from earmark.events import Notice, Steps, use_case
 
@@ -21,7 +21,7 @@ __all__ = ["EvaluateRequest", "evaluate"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateRequest:
+class EvaluateRequest(EngineOptions):
     """What to evaluate, and on what.
 
     Attributes:
@@ -35,7 +35,6 @@ class EvaluateRequest:
         unheard_artists: Leave out songs by artists that the model was trained on.
         exclude_files: Patterns of files of the data set that are left out.
         report: A folder for a page with pictures.
-        jobs: Files at a time; as many as cores where None.
     """
 
     model: str
@@ -48,7 +47,6 @@ class EvaluateRequest:
     unheard_artists: bool = False
     exclude_files: tuple[str, ...] = ()
     report: str | None = None
-    jobs: int | None = None
 
 
 @use_case
@@ -71,8 +69,9 @@ def evaluate(request: EvaluateRequest, engine: Engine | None = None) -> Steps[Ev
         unheard_artists=request.unheard_artists,
         nodes=bool(request.report),
     )
-    with opened_engine(engine, request.jobs) as workers:
+    with opened_engine(engine, request) as workers:
         found = yield from score(models, dataset, plan, engine=workers, against=against)
+        yield from map(Notice, workers.notices)
         if request.naive:
             found = yield from _with_naive(found, models[0], dataset, workers)
     yield from map(Notice, _notices(found))

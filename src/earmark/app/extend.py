@@ -71,7 +71,7 @@ def extend(request: ExtendRequest, engine: Engine | None = None) -> Steps[Extens
     from earmark.training.extend import ExtendOptions, extend_model
 
     model = find_model(request.model)
-    with opened_engine(engine, None) as workers:
+    with opened_engine(engine) as workers:
         songs = yield from _songs(request, read_card(model), workers)
         options = ExtendOptions(
             head=request.head, test=load_dataset(request.test) if request.test else None, seed=request.seed

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earmark.app.selection import find_files, opened_engine
+from earmark.app.selection import EngineOptions, find_files, opened_engine
 from earmark.errors import AudioError, EarmarkError, RecipeError, StorageError
 from earmark.events import Notice, Progress, Steps, use_case
 from earmark.inference.records import Failure
@@ -109,7 +109,10 @@ def draw_features(request: FeaturesRequest, engine: Engine | None = None) -> Ste
     pictures: list[Picture] = []
     yield Progress(0, len(readable))
     task: Each[_Song, list[Picture]] = Each(partial(_draw, plan=plan), lively=True)
-    with opened_engine(engine, request.jobs) as workers, closing(workers.map(task, readable)) as results:
+    with (
+        opened_engine(engine, EngineOptions(jobs=request.jobs)) as workers,
+        closing(workers.map(task, readable)) as results,
+    ):
         for done, result in enumerate(results, 1):
             if isinstance(result, Failure):
                 failures.append(result)

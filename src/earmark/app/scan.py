@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from earmark.app.library import opened
 from earmark.app.playlist import refresh_playlists
-from earmark.app.selection import label_table, one_model, opened_engine
+from earmark.app.selection import EngineOptions, label_table, one_model, opened_engine
 from earmark.errors import EarmarkError
 from earmark.events import Notice, Steps, use_case
 
@@ -23,14 +23,13 @@ __all__ = ["ScanRequest", "ScanResult", "scan"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScanRequest:
+class ScanRequest(EngineOptions):
     """What to scan, and how.
 
     Attributes:
         folders: Of music; all that were scanned before where there are none.
         library: The library's file; the one in the user's data folder where None.
         model: A model folder or name.
-        jobs: Files at a time; as many as cores where None.
         layer: This layer of the network gives the embeddings, instead of its last.
         labels: A file with the user's own names of labels.
         force: Analyse unchanged files again.
@@ -40,7 +39,6 @@ class ScanRequest:
     folders: tuple[str, ...] = ()
     library: str | None = None
     model: str = "default"
-    jobs: int | None = None
     layer: str | None = None
     labels: str | None = None
     force: bool = False
@@ -104,11 +102,12 @@ def scan(request: ScanRequest, engine: Engine | None = None) -> Steps[ScanResult
     with (
         opened(request.library, write=True, make=True) as library,
         only_one(library.file),
-        opened_engine(engine, request.jobs) as workers,
+        opened_engine(engine, request) as workers,
     ):
         roots = named or (yield from _known_roots(library))
         done = yield from scan_folders(library, roots, model, workers, force=request.force, exclude=request.exclude)
         yield from keep_index(library, done.model, scanning=True)
+        yield from map(Notice, workers.notices)
         if done.analysed or done.known or done.scored or done.moved or done.vanished:
             yield from refresh_playlists(library, workers)
         held = library.facts()

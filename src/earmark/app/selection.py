@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from earmark.analyses.facts import choose
 from earmark.audio.files import Entry, walk
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from earmark.models.card import Card
 
 __all__ = [
+    "EngineOptions",
     "Files",
     "Models",
     "chosen_features",
@@ -31,6 +32,21 @@ __all__ = [
     "predict",
     "settings_of",
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """Who does the work.
+
+    Attributes:
+        jobs: Files at a time; as many as there are cores, or CPUs of a cluster, where None.
+        engine: ``local`` processes, or a cluster of ``ray``.
+        address: Of the cluster; see :class:`earmark.engine.cluster.RayEngine`.
+    """
+
+    jobs: int | None = None
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +134,28 @@ def find_files(paths: Sequence[str], exclude: Sequence[str] = ()) -> Files:
 
 
 @contextmanager
-def opened_engine(engine: Engine | None, jobs: int | None) -> Iterator[Engine]:
-    """The engine that a use case was given, or else one of local processes, for as long as the case takes."""
+def opened_engine(engine: Engine | None, options: EngineOptions | None = None) -> Iterator[Engine]:
+    """The engine that a use case was given, or else one of its own, for as long as the case takes.
+
+    Raises:
+        EarmarkError: There is no Ray, or no cluster at the address.
+    """
     if engine is not None:
         yield engine
         return
-    from earmark.engine import LocalEngine
+    options, preload = options or EngineOptions(), "earmark.inference.tagger"
+    own: Engine
+    if options.engine == "ray":
+        from earmark.engine.cluster import RayEngine
 
-    with LocalEngine(jobs, preload="earmark.inference.tagger") as own:
+        own = RayEngine(options.address, options.jobs, preload=preload)
+    elif options.address:
+        raise EarmarkError("--address is for --engine ray")
+    else:
+        from earmark.engine import LocalEngine
+
+        own = LocalEngine(options.jobs, preload=preload)
+    with own:
         yield own
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from earmark.app import corrections, own_tags
-from earmark.app.selection import opened_engine
+from earmark.app.selection import EngineOptions, opened_engine
 from earmark.errors import DatasetError, MissingExtra, RecipeError, UnknownName
 from earmark.events import Notice, Steps, use_case
 
@@ -24,7 +24,7 @@ __all__ = ["TrainRequest", "Trained", "describe", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainRequest(own_tags.TagOptions):
+class TrainRequest(own_tags.TagOptions, EngineOptions):
     """What to train, and on what: a folder of class folders, one with ``dataset.toml``, or the files' own tags.
 
     Attributes:
@@ -94,7 +94,7 @@ def train(request: TrainRequest, engine: Engine | None = None) -> Steps[Trained]
 
     epochs = [] if request.epochs is None else [f"training.epochs={request.epochs}"]
     recipe, out = load_recipe(request.recipe, [*request.settings, *epochs]), Path(request.output).absolute()
-    with opened_engine(engine, None) as workers:
+    with opened_engine(engine, request) as workers:
         tags = (yield from own_tags.collect(request, recipe, workers)) if request.from_tags else None
         options = TrainOptions(
             seed=request.seed,
@@ -106,7 +106,7 @@ def train(request: TrainRequest, engine: Engine | None = None) -> Steps[Trained]
         dataset, corrected = yield from _data(request, tags, workers)
         yield from map(Notice, spelling_notices(dataset.labels))
         job = yield from prepare(dataset, recipe, out, options, workers)
-        yield from map(Notice, job.notices)
+        yield from map(Notice, (*workers.notices, *job.notices))
         yield from train_job(job, out)
         worth = (yield from corrections.measure(corrected, job, out)) if corrected else None
         told = (yield from own_tags.measure(tags, job, out, workers)) if tags else None

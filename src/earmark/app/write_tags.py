@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earmark.app.library import LibraryRequest, chosen_model, opened
-from earmark.app.selection import find_files, opened_engine
+from earmark.app.selection import EngineOptions, find_files, opened_engine
 from earmark.errors import EarmarkError, StorageError, UnknownName
 from earmark.events import Record, Steps, use_case
 
@@ -116,7 +116,7 @@ def write_tags(request: WriteTagsRequest) -> Steps[str | None]:
             _clear_after_a_kill(folder)
             facts = {"policy": options.policy, "heads": list(options.heads), "library": str(source.file)}
             journal = stack.enter_context(closing(Journal.new(folder, **facts)))
-        engine = stack.enter_context(opened_engine(None, 1))
+        engine = stack.enter_context(opened_engine(None, EngineOptions(jobs=1)))
         yield from write(_known(source, entries), options, journal, relabel, total, engine)
         return journal.name if journal is not None and journal.begun else None
 

@@ -13,6 +13,7 @@ __all__ = [
     "Collect",
     "Renamed",
     "above_zero",
+    "add_engine",
     "add_exclude",
     "add_features",
     "add_files",
@@ -88,7 +89,7 @@ def add_files(parser: argparse.ArgumentParser, models: str = "a model folder or 
     """Declare what to analyse, by which model, and how much of it."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help="audio files, or folders of them")
     parser.add_argument("-m", "--model", metavar="MODEL", help=f"{models} (default: %(default)s)")
-    add_jobs(parser)
+    add_engine(parser)
     text = "how much of a song is analysed (default: as the model plans)"
     parser.add_argument("--excerpt", type=_excerpt, metavar="SECONDS|whole", help=text)
     add_exclude(parser)
@@ -112,6 +113,18 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
     """Declare ``-j``."""
     text = "files that are analysed at a time (default: as many as there are cores)"
     parser.add_argument("-j", "--jobs", type=above_zero, metavar="N", help=text)
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Declare ``-j``, ``--engine`` and ``--address``."""
+    add_jobs(parser)
+    text = "processes on this machine, or a Ray cluster (default: %(default)s)"
+    parser.add_argument("--engine", choices=("local", "ray"), help=text)
+    text = (
+        "the cluster's head, or auto for the Ray that runs on this machine (default: RAY_ADDRESS, or a Ray of this "
+        "machine alone)"
+    )
+    parser.add_argument("--address", metavar="HOST:PORT", help=text)
 
 
 def add_library(parser: argparse.ArgumentParser, *, model: bool = True) -> None:

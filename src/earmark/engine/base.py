@@ -160,6 +160,11 @@ class Engine(ABC):
             EarmarkError: The task refuses, whatever the item; or the machine has no room for a worker.
         """
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences about the work so far that the person who asked should read."""
+        return ()
+
     @abstractmethod
     def close(self) -> None:
         """End all maps, and the workers with them."""

@@ -14,20 +14,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections import OrderedDict, deque
+from abc import abstractmethod
+from collections import Counter, OrderedDict, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from earmark import errors
 from earmark.engine.base import Engine, Item, Result, Task, Value, keep, outcome
 from earmark.errors import EarmarkError, FailureKind
 from earmark.inference.records import Failure
 
-__all__ = ["LocalEngine", "Lost", "WorkerProcess", "default_workers"]
+__all__ = ["LocalEngine", "Lost", "PooledEngine", "Seat", "Worker", "WorkerProcess", "default_workers"]
 
 _START_SECONDS = 120.0
 _END_SECONDS = 5.0
@@ -42,14 +43,34 @@ class Lost(Exception):
         kind: Of the failure that it is for the item.
         started: Whether its task had been started: otherwise no item is to blame.
         by_machine: Whether the machine may be to blame, not the item.
+        ended: Whether the worker is of no use any more.
     """
 
     def __init__(
-        self, message: str, *, kind: FailureKind = "crash", started: bool = True, killed: bool = False
+        self,
+        message: str,
+        *,
+        kind: FailureKind = "crash",
+        started: bool = True,
+        killed: bool = False,
+        ended: bool = True,
     ) -> None:
         super().__init__(message)
-        self.message, self.kind, self.started = message, kind, started
+        self.message, self.kind, self.started, self.ended = message, kind, started, ended
         self.by_machine = killed or not started
+
+
+class Worker(Protocol):
+    """Whatever does items of a task, one piece of work after the other."""
+
+    def ask(self, key: int, pickled: bytes, items: Sequence[Any], deadline: float) -> list[Any]:
+        """As of :class:`WorkerProcess`."""
+
+    def kill(self) -> None:
+        """End it at once, whatever it does; may be called from any thread."""
+
+    def close(self) -> None:
+        """End it, and wait for its end."""
 
 
 class WorkerProcess:
@@ -197,7 +218,7 @@ def default_workers() -> int:
 
 
 @dataclass(eq=False, slots=True)
-class _Job:
+class Job:
     """One map: what waits, what is at work, and what is done but not given out yet."""
 
     task: Task[Any, Any]
@@ -211,6 +232,7 @@ class _Job:
     open: int = 0  # items taken in and not given out
     done: dict[int, Any] = field(default_factory=dict)
     next: int = 0
+    tries: Counter[int] = field(default_factory=Counter)  # workers that were lost with an item
     error: BaseException | None = None
     closed: bool = False
 
@@ -237,38 +259,39 @@ class _Retired(Exception):
 
 
 @dataclass(eq=False, slots=True)
-class _Seat:
-    """A thread's worker process, if it has one yet, and the map that it works for."""
+class Seat:
+    """A thread's worker, if it has one yet, and the map that it works for."""
 
-    worker: WorkerProcess | None = None
-    job: _Job | None = None
+    worker: Worker | None = None
+    job: Job | None = None
 
 
-class LocalEngine(Engine):
-    """Items on all cores, in worker processes that are started when they are first needed.
+class PooledEngine(Engine):
+    """Threads that hand pieces of work to workers, which are made when they are first needed.
 
     Args:
-        workers: Processes at most; as many as cores where None.
-        preload: A module that workers import before they are asked anything. With one the first worker is started as
-            soon as the engine is entered, so that it gets ready while the work is still being prepared.
+        ready: Whether the first worker is made as soon as the engine is entered, while the work is being prepared.
     """
 
-    def __init__(self, workers: int | None = None, *, preload: str = "") -> None:
-        self._preload = preload
-        self._workers = workers or default_workers()
+    def __init__(self, *, ready: bool = False) -> None:
+        self._ready = ready
         self._changed = threading.Condition()
-        self._jobs: list[_Job] = []
-        self._seats: dict[_Seat, threading.Thread] = {}
+        self._jobs: list[Job] = []
+        self._seats: dict[Seat, threading.Thread] = {}
         self._idle = 0
         self._turn = 0
         self._deaths = 0  # of workers in a row, with nothing done in between
         self._no_seat_before = 0.0
         self._closed = False
 
-    @property
-    def workers(self) -> int:
-        """Items that are worked on at a time."""
-        return self._workers
+    @abstractmethod
+    def _make_worker(self) -> Worker:
+        """Another worker.
+
+        Raises:
+            Lost: There is no room for it just now.
+            EarmarkError: There will never be one.
+        """
 
     def map(
         self,
@@ -280,7 +303,7 @@ class LocalEngine(Engine):
     ) -> Generator[Result[Item, Value] | Failure]:
         """As the engine's."""
         pickled = pickle.dumps(task)
-        job = _Job(task, hash(pickled), pickled, ordered, deadline or _DEADLINE)
+        job = Job(task, hash(pickled), pickled, ordered, deadline or _DEADLINE)
         with self._changed:
             if self._closed:
                 raise RuntimeError("the engine is closed")
@@ -310,7 +333,7 @@ class LocalEngine(Engine):
             self._end(job)
 
     def __enter__(self) -> Self:
-        if self._preload:
+        if self._ready:
             with self._changed:
                 self._add_seat()
         return self
@@ -327,7 +350,7 @@ class LocalEngine(Engine):
         for thread in threads:
             thread.join()
 
-    def _submit(self, job: _Job, piece: Numbered) -> None:
+    def _submit(self, job: Job, piece: Numbered) -> None:
         with self._changed:
             job.open += len(piece)
             if job.closed:
@@ -338,9 +361,9 @@ class LocalEngine(Engine):
             self._changed.notify_all()
 
     def _add_seat(self) -> None:
-        if len(self._seats) >= self._workers or (self._seats and time.monotonic() < self._no_seat_before):
+        if len(self._seats) >= self.workers or (self._seats and time.monotonic() < self._no_seat_before):
             return
-        seat = _Seat()
+        seat = Seat()
         thread = threading.Thread(target=self._serve, args=(seat,), name="earmark-worker", daemon=True)
         try:
             thread.start()
@@ -350,7 +373,7 @@ class LocalEngine(Engine):
             return
         self._seats[seat] = thread
 
-    def _end(self, job: _Job, error: BaseException | None = None) -> None:
+    def _end(self, job: Job, error: BaseException | None = None) -> None:
         """Begin nothing more of a map; workers that are busy with it are given up."""
         with self._changed:
             job.end(error)
@@ -361,33 +384,57 @@ class LocalEngine(Engine):
                     seat.worker.kill()
             self._changed.notify_all()
 
-    def _serve(self, seat: _Seat) -> None:
+    def _serve(self, seat: Seat) -> None:
         """What a thread does: take a piece of work, have its worker do it, hand in what came of it."""
         try:
-            if self._preload:
-                with suppress(Lost):  # it is tried again when there is work
-                    self._new_worker(seat)
+            refusal = self._prepare(seat) if self._ready else None
             while (taken := self._take(seat)) is not None:
                 job, piece = taken
                 try:
+                    if refusal is not None:
+                        raise refusal
                     self._do(seat, job, piece)
                 except _Retired:
-                    return
-                except Exception as error:  # an item that cannot be pickled
+                    raise
+                except Exception as error:  # a refusal, or an item that cannot be pickled
                     self._fail(job, error)
                 finally:
+                    refusal = None
                     with self._changed:
                         job.at_work -= 1
                         seat.job = None
                         ended = job.closed
                     if ended:  # whoever ended the map has perhaps killed the worker
                         self._dismiss(seat)
+        except _Retired:
+            pass
         finally:
             self._dismiss(seat)
             with self._changed:
                 self._seats.pop(seat, None)
 
-    def _take(self, seat: _Seat) -> tuple[_Job, Numbered] | None:
+    def _prepare(self, seat: Seat) -> EarmarkError | None:
+        """Have a worker before there is work for it, so that no work waits for its start; or why there is none.
+
+        Raises:
+            _Retired: There is no room for it.
+        """
+        try:
+            self._new_worker(seat)
+        except EarmarkError as error:
+            return error
+        except Lost:  # alone, it is tried again when there is work
+            self._retire(seat)
+        return None
+
+    def _retire(self, seat: Seat) -> None:
+        with self._changed:
+            if len(self._seats) > 1:
+                del self._seats[seat]
+                self._no_seat_before = time.monotonic() + _PAUSE
+                raise _Retired
+
+    def _take(self, seat: Seat) -> tuple[Job, Numbered] | None:
         """A piece of work of the map that has the fewest at work, or was served longest ago; None at the end.
 
         A worker that had nothing to do for long goes too, and its memory with it.
@@ -412,7 +459,7 @@ class LocalEngine(Engine):
             finally:
                 self._idle -= 1
 
-    def _do(self, seat: _Seat, job: _Job, piece: Numbered) -> None:
+    def _do(self, seat: Seat, job: Job, piece: Numbered) -> None:
         try:
             worker = seat.worker or self._new_worker(seat)
             if job.closed:
@@ -421,21 +468,19 @@ class LocalEngine(Engine):
         except EarmarkError as error:
             self._fail(job, error)
         except Lost as lost:
-            self._dismiss(seat)
+            if lost.ended:
+                self._dismiss(seat)
             self._lost(seat, job, piece, lost)
         else:
             self._hand_in(job, piece, values)
 
-    def _new_worker(self, seat: _Seat) -> WorkerProcess:
-        try:
-            worker = WorkerProcess(self._preload)
-        except (OSError, RuntimeError) as error:  # no process, or no thread to read from it
-            raise Lost(f"the system gives no worker process: {error}", started=False) from error
+    def _new_worker(self, seat: Seat) -> Worker:
+        worker = self._make_worker()
         with self._changed:
             seat.worker = worker
         return worker
 
-    def _lost(self, seat: _Seat, job: _Job, piece: Numbered, lost: Lost) -> None:
+    def _lost(self, seat: Seat, job: Job, piece: Numbered, lost: Lost) -> None:
         """A worker ended: its item is a Failure. But a worker that never began, or a batch, is tried again.
 
         Raises:
@@ -446,36 +491,59 @@ class LocalEngine(Engine):
                 return
             self._changed.notify_all()
             self._deaths = self._deaths + 1 if lost.by_machine else 0
-            if self._deaths > 2 * self._workers + 2:
+            if self._deaths > 2 * self.workers + 2:
                 self._deaths = 0
                 for one in self._jobs:
                     one.end(EarmarkError(f"The worker processes end before they have done anything: {lost.message}"))
             elif not lost.started:
                 job.waiting.appendleft(piece)
-                if len(self._seats) > 1:
-                    del self._seats[seat]
-                    self._no_seat_before = time.monotonic() + _PAUSE
-                    raise _Retired
+                self._retire(seat)
             elif len(piece) > 1:
                 job.waiting.extendleft([one] for one in reversed(piece))
             else:
                 ((index, item),) = piece
                 job.done[index] = Failure(job.task.name(item), lost.kind, lost.message, index)
 
-    def _hand_in(self, job: _Job, piece: Numbered, values: list[Any]) -> None:
+    def _hand_in(self, job: Job, piece: Numbered, values: list[Any]) -> None:
         with self._changed:
             self._deaths = 0
             for (index, item), value in zip(piece, values, strict=True):
                 job.done[index] = outcome(value, index, item)
             self._changed.notify_all()
 
-    def _fail(self, job: _Job, error: BaseException) -> None:
+    def _fail(self, job: Job, error: BaseException) -> None:
         with self._changed:
             job.end(error)
             self._changed.notify_all()
 
-    def _dismiss(self, seat: _Seat) -> None:
+    def _dismiss(self, seat: Seat) -> None:
         with self._changed:
             worker, seat.worker = seat.worker, None
         if worker is not None:
             worker.close()
+
+
+class LocalEngine(PooledEngine):
+    """Items on all cores, in worker processes that are started when they are first needed.
+
+    Args:
+        workers: Processes at most; as many as cores where None.
+        preload: A module that workers import before they are asked anything. With one the first worker is started as
+            soon as the engine is entered, so that it gets ready while the work is still being prepared.
+    """
+
+    def __init__(self, workers: int | None = None, *, preload: str = "") -> None:
+        super().__init__(ready=bool(preload))
+        self._preload = preload
+        self._workers = workers or default_workers()
+
+    @property
+    def workers(self) -> int:
+        """Items that are worked on at a time."""
+        return self._workers
+
+    def _make_worker(self) -> WorkerProcess:
+        try:
+            return WorkerProcess(self._preload)
+        except (OSError, RuntimeError) as error:  # no process, or no thread to read from it
+            raise Lost(f"the system gives no worker process: {error}", started=False) from error

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "leave out songs by artists that the model was trained on"
     parser.add_argument("--unheard-artists", action=arguments.FLAG, help=text)
     parser.add_argument("--report", metavar="FOLDER", help="write a page with pictures there")
-    arguments.add_jobs(parser)
+    arguments.add_engine(parser)
     arguments.add_exclude(parser, "--exclude-files")
     arguments.add_format(parser)
     arguments.defaults(parser, EvaluateRequest)

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_library(parser, model=False)
     text = "a model folder or a name (default: %(default)s)"
     parser.add_argument("-m", "--model", metavar="MODEL", help=text)
-    arguments.add_jobs(parser)
+    arguments.add_engine(parser)
     text = "this layer of the network gives the embeddings, instead of its last"
     parser.add_argument("--layer", metavar="NAME", help=text)
     parser.add_argument("--labels", metavar="FILE", help="your names of labels (TOML, a table a head)")

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="begin again where there is a model already")
     _add_from_tags(parser)
     arguments.add_from_library(parser)
+    arguments.add_engine(parser)
     arguments.add_exclude(parser, "--exclude-files")
     arguments.add_format(parser)
     arguments.defaults(parser, TrainRequest)

@@ -1,0 +1,375 @@
+"""The engine of a Ray cluster: an actor a logical CPU, each with a worker process of its own.
+
+The actor is a seat far away: what waits, what is at work and what comes out is kept by the process that asks, as with
+workers on this machine. A decoder that crashes or hangs takes the actor's worker process along and not the actor, so
+that it costs its file there as it does here; an actor that is lost takes nothing along, for its file waits again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from earmark import offline
+from earmark.engine.local import Job, Lost, Numbered, PooledEngine, Seat, default_workers
+from earmark.errors import EarmarkError, MissingExtra
+from earmark.inference.records import Failure
+
+__all__ = ["RayEngine"]
+
+_CONNECT_SECONDS = 10.0
+_START_SECONDS = 120.0
+_COUNT_SECONDS = 5.0  # between two looks at how many CPUs the cluster has
+_OWN_STORE = 256 * 2**20  # bytes: what comes back is small
+_TRIES = 3  # actors that may be lost with an item
+_UNSEEN = ("missing", "permission")
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")  # and empty settings
+_ADVICE = "start Ray on each machine by `ray start`, or leave --address out for a Ray of this machine alone"
+
+
+class _ActorLost(Lost):
+    """An actor is no more; what it was doing waits again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, started=False)
+
+
+class RayEngine(PooledEngine):
+    """Items on all CPUs of a Ray cluster.
+
+    Args:
+        address: ``HOST:PORT`` of a cluster's head, or ``auto`` for the one that runs on this machine; None for what
+            ``RAY_ADDRESS`` names, or else for a Ray of this machine alone, which ends with the engine. A program that
+            is connected to a cluster already stays so.
+        workers: Actors at most; as many as the cluster has logical CPUs where None.
+        preload: As of :class:`earmark.engine.LocalEngine`.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        EarmarkError: No Ray answers there, or one of another version.
+    """
+
+    def __init__(self, address: str | None = None, workers: int | None = None, *, preload: str = "") -> None:
+        super().__init__(ready=True)
+        address = address or os.environ.get("RAY_ADDRESS") or None
+        self._ray = _ray(alone=address is None)
+        self._preload, self._limit = preload, workers
+        self._actors: set[Any] = set()
+        self._blind: dict[str, str] = {}  # nodes that do not see a file: how they are called
+        self._counted, self._cpus = -_COUNT_SECONDS, 0
+        self._folder = "" if address else tempfile.mkdtemp(prefix="earmark-")  # short: sockets' names are bounded
+        self._connected = not self._ray.is_initialized()
+        if self._connected:
+            try:
+                _connect(self._ray, address, self._folder)
+            except BaseException:
+                self._forget_folder()
+                raise
+        self._actor = self._ray.remote(num_cpus=1, max_restarts=0)(_actor_class())
+
+    @property
+    def workers(self) -> int:
+        """Logical CPUs of the nodes that see the files; they may come and go."""
+        now = time.monotonic()
+        if now - self._counted > _COUNT_SECONDS:
+            nodes = [node for node in self._ray.nodes() if node["Alive"] and node["NodeID"] not in self._blind]
+            self._cpus, self._counted = int(sum(node["Resources"].get("CPU", 0) for node in nodes)), now
+        return max(1, min(self._limit or self._cpus, self._cpus))
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Which machines could not help."""
+        return tuple(f"{node} did nothing: it does not see files that are here." for node in self._blind.values())
+
+    def close(self) -> None:
+        """End all maps and actors, and the Ray that was started for them."""
+        with self._changed:
+            self._closed = True
+            actors = list(self._actors)
+        for actor in actors:
+            self.dismiss(actor)
+        super().close()
+        if self._connected:
+            self._ray.shutdown()
+            self._connected = False
+        self._forget_folder()
+
+    def dismiss(self, actor: Any) -> None:
+        """End an actor at once; may be called from any thread."""
+        self._actors.discard(actor)
+        with suppress(Exception):  # it is no more, or Ray is not
+            self._ray.kill(actor)
+
+    def _forget_folder(self) -> None:
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _make_worker(self) -> _RemoteWorker:
+        actor = self._actor.options(**self._elsewhere()).remote(self._preload, str(Path.cwd()))
+        with self._changed:
+            self._actors.add(actor)
+            if self._closed:
+                self.dismiss(actor)
+        try:
+            with _plain_errors(self._ray, "the cluster"):
+                facts = self._ray.get(actor.facts.remote(), timeout=_START_SECONDS)
+            _check_node(facts)
+        except Exception as error:
+            self.dismiss(actor)
+            if isinstance(error, _ActorLost):
+                raise Lost(error.message, started=False) from error
+            if not isinstance(error, self._ray.exceptions.GetTimeoutError):
+                raise
+            if any(seat.worker for seat in self._seats):
+                raise Lost(self._no_room(), started=False) from None
+            raise EarmarkError(self._no_room()) from None
+        return _RemoteWorker(self, actor, facts)
+
+    def _elsewhere(self) -> dict[str, Any]:
+        """Where to put an actor: not where the files cannot be seen.
+
+        Raises:
+            EarmarkError: They can be seen nowhere.
+        """
+        if not self._blind:
+            return {}
+        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
+        if alive <= set(self._blind):
+            machines = ", ".join(sorted(set(self._blind.values())))
+            raise EarmarkError(
+                f"No machine of the cluster sees the files ({machines}); put them where all machines have them under "
+                "the same path, or name them by an address such as s3://BUCKET/FOLDER"
+            )
+        from ray.util.scheduling_strategies import NodeLabelSchedulingStrategy, NotIn  # noqa: TID251
+
+        return {"scheduling_strategy": NodeLabelSchedulingStrategy({"ray.io/node-id": NotIn(*self._blind)})}
+
+    def see_nothing(self, facts: dict[str, Any], path: str) -> None:
+        """Give a node no more work: it does not see a file that this machine sees."""
+        with self._changed:
+            self._blind.setdefault(facts["node"], f"{facts['host']} (no {path})")
+            self._counted = -_COUNT_SECONDS
+
+    def _no_room(self) -> str:
+        total, free = (
+            int(found.get("CPU", 0)) for found in (self._ray.cluster_resources(), self._ray.available_resources())
+        )
+        return (
+            f"No CPU of the cluster became free in {_START_SECONDS:g} s: {free} of {total} are free; Earmark needs one "
+            "logical CPU a worker, so let other work end, or give the nodes more (`ray start --num-cpus`)"
+        )
+
+    def _lost(self, seat: Seat, job: Job, piece: Numbered, lost: Lost) -> None:
+        """An item that was lost with several actors is not tried again: it may be what ends them."""
+        if isinstance(lost, _ActorLost):
+            for index, _ in piece:
+                job.tries[index] += 1
+            if max(job.tries[index] for index, _ in piece) >= _TRIES:
+                lost = Lost(f"{_TRIES} workers of the cluster were lost at it: {lost.message}", killed=True)
+        super()._lost(seat, job, piece, lost)
+
+
+class _RemoteWorker:
+    """An actor of the cluster, as a worker.
+
+    Args:
+        engine: That it works for.
+        actor: Of :func:`_actor_class`.
+        facts: That it gave of itself.
+    """
+
+    def __init__(self, engine: RayEngine, actor: Any, facts: dict[str, Any]) -> None:
+        self._engine, self._actor, self._facts = engine, actor, facts
+        self._known: set[int] = set()
+
+    def ask(self, key: int, pickled: bytes, items: Sequence[Any], deadline: float) -> list[Any]:
+        """As of :class:`earmark.engine.local.WorkerProcess`."""
+        kind, content = self._call(key, None if key in self._known else pickled, items, deadline)
+        if kind == "unknown":
+            kind, content = self._call(key, pickled, items, deadline)
+        self._known.add(key)
+        if kind == "refused":
+            content.args = (f"{content} (on {self._facts['host']})",)
+            raise content
+        if kind == "lost":
+            message, failure, started, killed = content
+            raise Lost(message, kind=failure, started=started, killed=killed, ended=False)
+        values: list[Any] = content
+        for value in values:
+            if isinstance(value, Failure) and value.kind in _UNSEEN and os.access(value.path, os.R_OK):
+                self._engine.see_nothing(self._facts, value.path)
+                raise Lost(f"{self._facts['host']} does not see {value.path}", started=False)
+        return values
+
+    def _call(self, key: int, pickled: bytes | None, items: Sequence[Any], deadline: float) -> tuple[str, Any]:
+        ray = self._engine._ray
+        with _plain_errors(ray, self._facts["host"]):
+            answer: tuple[str, Any] = ray.get(self._actor.ask.remote(key, pickled, list(items), deadline))
+        return answer
+
+    def kill(self) -> None:
+        """End it at once; may be called from any thread."""
+        self._engine.dismiss(self._actor)
+
+    close = kill
+
+
+def _ray(alone: bool) -> Any:
+    try:
+        return offline.ray(alone=alone)
+    except ModuleNotFoundError as error:
+        raise MissingExtra("ray", "--engine ray") from error
+
+
+def _connect(ray: Any, address: str | None, folder: str) -> None:
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    # What befalls nodes would be printed on standard output, where records go.
+    setattr(importlib.import_module("ray._private.worker"), "print_to_stdstream", lambda *_, **__: None)  # noqa: B010
+    if address is None:
+        cpus, memory = default_workers(), _OWN_STORE
+        ray.init("local", num_cpus=cpus, object_store_memory=memory, include_dashboard=False, _temp_dir=folder, **quiet)
+        return
+    _knock(address)
+    try:
+        ray.init(address, **quiet)
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, AssertionError) as error:
+        raise EarmarkError(f"No Ray cluster can be used at {address}: {_first_line(error)}; {_ADVICE}") from error
+
+
+def _knock(address: str) -> None:
+    """Refuse an address at which nobody speaks Ray's protocol; Ray itself would wait for minutes.
+
+    Raises:
+        EarmarkError: Nobody does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:  # auto: Ray itself knows which
+        return
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS) as wire:
+            if os.environ.get("RAY_USE_TLS", "0") in ("0", "") and not _answers(wire):
+                raise EarmarkError(f"{address}: what answers there is not Ray; {_ADVICE}")
+    except TimeoutError:
+        raise EarmarkError(f"{address}: nobody answers within {_CONNECT_SECONDS:g} s; {_ADVICE}") from None
+    except (OSError, ValueError, OverflowError) as error:
+        raise EarmarkError(f"{address}: no Ray cluster answers: {_first_line(error)}; {_ADVICE}") from None
+
+
+def _answers(wire: socket.socket) -> bool:
+    """Whether the other end speaks HTTP/2, as gRPC does: it sends a frame of its settings."""
+    wire.settimeout(_CONNECT_SECONDS)
+    wire.sendall(_PREFACE)
+    head = b""
+    while len(head) < 4 and (more := wire.recv(9)):
+        head += more
+    return len(head) >= 4 and head[3] == 4
+
+
+@contextmanager
+def _plain_errors(ray: Any, host: str) -> Iterator[None]:
+    """Ray's errors as ours.
+
+    Raises:
+        EarmarkError: The object store is full, or there is a fault.
+        _ActorLost: The actor is no more.
+    """
+    errors = ray.exceptions
+    try:
+        yield
+    except errors.GetTimeoutError:
+        raise
+    except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
+        raise _store_full(host) from error
+    except errors.RayTaskError as error:
+        if isinstance(error.cause, (errors.ObjectStoreFullError, errors.OutOfDiskError)):
+            raise _store_full(host) from error
+        raise EarmarkError(f"A worker of the cluster failed ({host}): {_first_line(error.cause)}") from error
+    except errors.RayError as error:
+        raise _ActorLost(f"a worker of the cluster was lost ({host}): {_first_line(error)}") from error
+
+
+def _store_full(host: str) -> EarmarkError:
+    return EarmarkError(
+        f"Ray's object store is full, and so is the disk that it spills to ({host}): give it more "
+        "(`ray start --object-store-memory BYTES`), make room on the disk of Ray's temporary folder, or use fewer "
+        "workers (-j N); run again to go on"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+
+
+def _check_node(facts: dict[str, str]) -> None:
+    """Refuse a node that would give other results.
+
+    Raises:
+        EarmarkError: It has no Earmark, or another version.
+    """
+    host, found, ours = facts["host"], facts["earmark"], importlib.import_module("earmark").__version__
+    if found == ours:
+        return
+    if not found:
+        raise EarmarkError(
+            f"{host} cannot run Earmark ({facts['why']}): install it into the environment that its Ray runs in, "
+            f"pip install earmark=={ours}"
+        )
+    raise EarmarkError(
+        f"{host} has Earmark {found}, this machine {ours}: install the same version on every machine of the cluster"
+    )
+
+
+def _actor_class() -> type:
+    """What runs on the nodes. It travels as it is, not by its name, so that a node without Earmark can say so."""
+
+    class EarmarkWorker:
+        def __init__(self, preload: str, folder: str) -> None:
+            from collections import OrderedDict
+            from contextlib import suppress
+
+            with suppress(OSError):  # paths as they were typed are below it
+                os.chdir(folder)
+            self.preload = preload
+            self.worker: Any = None
+            self.kept: Any = OrderedDict()
+
+        def facts(self) -> dict[str, str]:
+            import ray  # noqa: TID251 - it is what called us
+
+            facts = {"node": ray.get_runtime_context().get_node_id(), "host": socket.gethostname(), "earmark": ""}
+            try:
+                return facts | {"earmark": importlib.import_module("earmark").__version__}
+            except (ImportError, AttributeError) as error:
+                return facts | {"why": str(error)}
+
+        def ask(self, key: int, pickled: bytes | None, items: list[Any], deadline: float) -> tuple[str, Any]:
+            from earmark.engine.base import keep
+            from earmark.engine.local import Lost, WorkerProcess
+            from earmark.errors import EarmarkError
+
+            pickled = pickled or self.kept.get(key)
+            if pickled is None:
+                return "unknown", None
+            keep(self.kept, key, pickled)
+            try:
+                self.worker = self.worker or WorkerProcess(self.preload)
+                return "done", self.worker.ask(key, pickled, items, deadline)
+            except EarmarkError as error:
+                return "refused", error
+            except OSError as error:
+                return "lost", (f"the system gives no worker process: {error}", "crash", False, True)
+            except Lost as lost:
+                if self.worker is not None:
+                    self.worker.close()
+                self.worker = None
+                return "lost", (lost.message, lost.kind, lost.started, lost.by_machine)
+
+    return EarmarkWorker

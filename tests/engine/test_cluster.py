@@ -1,0 +1,285 @@
+"""The engine of a Ray cluster: the same records as on this machine, whatever becomes of nodes, workers and files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import Earmark
+from earmark.app.analyse import AnalyseRequest, analyse
+from earmark.engine import Analyse, Engine
+from earmark.errors import EarmarkError, MissingExtra, ModelError
+from earmark.events import Notice, Record
+from earmark.inference.records import Failure
+from engine_tasks import Act, Sees, Together
+from made_songs import write_song
+
+TESTS = Path(__file__).parent.parent
+slow = pytest.mark.slow
+
+
+def told(outcomes: Any) -> list[Any]:
+    """Values, and failures as (kind, message)."""
+    return [(one.kind, one.message) if isinstance(one, Failure) else one.value for one in outcomes]
+
+
+def ray_engine(address: str | None = None, workers: int | None = None) -> Engine:
+    from earmark.engine.cluster import RayEngine
+
+    return RayEngine(address, workers)
+
+
+@contextmanager
+def clustered(*nodes: dict[str, Any], **head: Any) -> Iterator[Any]:
+    """A cluster of several nodes on this machine: the head, and others."""
+    with pytest.MonkeyPatch.context() as patch:
+        path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+        patch.setenv("PYTHONPATH", path)
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+        folder = Path(tempfile.mkdtemp(prefix="ear-"))  # short: sockets' names are bounded
+        (folder / "ray").mkdir()
+        patch.setenv("RAY_TMPDIR", str(folder))
+        from earmark import offline
+
+        offline.ray(alone=True)
+        from ray.cluster_utils import Cluster  # noqa: TID251 - reports nothing by now
+
+        cluster = Cluster()
+        try:
+            usual = {"num_cpus": 2, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+            cluster.add_node(**usual | {"temp_dir": str(folder / "ray")} | head)
+            for node in nodes:
+                cluster.add_node(**usual | node)
+            yield cluster
+        finally:
+            cluster.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with clustered({}) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def songs(tmp_path: Path) -> Path:
+    """Thirty songs, one that is none and one that ends its decoder."""
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    for number in range(30):
+        write_song(folder / f"song {number:02}.wav", 90.0 + 40 * number, number)
+    write_song(folder / "crash.wav", 90.0, 99)
+    (folder / "none.mp3").write_bytes(b"no audio at all" * 100)
+    return folder
+
+
+@slow
+@pytest.mark.usefixtures("sabotage")
+def test_the_same_records_as_on_one_machine(songs: Path, tiny_model: Path, earmark: Earmark) -> None:
+    """Byte for byte, on several nodes; a file that crashes its decoder on every worker is one record."""
+    with clustered({}) as cluster:
+        asked = ("tag", songs, "-m", tiny_model, "-f", "jsonl")
+        here = earmark(*asked)
+        there = earmark(*asked, "--engine", "ray", "--address", cluster.address)
+    assert here.code == there.code == 3
+    assert sorted(here.out.splitlines()) == sorted(there.out.splitlines()) and len(here.records) == 32
+    assert [one["error"]["kind"] for one in there.records if "error" in one] == ["crash", "not-audio"]
+
+
+@slow
+def test_a_node_that_is_lost_takes_nothing_along(
+    cluster: Any, songs: Path, tiny_model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its songs are done again and stand once in the output."""
+    (songs / "crash.wav").unlink()
+    node = cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20)
+    asked = {"paths": (str(songs),), "model": str(tiny_model)}
+    here = [event.value for event in analyse(AnalyseRequest(**asked)) if isinstance(event, Record)]
+    there: list[Any] = []
+    for event in analyse(AnalyseRequest(**asked, engine="ray", address=cluster.address)):
+        if isinstance(event, Record):
+            there.append(event.value)
+            if len(there) == 5:
+                cluster.remove_node(node, allow_graceful=False)
+    assert there == here
+    assert capfd.readouterr().out == "", "Ray tells of its nodes where records go"
+
+
+@slow
+def test_lost_with_items_at_work(cluster: Any, tmp_path: Path) -> None:
+    """Every worker of the node is busy as it goes: what was begun there is begun again, and comes out once."""
+    node = cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20)
+    items = [f"sleep {0.2 + number / 1000}" for number in range(60)]
+    with ray_engine(cluster.address) as engine:
+        outcomes = engine.map(Act(log=tmp_path / "log"), items)
+        found = [next(outcomes)]
+        cluster.remove_node(node, allow_graceful=False)
+        found += outcomes
+    assert told(found) == [item.upper() for item in items]
+
+
+@slow
+def test_a_run_that_was_stopped_goes_on(cluster: Any, songs: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (songs / "crash.wav").unlink()
+    output = tmp_path / "out.jsonl"
+    asked = {"paths": (str(songs),), "model": str(tiny_model), "output": str(output)}
+    there = AnalyseRequest(**asked, engine="ray", address=cluster.address)
+    run = iter(analyse(there))
+    while not isinstance(next(run), Record):
+        pass
+    run.close()
+    events = list(analyse(there))
+    assert any(isinstance(event, Notice) and "going on after" in event.message for event in events)
+    found = output.read_bytes()
+    output.unlink()
+    analyse(AnalyseRequest(**asked)).wait()
+    assert output.read_bytes() == found
+
+
+@slow
+def test_one_meaning_of_what_goes_wrong(cluster: Any) -> None:
+    """As with workers on this machine: a fault, a crash and a hang cost their item; a refusal ends the map alone."""
+    with ray_engine(cluster.address) as engine:
+        assert told(engine.map(Act(), ["a", "audio", "denied", "abort", "leave", "b"])) == [
+            "A",
+            ("not-audio", "no stream found"),
+            ("permission", "Permission denied"),
+            ("crash", "the decoder crashed on this file (SIGABRT)"),
+            ("crash", "the decoder crashed on this file (exit status 7)"),
+            "B",
+        ]
+        assert told(engine.map(Together(), [1, 99, 2, 3, 4]))[1] == (
+            "crash",
+            "the decoder crashed on this file (exit status 3)",
+        )
+        (hang, long) = told(engine.map(Act(), ["hang", "long 2.5"], deadline=1.0))
+        assert hang == ("timeout", "no progress for 1 s; the file was given up") and long == "LONG 2.5"
+        with pytest.raises(ModelError, match="no such model"):
+            list(engine.map(Act("model"), ["a"]))
+        with pytest.raises(EarmarkError, match="cannot leave its worker"):
+            list(engine.map(Act(), ["value"]))
+        with pytest.raises(EarmarkError, match="before they have done anything"):
+            list(engine.map(Act("exit"), ["a"] * 30))
+        with closing(engine.map(Act(), ["a", "hang", "hang"])) as outcomes:
+            next(outcomes)
+        assert told(engine.map(Act(), ["a", "b"])) == ["A", "B"], "the engine goes on"
+
+
+@slow
+def test_a_model_that_is_not_there(cluster: Any, tmp_path: Path) -> None:
+    with ray_engine(cluster.address) as engine, pytest.raises(EarmarkError, match=f"gone.*on {socket.gethostname()}"):
+        list(engine.map(Analyse((tmp_path / "gone",)), ["a.wav"]))
+
+
+@slow
+def test_no_cpu_to_be_had(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other work has all CPUs: that is told, after a while."""
+    from earmark import offline
+
+    monkeypatch.setattr("earmark.engine.cluster._START_SECONDS", 2.0)
+    ray = offline.ray()
+    engine = ray_engine(cluster.address)
+    others = [ray.remote(num_cpus=2)(Busy).remote() for _ in range(2)]
+    ray.get([other.ping.remote() for other in others])
+    with engine, pytest.raises(EarmarkError, match="No CPU of the cluster became free in 2 s: 0 of 4 are free"):
+        list(engine.map(Act(), ["a"]))
+
+
+class Busy:
+    def ping(self) -> None:
+        pass
+
+
+@slow
+def test_what_only_some_nodes_see(tmp_path: Path) -> None:
+    """A node that does not see the files gets no more work; where none does, that is the error."""
+    files = [str(tmp_path / f"{number}") for number in range(12)]
+    for file in files:
+        Path(file).touch()
+    blind = {"env_vars": {"BLIND": "1"}}
+    with clustered(blind, **blind) as cluster:
+        with ray_engine(cluster.address) as engine, pytest.raises(EarmarkError, match=r"No machine.*sees the files"):
+            list(engine.map(Sees(), files))
+        cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+        with ray_engine(cluster.address) as engine:
+            assert told(engine.map(Sees(), files)) == files
+            assert all("does not see files that are here" in notice for notice in engine.notices)
+            missing = str(tmp_path / "gone")
+            assert told(engine.map(Sees(), [missing])) == [("missing", "No such file or directory")]
+
+
+@slow
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("__version__ = '0.0.1'", "has Earmark 0.0.1, this machine .*: install the same version on every machine"),
+        ("raise ImportError('No module named av')", r"cannot run Earmark \(No module named av\): install it into"),
+    ],
+)
+def test_a_node_with_another_earmark(tmp_path: Path, code: str, message: str) -> None:
+    (tmp_path / "earmark").mkdir()
+    (tmp_path / "earmark" / "__init__.py").write_text(code)
+    with (
+        clustered({"env_vars": {"PYTHONPATH": str(tmp_path)}}, num_cpus=0) as cluster,
+        ray_engine(cluster.address) as engine,
+        pytest.raises(EarmarkError, match=message),
+    ):
+        list(engine.map(Act(), ["a", "b"]))
+
+
+def test_without_ray(monkeypatch: pytest.MonkeyPatch, earmark: Earmark, tone: Path) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"earmark\[ray\]"):
+        ray_engine()
+    said = earmark("tag", tone, "--engine", "ray")
+    assert said.code == 1 and "pip install 'earmark[ray]'" in said.err and "Traceback" not in said.err
+    said = earmark("tag", tone, "--address", "127.0.0.1:1")
+    assert said.code == 1 and "--address is for --engine ray" in said.err
+
+
+@contextmanager
+def listening(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A port at which something else than Ray answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                answer(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_an_address_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody, somebody who is mute, somebody else: each is told within the time limit."""
+    monkeypatch.setattr("earmark.engine.cluster._CONNECT_SECONDS", 0.5)
+    begun = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = server.getsockname()[1]
+    with pytest.raises(EarmarkError, match=r"no Ray cluster answers.*ray start"):
+        ray_engine(f"127.0.0.1:{free}")
+    with listening(lambda wire: time.sleep(2)) as address, pytest.raises(EarmarkError, match="nobody answers within"):
+        ray_engine(address)
+    with (
+        listening(lambda wire: wire.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as address,
+        pytest.raises(EarmarkError, match="what answers there is not Ray"),
+    ):
+        ray_engine(address)
+    with pytest.raises(EarmarkError, match="no Ray cluster answers"):
+        ray_engine("nonsense:port")
+    assert time.monotonic() - begun < 10
