@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from earmark.app.part import open_part
 from earmark.app.selection import (
-    chosen_features,
     EngineOptions,
+    chosen_features,
     find_files,
     find_models,
     label_table,
