@@ -4,6 +4,7 @@
 # MUSIC=/path         `make demo` tags this folder instead of pieces that it renders itself
 # MODEL=folder        the model that `make excerpts`, `make model-report` and `make rendered` measure
 # AGAINST=folder      a model before, which `make model-report` prints beside it
+# SONGS=folder        song files of games that give the tempo, for `make bench`
 # SHARED=../shared    the music that the bundled model is trained and measured on
 
 PYTHON ?= python3
@@ -57,11 +58,12 @@ fmt: $(DEV)/ready  ## put the code in form
 	$(DEV)/$(BIN)/ruff check --fix .
 	$(DEV)/$(BIN)/ruff format .
 
-bench: $(DEV)/ready  ## measure speed, memory and size; writes docs/bench.md, -training, -library and -server
+bench: $(DEV)/ready  ## measure speed, memory and size; writes docs/bench.md, -training, -library, -server, -features
 	$(PY) bench/run.py --shared "$(SHARED)"
 	$(PY) bench/training.py "$(SHARED)/data/emotify400" | tee docs/bench-training.md
 	$(PY) bench/library.py --music "$(SHARED)/data/moods900/audio" | tee docs/bench-library.md
 	$(PY) bench/server.py --music "$(SHARED)/data/moods900/audio" | tee docs/bench-server.md
+	$(PY) bench/features.py --shared "$(SHARED)" $(if $(SONGS),--songs "$(SONGS)")
 
 excerpts: $(DEV)/ready  ## compare plans of excerpts; MODEL=folder
 	$(PY) bench/excerpts.py --shared "$(SHARED)" -m "$(MODEL)"
