@@ -38,6 +38,11 @@ def test_unrelated_sounds_are_not_copies():
     assert find_matches(prints(12)) == ()
 
 
+def test_a_song_that_repeats_itself_is_no_copy_of_another():
+    """Two songs, one of which meets itself alone: nothing is compared, and nothing breaks."""
+    assert find_matches([of_waveform(np.tile(music(0, 4), 3)), of_waveform(music(1, 12))]) == ()
+
+
 def test_silence_hum_and_empty_files_are_copies_of_nothing():
     silence = of_waveform(np.zeros(80_000, np.float32))
     hum = [of_waveform(np.sin(2 * np.pi * 50 * np.arange(80_000) / 8000).astype(np.float32) * g) for g in (0.2, 0.5)]

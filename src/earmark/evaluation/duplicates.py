@@ -203,9 +203,9 @@ def _nominate(fingerprints: Sequence[Fingerprint]) -> dict[tuple[int, int], set[
         return {}
     bits = min(28, max(18, math.ceil(math.log2(len(words))) + 1))
     hits = [hit for table in range(_TABLES) for hit in _meetings(words, track, frame, table, bits)]
-    if not hits:
+    votes = np.concatenate([np.zeros((3, 0), np.int64), *hits], axis=1)
+    if not votes.size:  # none, or songs that only repeat themselves
         return {}
-    votes = np.concatenate(hits, axis=1)
     low = int(votes[2].min()) // _BIN
     span = int(votes[2].max()) // _BIN - low + 1
     pair = votes[0] * len(fingerprints) + votes[1]

@@ -15,7 +15,7 @@ from earmark.pages.text import readable
 from earmark.pages.view import Document, Panel, Section
 from earmark.storage import write_file
 
-__all__ = ["Picture", "pictures_page", "write_pictures"]
+__all__ = ["Picture", "figures_of", "pictures_page", "write_pictures"]
 
 _MOST = 300
 """Songs, or slices of songs, that one page shows."""
@@ -65,12 +65,18 @@ def pictures_page(pictures: Sequence[Picture], folder: Path, title: str, about: 
 
 
 def _figures(pictures: Sequence[Picture], folder: Path) -> Markup:
-    figures = [
-        _figure(" · ".join(filter(None, (picture.name, what))), image, sound, folder)
+    named = [
+        (" · ".join(filter(None, (picture.name, what))), image, sound)
         for picture in pictures
         for what, image, sound in picture.files
     ]
-    return Markup('<div class="figures">{}</div>').format(Markup("").join(figures))
+    return figures_of(named, folder)
+
+
+def figures_of(figures: Sequence[tuple[str, str, str | None]], folder: Path) -> Markup:
+    """Pictures with their names and players, of (name, picture, sound) that lie below the folder of the page."""
+    drawn = Markup("").join(_figure(*figure, folder) for figure in figures)
+    return Markup('<div class="figures">{}</div>').format(drawn)
 
 
 def _figure(title: str, image: str, sound: str | None, folder: Path) -> Markup:
