@@ -14,6 +14,7 @@ from mutagen.apev2 import APEv2
 from mutagen.flac import FLAC
 from mutagen.id3 import COMM, ID3, TCON, TPE1, TXXX
 
+from earmark.analyses.facts import Feature, Key, Loudness, Score, Tempo
 from earmark.events import Event, Record
 from earmark.filetags.journal import Journal
 from earmark.filetags.policy import FilePrediction, Outcome, WriteOptions
@@ -29,6 +30,13 @@ HEADS = {
     "mood": HeadPrediction("multiclass", "happy", 0.6, scores={"happy": 0.6, "sad": 0.4}),
     "genres": HeadPrediction("multilabel", labels=("Rock", "Indie"), scores={"Rock": 0.9, "Indie": 0.5, "Pop": 0.001}),
     "energy": HeadPrediction("regression", value=0.5),
+}
+
+FEATURES: dict[str, Feature] = {
+    "tempo": Tempo(120.7, 0.6, 60.3),
+    "key": Key("F# minor", "11A", 0.5),
+    "loudness": Loudness(-9.8, -0.3, -8.2),
+    "energy": Score(0.5),
 }
 
 
@@ -94,7 +102,7 @@ def add_info(song: Path) -> None:
 
 
 def known(paths: Iterable[Path], **more: Any) -> list[FilePrediction]:
-    return [FilePrediction(Prediction(str(path), 1.0, "made@1", HEADS), **more) for path in paths]
+    return [FilePrediction(Prediction(str(path), 1.0, "made@1", HEADS, features=FEATURES), **more) for path in paths]
 
 
 def written(folder: Path, paths: Sequence[Path], options: WriteOptions | None = None) -> tuple[Journal, list[Outcome]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from earmark.app.library import LibraryRequest, chosen_model, opened
 from earmark.app.selection import EngineOptions, find_files, opened_engine
 from earmark.errors import EarmarkError, StorageError, UnknownName
-from earmark.events import Record, Steps, use_case
+from earmark.events import Notice, Record, Steps, use_case
 
 if TYPE_CHECKING:
     from earmark.app.tag_source import LibrarySource
     from earmark.audio.files import Entry
     from earmark.filetags.journal import Journal, Run
-    from earmark.filetags.policy import FilePrediction, Outcome, Policy, WriteOptions
+    from earmark.filetags.policy import FilePrediction, KeyNotation, Outcome, Policy, WriteOptions
     from earmark.inference.records import Prediction
     from earmark.models.card import HeadCard
 
@@ -32,7 +33,11 @@ class WriteTagsRequest(LibraryRequest):
         paths: Files and folders; all of the library where there are none.
         policy: ``empty`` fills empty fields, ``merge`` adds to what is there, ``overwrite`` replaces it.
         heads: Whose labels are written.
-        min_confidence: In place of the model's own thresholds: 0 writes the best label of every song.
+        fields: What is written: ``genre`` and ``mood`` (labels of ``heads``), ``bpm``, ``key``, ``replaygain``,
+            ``energy`` (in the comment).
+        key_notation: ``musical`` (Am) or ``camelot`` (8A).
+        min_confidence: In place of the model's own thresholds: 0 writes the best label of every song. Also the least
+            confidence of tempo and key.
         labels: A file with the user's own names of labels.
         comment: Also write "genre / mood / energy" into the comment.
         keep_mtime: Keep the files' times of modification.
@@ -43,6 +48,8 @@ class WriteTagsRequest(LibraryRequest):
     paths: tuple[str, ...] = ()
     policy: Policy = "empty"
     heads: tuple[str, ...] = ("genre", "mood")
+    fields: tuple[str, ...] = ("genre", "mood")
+    key_notation: KeyNotation = "musical"
     min_confidence: float | None = None
     labels: str | None = None
     comment: bool = False
@@ -93,7 +100,7 @@ def write_tags(request: WriteTagsRequest) -> Steps[str | None]:
         An :class:`earmark.filetags.policy.Outcome` a file.
 
     Raises:
-        EarmarkError: mutagen is not installed, a head has no field, or there is nothing to write.
+        EarmarkError: mutagen is not installed, a head has no field, there is no such field, or nothing to write.
     """
     from earmark.app.tag_source import LibrarySource
     from earmark.filetags.journal import Journal, journal_folder, locked
@@ -114,10 +121,16 @@ def write_tags(request: WriteTagsRequest) -> Steps[str | None]:
             folder = journal_folder()
             stack.enter_context(locked(folder))
             _clear_after_a_kill(folder)
-            facts = {"policy": options.policy, "heads": list(options.heads), "library": str(source.file)}
+            facts: dict[str, Any] = {"policy": options.policy, "heads": list(options.heads), "fields": list(options.fields)}
+            facts["library"] = str(source.file)
             journal = stack.enter_context(closing(Journal.new(folder, **facts)))
         engine = stack.enter_context(opened_engine(None, EngineOptions(jobs=1)))
-        yield from write(_known(source, entries), options, journal, relabel, total, engine)
+        lacking = Counter[str]()
+        known = _counted(_known(source, entries), options.fields, lacking)
+        yield from write(known, options, journal, relabel, total, engine)
+        if lacking:
+            songs = f"{max(lacking.values()):,} of {total:,} files"
+            yield Notice(f"the library has no {' or '.join(lacking)} for {songs}; `earmark scan --features` adds it")
         return journal.name if journal is not None and journal.begun else None
 
 
@@ -167,20 +180,26 @@ def list_runs(library: str | None = None) -> Steps[tuple[TagRun, ...]]:
 
 
 def _options(request: WriteTagsRequest, source: LibrarySource) -> WriteOptions:
-    from earmark.filetags.policy import WriteOptions, field_of
+    from earmark.filetags.policy import NEEDS, WriteOptions, field_of
 
     if not request.heads:
         raise EarmarkError("--heads names no head")
+    if not request.fields:
+        raise EarmarkError("--fields names no field")
+    for name in request.fields:
+        if name not in NEEDS:
+            raise UnknownName("field", name, NEEDS)
     known = {head.name for head in source.heads}
-    for name in request.heads:
-        field_of(name)
-    missing = [name for name in request.heads if name not in known]
+    needed = [name for name in request.heads if field_of(name) in request.fields]
+    missing = [name for name in needed if name not in known]
     asked = request.heads != WriteTagsRequest.heads
-    if known and missing and (asked or len(missing) == len(request.heads)):
+    if known and missing and (asked or len(missing) == len(needed)):
         raise UnknownName("head", missing[0], known)
     return WriteOptions(
         policy=request.policy,
         heads=request.heads,
+        fields=request.fields,
+        key_notation=request.key_notation,
         min_confidence=request.min_confidence,
         trees=_trees(request.labels, source),
         comment=request.comment,
@@ -232,6 +251,19 @@ def _known(source: LibrarySource, entries: Sequence[Entry] | None) -> Iterator[F
             yield next(known)
         else:
             yield Outcome(entry.path, "skipped", kind=entry.error.kind, message=entry.error.message)
+
+
+def _counted(
+    known: Iterable[FilePrediction | Outcome], fields: Sequence[str], lacking: Counter[str]
+) -> Iterator[FilePrediction | Outcome]:
+    """The same; counts the songs that lack a feature that shall be written."""
+    from earmark.filetags.policy import NEEDS, FilePrediction
+
+    measured = [feature for name in fields if (feature := NEEDS[name]) and feature != "energy"]  # which a head gives
+    for one in known:
+        if isinstance(one, FilePrediction):
+            lacking.update(feature for feature in measured if feature not in one.prediction.features)
+        yield one
 
 
 def _read(request: UndoRequest, folder: Path) -> tuple[list[Run], list[Outcome]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
+from earmark.analyses.facts import Key, Loudness, Score, Tempo
 from earmark.errors import EarmarkError
 from earmark.filetags.fields import FIELDS, Values
 from earmark.inference.records import HeadPrediction, Prediction, path_fields
@@ -18,7 +19,9 @@ from earmark.models.card import Card, HeadCard
 from earmark.recipe import ClipPlan
 
 __all__ = [
+    "NEEDS",
     "FilePrediction",
+    "KeyNotation",
     "Outcome",
     "Policy",
     "PredictionSource",
@@ -127,10 +130,17 @@ def card_of(heads: Sequence[HeadCard]) -> Card:
 
 
 Policy = Literal["empty", "merge", "overwrite"]
+KeyNotation = Literal["musical", "camelot"]
+
+NEEDS: Mapping[str, str] = {
+    "genre": "", "mood": "", "bpm": "tempo", "key": "key", "replaygain": "loudness", "energy": "energy",
+}  # fmt: skip
+"""What can be written, and the feature (:data:`earmark.analyses.facts.ANALYSES`) that it needs; "" for labels."""
 
 _FIELDS = {"genre": "genre", "subgenre": "genre", "style": "genre", "mood": "mood", "emotion": "mood"}
 _LEAST = 0.01  # scores below are left out of the file
 _MOST = 5  # labels of a multi-label head, where the user sets the threshold
+_ENERGY = re.compile(r"\benergy:? *\d+\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +151,13 @@ class WriteOptions:
         policy: ``empty`` writes only into fields that are empty in every kind of tags of the file; ``merge`` adds to
             what is there; ``overwrite`` puts the prediction in its place.
         heads: Whose labels; each must have a field (:func:`field_of`).
+        fields: What of :data:`NEEDS` is written. A field of one number or key is filled by ``merge`` as by ``empty``,
+            and zero beats a minute are none. The energy stands in the comment, which ``empty`` writes only where there
+            is none; the others put it beside what stands there, ``overwrite`` in place of an older energy.
+        key_notation: ``musical`` (Am) or ``camelot`` (8A).
         min_confidence: Replaces the card's thresholds: the best label of a multiclass head, and at most five of a
-            multi-label one that no other head contradicts, are written where their probability is not below. None keeps
-            the card's.
+            multi-label one that no other head contradicts, are written where their probability is not below; so are
+            tempo and key. None keeps the card's.
         trees: By name, heads with a tree of labels, in the user's names: where the best label is not probable enough,
             the nearest name above it that is, is written.
         comment: Whether "genre / mood / energy" goes into the comment.
@@ -154,6 +168,8 @@ class WriteOptions:
 
     policy: Policy = "empty"
     heads: tuple[str, ...] = ("genre", "mood")
+    fields: tuple[str, ...] = ("genre", "mood")
+    key_notation: KeyNotation = "musical"
     min_confidence: float | None = None
     trees: Mapping[str, HeadCard] = field(default_factory=dict)
     comment: bool = False
@@ -191,13 +207,44 @@ def new_values(prediction: Prediction, present: Values, options: WriteOptions) -
             )
     found = dict(present)
     for name, fresh in labels.items():
-        found[name] = _value(present.get(name, ()), _without_repeats(fresh), options.policy)
+        if name in options.fields:
+            found[name] = _value(present.get(name, ()), _without_repeats(fresh), options.policy)
     if options.comment:
         found["comment"] = _comment(present.get("comment", ()), _summary(labels, prediction), options.policy)
-    found = {name: found[name] for name in FIELDS if found.get(name)}
-    if found != present or (options.policy == "overwrite" and any(labels.values())):
+    fresh_labels = any(labels[name] for name in labels if name in options.fields)
+    if any(found[name] != present.get(name, ()) for name in found) or (options.policy == "overwrite" and fresh_labels):
         found["scores"] = (_scores(prediction, options.heads),)
+    for name, text in _measured(prediction, options).items():
+        there = tuple(one for one in present.get(name, ()) if not (name == "bpm" and _is_zero(one)))
+        found[name] = (text,) if not there or options.policy == "overwrite" else there
+    energy = _energy(prediction)
+    if "energy" in options.fields and energy is not None:
+        found["comment"] = _with_energy(found.get("comment", ()), f"Energy {energy}", options.policy)
+    return {name: found[name] for name in FIELDS if found.get(name)}
+
+
+def _measured(prediction: Prediction, options: WriteOptions) -> dict[str, str]:
+    """The texts of the fields that are measured, as far as they can be told."""
+    least, found = options.min_confidence or 0.0, {}
+    for name in options.fields:
+        feature = prediction.features.get(NEEDS[name])
+        if isinstance(feature, Tempo) and feature.value is not None and feature.confidence >= least:
+            found["bpm"] = f"{feature.value:.1f}".removesuffix(".0")
+        elif isinstance(feature, Key) and feature.value is not None and feature.confidence >= least:
+            found["key"] = (feature.camelot or "") if options.key_notation == "camelot" else _musical(feature.value)
+        elif isinstance(feature, Loudness) and feature.gain is not None and feature.true_peak is not None:
+            found["replaygain_track_gain"] = f"{feature.gain:.2f} dB"
+            found["replaygain_track_peak"] = f"{10 ** (feature.true_peak / 20):.6f}"
     return found
+
+
+def _musical(key: str) -> str:
+    """As ID3 has it: ``Am`` for ``A minor``, ``F#`` for ``F# major``."""
+    return key.removesuffix(" major").replace(" minor", "m")
+
+
+def _is_zero(text: str) -> bool:
+    return not text.strip("0. ")
 
 
 def labels_to_write(head: HeadPrediction, least: float | None, tree: HeadCard | None = None) -> list[str]:
@@ -230,12 +277,21 @@ def _value(present: tuple[str, ...], fresh: tuple[str, ...], policy: Policy) -> 
 
 
 def _summary(labels: dict[str, list[str]], prediction: Prediction) -> str:
-    """As in "Rock / happy / energy 7"; the energy from 1 to 10, as DJ programs count it."""
+    """As in "Rock / happy / energy 7"."""
     parts = [", ".join(_without_repeats(labels[name])) for name in ("genre", "mood") if labels[name]]
-    energy = prediction.heads.get("energy")
-    if parts and energy is not None and energy.value is not None:
-        parts.append(f"energy {min(10, max(1, round(energy.value * 10)))}")
+    energy = _energy(prediction)
+    if parts and energy is not None:
+        parts.append(f"energy {energy}")
     return " / ".join(parts)
+
+
+def _energy(prediction: Prediction) -> int | None:
+    """From 1 to 10, as DJ programs count it; None where it is not known."""
+    feature, head = prediction.features.get("energy"), prediction.heads.get("energy")
+    if not prediction.is_song:
+        return None
+    value = feature.value if isinstance(feature, Score) else head.value if head is not None else None
+    return None if value is None else min(10, max(1, round(value * 10)))
 
 
 def _comment(present: tuple[str, ...], text: str, policy: Policy) -> tuple[str, ...]:
@@ -243,6 +299,17 @@ def _comment(present: tuple[str, ...], text: str, policy: Policy) -> tuple[str, 
     if policy == "merge" and present and text:
         return present if any(text in old for old in present) else ("; ".join((*present, text)),)
     return _value(present, (text,) if text else (), policy)
+
+
+def _with_energy(present: tuple[str, ...], text: str, policy: Policy) -> tuple[str, ...]:
+    """A comment with an energy in it ("Energy 7", as the program Mixed In Key writes it)."""
+    if not present:
+        return (text,)
+    if policy == "empty" or (policy == "merge" and any(_ENERGY.search(old) for old in present)):
+        return present
+    if any(_ENERGY.search(old) for old in present):
+        return tuple(_ENERGY.sub(text, old) for old in present)
+    return ("; ".join((*present, text)),)
 
 
 def _without_repeats(labels: Iterable[str]) -> tuple[str, ...]:

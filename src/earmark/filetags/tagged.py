@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from earmark.errors import MissingExtra
-from earmark.filetags.fields import FIELDS, INHERITED, Values
+from earmark.filetags.fields import FIELDS, INHERITED, MEASURED, Field, Values, read_from, written_as
 from earmark.filetags.policy import Refusal
 from earmark.filetags.swap import refusal_of
 from earmark.tags import id3
-from earmark.tags.containers import APE, Form, Info, find_ape, read_form, splice
+from earmark.tags.containers import APE, Form, Info, Item, find_ape, read_form, splice
 from earmark.tags.read import ends_before, read_tags
 
 __all__ = [
@@ -85,7 +85,8 @@ class Id3System:
         if place.single or tag.version < 4:
             texts = [("; " if place.single else "/").join(texts)] if texts else []
         for key in (first, *(other for other in others if any(frame.key == other for frame in tag.frames))):
-            tag = tag.with_frames(key, [frame_body(tag, key, texts)] if texts else [])
+            held = [written_as(key, text) for text in texts]
+            tag = tag.with_frames(key, [frame_body(tag, key, held)] if held else [])
         return replace(self, tag=tag)
 
     def rest(self, names: Iterable[str]) -> tuple[Any, ...]:
@@ -118,17 +119,20 @@ class ApeSystem:
 
     def get(self, name: str) -> tuple[str, ...]:
         """All values."""
-        return stripped(text for item in self.tag.items if item.key == self._key(name) for text in item.texts)
+        return stripped(text for item in self._items(name) for text in item.texts)
 
     def put(self, name: str, texts: Sequence[str]) -> ApeSystem:
-        """The name of an item that is there stays as it is."""
-        used = next((item.name for item in self.tag.items if item.key == self._key(name)), FIELDS[name].ape)
-        return replace(self, tag=self.tag.with_item(used, texts))
+        """The names of items that are there stay as they are; the first is made where none is."""
+        tag, first = self.tag, FIELDS[name].ape[0]
+        used = {item.key: item.name for item in self._items(name)}
+        for key in {first.upper(): first} | used:
+            tag = tag.with_item(used.get(key, first), texts)
+        return replace(self, tag=tag)
 
     def rest(self, names: Iterable[str]) -> tuple[Any, ...]:
         """The other items, byte by byte."""
-        ours = {self._key(name) for name in names}
-        return tuple(item.raw for item in self.tag.items if item.key not in ours)
+        ours = [item for name in names for item in self._items(name)]
+        return tuple(item.raw for item in self.tag.items if item not in ours)
 
     def save(self, path: Path) -> None:
         """In place of the old one."""
@@ -137,8 +141,9 @@ class ApeSystem:
         with path.open("r+b") as file:
             splice(file, self.tag.start, self.tag.end, self.tag.to_bytes())
 
-    def _key(self, name: str) -> str:
-        return FIELDS[name].ape.upper()
+    def _items(self, name: str) -> list[Item]:
+        keys = [key.upper() for key in FIELDS[name].ape]
+        return [item for item in self.tag.items if item.key in keys]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +210,9 @@ class V1System:
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """How mutagen holds our fields in one kind of tags: the key of each, its values as texts, and back."""
+    """How mutagen holds our fields in one kind of tags: the keys of each, its values as texts, and back."""
 
-    key: Callable[[str], str]
+    of: Callable[[Field], tuple[str, ...]]
     text: Callable[[Any], str] = str
     value: Callable[[str, str], Any] = lambda key, text: text
 
@@ -221,19 +226,22 @@ class MutagenSystem:
     pending: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def get(self, name: str) -> tuple[str, ...]:
-        """All values."""
+        """All values, of all keys that hold the field."""
         if name in self.pending:
-            return self.pending[name]
-        tags, key = self.file.tags, self.keys.key(name)
-        return stripped(self.keys.text(value) for value in tags[key]) if tags is not None and key in tags else ()
+            held = self.pending[name]
+            return stripped(read_from(key, written_as(key, text)) for key in self._used(name) for text in held)
+        return stripped(
+            read_from(key, self.keys.text(value)) for key in self._standing(name) for value in self.file.tags[key]
+        )
 
     def put(self, name: str, texts: Sequence[str]) -> MutagenSystem:
         """It is written by :meth:`save`."""
-        return self if self.get(name) == tuple(texts) else replace(self, pending={**self.pending, name: tuple(texts)})
+        new = replace(self, pending={**self.pending, name: tuple(texts)})
+        return self if self.get(name) == new.get(name) else new
 
     def rest(self, names: Iterable[str]) -> tuple[Any, ...]:
         """The other tags, as mutagen shows them."""
-        ours, tags = {self.keys.key(name).casefold() for name in names}, self.file.tags
+        ours, tags = {key.casefold() for name in names for key in self._keys(name)}, self.file.tags
         if tags is None:
             return ()
         return tuple(sorted(f"{key}={tags[key]!r}" for key in set(tags.keys()) if str(key).casefold() not in ours))
@@ -243,25 +251,52 @@ class MutagenSystem:
         if self.file.tags is None:
             self.file.add_tags()
         for name, texts in self.pending.items():
-            key = self.keys.key(name)
-            if texts:
-                self.file.tags[key] = [self.keys.value(key, text) for text in texts]
-            elif key in self.file.tags:
-                del self.file.tags[key]
+            for key in self._used(name):
+                if texts:
+                    self.file.tags[key] = [self.keys.value(key, written_as(key, text)) for text in texts]
+                elif key in self.file.tags:
+                    del self.file.tags[key]
         self.file.save(path)
 
+    def _keys(self, name: str) -> tuple[str, ...]:
+        return self.keys.of(FIELDS[name])
 
-_MP4 = _Keys(
-    lambda name: FIELDS[name].mp4,
-    lambda value: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value),
-    lambda key, text: text.encode("utf-8") if key.startswith("----") else text,
-)
+    def _standing(self, name: str) -> list[str]:
+        """The keys of a field that are there, in whatever case programs have written them."""
+        tags = self.file.tags
+        if tags is None:
+            return []
+        by_fold = {str(key).casefold(): key for key in set(tags.keys())}
+        found = ((key if key in tags else by_fold.get(key.casefold())) for key in self._keys(name))
+        return [key for key in found if key is not None]
+
+    def _used(self, name: str) -> list[str]:
+        """The keys that are written: those that are there, and the first."""
+        first, standing = self._keys(name)[:1], self._standing(name)
+        return [*(key for key in first if key.casefold() not in map(str.casefold, standing)), *standing]
+
+
+def _atom(key: str, text: str) -> Any:
+    return text.encode("utf-8") if key.startswith("----") else int(text) if key == "tmpo" else text
+
+
+_VORBIS = _Keys(lambda field: field.vorbis)
 BY_MUTAGEN = {
-    **dict.fromkeys(("FLAC", "OggVorbis", "OggOpus", "OggSpeex", "OggFLAC"), _Keys(lambda name: FIELDS[name].vorbis)),
-    "MP4": _MP4,
-    "ASF": _Keys(lambda name: FIELDS[name].asf),
+    **dict.fromkeys(("FLAC", "OggVorbis", "OggSpeex", "OggFLAC"), _VORBIS),
+    "OggOpus": _Keys(lambda field: field.vorbis if field.opus is None else field.opus),
+    "MP4": _Keys(
+        lambda field: field.mp4,
+        lambda value: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value),
+        _atom,
+    ),
+    "ASF": _Keys(lambda field: field.asf),
 }
 """By the name of mutagen's class, so that mutagen is imported only where it is used."""
+
+
+_ELSEWHERE = {"genre": "genre", "mood": "mood", "comment": "comment", "bpm": "bpm", "key": "initialkey"} | {
+    name: name for name in MEASURED if name.startswith("replaygain")
+}  # names in earmark.tags.read
 
 
 def stripped(texts: Iterable[str]) -> tuple[str, ...]:
@@ -299,10 +334,15 @@ class TaggedFile:
                     texts = tuple(dict.fromkeys((*texts, *system.get(name))))
             if texts:
                 found[name] = texts
-        if not {"genre", "mood", "comment"} <= found.keys():
+        if not _ELSEWHERE.keys() <= found.keys():
             elsewhere = read_tags(self.path)  # where only players look: an AIFF's own chunks, old atoms of MP4, ...
-            found |= {name: elsewhere[name] for name in ("genre", "mood", "comment") if elsewhere.get(name)} | found
+            found |= {name: elsewhere[tag] for name, tag in _ELSEWHERE.items() if elsewhere.get(tag)} | found
         return found
+
+    def as_held(self, values: Values, present: Values) -> dict[str, tuple[str, ...]]:
+        """Fields as the file will say them: some kinds of tags hold whole numbers only, or have no place for one."""
+        held = {name: self.systems[0].put(name, values[name]).get(name) for name in MEASURED if name in values}
+        return {**values, **{name: texts or present.get(name, ()) for name, texts in held.items()}}
 
     def changes(self, values: Values) -> tuple[TagSystem | None, ...]:
         """Each kind of tags as it must become, so that the file says that in these fields; None where it may stay."""

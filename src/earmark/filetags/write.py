@@ -108,8 +108,8 @@ def _write_one(
     tagged = open_tags(real)
     present = tagged.values
     values = new_values(relabel(known.prediction), present, options)
-    changes = differences(present, values)
-    written = {name: after for name, (_, after) in changes.items()}
+    changes = differences(present, tagged.as_held(values, present))
+    written = {name: values[name] for name in changes}
     if not any(tagged.changes(written)):
         return Outcome(path, "unchanged")
     _must_be_the_audio(known, real, facts, engine)

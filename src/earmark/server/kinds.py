@@ -92,6 +92,9 @@ class _TagJob(JobRequest):
         return {name: part for name, part in record.items() if name != "changes"}
 
 
+_TagField = Literal["genre", "mood", "bpm", "key", "replaygain", "energy"]
+
+
 class WriteTagsJob(_TagJob):
     """Write what the library knows into files' tags; ``dry_run`` tells the difference and changes nothing."""
 
@@ -99,6 +102,8 @@ class WriteTagsJob(_TagJob):
     tracks: Annotated[list[RowId], Field(max_length=MOST_ROWS)] | None = None
     policy: Literal["empty", "merge", "overwrite"] = "empty"
     heads: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)] = ("genre", "mood")
+    fields: Annotated[tuple[_TagField, ...], Field(min_length=1, max_length=6)] = ("genre", "mood")
+    key_notation: Literal["musical", "camelot"] = "musical"
     min_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
     comment: bool = False
     dry_run: bool = True

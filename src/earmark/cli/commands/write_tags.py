@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from earmark.events import Run
     from earmark.filetags.policy import Outcome
 
-HELP = "genre and mood into the files, in the fields that players read"
+HELP = "genre, mood, tempo and key into the files, in the fields that players read"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", choices=("empty", "merge", "overwrite"), help=text)
     text = "whose labels are written (default: %(default)s)"
     parser.add_argument("--heads", type=arguments.names, metavar="A,B", help=text)
+    text = "of genre, mood, bpm, key, replaygain, energy (default: %(default)s)"
+    parser.add_argument("--fields", type=arguments.names, metavar="A,B", help=text)
+    text = "the key as Am or as 8A (default: %(default)s)"
+    parser.add_argument("--key-notation", choices=("musical", "camelot"), help=text)
     text = "0 to 1; in place of the model's own threshold: 0 writes the best label of every song"
     parser.add_argument("--min-confidence", type=arguments.share, metavar="P", help=text)
     for name, text in (
@@ -43,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write them."""
     work = write_tags(arguments.request(args, WriteTagsRequest))
-    printer = OutcomePrinter(args, {"field": 6, "before": 18, "after": 24}, _rows)
+    printer = OutcomePrinter(args, {"field": 21, "before": 18, "after": 24}, _rows)
 
     def facts() -> dict[str, Any]:
         return {"run": _name(work, printer), "dry_run": args.dry_run, "changed": 0, "unchanged": 0, "skipped": 0}
