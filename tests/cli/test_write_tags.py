@@ -20,7 +20,7 @@ from earmark.inference.records import HeadPrediction, Prediction
 from earmark.library.records import LibraryModel
 from earmark.library.store import Library, Stamp, open_library
 from earmark.models.card import HeadCard
-from made_tagged import make_song, sha256
+from made_tagged import FEATURES, make_song, sha256
 
 GENRE = HeadCard("genre", "multiclass", ("Rock", "Jazz"), threshold=0.4)
 MOOD = HeadCard("mood", "multiclass", ("happy", "sad"), threshold=0.5)
@@ -28,14 +28,14 @@ ENERGY = HeadCard("energy", "regression")
 MODEL = LibraryModel(0, "tiny@1", "d", "", "", 2, (GENRE, MOOD, ENERGY))
 
 
-def keep(library: Library, model: LibraryModel, path: Path, rock: float, happy: float) -> None:
+def keep(library: Library, model: LibraryModel, path: Path, rock: float, happy: float, **more: Any) -> None:
     """As ``scan`` would."""
     heads = {
         "genre": HeadPrediction("multiclass", scores={"Rock": rock, "Jazz": round(1 - rock, 4)}),
         "mood": HeadPrediction("multiclass", scores={"happy": happy, "sad": round(1 - happy, 4)}),
         "energy": HeadPrediction("regression", value=0.5),
     }
-    said = Prediction(str(path), 1.0, model.name, heads, embedding=np.ones(2, np.float32))
+    said = Prediction(str(path), 1.0, model.name, heads, embedding=np.ones(2, np.float32), **more)
     with library.change():
         audio = library.add_result(model, replace(said, content_hash=content_hash(path)))
         library.put_track(None, str(path), Stamp.of(path.stat()), audio, {})
@@ -88,6 +88,30 @@ def test_there_and_back(music: Path, write: Earmark, earmark: Earmark) -> None:
     again = earmark("undo")
     assert (again.code, again.err.strip(), again.json["files"]) == (0, "nothing to undo", [])
     assert earmark("undo", "--list").json["runs"][0]["undone"] == 3
+
+
+def test_tempo_key_gain_and_energy_there_and_back(
+    music: Path, write: Earmark, earmark: Earmark, tmp_path: Path
+) -> None:
+    """The numbers of the library stand in the file, and an undo leaves the file as it was."""
+    song = make_song(music / "d.mp3", 0.4)
+    with open_library(tmp_path / "library.db") as library:
+        keep(library, library.models()[0][0], song, 0.83, 0.9, features=FEATURES)
+    before = hashes(music)
+    said = write("--fields", "bpm,key,replaygain,energy", "--key-notation", "camelot")
+    assert (said.code, said.json["changed"]) == (0, 4)
+    lacks = "the library has no tempo or key or loudness for 3 of 4 files; `earmark scan --features` adds it"
+    assert lacks in said.err
+    (record,) = earmark("export", "--library", tmp_path / "library.db", "-f", "json").json[2:3]
+    assert record["path"] == str(song) and record["features"]["tempo"]["value"] == 120.7
+    tags = mutagen.File(song).tags
+    assert [str(tags[name]) for name in ("TBPM", "TKEY", "TXXX:REPLAYGAIN_TRACK_GAIN", "COMM::eng")] == [
+        *("121", "11A", "-8.20 dB", "Energy 5")
+    ]
+    assert mutagen.File(music / "b.flac").tags["COMMENT"] == ["Energy 5"], "the energy is the model's"
+    assert earmark("undo").json["restored"] == 4 and hashes(music) == before
+    wrong = write("--fields", "tempo")
+    assert wrong.code == 1 and wrong.err.startswith("earmark: error: unknown field 'tempo'")
 
 
 def test_one_run_of_two(music: Path, write: Earmark, earmark: Earmark) -> None:

@@ -121,7 +121,7 @@ def write_tags(request: WriteTagsRequest) -> Steps[str | None]:
             folder = journal_folder()
             stack.enter_context(locked(folder))
             _clear_after_a_kill(folder)
-            facts: dict[str, Any] = {"policy": options.policy, "heads": list(options.heads), "fields": list(options.fields)}
+            facts = {name: getattr(options, name) for name in ("policy", "heads", "fields")}
             facts["library"] = str(source.file)
             journal = stack.enter_context(closing(Journal.new(folder, **facts)))
         engine = stack.enter_context(opened_engine(None, EngineOptions(jobs=1)))
