@@ -115,7 +115,7 @@ def similar(file: Path) -> dict[str, str]:
         queries = vectors.matrix[:: max(1, len(vectors) // 20)][:20]
         exact = median(_timed(lambda query=query: vectors.nearest(query, 60)) for query in queries)
         seeds = [find_seed(library, model, f"/music/0000/{number:07d}.mp3") for number in range(7, 107, 10)]
-        whole = median(_timed(lambda seed=seed: similar_to(library, model, seed, 10, 2, vectors)) for seed in seeds)
+        whole = median(_timed(lambda seed=seed: similar_to(library, model, seed, 10, 2)) for seed in seeds)
     return {
         "reading all embeddings": _shown(reading),
         "nearest 60 (exact, or the index)": _shown(exact),

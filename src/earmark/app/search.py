@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,17 @@ if TYPE_CHECKING:
     from earmark.library.store import Library
     from earmark.library.words import Query, Unknown
 
-__all__ = ["FindRequest", "Found", "SimilarRequest", "WalkRequest", "described", "find", "similar", "walk"]
+__all__ = [
+    "FindRequest",
+    "Found",
+    "SimilarRequest",
+    "WalkRequest",
+    "described",
+    "find",
+    "harmony_notice",
+    "similar",
+    "walk",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +68,13 @@ class SimilarRequest(LibraryRequest):
         track: A song of the library, or any audio file.
         count: Songs at most.
         per_artist: At most so many of one artist; 0 does not count them.
+        same_key: Only songs in the key of ``track``.
     """
 
     track: str
     count: int = 10
     per_artist: int = 2
+    same_key: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +85,13 @@ class WalkRequest(LibraryRequest):
         start: The first song: of the library, or any audio file.
         end: The last one.
         count: Songs in all, at least 2.
+        key_compatible: Neighbours are of keys that go together, as far as the songs allow.
     """
 
     start: str
     end: str
     count: int = 10
+    key_compatible: bool = False
 
 
 @use_case
@@ -113,6 +128,15 @@ def described(library: Library, model: LibraryModel, words: str) -> Steps[Ranked
     if not query.terms:
         raise EarmarkError(_remedy(search, query))
     return (yield from _ranked(search, query))
+
+
+def harmony_notice(library: Library, tracks: Sequence[LibraryTrack]) -> Steps[None]:
+    """Say how many steps between songs go to a key that does not go with the one before."""
+    from earmark.library.harmony import clashes
+
+    if count := clashes(library, [track.audio or 0 for track in tracks]):
+        steps = "step goes" if count == 1 else "steps go"
+        yield Notice(f"{count} {steps} to a key that does not go with the one before: no song was nearer between them.")
 
 
 def _ranked(search: Search, query: Query) -> Steps[Ranked]:
@@ -163,14 +187,19 @@ def similar(
     Raises:
         EarmarkError: The library holds nothing else, or the song cannot be analysed.
     """
+    from earmark.library.harmony import songs_in_key
     from earmark.library.similar import find_seed, similar_to
 
     with opened(request.library, session=session) as library:
         model = yield from chosen_model(library, request.model)
         seed = find_seed(library, model, request.track, engine)
+        count, per_artist = request.count, request.per_artist or None
+        among = songs_in_key(library, seed.key) if request.same_key else None
         found = yield from searched(
-            library, model, lambda: similar_to(library, model, seed, request.count, request.per_artist or None)
+            library, model, lambda: similar_to(library, model, seed, count, per_artist, among=among)
         )
+    if not found and request.same_key:
+        raise EarmarkError("the library holds no other song in its key")
     if not found:
         raise EarmarkError("the library holds no other song to compare it with; `earmark scan FOLDER` adds some")
     return tuple(found)
@@ -186,14 +215,19 @@ def walk(
         EarmarkError: The count is below 2, or a song cannot be analysed.
     """
     from earmark.library.playlist import walk_between
+    from earmark.library.similar import find_seed
 
     if request.count < 2:
         raise EarmarkError(f"-n {request.count}: a path has at least the two songs that it joins")
     with opened(request.library, session=session) as library:
         model = yield from chosen_model(library, request.model)
+        start, end = (find_seed(library, model, path, engine) for path in (request.start, request.end))
+        close = request.key_compatible
         tracks = yield from searched(
-            library, model, lambda: walk_between(library, model, request.start, request.end, request.count, engine)
+            library, model, lambda: walk_between(library, model, start, end, request.count, key_compatible=close)
         )
+        if close:
+            yield from harmony_notice(library, tracks)
     if len(tracks) < request.count:
         yield Notice(f"There are only {len(tracks)} songs: the library holds no more.")
     return tuple(tracks)

@@ -28,6 +28,7 @@ __all__ = [
     "number",
     "request",
     "share",
+    "tempi",
     "whole",
     "words",
 ]
@@ -196,13 +197,24 @@ def share(text: str) -> float:
 
 def interval(text: str) -> tuple[float | None, float | None]:
     """A type of argument: two numbers from 0 to 1 with a hyphen between, of which one may be missing."""
+    return _ends(text, share, 1.0, "two numbers from 0 to 1, as in 0.6-0.9, 0.6- or -0.4")
+
+
+def tempi(text: str) -> tuple[float | None, float | None]:
+    """A type of argument: two numbers of beats a minute, the same way."""
+    return _ends(
+        text, number("beats a minute", 0), math.inf, "two numbers of beats a minute, as in 118-126, 118- or -90"
+    )
+
+
+def _ends(text: str, kind: Callable[[str], float], most: float, what: str) -> tuple[float | None, float | None]:
     low, hyphen, high = text.partition("-")
-    wrong = argparse.ArgumentTypeError(f"{text!r} is not two numbers from 0 to 1, as in 0.6-0.9, 0.6- or -0.4")
+    wrong = argparse.ArgumentTypeError(f"{text!r} is not {what}")
     try:
-        ends = (share(low) if low else None, share(high) if high else None)
+        ends = (kind(low) if low else None, kind(high) if high else None)
     except argparse.ArgumentTypeError:
         raise wrong from None
-    if not hyphen or ends == (None, None) or (ends[0] or 0.0) > (1.0 if ends[1] is None else ends[1]):
+    if not hyphen or ends == (None, None) or (ends[0] or 0.0) > (most if ends[1] is None else ends[1]):
         raise wrong
     return ends
 

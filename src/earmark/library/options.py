@@ -21,6 +21,9 @@ class PlaylistOptions:
         like: Words, as `find` takes them: the songs that they describe.
         energy_min: At least so energetic, from 0 to 1.
         energy_max: At most so energetic.
+        tempo_min: At least so fast, in beats a minute.
+        tempo_max: At most so fast.
+        key_compatible: Neighbours are of keys that go together, as far as the songs allow.
         minutes: About so long in all.
         artist_gap: No artist comes again within so many songs.
     """
@@ -34,5 +37,8 @@ class PlaylistOptions:
     like: str | None = None
     energy_min: float | None = None
     energy_max: float | None = None
+    tempo_min: float | None = None
+    tempo_max: float | None = None
+    key_compatible: bool = False
     minutes: float = 60.0
     artist_gap: int = 5

@@ -1,12 +1,13 @@
 """Playlists: songs by seeds, a cluster or words, in an order that flows; and a walk from one song to another.
 
-An order flows where the steps between neighbours are small, and no artist comes again too soon.
+An order flows where the steps between neighbours are small, in sound and in what is known of tempo and key, and no
+artist comes again too soon.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from earmark.engine import Engine
 from earmark.errors import EarmarkError, UnknownName
 from earmark.library.cluster import cluster_named
 from earmark.library.find import Ranked
+from earmark.library.harmony import HOURS, Harmony, step_costs
 from earmark.library.labels import GENRE, MOOD, LabelProbabilities
 from earmark.library.options import PlaylistOptions
 from earmark.library.records import LibraryModel, LibraryTrack, direction
@@ -27,13 +29,21 @@ from earmark.text import fold
 __all__ = ["flow", "make_playlist", "walk_between"]
 
 Array = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 _PASSES = 40
 _EPSILON = 1e-6
+_LEADING = 200  # songs that tell in which keys a playlist is
 
 
 def flow(
-    vectors: Array, artists: Sequence[str], artist_gap: int, *, first: int | None = None, last: int | None = None
+    vectors: Array,
+    artists: Sequence[str],
+    artist_gap: int,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    costs: Array | float = 0.0,
 ) -> list[int]:
     """Greedy nearest neighbour, then 2-opt (Croes 1958) until no turn of a stretch makes the way shorter.
 
@@ -43,6 +53,7 @@ def flow(
         artist_gap: No artist again within so many songs, as far as the songs allow.
         first: The song to begin with; where None, that which is farthest from the middle of all.
         last: The song to end with.
+        costs: (songs, songs) what a step costs beside its distance; see :func:`earmark.library.harmony.step_costs`.
 
     Returns:
         (songs,) order.
@@ -50,7 +61,7 @@ def flow(
     count = len(vectors)
     if count < 2:
         return list(range(count))
-    distance = np.maximum(0, 1 - vectors @ vectors.T)
+    distance = np.asarray(np.maximum(0, 1 - vectors @ vectors.T) + costs, np.float32)
     if first is None:
         middle = vectors.mean(axis=0)
         value = vectors @ middle
@@ -171,44 +182,58 @@ def make_playlist(
         value = vectors.closest(np.stack([seed.vector for seed in seeds]))
     ranked = np.flatnonzero(fits)
     ranked = ranked[np.argsort(-value[ranked], kind="stable")]
-    chosen = _chosen(library, vectors, ranked, seeds, request)
+    if request.key_compatible:
+        chosen = _in_keys(library, vectors, ranked, seeds, request)
+    else:
+        chosen = _chosen(library, vectors, ranked, seeds, request)
     if not chosen:
         raise EarmarkError("no song has all that is asked for")
+    return _in_order(library, chosen, request.artist_gap, 0 if seeds else None, None, strict=request.key_compatible)
+
+
+def _in_order(
+    library: Library, chosen: Sequence[tuple[LibraryTrack, Array]], artist_gap: int, first: int | None,
+    last: int | None, *, strict: bool,
+) -> list[LibraryTrack]:  # fmt: skip
+    """Songs in an order that flows; ``strict`` where keys must go together as far as the songs allow."""
     tracks = [track for track, _ in chosen]
-    matrix = np.stack([vector for _, vector in chosen])
-    order = flow(matrix, [fold(track.artist) for track in tracks], request.artist_gap, first=0 if seeds else None)
-    return [tracks[song] for song in order]
+    harmony = Harmony.of(library, np.asarray([track.audio or 0 for track in tracks]))
+    costs = step_costs(harmony, harmony, strict=strict)
+    matrix, artists = np.stack([vector for _, vector in chosen]), [fold(track.artist) for track in tracks]
+    return [tracks[song] for song in flow(matrix, artists, artist_gap, first=first, last=last, costs=costs)]
 
 
 def walk_between(
-    library: Library, model: LibraryModel, start: str, end: str, count: int, engine: Engine | None = None
+    library: Library, model: LibraryModel, start: Seed, end: Seed, count: int, *, key_compatible: bool = False
 ) -> list[LibraryTrack]:
     """A walk in ``count`` songs from one to another, each a small step nearer; both ends are part of it.
 
     Args:
         library: The library.
         model: Whose embeddings are compared.
-        start: A track of the library, or any file.
+        start: From :func:`~earmark.library.similar.find_seed`.
         end: The same.
         count: Songs in all, at least 2; fewer where the library has no more.
-        engine: Analyses an end that the library does not know; one of its own where None.
+        key_compatible: Neighbours are of keys that go together, as far as the songs allow.
     """
     vectors = read_vectors(library, model)
-    ends = [find_seed(library, model, path, engine) for path in (start, end)]
-    taken = {seed.audio for seed in ends}
-    artists = Counter(fold(_track(seed).artist) for seed in ends)
+    before = Harmony.of_track(start.features)
+
+    def costs(audio: Rows) -> Array:
+        return np.asarray(step_costs(before, Harmony.of(library, audio), strict=key_compatible)[0])
+
+    taken = {start.audio, end.audio}
+    artists = Counter(fold(_track(seed).artist) for seed in (start, end))
     between: list[tuple[LibraryTrack, Array]] = []
     for place in range(1, count - 1):
-        target = direction(_on_the_way(ends[0].vector, ends[1].vector, place / (count - 1)))
-        step = _next_step(library, vectors, target, taken, artists)
+        target = direction(_on_the_way(start.vector, end.vector, place / (count - 1)))
+        step = _next_step(library, vectors, target, taken, artists, costs)
         if step is None:
             break
         between.append(step)
-    tracks = [_track(ends[0]), *(track for track, _ in between), _track(ends[1])]
-    matrix = np.stack([ends[0].vector, *(vector for _, vector in between), ends[1].vector])
-    names = [fold(track.artist) for track in tracks]
-    order = flow(matrix, names, 1, first=0, last=len(tracks) - 1)
-    return [tracks[song] for song in order]
+        before = Harmony.of(library, np.asarray([step[0].audio or 0]))
+    songs = [(_track(start), start.vector), *between, (_track(end), end.vector)]
+    return _in_order(library, songs, 1, 0, len(songs) - 1, strict=key_compatible)
 
 
 def _matching(
@@ -237,6 +262,15 @@ def _matching(
         inside = _energy(labels, low, high)
         parts.append((f"energy {low:g} to {high:g}", int(inside.sum())))
         fits &= inside
+    if request.tempo_min is not None or request.tempo_max is not None:
+        low, high = request.tempo_min or 0.0, np.inf if request.tempo_max is None else request.tempo_max
+        inside = _in_tempo(_harmony(library, vectors, "tempo"), low, high)
+        parts.append((f"{low:g} to {high:g} beats a minute", int(inside.sum())))
+        fits &= inside
+    if request.key_compatible:
+        known = _harmony(library, vectors, "key").key >= 0
+        parts.append(("with a key", int(known.sum())))
+        fits &= known
     for word in request.without:
         given, _ = _any_of(labels, "label", (word,))
         parts.append((f"not {word}", int((~given).sum())))
@@ -267,6 +301,21 @@ def _energy(labels: LabelProbabilities, low: float, high: float) -> NDArray[np.b
     return np.asarray((energy >= low) & (energy <= high))
 
 
+def _in_tempo(harmony: Harmony, low: float, high: float) -> NDArray[np.bool_]:
+    """Which songs are so fast, both ends included (EarmarkError where the numbers are no range)."""
+    if not 0 <= low <= high:
+        raise EarmarkError(f"tempo {low:g} to {high:g}: expected two numbers of beats a minute, the lower one first")
+    return np.asarray((harmony.tempo >= low) & (harmony.tempo <= high))
+
+
+def _harmony(library: Library, vectors: Vectors, name: str) -> Harmony:
+    """Tempo and key of all songs (EarmarkError where no song has what is asked for)."""
+    harmony = Harmony.of(library, vectors.audio)
+    if not (harmony.key >= 0 if name == "key" else harmony.tempo > 0).any():
+        raise EarmarkError(f"no song of the library has a {name} yet; `earmark scan --features` finds them")
+    return harmony
+
+
 def _any_of(
     labels: LabelProbabilities, what: str, words: Sequence[str], kinds: Sequence[str] = ()
 ) -> tuple[NDArray[np.bool_], Array]:
@@ -285,6 +334,28 @@ def _any_of(
             fits |= labels.likely(head, name)
             value = np.maximum(value, labels.of(head, name))
     return fits, value
+
+
+def _in_keys(
+    library: Library, vectors: Vectors, ranked: NDArray[np.intp], seeds: Sequence[Seed], request: PlaylistOptions
+) -> list[tuple[LibraryTrack, Array]]:
+    """The best songs of as few neighbouring hours of the wheel as give the length asked for.
+
+    Raises:
+        EarmarkError: No song has a key, or the first seed has none.
+    """
+    harmony = _harmony(library, vectors, "key")
+    if seeds:
+        hour = seeds[0].key // 2
+    else:
+        hour = int(np.bincount(harmony.key[ranked[:_LEADING]] // 2, minlength=HOURS).argmax())
+    apart = np.abs(harmony.key[ranked] // 2 - hour)
+    apart, chosen = np.minimum(apart, HOURS - apart), []
+    for most in range(1, HOURS // 2 + 1):
+        chosen = _chosen(library, vectors, ranked[apart <= most], seeds, request)
+        if sum(track.seconds for track, _ in chosen) >= request.minutes * 60:
+            break
+    return chosen
 
 
 def _chosen(
@@ -319,32 +390,32 @@ def _chosen(
 
 
 def _next_step(
-    library: Library, vectors: Vectors, target: Array, taken: set[int | None], artists: Counter[str]
-) -> tuple[LibraryTrack, Array] | None:
-    """The nearest song to a point that is not taken; one of an artist not met yet, if it is about as near."""
-    count, spare = 64, None
+    library: Library, vectors: Vectors, target: Array, taken: set[int | None], artists: Counter[str],
+    costs: Callable[[Rows], Array],
+) -> tuple[LibraryTrack, Array] | None:  # fmt: skip
+    """The song nearest to a point that is not taken; of those about as near, one that the step to costs least.
+
+    An artist met before comes again only where no other is about as near.
+    """
+    count = 64
     while True:
         near, distances = vectors.nearest(target, count)
         files = library.tracks_of(near.tolist())
-        for audio, distance in zip(near.tolist(), distances.tolist(), strict=True):
-            if audio in taken or not files[audio]:
-                continue
-            track = files[audio][0]
-            if spare is not None and distance > 1.5 * spare[1] + 0.02:
-                break
-            if not fold(track.artist) or not artists[fold(track.artist)]:
-                spare = (track, distance)
-                break
-            spare = spare or (track, distance)
-        if spare is not None or count >= len(vectors):
+        free = [place for place, audio in enumerate(near.tolist()) if audio not in taken and files[audio]]
+        if free or count >= len(vectors):
             break
         count *= 8
-    if spare is None:
+    if not free:
         return None
-    track, _ = spare
+    near, distances = near[free], distances[free]
+    tracks, value = [files[audio][0] for audio in near.tolist()], costs(near)
+    apart = distances + value - value.min()
+    met = np.asarray([bool(fold(track.artist)) and artists[fold(track.artist)] > 0 for track in tracks])
+    best = min(np.flatnonzero(apart <= 1.5 * apart.min() + 0.02), key=lambda place: (met[place], apart[place]))
+    track = tracks[best]
     taken.add(track.audio)
     artists[fold(track.artist)] += 1
-    return track, vectors.of(np.asarray([track.audio]))[0]
+    return track, vectors.of(near[[best]])[0]
 
 
 def _on_the_way(start: Array, end: Array, share: float) -> Array:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.analyses.facts import Feature, Key
 from earmark.engine import Analyse, Engine, LocalEngine, analyse
 from earmark.errors import AudioError, EarmarkError, ModelError
 from earmark.inference.answers import LEAST_GUESS, probability
@@ -149,6 +150,7 @@ class Seed:
         prediction: What the model says of it.
         clips: Its clips' embeddings.
         seconds: Length.
+        features: Tempo and key, where they are known.
     """
 
     path: str
@@ -158,6 +160,20 @@ class Seed:
     prediction: Prediction
     clips: ClipEmbeddings | None
     seconds: float
+    features: Mapping[str, Feature] = field(default_factory=dict)
+
+    @property
+    def key(self) -> int:
+        """Its place on the wheel (:attr:`earmark.analyses.facts.Key.place`).
+
+        Raises:
+            EarmarkError: Nobody knows its key.
+        """
+        key = self.features.get("key")
+        if isinstance(key, Key) and key.place is not None:
+            return key.place
+        hint = "; `earmark scan --features` finds the keys of a library's songs" if self.track and key is None else ""
+        raise EarmarkError(f"{self.path}: its key is not known{hint}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +228,16 @@ def find_seed(library: Library, model: LibraryModel, path: str, engine: Engine |
         vector = library.embedding(model, track.audio)
         if prediction is not None and vector is not None:
             clips = library.clips(model, [track.audio]).get(track.audio)
-            return Seed(path, track.audio, track, vector, prediction, clips, track.seconds)
+            features = library.features([track.audio]).get(track.audio, {})
+            return Seed(path, track.audio, track, vector, prediction, clips, track.seconds, features)
     return _analysed(library, model, path, engine)
 
 
 def _analysed(library: Library, model: LibraryModel, path: str, engine: Engine | None) -> Seed:
     if not Path(path).exists() and not os.path.lexists(path):
         raise EarmarkError(f"{path}: neither a track of the library nor a file")
-    options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=model.layer or None)
+    options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=model.layer or None,
+                             features=("tempo", "key"))  # fmt: skip
     with LocalEngine(1) if engine is None else nullcontext(engine) as workers:
         (prediction,) = analyse(workers, Analyse.of([tagger_of(model).folder], options), [path])
     if isinstance(prediction, Failure):
@@ -229,7 +247,7 @@ def _analysed(library: Library, model: LibraryModel, path: str, engine: Engine |
     assert prediction.embedding is not None
     audio = library.audio_of(prediction.content_hash)
     vector, named = direction(prediction.embedding), corrected(prediction, model, {})
-    return Seed(path, audio, None, vector, named, prediction.clips, prediction.seconds)
+    return Seed(path, audio, None, vector, named, prediction.clips, prediction.seconds, prediction.features)
 
 
 def tagger_of(model: LibraryModel) -> Tagger:
@@ -260,7 +278,7 @@ def similar_to(
     seed: Seed,
     count: int = 10,
     per_artist: int | None = None,
-    vectors: Vectors | None = None,
+    among: Rows | None = None,
 ) -> list[Similar]:
     """The tracks most like a seed, the most alike first.
 
@@ -272,9 +290,11 @@ def similar_to(
         seed: From :func:`find_seed`.
         count: Answers at most.
         per_artist: At most so many of one artist; None does not count them.
-        vectors: From :func:`~earmark.library.vectors.read_vectors`, where they are at hand.
+        among: Only these rows of audio, ascending; all where None.
     """
-    vectors = read_vectors(library, model) if vectors is None else vectors
+    vectors = read_vectors(library, model)
+    if among is not None:
+        vectors = vectors.among(among)
     found, seen = _Found(count, per_artist), np.zeros(0, np.int64)
     deep = 4 * count + 50
     if seed.track is not None and (name := _title(seed.track)):

@@ -184,6 +184,11 @@ class Vectors:
         """Those of some audio that are among these, in their order."""
         return _inside(np.asarray(audio, np.int64), self.audio)
 
+    def among(self, audio: Rows) -> Vectors:
+        """Those of some audio alone, ascending, in memory."""
+        known = self.known(audio.tolist())
+        return Vectors(known, self.of(known))
+
     def nearest(self, query: Array, count: int) -> tuple[Rows, Array]:
         """The audio nearest to a vector, nearest first; ties go to the audio that comes first.
 

@@ -18,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("end", metavar="B", help="the last song")
     text = "songs in all (default: %(default)s)"
     parser.add_argument("-n", "--count", type=arguments.above_zero, metavar="N", help=text)
+    text = "neighbours in keys that go together, as far as the songs allow"
+    parser.add_argument("--key-compatible", action=arguments.FLAG, help=text)
     playlist.add_output(parser)
     arguments.add_library(parser)
     arguments.defaults(parser, WalkRequest)

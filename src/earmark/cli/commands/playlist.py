@@ -43,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cluster", metavar="NAME", help="from this cluster (`earmark cluster` lists them)")
     text = "so energetic, from 0 to 1: 0.6-0.9, 0.6- or -0.4"
     parser.add_argument("--energy", type=arguments.interval, metavar="A-B", help=text)
+    text = "so fast, in beats a minute: 118-126, 118- or -90"
+    parser.add_argument("--tempo", type=arguments.tempi, metavar="A-B", help=text)
+    text = "neighbours in keys that go together (the same, a fifth apart, or relative), as far as the songs allow"
+    parser.add_argument("--key-compatible", action=arguments.FLAG, help=text)
     minutes = arguments.number("a number of minutes above 0", 0)
     parser.add_argument("--minutes", type=minutes, metavar="N", help="how long (default: %(default)g)")
     text = "no artist again within so many songs (default: %(default)s)"
@@ -77,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
         put(args, tracks)
     else:
         low, high = args.energy or (None, None)
-        request = arguments.request(args, PlaylistRequest, energy_min=low, energy_max=high)
+        slow, fast = args.tempo or (None, None)
+        bounds = {"energy_min": low, "energy_max": high, "tempo_min": slow, "tempo_max": fast}
+        request = arguments.request(args, PlaylistRequest, **bounds)
         tracks = follow(make_playlist(request))
         put(args, tracks)
     return 0

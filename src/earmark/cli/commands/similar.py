@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--count", type=arguments.above_zero, metavar="N", help=text)
     text = "at most so many of one artist (default: %(default)s; 0: all)"
     parser.add_argument("--per-artist", type=arguments.whole, metavar="N", help=text)
+    parser.add_argument("--same-key", action=arguments.FLAG, help="only songs in its key")
     arguments.add_library(parser)
     arguments.add_format(parser)
     arguments.defaults(parser, SimilarRequest)
