@@ -10,9 +10,9 @@ from earmark.library.harmony import Harmony, goes_with, key_steps, step_costs
 
 
 def place(camelot: str) -> int:
-    found = Key("", camelot, 1.0).place
+    found = Key("", camelot, 1.0).number
     assert found is not None
-    return found
+    return int(found)
 
 
 @pytest.mark.parametrize(

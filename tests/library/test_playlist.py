@@ -11,15 +11,18 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pytest
 
+from earmark.analyses.facts import Key, Tempo
 from earmark.app.playlist import refresh_playlists
+from earmark.app.search import SimilarRequest, similar
 from earmark.errors import EarmarkError, StorageError, UnknownName
 from earmark.events import Notice
 from earmark.library.export import m3u_text
+from earmark.library.harmony import Harmony, clashes, step_costs
 from earmark.library.options import PlaylistOptions
 from earmark.library.playlist import flow, make_playlist, walk_between
 from earmark.library.records import LibraryTrack, direction
 from earmark.library.similar import find_seed
-from earmark.library.store import Stamp
+from earmark.library.store import Library, Stamp
 from earmark.storage import write_file
 from made_library import GENRES, MOODS, made_library
 
@@ -180,6 +183,82 @@ def test_a_walk_from_one_to_another(tmp_path: Path) -> None:
         last = [place for place, track in enumerate(tracks) if group_of(track) == 1]
         assert max(first) < min(last), "it leaves the one cloud and comes to the other"
         assert len(walk_between(library, model, start, end, 2)) == 2
+
+
+def give_features(library: Library, keys: str = "8A 9A 8B 2A 3B 12A") -> dict[int, tuple[float, str]]:
+    """Tempi from 80 to 139, and keys in turn; every seventh song has neither."""
+    given = {}
+    with library.change():
+        for place, track in enumerate(library.tracks()):
+            assert track.audio is not None
+            tempo, camelot = 80.0 + place % 60, keys.split()[place % len(keys.split())]
+            known = place % 7 != 6
+            given[track.audio] = (tempo, camelot) if known else (0.0, "")
+            features = {"tempo": Tempo(tempo, 0.9), "key": Key("A minor", camelot, 0.9)}
+            library.put_features(track.audio, features if known else {"tempo": Tempo(), "key": Key()})
+    return given
+
+
+def test_songs_of_a_tempo(tmp_path: Path) -> None:
+    with made_library(tmp_path, 300) as (library, model):
+        with pytest.raises(EarmarkError, match="no song of the library has a tempo yet; `earmark scan --features`"):
+            make_playlist(library, model, PlaylistOptions(tempo_min=118))
+        given = give_features(library)
+        for low, high in ((118, 126), (130, None), (None, 90)):
+            found = make_playlist(library, model, PlaylistOptions(tempo_min=low, tempo_max=high, minutes=1e5))
+            asked = {one for one, (tempo, _) in given.items() if tempo and (low or 0) <= tempo <= (high or 999)}
+            assert {track.audio for track in found} == asked
+        with pytest.raises(EarmarkError, match="tempo 126 to 118: expected two numbers of beats a minute"):
+            make_playlist(library, model, PlaylistOptions(tempo_min=126, tempo_max=118))
+
+
+def test_neighbours_in_keys_that_go_together(tmp_path: Path) -> None:
+    with made_library(tmp_path, 300) as (library, model):
+        with pytest.raises(EarmarkError, match="no song of the library has a key yet"):
+            make_playlist(library, model, PlaylistOptions(key_compatible=True))
+        given = give_features(library)
+        plain = make_playlist(library, model, PlaylistOptions(minutes=60))
+        tracks = make_playlist(library, model, PlaylistOptions(key_compatible=True, minutes=60))
+        assert clashes(library, [track.audio or 0 for track in tracks]) == 0
+        assert clashes(library, [track.audio or 0 for track in plain]) > 0
+        seed = next(track for track in library.tracks() if given[track.audio or 0][1] == "2A")
+        near = make_playlist(library, model, PlaylistOptions(seeds=(seed.path,), key_compatible=True, minutes=30))
+        assert near[0].path == seed.path
+        assert {given[track.audio or 0][1] for track in near} <= {"2A", "3B", "12A"}
+        lost = next(track for track in library.tracks() if not given[track.audio or 0][1])
+        with pytest.raises(EarmarkError, match="its key is not known"):
+            make_playlist(library, model, PlaylistOptions(seeds=(lost.path,), key_compatible=True))
+
+
+def test_tempo_and_key_make_an_order_flow(tmp_path: Path) -> None:
+    """Of songs that sound alike those follow one another whose tempo is near."""
+    vectors, artists = direction(np.ones((12, 4), np.float32)), [""] * 12
+    tempo = np.random.default_rng(0).permutation(12) * 5 + 90.0
+    harmony = Harmony(tempo, np.full(12, -1))
+    order = flow(vectors, artists, 0, costs=step_costs(harmony, harmony))
+    steps = np.abs(np.diff(tempo[order]))
+    assert steps.sum() <= 2 * (tempo.max() - tempo.min()) and np.abs(np.diff(tempo)).sum() > 3 * steps.sum()
+
+
+def test_a_walk_in_keys_that_go_together(tmp_path: Path) -> None:
+    with made_library(tmp_path, 300) as (library, model):
+        given = give_features(library, "8A 9A 8B 9B")
+        start, end = (find_seed(library, model, track.path) for track in library.tracks()[:2])
+        tracks = walk_between(library, model, start, end, 12, key_compatible=True)
+        assert all(given[track.audio or 0][1] for track in tracks)
+        assert clashes(library, [track.audio or 0 for track in tracks]) == 0
+
+
+def test_similar_songs_in_the_same_key(tmp_path: Path) -> None:
+    with made_library(tmp_path, 300) as (library, _):
+        given = give_features(library)
+        tracks = {camelot: track.path for track in library.tracks() if (camelot := given[track.audio or 0][1])}
+        lost = next(track.path for track in library.tracks() if not given[track.audio or 0][1])
+        file = str(library.file)
+    found = similar(SimilarRequest(library=file, track=tracks["3B"], same_key=True)).wait()
+    assert len(found) == 10 and {given[one.track.audio or 0][1] for one in found} == {"3B"}
+    with pytest.raises(EarmarkError, match="its key is not known"):
+        similar(SimilarRequest(library=file, track=lost, same_key=True)).wait()
 
 
 def test_a_walk_in_a_small_library(tmp_path: Path) -> None:

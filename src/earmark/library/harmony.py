@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from earmark.analyses.facts import Feature, Key, Tempo
 from earmark.library.store import Library
 
-__all__ = ["HOURS", "Harmony", "clashes", "goes_with", "key_steps", "songs_in_key", "step_costs"]
+__all__ = ["HOURS", "Harmony", "aligned", "clashes", "goes_with", "key_steps", "songs_in_key", "step_costs"]
 
 Array = NDArray[np.float32]
+Double = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
@@ -26,7 +27,7 @@ _UNKNOWN = -1
 
 _TEMPO_COST, _MOST_OCTAVES = 0.5, 0.3  # of a step in tempo, an octave; beyond the second it is a jump like any other
 _KEY_COST = 0.02  # of a step between keys beyond one that goes together
-_CLASH = 1.0  # where keys must go together: more than any two songs are apart in sound
+_CLASH = 2.0  # where keys must go together: more than any two songs are apart in sound
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,25 +36,25 @@ class Harmony:
 
     Attributes:
         tempo: (songs,) beats a minute; NaN where unknown.
-        key: (songs,) places on the wheel, as of :attr:`earmark.analyses.facts.Key.place`; -1 where unknown.
+        key: (songs,) places on the wheel, as of :attr:`earmark.analyses.facts.Key.number`; -1 where unknown.
     """
 
-    tempo: Array
+    tempo: Double
     key: Rows
 
     @classmethod
     def of(cls, library: Library, audio: Rows) -> Harmony:
         """Of songs of a library, row by row."""
-        tempo = _aligned(audio, library.feature_column("tempo"), float("nan"))
-        return cls(tempo, _aligned(audio, library.feature_column("key"), _UNKNOWN).astype(np.int64))
+        tempo = aligned(audio, library.stored_numbers("tempo"))
+        return cls(tempo, np.nan_to_num(aligned(audio, library.stored_numbers("key")), nan=_UNKNOWN).astype(np.int64))
 
     @classmethod
     def of_track(cls, features: Mapping[str, Feature]) -> Harmony:
         """Of one track."""
         tempo, key = features.get("tempo", Tempo()), features.get("key", Key())
         assert isinstance(tempo, Tempo) and isinstance(key, Key)
-        place = _UNKNOWN if key.place is None else key.place
-        return cls(np.asarray([tempo.value or np.nan], np.float32), np.asarray([place]))
+        place = _UNKNOWN if key.number is None else int(key.number)
+        return cls(np.asarray([tempo.value or np.nan]), np.asarray([place]))
 
     def __getitem__(self, rows: NDArray[np.intp] | slice) -> Harmony:
         return Harmony(self.tempo[rows], self.key[rows])
@@ -100,14 +101,14 @@ def clashes(library: Library, audio: Sequence[int]) -> int:
 
 def songs_in_key(library: Library, place: int) -> Rows:
     """Rows of audio, ascending, of the songs in a key."""
-    audio, places = library.feature_column("key")
-    return audio[places == place]
+    audio, places = library.stored_numbers("key")
+    return np.asarray(audio[places == place])
 
 
-def _aligned(audio: Rows, column: tuple[Rows, Array], otherwise: float) -> Array:
-    """Values of audio rows in the order asked for."""
+def aligned(audio: Rows, column: tuple[Rows, Double]) -> Double:
+    """Values of audio rows in the order asked for; NaN where there is none."""
     known, values = column
-    found = np.full(len(audio), otherwise, np.float32)
+    found = np.full(len(audio), np.nan)
     if len(known):
         place = np.minimum(np.searchsorted(known, audio), len(known) - 1)
         there = known[place] == audio

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from earmark.inference.answers import DECIMALS, LEAST_GUESS, contradicted
 from earmark.inference.labels import renamed
+from earmark.library.harmony import aligned
 from earmark.library.records import STEPS, Correction, LibraryModel
 from earmark.library.store import Library
 from earmark.models.card import HeadCard
@@ -122,10 +123,7 @@ class LabelProbabilities:
 
     def feature(self, name: str) -> NDArray[np.float64]:
         """(n,) a feature as a number to choose and sort by (``Feature.number``); NaN where it is not known."""
-        audio, values = self._library.feature_numbers(self._model, name)
-        places = np.searchsorted(audio, self.audio)
-        padded, numbers = np.append(audio, -1), np.append(values, np.nan)  # those after the last one meet no row
-        return np.where(padded[places] == self.audio, numbers[places], np.nan)
+        return aligned(self.audio, self._library.feature_numbers(self._model, name))
 
     def best(self, head: str) -> tuple[list[str | None], NDArray[np.bool_]]:
         """What each track is called by: the name that is asserted (or the user's), else the best guess; and which.

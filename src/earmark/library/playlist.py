@@ -32,6 +32,7 @@ Array = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 _PASSES = 40
+_STARTS, _FEW = 6, 200  # songs that an order is begun with, to take the best; of so many songs at most
 _EPSILON = 1e-6
 _LEADING = 200  # songs that tell in which keys a playlist is
 
@@ -45,13 +46,13 @@ def flow(
     last: int | None = None,
     costs: Array | float = 0.0,
 ) -> list[int]:
-    """Greedy nearest neighbour, then 2-opt (Croes 1958) until no turn of a stretch makes the way shorter.
+    """Greedy nearest neighbour; then no turn of a stretch (Croes 1958), nor move of a song makes the way shorter.
 
     Args:
         vectors: (songs, dimensions) of length 1.
         artists: (songs,) names to compare by; "" is nobody.
         artist_gap: No artist again within so many songs, as far as the songs allow.
-        first: The song to begin with; where None, that which is farthest from the middle of all.
+        first: The song to begin with; where None, one of those farthest from the middle of all.
         last: The song to end with.
         costs: (songs, songs) what a step costs beside its distance; see :func:`earmark.library.harmony.step_costs`.
 
@@ -62,14 +63,25 @@ def flow(
     if count < 2:
         return list(range(count))
     distance = np.asarray(np.maximum(0, 1 - vectors @ vectors.T) + costs, np.float32)
-    if first is None:
-        middle = vectors.mean(axis=0)
-        value = vectors @ middle
+    if first is not None:
+        starts = [first]
+    else:
+        value = vectors @ vectors.mean(axis=0)
         if last is not None:
             value[last] = np.inf
-        first = int(np.argmin(value))
+        most = _STARTS if count <= _FEW else 1
+        starts = np.argsort(value, kind="stable")[: min(most, count - (last is not None))].tolist()
+    ways = [_way(distance, artists, artist_gap, start, last) for start in starts]
+    return min(
+        ways, key=lambda way: (_clashes(np.asarray(way), artists, artist_gap), distance[way[:-1], way[1:]].sum())
+    )
+
+
+def _way(distance: Array, artists: Sequence[str], artist_gap: int, first: int, last: int | None) -> list[int]:
+    """A short way through all songs from one of them."""
     order = _greedy(distance, artists, artist_gap, first, last)
     songs = _two_opt(distance, artists, artist_gap, order, fixed_end=last is not None)
+    songs = _moved(distance, artists, artist_gap, songs, fixed_end=last is not None)
     return _parted(distance, artists, artist_gap, songs, fixed_end=last is not None)
 
 
@@ -120,6 +132,29 @@ def _two_opt(
             if (fresh := _clashes(tried, artists, artist_gap)) <= clashes:
                 songs, clashes, turned = tried, fresh, True
         if not turned:
+            break
+    return songs
+
+
+def _moved(
+    distance: Array, artists: Sequence[str], artist_gap: int, songs: NDArray[np.intp], *, fixed_end: bool
+) -> NDArray[np.intp]:
+    """Single songs go where the way becomes shortest by it (Or 1976)."""
+    clashes = _clashes(songs, artists, artist_gap)
+    for _ in range(_PASSES):
+        before = songs
+        for i in range(1, len(songs) - fixed_end):
+            rest, song = np.delete(songs, i), songs[i]
+            k = np.arange(1, len(rest) + (not fixed_end))
+            left, right, inner = rest[k - 1], rest[np.minimum(k, len(rest) - 1)], k < len(rest)
+            cost = distance[left, song] + np.where(inner, distance[song, right] - distance[left, right], 0)
+            best = int(np.argmin(cost))
+            if cost[best] >= cost[i - 1] - _EPSILON:
+                continue
+            tried = np.insert(rest, k[best], song)
+            if (fresh := _clashes(tried, artists, artist_gap)) <= clashes:
+                songs, clashes = tried, fresh
+        if songs is before:
             break
     return songs
 

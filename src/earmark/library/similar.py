@@ -164,14 +164,14 @@ class Seed:
 
     @property
     def key(self) -> int:
-        """Its place on the wheel (:attr:`earmark.analyses.facts.Key.place`).
+        """Its place on the wheel (:attr:`earmark.analyses.facts.Key.number`).
 
         Raises:
             EarmarkError: Nobody knows its key.
         """
         key = self.features.get("key")
-        if isinstance(key, Key) and key.place is not None:
-            return key.place
+        if isinstance(key, Key) and key.number is not None:
+            return int(key.number)
         hint = "; `earmark scan --features` finds the keys of a library's songs" if self.track and key is None else ""
         raise EarmarkError(f"{self.path}: its key is not known{hint}")
 
