@@ -1,5 +1,7 @@
 """The beets plug-in: ``beet earmark`` gives songs genre, mood and energy by ear, by itself on import where asked.
 
+Where its configuration asks for features, also tempo, key, ReplayGain and further numbers.
+
 beets loads ``beetsplug.earmark`` where its configuration names ``earmark`` among ``plugins``; beets is no dependency.
 """
 
@@ -30,6 +32,7 @@ from mediafile import (
     UnreadableFileError,
 )
 
+from earmark.analyses.facts import ANALYSES, Feature, Key, Loudness, Score, Tempo, choose
 from earmark.app.selection import Models, find_models, label_table
 from earmark.engine import Analyse, LocalEngine, analyse
 from earmark.errors import EarmarkError, UnknownName
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
 
 HEADS = ("genre", "mood", "energy", "positivity", "instruments")
 FIELDS = {"genre": "genres"}
-"""beets' own field, where it has one for what Earmark tells; tempo and key would be ``bpm`` and ``initial_key``."""
+"""beets' own field, where it has one for what Earmark tells; those of features: :func:`_of_feature`."""
 LISTS = ("instruments",)
 """Attributes that hold lists; beets keeps those of other heads as texts."""
 IN_FILES = ("mood", "energy")
@@ -65,8 +68,14 @@ class _Plan:
     confidence: float | None
     count: int
 
+    @property
+    def marks(self) -> dict[str, str]:
+        """The attributes by which a song is known: the model, and the analyses of features with their versions."""
+        features = " ".join(f"{name}/{ANALYSES[name].version}" for name in self.options.features)
+        return {"earmark_model": self.models.card.id} | ({"earmark_features": features} if features else {})
+
     def values(self, prediction: Prediction) -> dict[str, Any]:
-        """Beets' fields, and what they are to hold; what is not music has none."""
+        """Beets' fields, and what they are to hold; what is not music has none but its loudness."""
         found: dict[str, Any] = {}
         for name, card in self.heads.items() if prediction.is_song else ():
             head = prediction.heads[name]
@@ -79,6 +88,9 @@ class _Plan:
                     value = self._allowed(labels, card)
             if value not in (None, []):
                 found[FIELDS.get(name, name)] = value
+        for name, feature in prediction.features.items():
+            told = _of_feature(name, feature, self.confidence or 0.0, opus=prediction.path.lower().endswith(".opus"))
+            found |= {field: value for field, value in told.items() if value is not None}
         return found
 
     def _allowed(self, labels: Iterable[str], card: HeadCard) -> list[str]:
@@ -97,7 +109,9 @@ class EarmarkPlugin(BeetsPlugin):
         "energy": types.Float(2),
         "positivity": types.Float(2),
         "instruments": types.SEMICOLON_SPACE_DSV,
+        **{name: types.Float(2) for name, one in ANALYSES.items() if isinstance(one.untold, Score)},
         "earmark_model": types.STRING,
+        "earmark_features": types.STRING,
     }
 
     def __init__(self) -> None:
@@ -115,6 +129,7 @@ class EarmarkPlugin(BeetsPlugin):
                 "heads": None,
                 "whitelist": False,
                 "labels": None,
+                "features": False,
             }
         )
         self._engine: LocalEngine | None = None
@@ -138,6 +153,7 @@ class EarmarkPlugin(BeetsPlugin):
         add("-W", "--nowrite", dest="write", action="store_false", help="leave the files as they are")
         add("-m", "--model", help="a model that `earmark models` lists, or its folder")
         add("-j", "--jobs", type="int", help="songs at a time")
+        add("--features", action="store_true", help="tempo, key, ReplayGain, danceability and the like too")
         add("-c", "--confidence", type="float", help="0 to 1, in place of the model's own thresholds")
         command.func = self.run
         return [command]
@@ -175,15 +191,15 @@ class EarmarkPlugin(BeetsPlugin):
         pretend, force = self.config["pretend"].get(bool), self.config["force"].get(bool)
         with _as_beets():
             plan = self._checked or self._plan()
-            model = plan.models.card.id
-            due = [item for item in items if force or item.get("earmark_model") != model]
+            marks = plan.marks
+            due = [item for item in items if force or any(item.get(name) != mark for name, mark in marks.items())]
             failed = 0
             for item, result in self._results(plan, due):
                 if isinstance(result, Failure):
                     failed += 1
                     self._log.warning("{}: {}: {}", item.filepath, result.kind, result.message)
                     continue
-                _update(item, plan.values(result) | {"earmark_model": model}, force)
+                _update(item, plan.values(result) | marks, force)
                 if show:
                     ui.show_model_changes(item)
                 if not pretend:
@@ -229,8 +245,15 @@ class EarmarkPlugin(BeetsPlugin):
             raise EarmarkError(f"jobs: {jobs!r} is no number of songs at a time; write 1 or more")
         if confidence is not None and not (isinstance(confidence, (int, float)) and 0 <= confidence <= 1):
             raise EarmarkError(f"confidence: {confidence!r} is no probability; write a number from 0 to 1")
-        heads = {name: known[name] for name in names}
-        return _Plan(models, HearingOptions(labels=table), heads, self._whitelist(), confidence, view["count"].get(int))
+        heads, options = {name: known[name] for name in names}, HearingOptions(labels=table, features=self._features())
+        return _Plan(models, options, heads, self._whitelist(), confidence, view["count"].get(int))
+
+    def _features(self) -> tuple[str, ...]:
+        """Those that are asked for: ``yes`` is all."""
+        asked = self.config["features"]
+        if asked.get() in (True, False, None, ""):
+            return choose(None) if asked.get() else ()
+        return choose(asked.as_str_seq())
 
     def _whitelist(self) -> frozenset[str]:
         """Names in lower case; none where all are welcome."""
@@ -253,10 +276,24 @@ def _as_beets() -> Iterator[None]:
         raise UserError(f"earmark: {error}") from error
 
 
+def _of_feature(name: str, feature: Feature, least: float, *, opus: bool) -> dict[str, Any]:
+    """Beets' fields of a feature; None where it cannot be told, or less surely than asked for."""
+    if isinstance(feature, Tempo):
+        return {"bpm": None if feature.value is None or feature.confidence < least else round(feature.value)}
+    if isinstance(feature, Key):
+        return {"initial_key": None if feature.confidence < least else feature.musical}
+    if isinstance(feature, Loudness):
+        peak = None if feature.true_peak is None else round(10 ** (feature.true_peak / 20), 6)
+        if opus:  # beets keeps the gain of Opus apart, to -23 LUFS
+            return {"r128_track_gain": None if feature.lufs is None else round(-23 - feature.lufs, 2)}
+        return {"rg_track_gain": feature.gain, "rg_track_peak": peak}
+    return {name: feature.value}
+
+
 def _update(item: Item, found: Mapping[str, Any], force: bool) -> None:
     """Set what is empty in beets' library and, for the mood, in the file as well; everything with ``force``."""
     for name, value in found.items():
-        if name == "earmark_model" or force or not (item.get(name) or (name == "mood" and _mood_of_file(item))):
+        if name.startswith("earmark_") or force or not (item.get(name) or (name == "mood" and _mood_of_file(item))):
             item[name] = value
 
 

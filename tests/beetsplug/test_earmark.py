@@ -21,6 +21,8 @@ from beets.library import Album, Item, Library
 
 import earmark
 from commands import SOURCE, environment
+from earmark.analyses.facts import choose
+from earmark.inference.options import HearingOptions
 from earmark.inference.records import Prediction
 
 SONGS = ("MT0000004637", "MT0000011357", "MT0000040632")
@@ -108,6 +110,40 @@ def test_import_tells_what_earmark_tells(imported: Beets, predictions: Mapping[s
         assert not {"genre", "mood", "energy"} & set(mutagen.File(item.filepath))
     failed = next(item for title, item in songs.items() if title not in predictions)
     assert not failed.genres and "mood" not in failed and "earmark_model" not in failed
+
+
+def test_features_are_those_of_tag(beets: Beets) -> None:
+    """Off by default; where asked for they are told of known songs too, once, and an older number stays."""
+    before = beets.songs()
+    assert not any(item.bpm or item.initial_key or "danceability" in item for item in before.values())
+    files = {os.fsdecode(item.path): title for title, item in before.items() if "earmark_model" in item}
+    options = HearingOptions(features=choose(None))
+    tagger = earmark.load_model()
+    told = {title: tagger.predict(path, options=options) for path, title in files.items()}
+    tempi = [title for title, one in told.items() if one.features["tempo"].value is not None]
+    assert len(tempi) >= 2
+    own = before[tempi[0]]
+    own.bpm = 77
+    own.store()
+    beets.configure(features=True)
+    _, err = beets.beet("-v", "earmark")
+    assert "3 songs analysed, 1 failed, 0 known already" in err
+    for title, item in beets.songs().items():
+        if title not in told:
+            continue
+        features = {name: one.to_dict() for name, one in told[title].features.items()}
+        tempo, key = features["tempo"]["value"], features["key"]["value"]
+        assert item.bpm == (77 if title == tempi[0] else 0 if tempo is None else round(tempo))
+        assert item.initial_key == (key and key.replace(" major", "").replace(" minor", "m"))
+        assert item.r128_track_gain == pytest.approx(-23 - features["loudness"]["lufs"], abs=0.01)
+        for name in ("energy", "valence", "danceability", "acousticness", "liveness"):
+            found = item.get(name)  # a text, to who does not know the plug-in's types
+            assert (None if found is None else float(found)) == features[name]["value"], name
+    assert "0 songs analysed, 1 failed, 3 known already" in beets.beet("-v", "earmark")[1]
+    found = beets.beet("ls", "-f", "$title", "bpm:78..", "energy:0..")[0].splitlines()
+    assert set(found) == set(tempi[1:])
+    beets.beet("earmark", "-f", "-w", own.title)
+    assert mutagen.File(own.filepath)["bpm"] == [str(round(told[own.title].features["tempo"].value))]
 
 
 def test_an_album_has_the_genre_of_most_of_its_songs(beets: Beets) -> None:
@@ -239,6 +275,7 @@ def test_a_model_of_ones_own(beets: Beets, tiny_model: Path) -> None:
         ({"confidence": 2}, "confidence: 2 is no probability"),
         ({"labels": "nowhere.toml"}, "cannot read the list of labels"),
         ({"count": "many"}, "count"),
+        ({"features": ["tmpo"]}, "unknown feature 'tmpo'; did you mean 'tempo'?"),
     ],
 )
 def test_a_wrong_setting_is_one_line_before_anything_is_done(beets: Beets, options: Any, says: str) -> None:

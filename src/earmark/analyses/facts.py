@@ -57,6 +57,11 @@ class Key:
         """Its place on the wheel, two an hour: 0 is 1A, 1 is 1B, 23 is 12B; a fifth up is two further."""
         return None if self.camelot is None else 2.0 * int(self.camelot[:-1]) - 2 + (self.camelot[-1] == "B")
 
+    @property
+    def musical(self) -> str | None:
+        """As ID3 has it: ``Am`` for ``A minor``, ``F#`` for ``F# major``."""
+        return None if self.value is None else self.value.removesuffix(" major").replace(" minor", "m")
+
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a record."""
         return asdict(self)

@@ -230,17 +230,13 @@ def _measured(prediction: Prediction, options: WriteOptions) -> dict[str, str]:
         feature = prediction.features.get(NEEDS[name])
         if isinstance(feature, Tempo) and feature.value is not None and feature.confidence >= least:
             found["bpm"] = f"{feature.value:.1f}".removesuffix(".0")
-        elif isinstance(feature, Key) and feature.value is not None and feature.confidence >= least:
-            found["key"] = (feature.camelot or "") if options.key_notation == "camelot" else _musical(feature.value)
+        elif isinstance(feature, Key) and feature.confidence >= least:
+            text = feature.camelot if options.key_notation == "camelot" else feature.musical
+            found |= {"key": text} if text else {}
         elif isinstance(feature, Loudness) and feature.gain is not None and feature.true_peak is not None:
             found["replaygain_track_gain"] = f"{feature.gain:.2f} dB"
             found["replaygain_track_peak"] = f"{10 ** (feature.true_peak / 20):.6f}"
     return found
-
-
-def _musical(key: str) -> str:
-    """As ID3 has it: ``Am`` for ``A minor``, ``F#`` for ``F# major``."""
-    return key.removesuffix(" major").replace(" minor", "m")
 
 
 def _is_zero(text: str) -> bool:
