@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from buckets import bucket
 from commands import Earmark
 from earmark.app.analyse import AnalyseRequest, analyse
 from earmark.engine import Analyse, Engine
@@ -97,6 +99,23 @@ def test_the_same_records_as_on_one_machine(songs: Path, tiny_model: Path, earma
     assert here.code == there.code == 3
     assert sorted(here.out.splitlines()) == sorted(there.out.splitlines()) and len(here.records) == 32
     assert [one["error"]["kind"] for one in there.records if "error" in one] == ["crash", "not-audio"]
+
+
+@slow
+def test_from_a_bucket_into_a_bucket(
+    songs: Path, tiny_model: Path, earmark: Earmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every node fetches its songs itself; the head puts the records into a Parquet data set."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (songs / "crash.wav").unlink()
+    here = earmark("tag", songs, "-m", tiny_model, "-f", "jsonl").out
+    with bucket(monkeypatch) as store, clustered({}) as cluster:
+        for song in songs.iterdir():
+            store[f"music/{song.name}"] = song.read_bytes()
+        asked = ("tag", "s3://music", "-m", tiny_model, "-o", "s3://results/p", "--engine", "ray")
+        assert earmark(*asked, "--address", cluster.address).code == 3
+        rows = parquet.read_table(io.BytesIO(store["results/p/part-000000000.parquet"]))
+    assert rows["record"].to_pylist() == here.replace(str(songs), "s3://music").splitlines()
 
 
 @slow

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from earmark.app.part import open_part
+from earmark.app.parquet import open_output, record_columns
 from earmark.app.selection import (
     EngineOptions,
     chosen_features,
@@ -50,7 +49,8 @@ class AnalyseRequest(EngineOptions):
         features: Whether records carry tempo, key, loudness and further numbers.
         only_features: These of them alone, by name.
         exclude: Patterns of files that are left out.
-        output: The file that gets the records; run again, the request goes on where it stopped.
+        output: The file that gets the records, or a Parquet data set (a folder ``*.parquet``, or an address such as
+            ``s3://BUCKET/FOLDER``); run again, the request goes on where it stopped.
     """
 
     paths: tuple[str, ...] = ()
@@ -109,14 +109,18 @@ def analyse(request: AnalyseRequest, form: Form | None = None, engine: Engine | 
             labels=label_table(request.labels, models.card),
         )
         files = find_files(request.paths, request.exclude)
-        part = open_part(Path(request.output), files.paths, settings_of(models, options)) if request.output else None
+        part = (
+            open_output(request.output, files.paths, settings_of(models, options), lambda: record_columns(models.card))
+            if request.output
+            else None
+        )
         start, tally = time.monotonic(), Counter[str]()
         kept = part.kept if part else 0
         with closing(part) if part else nullcontext():
             if part:
                 if part.notice:
                     yield Notice(part.notice)
-                tally.update(map(kind_of, part.records()))
+                tally.update(part.kinds())
             yield Progress(kept, len(files.entries))
             with closing(predict(workers, models, files.entries[kept:], options)) as results:
                 for done, result in enumerate(results, kept + 1):

@@ -7,17 +7,20 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from earmark.app.analyse import Excerpt, kind_of
-from earmark.app.part import Part, open_part
+from earmark.app.parquet import ParquetPart, open_output, vector_columns
+from earmark.app.part import Part
 from earmark.app.selection import EngineOptions, find_files, one_model, opened_engine, predict, settings_of
 from earmark.events import Notice, Progress, Steps, use_case
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, path_fields
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from earmark.engine import Engine
     from earmark.inference.records import Prediction
 
@@ -30,7 +33,8 @@ class EmbedRequest(EngineOptions):
 
     Attributes:
         paths: Files and folders.
-        output: The ``.npz`` file that gets the arrays; run again, the request goes on where it stopped.
+        output: The ``.npz`` file that gets the arrays, or a Parquet data set as of ``tag``; run again, the request
+            goes on where it stopped.
         model: A model folder or name.
         excerpt: How much of a track is analysed.
         layer: This layer of the network instead of its last.
@@ -77,7 +81,8 @@ def embed(request: EmbedRequest, engine: Engine | None = None) -> Steps[Embedded
     options = HearingOptions(excerpt=request.excerpt, embedding=True, layer=request.layer)
     files = find_files(request.paths, request.exclude)
     start = time.monotonic()
-    with closing(open_part(Path(request.output), files.paths, settings_of(models, options))) as part:
+    settings = settings_of(models, options)
+    with closing(open_output(request.output, files.paths, settings, lambda: vector_columns(_vector))) as part:
         if part.notice:
             yield Notice(part.notice)
         yield Progress(part.kept, len(files.entries))
@@ -103,15 +108,25 @@ def _record(result: Prediction | Failure) -> Mapping[str, Any]:
     return {**path_fields(result.path), "embedding": base64.b64encode(vector).decode("ascii")}
 
 
-def _finish(part: Part, tracks: int) -> int:
+def _vector(record: Mapping[str, Any]) -> NDArray[np.float32]:
+    import numpy as np
+
+    return np.frombuffer(base64.b64decode(record["embedding"]), "<f4")
+
+
+def _finish(part: Part | ParquetPart, tracks: int) -> int:
     """Write the arrays, and return the length of an embedding."""
     import numpy as np
+
+    if isinstance(part, ParquetPart):
+        part.finish()
+        return part.width("embedding")
 
     analysed = (record for record in part.records() if not kind_of(record))
     paths: list[str] = []
     embedding = np.zeros((tracks, 0), np.float32)
     for row, record in enumerate(analysed):
-        vector = np.frombuffer(base64.b64decode(record["embedding"]), "<f4")
+        vector = _vector(record)
         if row == 0:
             embedding = np.zeros((tracks, len(vector)), np.float32)
         embedding[row] = vector

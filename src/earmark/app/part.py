@@ -71,6 +71,10 @@ class Part:
             for line in lines:
                 yield json.loads(line)
 
+    def kinds(self) -> Iterator[str]:
+        """Why each record so far is a failure; "" where it is none."""
+        return (str(record["error"]["kind"]) if "error" in record else "" for record in self.records())
+
     def finish(self, build: Callable[[BinaryIO], None] | None = None) -> None:
         """Put FILE in its place: the part itself, or what ``build`` writes of it.
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.audio.layouts import HEAD_BYTES, is_audio
-from earmark.errors import AudioError
+from earmark.errors import AudioError, failure_kind
+from earmark.remote import first_line, is_address, place
 
 __all__ = ["AUDIO_SUFFIXES", "IGNORE_FILE", "Entry", "has_audio_name", "left_out", "matcher", "walk"]
 
@@ -73,6 +74,9 @@ def walk(paths: Iterable[str | os.PathLike[str]], exclude: Iterable[str] = ()) -
     end) it matches a name at any depth, with one the path below the argument, or below the folder of the file with
     patterns; a slash at the end means folders alone; ``!`` takes back what an earlier line left out; ``#`` begins a
     comment.
+
+    An address such as ``s3://BUCKET/FOLDER`` is listed as a folder is, but no file is opened there: they count by
+    their ending alone, and files of patterns are not read.
 
     Links are followed, and each real folder is walked once in a call, so that loops end. Pipes, sockets and devices are
     never opened. Nothing is raised: what cannot be read is an entry with an error.
@@ -177,6 +181,9 @@ def _matched(path: str, folder: bool, rules: tuple[_Rules, ...]) -> bool:
 
 
 def _argument(path: str, seen: set[object], patterns: tuple[_Pattern, ...]) -> Iterator[Entry]:
+    if is_address(path):
+        yield from _behind(path, _Rules("/", patterns))
+        return
     try:
         mode = Path(path).stat().st_mode if path else _no_name()
     except (OSError, ValueError) as error:
@@ -188,6 +195,25 @@ def _argument(path: str, seen: set[object], patterns: tuple[_Pattern, ...]) -> I
         yield Entry(path)
     else:
         yield Entry(path, error=AudioError(path, "not-audio", f"{_kind_of(mode)}, not a file"))
+
+
+def _behind(address: str, rules: _Rules) -> Iterator[Entry]:
+    """The files below an address, which must name a file system (EarmarkError)."""
+    root = place(address)
+    try:
+        found = root.below()
+    except OSError as error:
+        kind = failure_kind(error)
+        message = "no such file or folder" if kind == "missing" else f"it cannot be listed: {first_line(error)}"
+        yield Entry(address, error=AudioError(address, kind, message))
+        return
+    for path in found:
+        below = path.removeprefix(root.path).strip("/").split("/")
+        ways = ["/" + "/".join(below[: depth + 1]) for depth in range(len(below))]
+        if path == root.path:
+            yield Entry(address)
+        elif not any(_left_out(way, way != ways[-1], (rules,)) for way in ways):
+            yield Entry(root.address(path), audio=has_audio_name(below[-1]))
 
 
 def _no_name() -> int:

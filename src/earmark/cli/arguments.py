@@ -88,7 +88,9 @@ def request(args: argparse.Namespace, kind: type[R], **more: Any) -> R:
 
 def add_files(parser: argparse.ArgumentParser, models: str = "a model folder or a name; A,B is an ensemble") -> None:
     """Declare what to analyse, by which model, and how much of it."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="audio files, or folders of them")
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="audio files, or folders of them; also s3://BUCKET/FOLDER"
+    )
     parser.add_argument("-m", "--model", metavar="MODEL", help=f"{models} (default: %(default)s)")
     add_engine(parser)
     text = "how much of a song is analysed (default: as the model plans)"

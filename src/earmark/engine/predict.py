@@ -48,7 +48,7 @@ class Analyse(Task[str, Prediction]):
         for tagger in taggers:
             tagger.check_layer(self.options.layer)  # loads the network now, so that what is wrong is said now
         if len(taggers) == 1:
-            return lambda path: taggers[0].predict(path, options=self.options, progress=alive)
+            return _fetching(lambda path: taggers[0].predict(path, options=self.options, progress=alive), alive)
         card, plain = joint_card([tagger.card for tagger in taggers]), replace(self.options, labels={})
         rest = replace(plain, features=())  # measured once
 
@@ -59,7 +59,20 @@ class Analyse(Task[str, Prediction]):
             ]
             return relabel(combine(each, card), card, self.options.labels)
 
-        return together
+        return _fetching(together, alive)
+
+
+def _fetching(predict: Callable[[str], Prediction], alive: Alive) -> Callable[[str], Prediction]:
+    """The same for paths and for addresses, of which a copy is fetched."""
+    from earmark.remote import is_address, local_copy
+
+    def predicted(path: str) -> Prediction:
+        if not is_address(path):
+            return predict(path)
+        with local_copy(path, alive) as file:
+            return replace(predict(file), path=path)
+
+    return predicted
 
 
 def analyse(

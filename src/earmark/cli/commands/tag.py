@@ -22,7 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_files(parser)
     text = "default: by the ending of -o, else table on a terminal and jsonl in a pipe"
     parser.add_argument("-f", "--format", choices=records.FORMATS, help=text)
-    parser.add_argument("-o", "--output", metavar="FILE", help="write there; run again, it goes on where it stopped")
+    text = (
+        "write there; run again, it goes on where it stopped; FOLDER.parquet and s3://BUCKET/FOLDER are Parquet data "
+        "sets (extra ray)"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help=text)
     parser.add_argument("--labels", metavar="FILE", help="your names of labels (TOML, a table a head)")
     parser.add_argument("--taggram", action=arguments.FLAG, help="scores over time too (json, jsonl)")
     text = "the reason for each label: the seconds that speak most for it, and the nearest songs it was learned from"
