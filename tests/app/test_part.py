@@ -83,7 +83,7 @@ def test_other_settings_begin_anew_and_say_so(tmp_path: Path) -> None:
     fill(target, PATHS)
     assert kept(target, settings=SETTINGS | {"excerpt": 30.0, "model": "m@2"}) == (
         0,
-        "x.jsonl.part: made with another model and excerpt; beginning anew",
+        "x.jsonl.part: made with other settings (model and excerpt); beginning anew",
     )
     assert list(tmp_path.iterdir()) == [], "a part without a record leaves nothing behind"
     fill(target, PATHS)

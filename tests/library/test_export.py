@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from earmark.analyses.facts import Key, Loudness, Tempo
 from earmark.library.cluster import cluster_tracks
 from earmark.library.export import everything, jams
 from earmark.library.layout import lay_out
@@ -15,7 +16,7 @@ from made_library import made_library
 
 
 def validate_jams(value: dict[str, Any]) -> None:
-    """The rules of the JAMS schema (0.3) and of its namespace ``tag_open``, where the library is not installed."""
+    """The rules of the JAMS schema (0.3) and of the namespaces used, where the library is not installed."""
     assert set(value) == {"annotations", "file_metadata", "sandbox"}
     facts = value["file_metadata"]
     assert set(facts) <= {"title", "artist", "release", "duration", "identifiers", "jams_version"}
@@ -24,7 +25,7 @@ def validate_jams(value: dict[str, Any]) -> None:
     assert isinstance(facts["identifiers"], dict)
     for annotation in value["annotations"]:
         assert set(annotation) == {"namespace", "data", "annotation_metadata", "sandbox", "time", "duration"}
-        assert annotation["namespace"] == "tag_open"
+        assert annotation["namespace"] in ("tag_open", "tempo", "key_mode")
         about = annotation["annotation_metadata"]
         texts = ("version", "corpus", "annotation_tools", "annotation_rules", "validation", "data_source")
         assert set(about) == {*texts, "curator", "annotator"}
@@ -32,7 +33,8 @@ def validate_jams(value: dict[str, Any]) -> None:
         assert set(about["curator"]) == {"name", "email"}
         for one in annotation["data"]:
             assert set(one) == {"time", "duration", "value", "confidence"}
-            assert one["time"] >= 0 and one["duration"] >= 0 and isinstance(one["value"], str)
+            assert one["time"] >= 0 and one["duration"] >= 0
+            assert isinstance(one["value"], float if annotation["namespace"] == "tempo" else str)
             assert 0 <= one["confidence"] <= 1
 
 
@@ -54,6 +56,22 @@ def test_jams(tmp_path: Path) -> None:
     assert [one["value"] for one in genre["data"]] == ["Polka"]
     assert genre["annotation_metadata"]["data_source"] == "manual annotation"
     assert [one["value"] for one in moods["data"]] == ["happy"] and len(moods["sandbox"]["scores"]) == 6
+
+
+def test_jams_of_features(tmp_path: Path) -> None:
+    with made_library(tmp_path, 2) as (library, model):
+        with library.change():
+            library.put_features(1, {"tempo": Tempo(120.1, 0.9, 60.0), "key": Key("F# minor", "11A", 0.7)})
+            library.put_features(2, {"tempo": Tempo(None, 0.2), "key": Key(), "loudness": Loudness(-9.8, -0.3, -8.2)})
+        told, untold = (jams(record) for record in everything(library, model))
+    validate_jams(json.loads(json.dumps(told)))
+    (tempo,) = [one for one in told["annotations"] if one["namespace"] == "tempo"]
+    (key,) = [one for one in told["annotations"] if one["namespace"] == "key_mode"]
+    assert [(one["value"], one["confidence"]) for one in tempo["data"]] == [(120.1, 0.9)]
+    assert [(one["value"], one["confidence"]) for one in key["data"]] == [("F#:minor", 0.7)]
+    assert told["sandbox"]["features"]["tempo"]["alternative"] == 60.0
+    assert {one["namespace"] for one in untold["annotations"]} == {"tag_open"}
+    assert untold["sandbox"]["features"]["loudness"]["lufs"] == -9.8
 
 
 def test_everything(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from earmark.errors import EarmarkError, StorageError
 from earmark.events import Progress, Run
 from earmark.inference.records import Failure, Prediction
 from earmark.inference.tagger import load_model
+from earmark.library.options import ScanOptions
 from earmark.library.records import LibraryModel
 from earmark.library.scan import PASSING, Scanned, only_one, real_root, scan_folders
 from earmark.library.similar import find_seed
@@ -72,7 +73,7 @@ def model(tiny_model: Path) -> LibraryModel:
 def run(library: Library, model: LibraryModel) -> Scan:
     def scanned(*folders: Path, by: LibraryModel = model, **options: Any) -> Scanned:
         roots = [real_root(str(folder)) for folder in folders]
-        return Run(scan_folders(library, roots, by, InlineEngine(), **options)).wait()
+        return Run(scan_folders(library, roots, by, InlineEngine(), ScanOptions(**options))).wait()
 
     return scanned
 
@@ -310,7 +311,7 @@ def test_hearing_again_goes_on_where_it_was_stopped(
     library: Library, music: Path, run: Scan, model: LibraryModel
 ) -> None:
     run(music)
-    steps = iter(Run(scan_folders(library, [real_root(str(music))], model, InlineEngine(), force=True)))
+    steps = iter(Run(scan_folders(library, [real_root(str(music))], model, InlineEngine(), ScanOptions(force=True))))
     while next(steps) != Progress(2, 5):
         pass
     steps.close()
@@ -426,7 +427,7 @@ def test_failures_of_the_machine_pass(library: Library, music: Path, run: Scan, 
     assert heard(library) == before and library.facts().failures == 2 and library.facts().tracks == 4
     assert [Path(one.path).name for one in library.failures()] == ["0.wav", "bad.mp3"]
     assert run(music).analysed == 1 and library.facts().failures == 1
-    Run(scan_folders(library, roots, model, Failing(kind, "1.wav"), force=True)).wait()
+    Run(scan_folders(library, roots, model, Failing(kind, "1.wav"), ScanOptions(force=True))).wait()
     assert library.facts().tracks == 4 and run(music).analysed == 1, "tried again though the file is unchanged"
 
 

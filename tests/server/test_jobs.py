@@ -42,6 +42,12 @@ def test_a_scan_adds_new_songs(client: TestClient, collection: Collection) -> No
     assert client.get("/v1/jobs").json()["jobs"][0]["id"] == job["id"]
 
 
+def test_a_scan_adds_features(client: TestClient) -> None:
+    assert wait(client, begin(client, kind="scan")["id"])["result"]["measured"] == 0
+    done = wait(client, begin(client, kind="scan", features=True)["id"])
+    assert (done["state"], done["result"]["analysed"], done["result"]["measured"]) == ("done", 0, 5)
+
+
 def test_events_are_numbered_and_resumed(client: TestClient, collection: Collection) -> None:
     job = begin(client, kind="scan")["id"]
     wait(client, job)

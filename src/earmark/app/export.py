@@ -15,7 +15,7 @@ from earmark.events import Record, Steps, use_case
 from earmark.storage import lock, plain_reason, write_file
 from earmark.text import json_text
 
-__all__ = ["ExportRequest", "Exported", "as_jams", "export"]
+__all__ = ["ExportRequest", "Exported", "Form", "as_jams", "export"]
 
 Form = Callable[[Iterable[Mapping[str, Any]]], Iterator[bytes]]
 

@@ -46,6 +46,7 @@ class Contents:
         copies: Files beyond the first of each recording.
         silent: Tracks without any sound.
         models: How many tracks each model analysed, by its name.
+        features: How many tracks that are there have each feature, by its name.
         folders: That were scanned.
         failures: Files that could not be analysed.
     """
@@ -57,6 +58,7 @@ class Contents:
     copies: int
     silent: int
     models: Mapping[str, int]
+    features: Mapping[str, int]
     folders: tuple[str, ...]
     failures: tuple[LibraryTrack, ...]
 
@@ -169,6 +171,7 @@ def look_into_library(request: LibraryRequest, session: LibrarySession | None = 
             facts.copies,
             facts.silent,
             models,
+            library.count_features(),
             tuple(library.roots()),
             tuple(library.failures()),
         )

@@ -155,7 +155,7 @@ def _left(part: Path, target: Path, paths: Sequence[str], settings: Mapping[str,
     except (OSError, ValueError, TypeError):
         return 0, 0, f"{part.name}: nothing tells how it was made; beginning anew"
     if other:
-        return 0, 0, f"{part.name}: made with another {' and '.join(other)}; beginning anew"
+        return 0, 0, f"{part.name}: made with other settings ({' and '.join(other)}); beginning anew"
     kept = end = 0
     with part.open("rb") as lines:
         for line, path in zip(lines, paths, strict=False):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from earmark.app.library import opened
 from earmark.app.playlist import refresh_playlists
-from earmark.app.selection import EngineOptions, label_table, one_model, opened_engine
+from earmark.app.selection import EngineOptions, chosen_features, label_table, one_model, opened_engine
 from earmark.errors import EarmarkError
 from earmark.events import Notice, Steps, use_case
 
@@ -34,6 +34,8 @@ class ScanRequest(EngineOptions):
         labels: A file with the user's own names of labels.
         force: Analyse unchanged files again.
         exclude: Patterns of files that are left out.
+        features: Whether songs get tempo, key, loudness and further numbers, where they have none yet.
+        only_features: These of them alone, by name.
     """
 
     folders: tuple[str, ...] = ()
@@ -43,6 +45,8 @@ class ScanRequest(EngineOptions):
     labels: str | None = None
     force: bool = False
     exclude: tuple[str, ...] = ()
+    features: bool = False
+    only_features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class ScanResult:
         unchanged: Tracks that were not opened, or in which nothing that counts had changed.
         scored: Tracks that got scores of new heads by stored embeddings.
         moved: Tracks found under another name; they are among ``known`` or ``unchanged``.
+        measured: Recordings that got features.
         vanished: Tracks newly marked as not there any more.
         failed: Files that could not be analysed now, by kind.
         unplugged: Tracks below a folder that cannot be seen just now; nothing is changed about them.
@@ -71,6 +76,7 @@ class ScanResult:
     unchanged: int
     scored: int
     moved: int
+    measured: int
     vanished: int
     failed: Mapping[str, int]
     unplugged: int
@@ -94,10 +100,13 @@ def scan(request: ScanRequest, engine: Engine | None = None) -> Steps[ScanResult
     Raises:
         EarmarkError: The library, the model or a folder cannot be used, or another scan is at work.
     """
+    from earmark.library.options import ScanOptions
     from earmark.library.scan import only_one, real_root, scan_folders
     from earmark.library.vectors import keep_index
 
     model, start = _model(request), time.monotonic()
+    features = chosen_features(request.features, request.only_features)
+    options = ScanOptions(force=request.force, exclude=request.exclude, features=features)
     named = list(dict.fromkeys(map(real_root, request.folders)))
     with (
         opened(request.library, write=True, make=True) as library,
@@ -105,10 +114,10 @@ def scan(request: ScanRequest, engine: Engine | None = None) -> Steps[ScanResult
         opened_engine(engine, request) as workers,
     ):
         roots = named or (yield from _known_roots(library))
-        done = yield from scan_folders(library, roots, model, workers, force=request.force, exclude=request.exclude)
+        done = yield from scan_folders(library, roots, model, workers, options)
         yield from keep_index(library, done.model, scanning=True)
         yield from map(Notice, workers.notices)
-        if done.analysed or done.known or done.scored or done.moved or done.vanished:
+        if done.analysed or done.known or done.scored or done.moved or done.measured or done.vanished:
             yield from refresh_playlists(library, workers)
         held = library.facts()
         return ScanResult(
@@ -118,6 +127,7 @@ def scan(request: ScanRequest, engine: Engine | None = None) -> Steps[ScanResult
             done.unchanged,
             done.scored,
             done.moved,
+            done.measured,
             done.vanished,
             dict(sorted(done.failed.items())),
             done.unplugged,

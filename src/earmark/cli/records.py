@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from earmark.analyses.facts import ANALYSES
 from earmark.app.part import Record, encode
 from earmark.inference.records import path_fields
 from earmark.text import escaped
@@ -60,12 +61,16 @@ def json_pieces(records: Iterable[Record]) -> Iterator[bytes]:
     yield b"[]\n" if before == b"[\n" else b"\n]\n"
 
 
-def csv_pieces(records: Iterable[Record], more: Sequence[str] = (), *, raw: bool = False) -> Iterator[bytes]:
+def csv_pieces(
+    records: Iterable[Record], more: Sequence[str] = (), features: Iterable[str] = (), *, raw: bool = False
+) -> Iterator[bytes]:
     """A header, and a row a record. The first track that was analysed tells which heads and labels there are.
+
 
     Args:
         records: As ``tag -f json`` has them.
         more: Further keys of the records, in columns at the end.
+        features: Names of features that any record may have, beside those of the first track.
         raw: Write texts as they are. Otherwise control characters and direction overrides are escaped (``path_bytes``
             has the path as it is), and one that a spreadsheet would take for a formula gets an apostrophe in
             front (OWASP, "CSV injection").
@@ -76,6 +81,9 @@ def csv_pieces(records: Iterable[Record], more: Sequence[str] = (), *, raw: bool
     for name, head in heads.items():
         columns += [name] if head["task"] == "regression" else [name, f"{name}.confidence"]
     columns += [f"{name}:{label}" for name, head in heads.items() for label in head.get("scores", ())]
+    known: Mapping[str, Any] = leading[-1].get("features", {}) if leading else {}
+    for name in (name for name in ANALYSES if name in {*known, *features}):
+        columns += _feature_cells(name, ANALYSES[name].untold.to_dict(), heads)
     columns += more
     yield _csv_row(columns, raw=raw)
     for record in itertools.chain(leading, rest):
@@ -122,7 +130,18 @@ def _cells(record: Record) -> dict[str, Any]:
         else:
             cells[name] = head["value"]
         cells |= {f"{name}:{label}": score for label, score in scores.items()}
+    for name, facts in record.get("features", {}).items():
+        cells |= _feature_cells(name, facts, record["heads"])
     return cells
+
+
+def _feature_cells(name: str, facts: Mapping[str, Any], heads: Iterable[str]) -> dict[str, Any]:
+    """``tempo``, ``tempo.confidence``; ``valence.value`` where a head has the column ``valence``."""
+    return {
+        name if key == "value" and name not in heads else f"{name}.{key}": value
+        for key, value in facts.items()
+        if key != "estimate"
+    }
 
 
 def _csv_row(cells: Iterable[Any], *, raw: bool) -> bytes:

@@ -25,6 +25,7 @@ _PERCENT = 5
 _NAME = 24  # columns that a song's name gets at least
 _LABEL = (8, 18)  # and a label, at least and at most
 _GAP = 2
+_FEATURES = {"tempo": "{value} BPM", "key": "{value} ({camelot})", "loudness": "{lufs} LUFS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ def _record_lines(record: Record, layout: _Layout) -> Iterator[str]:
         yield fit(path, layout.room, keep_end=True)
         text = f"no labels, this is no music: {plain(record['warning'])}"
         yield from (style(line, "yellow") for line in _wrapped(text, layout))
+        yield from (style(line, "dim") for line in _wrapped(_features(record), layout))
         return
     heads = record["heads"]
     row = [fit(path, layout.name, keep_end=True)]
@@ -91,6 +93,7 @@ def _record_lines(record: Record, layout: _Layout) -> Iterator[str]:
     yield (" " * _GAP).join(row)
     below = " · ".join(_below(heads, layout.label))
     yield from (style(line, "dim") for line in _wrapped(below, layout))
+    yield from (style(line, "dim") for line in _wrapped(_features(record), layout))
     for name, head in heads.items():
         if "why" in head:
             yield from (style(line, "dim") for line in _wrapped(_reason(name, head["why"]), layout))
@@ -130,6 +133,16 @@ def _reason(head: str, why: Mapping[str, Any]) -> str:
         songs.append(f"{plain(one['name'])} ({labels})" if "name" in one else labels)
     learned = f"; nearest songs it learned from: {'; '.join(songs)}" if songs else ""
     return f"why {plain(head)} {plain(why['name'])}: most of all from {start} to {end}{learned}"
+
+
+def _features(record: Record) -> str:
+    """As ``120.1 BPM · A minor (8A) · -9.8 LUFS · energy 70 %``; what cannot be told is left out."""
+    found = []
+    for name, facts in record.get("features", {}).items():
+        if facts["lufs" if name == "loudness" else "value"] is not None:
+            share = f"{name} {100 * facts['value']:.0f} %" if name not in _FEATURES else ""
+            found.append(share or plain(_FEATURES[name].format(**facts)))
+    return " · ".join(found)
 
 
 def _below(heads: Mapping[str, Any], beside: Mapping[str, int]) -> Iterator[str]:

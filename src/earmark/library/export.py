@@ -23,6 +23,7 @@ MORE = ("artist", "title", "album", "year", "cluster", "x", "y", "vanished")
 """What a record has beyond that of ``tag -f json``."""
 
 _JAMS_VERSION = "0.3.4"
+_NAMESPACES, _UNTOLD = {"tempo": "tempo", "key": "key_mode"}, {"value": None}
 
 
 def everything(library: Library, model: LibraryModel) -> Iterator[dict[str, Any]]:
@@ -82,15 +83,18 @@ def _record(
 def jams(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record that is no failure as JAMS (Humphrey et al. 2014): one ``tag_open`` annotation a head with labels.
 
-    Its observations are the labels that the head gives; scores of all labels are in its sandbox.
+    Its observations are the labels that the head gives; scores of all labels are in its sandbox. Tempo and key, where
+    they are told, are a ``tempo`` and a ``key_mode`` annotation; all features are in the file's sandbox.
     """
     seconds = float(record["seconds"])
+    features: Mapping[str, Any] = record.get("features", {})
     return {
         "annotations": [
             _annotation(name, head, seconds, record)
             for name, head in record["heads"].items()
             if head["task"] != "regression"
-        ],
+        ]
+        + [_feature(name, features[name], seconds) for name in _NAMESPACES if features.get(name, _UNTOLD)["value"]],
         "file_metadata": {
             "title": record["title"],
             "artist": record["artist"],
@@ -106,6 +110,7 @@ def jams(record: Mapping[str, Any]) -> dict[str, Any]:
                 for key in ("path_bytes", "year", "cluster", "x", "y", "vanished", "correction")
                 if record.get(key) is not None
             },
+            **({"features": features} if features else {}),
             "numbers": {name: head["value"] for name, head in record["heads"].items() if head["task"] == "regression"},
         },
     }
@@ -114,16 +119,32 @@ def jams(record: Mapping[str, Any]) -> dict[str, Any]:
 def _annotation(name: str, head: Mapping[str, Any], seconds: float, record: Mapping[str, Any]) -> dict[str, Any]:
     given = head["labels"] if head["task"] == "multilabel" else [head["label"]] if head["label"] else []
     by_user = name in (record["correction"] or {})
+    data = [(label, head["scores"].get(label, 1.0)) for label in given]
+    found = _annotated("tag_open", data, seconds, {"head": name}, by_user=by_user)
+    found["annotation_metadata"]["version"] = record["model"]
+    return found | {"sandbox": {"scores": head["scores"]}}
+
+
+def _feature(name: str, facts: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    value = facts["value"].replace(" ", ":") if name == "key" else facts["value"]
+    return _annotated(_NAMESPACES[name], [(value, facts["confidence"])], seconds, {"feature": name})
+
+
+def _annotated(
+    namespace: str,
+    data: Iterable[tuple[Any, float]],
+    seconds: float,
+    annotator: Mapping[str, str],
+    *,
+    by_user: bool = False,
+) -> dict[str, Any]:
     return {
-        "namespace": "tag_open",
-        "data": [
-            {"time": 0.0, "duration": seconds, "value": label, "confidence": head["scores"].get(label, 1.0)}
-            for label in given
-        ],
+        "namespace": namespace,
+        "data": [{"time": 0.0, "duration": seconds, "value": one, "confidence": share} for one, share in data],
         "annotation_metadata": {
             "curator": {"name": "", "email": ""},
-            "annotator": {"head": name},
-            "version": record["model"],
+            "annotator": annotator,
+            "version": "",
             "corpus": "",
             "annotation_tools": "earmark",
             "annotation_rules": "",
@@ -132,7 +153,7 @@ def _annotation(name: str, head: Mapping[str, Any], seconds: float, record: Mapp
         },
         "time": 0,
         "duration": seconds,
-        "sandbox": {"scores": head["scores"]},
+        "sandbox": {},
     }
 
 

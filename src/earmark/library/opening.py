@@ -8,15 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from earmark.analyses.facts import Feature
+from earmark.analyses.measure import Measuring
 from earmark.audio.identity import same_recording
+from earmark.audio.track import open_track
 from earmark.engine import Alive, Task
 from earmark.errors import AudioError
 from earmark.inference.options import HearingOptions
-from earmark.inference.records import Prediction
+from earmark.inference.records import Failure, Prediction
 from earmark.tags.read import artist_and_album, read_tags
 from earmark.text import plain_text
 
-__all__ = ["Compare", "Item", "Open", "Opened", "Pair", "tags_of"]
+__all__ = ["PASSING", "Compare", "Item", "Measure", "Open", "Opened", "Pair", "ToMeasure", "gone", "tags_of"]
+
+PASSING = ("missing", "permission", "vanished", "io", "crash", "timeout")
+"""Failures that say nothing of the file itself: it is tried again, and what is known of it still holds."""
 
 _SAME_LENGTH = 0.1  # seconds
 
@@ -64,12 +70,14 @@ class Open(Task[Item, Opened]):
         known: By key, the recordings (rows) that have it, each with a file that holds it, to be compared to the last
             sample; "" where there is none to compare with.
         stamp: When the model was written: a folder that was written anew is another model.
+        features: That are measured beside.
     """
 
     model: Path
     layer: str
     known: Mapping[str, Mapping[int, str]]
     stamp: int
+    features: tuple[str, ...] = ()
 
     def start(self, alive: Alive) -> Callable[[Item], Opened]:
         """Load the model (ModelError, UnknownName)."""
@@ -77,7 +85,7 @@ class Open(Task[Item, Opened]):
 
         tagger, layer = load_model(self.model), self.layer or None
         tagger.check_layer(layer)  # loads the network now, so that what is wrong shows now
-        options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=layer)
+        options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=layer, features=self.features)
 
         def predict(path: str, known: frozenset[str]) -> Prediction:
             return tagger.predict(path, options=replace(options, known=known), progress=alive)
@@ -102,6 +110,28 @@ class Open(Task[Item, Opened]):
 
 
 @dataclass(frozen=True, slots=True)
+class ToMeasure:
+    """A file of a known recording, and the features of it that are not known."""
+
+    path: str
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure(Task[ToMeasure, Mapping[str, Feature]]):
+    """Measure features that need the audio; no network is loaded or run."""
+
+    def start(self, alive: Alive) -> Callable[[ToMeasure], Mapping[str, Feature]]:
+        """Nothing to get ready."""
+
+        def measured(item: ToMeasure) -> Mapping[str, Feature]:
+            with open_track(item.path, alive=alive) as opened:
+                return Measuring(item.features).results(opened, alive)
+
+        return measured
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """A file, and files that share its key."""
 
@@ -123,6 +153,13 @@ class Compare(Task[Pair, int | None]):
             return None
 
         return first
+
+
+def gone(failure: Failure) -> Failure:
+    """The scan has seen the file: what is missing now went away meanwhile."""
+    if failure.kind != "missing":
+        return failure
+    return replace(failure, kind="vanished", message="the file went away during the scan")
 
 
 class _Everything(frozenset[str]):

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["PlaylistOptions"]
+__all__ = ["PlaylistOptions", "ScanOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanOptions:
+    """How to scan.
+
+    Attributes:
+        force: Analyse again what is unchanged. If that is stopped, the next such scan goes on where it was.
+        exclude: Patterns of files that are left out.
+        features: Names of features (:data:`earmark.analyses.facts.ANALYSES`) that songs get where they lack them.
+    """
+
+    force: bool = False
+    exclude: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,15 +18,14 @@ from earmark.engine import Engine
 from earmark.errors import AudioError, EarmarkError, ModelError
 from earmark.events import Notice, Progress, Record, Steps
 from earmark.inference.records import Failure
-from earmark.library.opening import Compare, Item, Open, Opened, Pair
+from earmark.library.measuring import add_features
+from earmark.library.opening import PASSING, Compare, Item, Open, Opened, Pair, gone
+from earmark.library.options import ScanOptions
 from earmark.library.records import LibraryModel
 from earmark.library.store import Library, Stamp, StoredFile
 from earmark.storage import lock
 
 __all__ = ["PASSING", "Scanned", "Survey", "Todo", "only_one", "real_root", "scan_folders", "score_stored", "survey"]
-
-PASSING = ("missing", "permission", "vanished", "io", "crash", "timeout")
-"""Failures that say nothing of the file itself: it is tried again, and what is known of it still holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +219,7 @@ def _needs_analysis(track: StoredFile, analysed_since: float | None) -> bool:
 
 
 _SCORED_AT_ONCE = 500
+_PLAIN = ScanOptions()
 
 
 def only_one(file: Path) -> AbstractContextManager[None]:
@@ -240,6 +240,7 @@ class Scanned:
         moved: Tracks found under another name; they are among ``known`` or ``unchanged``.
         vanished: Tracks newly marked as not there any more.
         silent: Of those analysed, those that are no music.
+        measured: Recordings that got features.
         failed: Files that could not be analysed, by kind.
         others: Files that are no audio.
         unplugged: Tracks below a folder that is not to be seen just now; nothing is changed about them.
@@ -253,6 +254,7 @@ class Scanned:
     moved: int = 0
     vanished: int = 0
     silent: int = 0
+    measured: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     others: int = 0
     unplugged: int = 0
@@ -263,9 +265,7 @@ def scan_folders(
     roots: Sequence[str],
     model: LibraryModel,
     engine: Engine,
-    *,
-    force: bool = False,
-    exclude: Sequence[str] = (),
+    options: ScanOptions = _PLAIN,
 ) -> Steps[Scanned]:
     """One scan. It may be stopped at any point: what is done is in the library, and the next one goes on.
 
@@ -274,8 +274,7 @@ def scan_folders(
         roots: From :func:`earmark.library.scan.real_root`.
         model: That is to analyse; its ``folder`` is where it is.
         engine: Opens and analyses the files.
-        force: Analyse again what is unchanged. If that is stopped, the next such scan goes on where it was.
-        exclude: Patterns of files that are left out.
+        options: How.
 
     Yields:
         A record (its path) and the progress after each file that is in the library now.
@@ -286,23 +285,27 @@ def scan_folders(
     note = ""
     with library.change():
         model = library.add_model(model)
-        if force:
-            note = f"force {model.key} {os.pathsep.join(roots)}"
+        if options.force:
+            note = " ".join((f"force {model.key} {os.pathsep.join(roots)}", *options.features))
             begun = library.fact(note) or time.time()
             library.set_fact(note, begun)
     done = Scanned(model)
-    if not force:
+    if not options.force:
         done.scored = yield from score_stored(library, model)
     devices = {root: Path(root).stat().st_dev for root in roots}
     yield Progress(0, stage="looking", unit="files")
-    found = survey(library, roots, model, begun if force else None, exclude)
+    found = survey(library, roots, model, begun if options.force else None, options.exclude)
     done.unchanged, done.moved, done.others = found.unchanged, found.moved, found.others
-    work = _Scan(library, found, done, devices, force)
+    work = _Scan(library, found, done, devices, options)
     if (count := sum(todo.item.work == "identify" for todo in found.todo)) > 1:
         yield Notice(f"{count} songs of an older format are opened once, to learn what their recordings are known by.")
     again = yield from work.open(engine, found.todo)
     while again:
         again = yield from work.open(engine, again)
+    if options.features:
+        added = yield from add_features(library, done.model, engine, options.features, found.met)
+        done.measured += len(added.audio)
+        done.failed += added.failed
     work.finish(note)
     return done
 
@@ -342,7 +345,7 @@ class _Scan:
     survey: Survey
     done: Scanned
     devices: Mapping[str, int]
-    force: bool
+    options: ScanOptions
 
     def open(self, engine: Engine, todos: Sequence[Todo]) -> Steps[list[Todo]]:
         """Open files, then compare those that share a key; returns those that must be opened again, to be analysed."""
@@ -350,7 +353,8 @@ class _Scan:
             self._keep_unopened(failure)
         self.survey.failures.clear()
         model = self.done.model
-        task = Open(Path(model.folder), model.layer, self._known(todos), _written(Path(model.folder)))
+        folder = Path(model.folder)
+        task = Open(folder, model.layer, self._known(todos), _written(folder), self.options.features)
         yield Progress(0, len(todos))
         results = engine.map(task, (todo.item for todo in todos), ordered=False)
         with closing(results):  # in any order: a slow file must not keep those behind it out of the library
@@ -371,7 +375,7 @@ class _Scan:
         That of the changed files themselves, of those that are gone, and of those of the same size as a new one.
         """
         todos = [todo for todo in todos if todo.item.work != "tags" and (todo.known is None or todo.known.state == "")]
-        if self.force or not todos:
+        if self.options.force or not todos:
             return {}
         audio = {todo.known.audio for todo in todos if todo.known}
         audio |= {track.audio for track in self.survey.gone.values()}
@@ -385,8 +389,7 @@ class _Scan:
 
     def _fail(self, todo: Todo, failure: Failure) -> None:
         """A failure of machine or model is tried again, and what is known of the file stands; one of the file stays."""
-        if failure.kind == "missing":
-            failure = replace(failure, kind="vanished", message="the file went away during the scan")
+        failure = gone(failure)
         self.done.failed[failure.kind] += 1
         known, passing = todo.known, failure.kind in PASSING
         by = self.done.model.key if failure.passing else None
@@ -408,6 +411,7 @@ class _Scan:
             self.library.describe_audio(audio, opened.prediction.seconds, song=opened.prediction.is_song)
             self.done.analysed += 1
             self.done.silent += not opened.prediction.is_song
+            self.done.measured += bool(opened.prediction.features)
         else:
             same = todo.known is not None and todo.known.audio == audio
             self._count_known(todo, changed=not same or self._new_tags(todo.known, todo, opened))

@@ -21,10 +21,14 @@ __all__ = ["AnyJob"]
 
 
 class ScanJob(JobRequest):
-    """Analyse folders into the library; those that were scanned before where none is named."""
+    """Analyse folders into the library; those that were scanned before where none is named.
+
+    ``features`` gives songs tempo, key, loudness and further numbers, where they have none yet.
+    """
 
     kind: Literal["scan"]
     folders: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+    features: bool = False
 
     def start(self, service: Service) -> Run[Any]:
         """The scan."""
@@ -32,7 +36,8 @@ class ScanJob(JobRequest):
 
         options = service.options
         folders = tuple(service.folder(one).path for one in self.folders)
-        return scan(ScanRequest(folders=folders, library=options.library, model=options.model), service.engine)
+        asked = ScanRequest(folders=folders, library=options.library, model=options.model, features=self.features)
+        return scan(asked, service.engine)
 
     def result(self, value: Any) -> Any:
         """Counts; the library by its name alone."""

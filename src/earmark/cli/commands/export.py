@@ -8,7 +8,8 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from earmark.app.export import ExportRequest, as_jams, export
+from earmark.app.export import ExportRequest, Form, as_jams, export
+from earmark.app.library import LibraryRequest, look_into_library
 from earmark.cli import arguments, drawing, records
 
 HELP = "everything that your library knows, as CSV, JSON or JAMS"
@@ -32,7 +33,10 @@ def run(args: argparse.Namespace) -> int:
 
     target = None if args.output in (None, "-") else args.output
     shape = args.format or (_SUFFIXES.get(Path(target).suffix.lower()) if target else None) or "json"
-    form = partial(records.csv_pieces, more=MORE, raw=args.raw) if shape == "csv" else records.json_pieces
+    form: Form = records.json_pieces
+    if shape == "csv":
+        features = tuple(drawing.follow(look_into_library(arguments.request(args, LibraryRequest))).features)
+        form = partial(records.csv_pieces, more=MORE, features=features, raw=args.raw)
     request = arguments.request(args, ExportRequest, output=target, jams=shape == "jams")
     if target is not None:
         found = drawing.follow(export(request, form))

@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
                 "copies": found.copies,
                 "silent": found.silent,
                 "models": found.models,
+                "features": found.features,
                 "folders": found.folders,
                 "failures": failures,
             }
@@ -45,6 +46,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"{console.plain(str(found.file))}: {there}")
     for name, count in found.models.items():
         print(f"analysed by {console.plain(name)}: {count}")
+    for count in dict.fromkeys(found.features.values()):
+        names = ", ".join(name for name, songs in found.features.items() if songs == count)
+        print(f"features of {count_of(count, 'song')}: {names}")
     for folder in found.folders:
         print(f"folder: {console.plain(folder)}")
     if found.failures:

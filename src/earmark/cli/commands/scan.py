@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", metavar="FILE", help="your names of labels (TOML, a table a head)")
     parser.add_argument("--force", action=arguments.FLAG, help="analyse unchanged songs again (with a new model)")
     parser.add_argument("--rehear", action=arguments.Renamed, now="--force")
+    arguments.add_features(parser)
     arguments.add_exclude(parser)
     arguments.add_format(parser)
     arguments.defaults(parser, ScanRequest)
@@ -41,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
                 "unchanged": found.unchanged,
                 "scored": found.scored,
                 "moved": found.moved,
+                "features": found.measured,
                 "vanished": found.vanished,
                 "failed": found.failed,
                 "tracks": found.tracks,
@@ -64,7 +66,8 @@ def _print_summary(found: ScanResult) -> None:
         "vanished": found.vanished,
         "silent in all": found.silent,
     }
-    print_notice("; ".join([line, *(f"{count} {what}" for what, count in counts.items() if count)]))
+    added = [f"features of {count_of(found.measured, 'song')} added"] if found.measured else []
+    print_notice("; ".join([line, *added, *(f"{count} {what}" for what, count in counts.items() if count)]))
     if found.unplugged:
         print_notice(f"{found.unplugged} songs are on a drive or in a folder that cannot be seen just now; they stay.")
     if found.failed:

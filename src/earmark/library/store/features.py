@@ -63,11 +63,16 @@ class Features(LibraryFile):
         return np.fromstring(audio or "", np.int64, sep=" "), np.fromstring(numbers or "", np.float64, sep=" ")
 
     def lacking(self, names: Iterable[str]) -> dict[int, tuple[str, ...]]:
-        """Audio that is there and lacks some of these features, or has those of older versions: which, by its row."""
+        """Audio that is there and lacks some of these features, or has those of older versions: which, by its row.
+
+        An estimate that a song lacks a number of is among them: another model's vectors may tell it.
+        """
         found: dict[int, tuple[str, ...]] = {}
         there = self._listed("SELECT DISTINCT audio FROM tracks WHERE audio IS NOT NULL AND vanished IS NULL")
         for name in names:
             query = "SELECT audio FROM features WHERE name = ? AND version >= ?"
+            if ANALYSES[name].needs == "embedding":
+                query += " AND (value IS NOT NULL OR audio IN (SELECT id FROM audio WHERE song = 0))"
             known = self._listed(query, (name, ANALYSES[name].version))
             for one in np.setdiff1d(there, known, assume_unique=True).tolist():
                 found[one] = (*found.get(one, ()), name)

@@ -345,6 +345,11 @@ class Results(Tracks, Groups, Features):
         )
         return self.rows(query, (model.backbone_key, model.key))
 
+    def warnings(self, audio: Iterable[int]) -> dict[int, str]:
+        """What is odd about some audio, where anything is."""
+        query = f"audio IN {LISTED} AND model IN (SELECT id FROM models) AND warning IS NOT NULL"
+        return dict(self.rows(f"SELECT audio, warning FROM results WHERE {query}", (listed(audio),)))
+
     def predictions(
         self, model: LibraryModel, tracks: Sequence[LibraryTrack] | None = None
     ) -> Iterator[tuple[LibraryTrack, Prediction | Failure]]:

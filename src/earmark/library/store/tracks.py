@@ -421,10 +421,10 @@ class Tracks(LibraryFile):
             query = f"UPDATE tracks SET path = CAST(? AS TEXT), nfc = CAST(? AS TEXT), {columns} WHERE id = ?"
             self.rows(query, (*names, *values.values(), track))
 
-    def put_failure(self, track: int, failure: Failure, model: int) -> None:
-        """Why a model could not analyse a track again, whose results stand. In a change."""
-        query = "UPDATE tracks SET error = ?, message = ?, failed_by = ? WHERE id = ?"
-        self.rows(query, (failure.kind, failure.message, model, track))
+    def put_failure(self, track: int, failure: Failure | None, model: int | None = None) -> None:
+        """Why a track could not be analysed or measured again, whose results stand; None takes it back. In a change."""
+        facts = (None, None) if failure is None else (failure.kind, failure.message)
+        self.rows("UPDATE tracks SET error = ?, message = ?, failed_by = ? WHERE id = ?", (*facts, model, track))
 
     def put_tags(self, track: int, stamp: Stamp, tags: Mapping[str, str]) -> bool:
         """New tags of an unchanged recording; returns whether they are other than before. In a change."""

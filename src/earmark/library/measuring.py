@@ -1,0 +1,154 @@
+"""Features that a scan adds to known songs, from what is stored of them or from their files; no network is run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+from earmark.analyses.facts import ANALYSES, Feature
+from earmark.engine import Engine
+from earmark.errors import ModelError
+from earmark.events import Notice, Progress, Record, Steps
+from earmark.inference.options import HearingOptions
+from earmark.inference.records import ClipEmbeddings, Failure, Prediction
+from earmark.inference.tagger import Tagger, load_model
+from earmark.library.opening import PASSING, Measure, ToMeasure, gone
+from earmark.library.records import LibraryModel, LibraryTrack
+from earmark.library.store import Library, Stamp
+
+__all__ = ["Added", "add_features"]
+
+_AT_ONCE = 500  # songs whose stored vectors are read together
+
+
+@dataclass(slots=True)
+class Added:
+    """What became of the songs that lacked features.
+
+    Attributes:
+        audio: Recordings (rows) that got some.
+        failed: Files that could not be measured, by kind.
+    """
+
+    audio: set[int] = field(default_factory=set)
+    failed: Counter[str] = field(default_factory=Counter)
+
+
+def add_features(
+    library: Library, model: LibraryModel, engine: Engine, names: Iterable[str], met: Mapping[str, Stamp]
+) -> Steps[Added]:
+    """Give known songs the features that they lack, or have of an older version.
+
+    Args:
+        library: Open for writing.
+        model: By whose stored vectors estimates are made.
+        engine: Measures files.
+        names: Of the features.
+        met: The files of the scan; others are left as they are.
+
+    Yields:
+        A record (its path) and the progress after each file that was measured.
+    """
+    added = Added()
+    lacking = library.lacking(names)
+    files = _files(library, lacking, met)
+    stored = {one: _needing(lacking[one], "heads", "embedding") for one in files}
+    yield from _from_vectors(library, model, {one: asked for one, asked in stored.items() if asked}, added)
+    opened = {one: _needing(lacking[one], "clips", "track") for one in files}
+    todo = [(one, files[one], asked) for one, asked in opened.items() if asked]
+    yield from _from_files(library, engine, todo, added)
+    return added
+
+
+def _needing(names: Iterable[str], *needs: str) -> tuple[str, ...]:
+    return tuple(name for name in names if ANALYSES[name].needs in needs)
+
+
+def _files(library: Library, lacking: Iterable[int], met: Mapping[str, Stamp]) -> dict[int, LibraryTrack]:
+    """Of each audio the first file of the scan that holds it, and is as the library knows it."""
+    found: dict[int, LibraryTrack] = {}
+    for audio, tracks in library.tracks_of(lacking).items():
+        for track in tracks:
+            stamp = met.get(track.path)
+            same = stamp is not None and (stamp.size, stamp.modified) == (track.size, track.modified)
+            if same and track.state != "analyse" and track.error not in PASSING:
+                found[audio] = track
+                break
+    return found
+
+
+def _from_vectors(
+    library: Library, model: LibraryModel, asked: Mapping[int, tuple[str, ...]], added: Added
+) -> Steps[None]:
+    """Those of heads, and those that the stored vectors of clips tell: nothing is opened."""
+    estimates = any(_needing(names, "embedding") for names in asked.values())
+    tagger = load_model(model.folder) if estimates and not model.layer else None
+    rows, without = list(asked), 0
+    for start in range(0, len(rows), _AT_ONCE):
+        part = rows[start : start + _AT_ONCE]
+        vectors = library.clips(model, part, exact=True) if tagger else {}
+        warnings, known = library.warnings(part), library.features(part)
+        with library.change():
+            for one in part:
+                before, estimated = known.get(one, {}), _needing(asked[one], "embedding")
+                told = _told(tagger, vectors.get(one), estimated, warnings.get(one))
+                if told is None:
+                    without += bool(estimated)
+                    told = _untold(name for name in estimated if name not in before)
+                told |= _untold(_needing(asked[one], "heads"))
+                library.put_features(one, told)
+                if any(before.get(name) != feature for name, feature in told.items()):
+                    added.audio.add(one)
+        yield Progress(start + len(part), len(rows), "reading stored embeddings")
+    if without:
+        songs = "1 song has" if without == 1 else f"{without} songs have"
+        text = f"{songs} no stored embeddings that estimates can be made of"
+        yield Notice(f"{text}; `earmark scan --force --features` with the bundled model makes some.")
+
+
+def _untold(names: Iterable[str]) -> dict[str, Feature]:
+    return {name: ANALYSES[name].untold for name in names}
+
+
+def _told(
+    tagger: Tagger | None, vectors: ClipEmbeddings | None, names: tuple[str, ...], warning: str | None
+) -> dict[str, Feature] | None:
+    """What a model tells of stored vectors; None where there are none, or its heads read another layer."""
+    if tagger is None or vectors is None:
+        return None
+    try:
+        found = tagger.predict_embeddings(vectors, options=HearingOptions(features=names))
+    except ModelError:
+        return None
+    return dict(replace(found, warning=warning).settled().features)
+
+
+def _from_files(
+    library: Library, engine: Engine, todo: Sequence[tuple[int, LibraryTrack, tuple[str, ...]]], added: Added
+) -> Steps[None]:
+    """Those that are measured: each file is opened once, in any order, and what it gives is kept at once."""
+    warnings = library.warnings([audio for audio, _, _ in todo])
+    items = (ToMeasure(track.path, names) for _, track, names in todo)
+    with closing(engine.map(Measure(), items, ordered=False)) as results:
+        for count, result in enumerate(results, 1):
+            audio, track, _ = todo[result.index or 0]
+            with library.change():
+                if isinstance(result, Failure):
+                    _fail(library, track, result, added)
+                else:
+                    found = Prediction("", 0.0, "", {}, warning=warnings.get(audio), features=result.value)
+                    library.put_features(audio, found.settled().features)
+                    library.put_failure(track.id, None)
+                    added.audio.add(audio)
+            yield Record(track.path)
+            yield Progress(count, len(todo), "measuring")
+
+
+def _fail(library: Library, track: LibraryTrack, failure: Failure, added: Added) -> None:
+    """Why features are missing is kept beside all that is known of the song; a file that went away says nothing."""
+    failure = gone(failure)
+    added.failed[failure.kind] += 1
+    if failure.kind not in PASSING or failure.passing:
+        library.put_failure(track.id, failure)
