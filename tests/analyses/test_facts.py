@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from earmark.analyses.facts import ANALYSES, Key, Loudness, Score, Tempo, choose, feature_from, untold
+from earmark.analyses.facts import ANALYSES, KEYS, Key, Loudness, Score, Tempo, choose, feature_from, key_named, untold
 from earmark.errors import UnknownName
 
 
@@ -37,3 +37,18 @@ def test_names_stand_in_one_order_and_unknown_ones_are_refused() -> None:
     assert choose(["key", "tempo", "key"]) == ("tempo", "key")
     with pytest.raises(UnknownName, match="did you mean 'tempo'"):
         choose(["tempos"])
+
+
+def test_names_of_keys() -> None:
+    """Each by its name, its place on the wheel, and a fifth up is an hour further."""
+    assert len({key.camelot for key in KEYS}) == len({key.value for key in KEYS}) == 24
+    for key in KEYS:
+        assert key_named(key.value or "") == key_named(key.camelot or "") == key_named(key.musical or "") == key
+    hours = {key.value: key.camelot for key in KEYS}
+    assert [hours[name] for name in ("C major", "G major", "F major", "A minor", "E minor", "G# minor")] == [
+        *("8B", "9B", "7B", "8A", "9A", "1A")
+    ]
+    assert key_named("Bb").value == "A# major"
+    for wrong in ("", "H", "13A", "0B", "A minor seventh"):
+        with pytest.raises(UnknownName):
+            key_named(wrong)

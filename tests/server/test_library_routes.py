@@ -18,7 +18,7 @@ from sounds import melody, write
 
 SUMMARY = {
     "id", "path", "artist", "title", "album", "year", "seconds", "error", "vanished", "genre", "mood", "energy",
-    "positivity", "cluster", "tags",
+    "positivity", "cluster", "tags", "features",
 }  # fmt: skip
 
 

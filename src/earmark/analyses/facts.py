@@ -5,13 +5,27 @@ A value that cannot be told is None. Names and scales are Spotify's where the me
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from earmark.errors import UnknownName
 
-__all__ = ["ANALYSES", "Analysis", "Feature", "Key", "Loudness", "Score", "Tempo", "choose", "feature_from", "untold"]
+__all__ = [
+    "ANALYSES",
+    "KEYS",
+    "Analysis",
+    "Feature",
+    "Key",
+    "Loudness",
+    "Score",
+    "Tempo",
+    "choose",
+    "feature_from",
+    "key_named",
+    "untold",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,17 @@ class Score:
 
 Feature = Tempo | Key | Loudness | Score
 
+_TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+_FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#", "Cb": "B", "Fb": "E", "E#": "F", "B#": "C"}
+
+KEYS: tuple[Key, ...] = tuple(
+    # C major is 8B on the wheel, its relative A minor 8A; a fifth up is an hour further.
+    Key(f"{tonic} {mode}", f"{((place + (3 if mode == 'minor' else 0)) * 7 + 7) % 12 + 1}{letter}")
+    for mode, letter in (("major", "B"), ("minor", "A"))
+    for place, tonic in enumerate(_TONICS)
+)
+"""The 24 keys: twelve major ones upwards from C, then the minor ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
@@ -165,6 +190,19 @@ def choose(names: Iterable[str] | None) -> tuple[str, ...]:
     for name in sorted(asked - ANALYSES.keys()):
         raise UnknownName("feature", name, ANALYSES)
     return tuple(name for name in ANALYSES if name in asked)
+
+
+def key_named(text: str) -> Key:
+    """The key that a text names: ``A minor``, ``Am``, ``8A``, ``Bb`` (UnknownName)."""
+    words = text.strip().replace("♯", "#").replace("♭", "b")
+    found = re.fullmatch(r"([A-Ga-g][#b]?)[ -]*(?:(m|min|minor)|M|maj|major|dur)?", words)
+    if found:
+        tonic = found[1][0].upper() + found[1][1:]
+        words = f"{_FLATS.get(tonic, tonic)} {'minor' if found[2] else 'major'}"
+    for key in KEYS:
+        if words == key.value or words.upper() == key.camelot:
+            return key
+    raise UnknownName("key", text, (key.value or "" for key in KEYS))
 
 
 def feature_from(name: str, facts: Mapping[str, Any]) -> Feature:

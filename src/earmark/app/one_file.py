@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from earmark.app.selection import find_models
+from earmark.app.selection import chosen_features, find_models
 from earmark.errors import AudioError
 from earmark.events import Progress, Steps, use_case
 from earmark.inference.options import HearingOptions
@@ -42,6 +42,7 @@ class FileRequest:
         taggram: Whether heads give scores over time too.
         why: Whether heads give the reason for what they name.
         peaks: Peaks of the waveform wanted; 0 for none.
+        features: Whether the record carries tempo, key, loudness and further numbers.
     """
 
     path: str
@@ -50,6 +51,7 @@ class FileRequest:
     taggram: bool = False
     why: bool = False
     peaks: int = 0
+    features: bool = False
 
 
 @use_case
@@ -62,7 +64,13 @@ def analyse_file(request: FileRequest, engine: Engine, bounds: Bounds) -> Steps[
     """
     from earmark.engine import Analyse
 
-    options = HearingOptions(excerpt=request.excerpt, taggram=request.taggram, why=request.why, longest=bounds.longest)
+    options = HearingOptions(
+        excerpt=request.excerpt,
+        taggram=request.taggram,
+        why=request.why,
+        longest=bounds.longest,
+        features=chosen_features(request.features, ()),
+    )
     total = 2 if request.peaks else 1
     yield Progress(0, total, unit="steps")
     prediction = _one(engine, Analyse.of(find_models(request.model).folders, options), request.path, bounds)

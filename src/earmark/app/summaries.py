@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from earmark.inference.records import Prediction, path_fields
 
@@ -59,6 +59,7 @@ class Summary:
         energy: 0..1; null where the model tells none, as is positivity.
         cluster: Its name; null before there are clusters.
         tags: What is named of instruments, voices and the like, the surest first.
+        features: Tempo, key, loudness and further numbers, by name, as in records; null where no scan looked for them.
     """
 
     id: int
@@ -76,6 +77,7 @@ class Summary:
     positivity: float | None
     cluster: str | None
     tags: tuple[str, ...]
+    features: dict[str, dict[str, Any]] | None = None
 
 
 def summaries(library: Library, model: LibraryModel | None, tracks: Iterable[LibraryTrack]) -> list[Summary]:
@@ -106,7 +108,7 @@ def _summary(
     main: set[str],
     clusters: Mapping[int, str],
 ) -> Summary:
-    heads = prediction.heads if isinstance(prediction, Prediction) else {}
+    heads, features = (prediction.heads, prediction.features) if isinstance(prediction, Prediction) else ({}, {})
     genre, mood = (_answer(heads[name]) if name in heads else None for name in names)
     numbers = {name: heads[name].value if name in heads else None for name in ("energy", "positivity")}
     error = None if track.error is None else Trouble(track.error, track.message)
@@ -126,6 +128,7 @@ def _summary(
         numbers["positivity"],
         clusters.get(track.audio or 0),
         _tags(heads, main),
+        {name: one.to_dict() for name, one in features.items()} or None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from earmark.analyses.facts import ANALYSES, key_named
 from earmark.app.library import LibraryRequest, chosen_model, opened
 from earmark.errors import EarmarkError, UnknownName
 from earmark.events import Steps, use_case
@@ -38,10 +39,13 @@ class TracksRequest(LibraryRequest):
         cluster: The name of their cluster.
         energy_min: At least so energetic, 0..1.
         energy_max: At most so energetic, 0..1.
+        tempo_min: At least so fast, in beats a minute.
+        tempo_max: At most so fast.
+        key: Their key: ``A minor``, ``Am`` or ``8A``.
         confidence_max: The model is at most so sure of their genre.
         state: ``present``, ``failed`` (there, but could not be analysed) or ``vanished``.
-        sort: ``path``, ``artist``, ``title``, ``album``, ``year``, ``length``, ``energy`` or ``confidence``; by how
-            well the words fit where None and there are words.
+        sort: ``path``, ``artist``, ``title``, ``album``, ``year``, ``length``, ``energy``, ``confidence``, or a
+            feature, by its number (those without one last); by how well the words fit where None and there are words.
         reverse: The last first.
         cursor: Of the page before; 0 is the first.
         limit: Tracks at most.
@@ -55,6 +59,9 @@ class TracksRequest(LibraryRequest):
     cluster: str | None = None
     energy_min: float | None = None
     energy_max: float | None = None
+    tempo_min: float | None = None
+    tempo_max: float | None = None
+    key: str | None = None
     confidence_max: float | None = None
     state: str = "present"
     sort: str | None = None
@@ -72,7 +79,7 @@ def list_tracks(request: TracksRequest, session: LibrarySession | None = None) -
     """A page of tracks, and what the words were understood as.
 
     Raises:
-        UnknownName: No head knows a name that is asked for, or there is no such cluster.
+        UnknownName: No head knows a name that is asked for, or there is no such cluster or key.
         EarmarkError: There is no library, or the model tells no energy.
     """
     import numpy as np
@@ -86,9 +93,9 @@ def list_tracks(request: TracksRequest, session: LibrarySession | None = None) -
             return library.page(request.cursor, request.limit, listing), None
         model = yield from chosen_model(library, request.model)
         audio, query = _chosen(library, model, request)
-        if sort in ("energy", "confidence"):
-            listing = Listing(sort="given", reverse=request.reverse, state=request.state)
-            ranked = _ranked(library, model, sort)
+        if sort in ("energy", "confidence") or sort in ANALYSES:
+            listing = Listing(sort="given", state=request.state)
+            ranked = _ranked(library, model, sort, reverse=request.reverse)
             audio = ranked if audio is None else ranked[np.isin(ranked, audio)]
         return library.page(request.cursor, request.limit, listing, audio), query
 
@@ -108,16 +115,27 @@ def _chosen(library: Library, model: LibraryModel, request: TracksRequest) -> tu
         if request.cluster not in clusters.values():
             raise UnknownName("cluster", request.cluster, set(clusters.values()))
         keep.append(np.isin(labels.audio, [audio for audio, name in clusters.items() if name == request.cluster]))
-    for bound, sign in ((request.energy_min, 1), (request.energy_max, -1)):
-        if bound is not None:
-            keep.append(sign * _numbers(library, model, "energy") >= sign * bound)
-    if request.confidence_max is not None:
-        keep.append(_numbers(library, model, "confidence") <= request.confidence_max)
+    keep += _bounded(library, model, request)
     audio = labels.audio[np.all(keep, axis=0)] if keep else None
     if request.words:
         found, query = _described(library, model, request.words)
         audio = found if audio is None else found[np.isin(found, audio)]
     return audio, query
+
+
+def _bounded(library: Library, model: LibraryModel, request: TracksRequest) -> list[NDArray[np.bool_]]:
+    """Which of all that the model has analysed are within each bound that is set."""
+    bounds = (
+        ("energy", request.energy_min, 1),
+        ("energy", request.energy_max, -1),
+        ("tempo", request.tempo_min, 1),
+        ("tempo", request.tempo_max, -1),
+        ("confidence", request.confidence_max, -1),
+    )
+    keep = [sign * _numbers(library, model, what) >= sign * bound for what, bound, sign in bounds if bound is not None]
+    if request.key is not None:
+        keep.append(_numbers(library, model, "key") == key_named(request.key).number)
+    return keep
 
 
 def _labels(library: Library, model: LibraryModel) -> LabelProbabilities:
@@ -140,10 +158,13 @@ def _likely(
 
 
 def _numbers(library: Library, model: LibraryModel, what: str) -> Any:
-    """(n,) energy, or confidence in the genre, of all that the model has analysed; worked out once."""
-    read = _energy if what == "energy" else _confidence
-    key = (what, model.key, repr(model.aliases))
-    return library.remember(key, lambda: read(_labels(library, model)))
+    """(n,) a feature, or the confidence in the genre, of all that the model has analysed; worked out once."""
+
+    def read() -> Any:
+        labels, others = _labels(library, model), {"energy": _energy, "confidence": _confidence}
+        return others[what](labels) if what in others else labels.feature(what)
+
+    return library.remember((what, model.key, repr(model.aliases)), read)
 
 
 def _energy(labels: LabelProbabilities) -> Any:
@@ -161,14 +182,15 @@ def _confidence(labels: LabelProbabilities) -> Any:
     return labels.scores(head.name).max(axis=1)
 
 
-def _ranked(library: Library, model: LibraryModel, sort: str) -> Rows:
-    """All that the model has analysed, the least energetic or least sure first; worked out once."""
+def _ranked(library: Library, model: LibraryModel, sort: str, *, reverse: bool) -> Rows:
+    """All that the model has analysed, by a number, what has none last; worked out once."""
     import numpy as np
 
     def order() -> Rows:
-        return library.analysed(model)[np.argsort(_numbers(library, model, sort), kind="stable")]
+        numbers = _numbers(library, model, sort)
+        return library.analysed(model)[np.argsort(-numbers if reverse else numbers, kind="stable")]
 
-    return library.remember(("ranked", sort, model.key, repr(model.aliases)), order)
+    return library.remember(("ranked", sort, reverse, model.key, repr(model.aliases)), order)
 
 
 def _described(library: Library, model: LibraryModel, words: str) -> tuple[Rows, Query]:

@@ -112,6 +112,16 @@ def song_form(catalogue: Catalogue, track: LibraryTrack, short: Summary | None =
         form["year"] = year_of(track.year)
     if genres:
         form["genre"] = genres[0]
+    return form | _measured(short.features if short and short.features else {})
+
+
+def _measured(features: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """``bpm`` and ``replayGain`` (to -18 LUFS, the peak linear), where they are known."""
+    tempo, loudness = features.get("tempo", {}).get("value"), features.get("loudness", {})
+    form: dict[str, Any] = {} if tempo is None else {"bpm": round(tempo)}
+    if loudness.get("gain") is not None:
+        peak = 10 ** (loudness["true_peak"] / 20)
+        form["replayGain"] = {"trackGain": loudness["gain"], "trackPeak": round(peak, 6)}
     return form
 
 

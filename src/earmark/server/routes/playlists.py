@@ -36,6 +36,7 @@ router = APIRouter(prefix="/v1/playlists", tags=["playlists"])
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Names = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=50)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Beats = Annotated[float, Field(ge=0, le=1_000)]
 
 
 class PlaylistWish(BaseModel):
@@ -53,6 +54,9 @@ class PlaylistWish(BaseModel):
         artist_gap: No artist comes again within so many songs.
         energy_min: At least so energetic.
         energy_max: At most so energetic.
+        tempo_min: At least so fast, in beats a minute.
+        tempo_max: At most so fast.
+        key_compatible: Neighbours are of keys that go together, as far as the songs allow.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -67,6 +71,9 @@ class PlaylistWish(BaseModel):
     artist_gap: Annotated[int, Field(ge=0, le=100)] = 5
     energy_min: Share | None = None
     energy_max: Share | None = None
+    tempo_min: Beats | None = None
+    tempo_max: Beats | None = None
+    key_compatible: bool = False
 
     def options(self, service: Service) -> dict[str, Any]:
         """The wish as the use case takes it: seeds by their paths."""

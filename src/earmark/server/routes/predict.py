@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
 
 from earmark.app.one_file import FileRequest, analyse_file
@@ -30,7 +30,11 @@ class TrackChoice(BaseModel):
     track: RowId
 
 
-_UPLOAD = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+_UPLOAD = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "format": "binary"}, "features": {"type": "boolean"}},
+}
 _BODY = {
     "requestBody": {
         "required": True,
@@ -47,14 +51,16 @@ async def predict(
     request: Request,
     taggram: bool = False,
     why: bool = False,
+    features: bool = False,
     peaks: Annotated[int, Query(ge=0, le=2000)] = 0,
 ) -> dict[str, Any]:
     """Genre, mood and tags of an uploaded file, or of a track of the library, as ``earmark tag -f json`` gives them.
 
-    A file that cannot be analysed is a problem 422 whose ``kind`` says why.
+    With ``features`` (also as a field of the form) tempo, key, loudness and further numbers, too. A file that cannot
+    be analysed is a problem 422 whose ``kind`` says why.
     """
     service = service_of(request)
-    how: dict[str, Any] = {"taggram": taggram, "why": why, "peaks": peaks}
+    how: dict[str, Any] = {"taggram": taggram, "why": why, "peaks": peaks, "features": features}
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         path = await to_thread.run_sync(_path_of, service, await request.body())
@@ -65,7 +71,15 @@ async def predict(
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise Problem(422, "The form has no file: its part must be named file, and carry a file name.", "invalid")
+        how["features"] = features or _is_true(form.get("features", "false"))
         return await to_thread.run_sync(_uploaded, service, file, how, limiter=service.analysing)
+
+
+def _is_true(field: Any) -> bool:
+    try:
+        return TypeAdapter(bool).validate_python(field)
+    except ValidationError as error:
+        raise Problem(422, "The form's features are true or false.", "invalid") from error
 
 
 def _path_of(service: Service, body: bytes) -> str:

@@ -78,12 +78,12 @@ class Walk:
 
 @router.get("/tracks/{id}/similar")
 def similar(
-    request: Request, id: RowId, count: Count = 20, per_artist: Annotated[int, Query(ge=0)] = 2
+    request: Request, id: RowId, count: Count = 20, per_artist: Annotated[int, Query(ge=0)] = 2, same_key: bool = False
 ) -> SimilarSongs:
-    """The songs that sound most like one, why, and which seconds of both are most alike."""
+    """The songs that sound most like one (and are in its key), why, and which seconds of both are most alike."""
     service = service_of(request)
     seed = service.track(id)
-    asked = SimilarRequest(track=seed.path, count=count, per_artist=per_artist)
+    asked = SimilarRequest(track=seed.path, count=count, per_artist=per_artist, same_key=same_key)
     found = service.searched(similar_songs(asked, service.engine, service.session))
     first, *short = service.summaries([seed, *(one.track for one in found)])
     songs = []
@@ -112,10 +112,11 @@ def path(
     start: Annotated[RowId, Query(alias="from")],
     end: Annotated[RowId, Query(alias="to")],
     count: Annotated[int, Query(ge=2, le=200)] = 10,
+    key_compatible: bool = False,
 ) -> Walk:
-    """Songs from one to another, each a small step nearer."""
+    """Songs from one to another, each a small step nearer (and in keys that go together, as far as the songs allow)."""
     service = service_of(request)
     ends = [service.track(one).path for one in (start, end)]
-    asked = WalkRequest(start=ends[0], end=ends[1], count=count)
+    asked = WalkRequest(start=ends[0], end=ends[1], count=count, key_compatible=key_compatible)
     found = service.searched(walk_songs(asked, service.engine, service.session))
     return Walk(service.summaries(found))

@@ -22,9 +22,15 @@ router = APIRouter(prefix="/v1/tracks", tags=["tracks"])
 
 _LONGEST = 1_000  # characters of words
 _FIELDS = {"seconds": "length"}
+_SAME = {"genre", "mood", "instrument", "voice", "cluster", "energy_min", "energy_max", "tempo_min", "tempo_max", "key"}
 
 Name = Annotated[str | None, Query(max_length=_LONGEST)]
 Share = Annotated[float | None, Query(ge=0, le=1)]
+Beats = Annotated[float | None, Query(ge=0, le=1_000)]
+Sort = Literal[
+    "artist", "title", "album", "year", "seconds", "energy", "confidence", "path", "tempo", "key", "loudness",
+    "valence", "danceability", "acousticness", "instrumentalness", "speechiness", "liveness",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class TrackQuery(BaseModel):
     cursor: Annotated[str, Query(pattern=r"^[0-9]{0,15}$")] = ""
     limit: Annotated[int, Query(ge=1, le=200)] = 50
     q: Annotated[str, Query(max_length=_LONGEST)] = ""
-    sort: Literal["artist", "title", "album", "year", "seconds", "energy", "confidence", "path"] | None = None
+    sort: Sort | None = None
     order: Literal["asc", "desc"] = "asc"
     genre: Name = None
     mood: Name = None
@@ -54,6 +60,9 @@ class TrackQuery(BaseModel):
     cluster: Name = None
     energy_min: Share = None
     energy_max: Share = None
+    tempo_min: Beats = None
+    tempo_max: Beats = None
+    key: Annotated[str | None, Query(max_length=20)] = None
     confidence_max: Share = None
     failed: bool = False
     vanished: bool = False
@@ -64,7 +73,7 @@ def tracks(request: Request, query: Annotated[TrackQuery, Query()]) -> TrackList
     """Tracks by words and filters; a genre or mood counts where it may well hold, not only where it is asserted."""
     service = service_of(request)
     state = "vanished" if query.vanished else "failed" if query.failed else "present"
-    same = query.model_dump(include={"genre", "mood", "instrument", "voice", "cluster", "energy_min", "energy_max"})
+    same = query.model_dump(include=_SAME)
     asked = TracksRequest(
         words=query.q.strip(),
         confidence_max=query.confidence_max,

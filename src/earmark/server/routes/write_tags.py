@@ -24,6 +24,7 @@ class TagRun:
         undone: How many of them are as they were again.
         policy: ``empty``, ``merge`` or ``overwrite``.
         heads: Whose labels were written.
+        fields: What was written: ``genre``, ``mood``, ``bpm``, ``key``, ``replaygain``, ``energy``.
         damage: What cannot be read of its journal.
     """
 
@@ -32,6 +33,7 @@ class TagRun:
     undone: int
     policy: str
     heads: list[str]
+    fields: list[str]
     damage: list[str]
 
 
@@ -54,6 +56,7 @@ def runs(request: Request) -> TagRuns:
                 one.undone,
                 str(one.facts.get("policy", "")),
                 [str(head) for head in one.facts.get("heads", ())],
+                [str(field) for field in one.facts.get("fields", ("genre", "mood"))],
                 list(one.damage),
             )
             for one in reversed(found)
