@@ -142,7 +142,7 @@ def test_a_run_that_is_closed_keeps_the_last_state(content: Path, style: Path, t
     for event in events:
         assert isinstance(event, (Progress, Notice))
         if isinstance(event, Progress) and event.stage == "restyling" and event.done == 2:
-            assert event.total == 120 and set(event.facts) == {"style left", "change"} and not out.exists()
+            assert event.total == 80 and set(event.facts) == {"style left", "change"} and not out.exists()
             break
     events.close()
     assert abs(len(soundfile.read(out)[0]) - 3 * RATE) <= 1

@@ -17,6 +17,7 @@ from earmark.inference.records import Failure
 from earmark.pages.comparison import comparison_page
 from earmark.pages.pictures import Picture, write_pictures
 from earmark.pages.report import page as report_page
+from earmark.pages.restyle import restyled_page
 from evaluation.fakes import genre_model, made_evaluation
 
 LONG = "Progressive psychedelic electroacoustic improvisation and contemporary instrumental experimental music"
@@ -119,6 +120,26 @@ def test_pictures_are_seen_and_heard_beside_the_page(tab: Page, tmp_path: Path) 
         assert tab.run("document.images.length") == 18 and tab.run(OUTSIDE) == [] and tab.run(NAMELESS) == []
         assert tab.run("document.documentElement.scrollWidth") <= width and tab.run(PALE) == []
     assert tab.errors == []
+
+
+@pytest.mark.parametrize(("width", "dark", "touch"), FACES)
+def test_a_restyled_song_is_seen_and_heard_beside_its_baselines(
+    width: int, dark: bool, touch: bool, tab: Page, tmp_path: Path
+) -> None:
+    distances = {name: {"style": 0.5, "chroma": 0.1, "onsets": 1.05} for name in ("content", "result", "cross-fade")}
+    for name in distances:
+        write_image(tmp_path / f"{name}.png", np.random.default_rng(0).uniform(0, 255, (431, 96)).astype(np.float32))
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros(800), 8000)
+    facts = {"content": NAME, "style": NAME, "strength": 3.0, "model": "a-model-of-mine@1"}
+    (tmp_path / "index.html").write_text(restyled_page(distances, tmp_path, facts), "utf-8")
+    tab.open(tmp_path / "index.html", width, dark=dark, touch=touch)
+    tab.run("document.querySelectorAll('img').forEach(one => one.loading = 'eager')")
+    tab.wait("[...document.images].every(one => one.complete && one.naturalWidth === 431)")
+    assert tab.run("[...document.querySelectorAll('audio')].map(one => one.getAttribute('aria-label'))") == [
+        f"sound: {name}" for name in distances
+    ]
+    assert tab.run("document.documentElement.scrollWidth") <= width and tab.errors == []
+    assert tab.run(OUTSIDE) == tab.run(BROKEN) == tab.run(NAMELESS) == tab.run(PALE) == []
 
 
 def test_what_is_cut_scrolls_and_says_so(tab: Page, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def chroma_distance(waveform: Array, other: Array, rate: int) -> float:
     """
     one, two = (_chroma(each, rate) for each in (waveform, other))
     length = min(len(one), len(two))
-    return float(1 - np.einsum("ij,ij->i", one[:length], two[:length]).mean())
+    return max(0.0, float(1 - np.einsum("ij,ij->i", one[:length], two[:length]).mean()))
 
 
 def onset_distance(waveform: Array, other: Array, rate: int) -> float:
@@ -67,7 +67,7 @@ def onset_distance(waveform: Array, other: Array, rate: int) -> float:
     one, two = (_onsets(each, rate) for each in (waveform, other))
     length = min(len(one), len(two))
     one, two = one[:length] - one[:length].mean(), two[:length] - two[:length].mean()
-    return float(1 - (one * two).sum() / max(float(np.linalg.norm(one) * np.linalg.norm(two)), 1e-9))
+    return max(0.0, float(1 - (one * two).sum() / max(float(np.linalg.norm(one) * np.linalg.norm(two)), 1e-9)))
 
 
 def _bands(rate: int) -> Frontend:

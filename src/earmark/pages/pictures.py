@@ -85,9 +85,10 @@ def _figure(title: str, image: str, sound: str | None, folder: Path) -> Markup:
         player = Markup('<audio controls preload="none" src="{}" aria-label="{}"></audio>').format(
             _address(sound, folder), readable(f"sound: {title}")
         )
-    picture = Markup('<div class="scroll"><img src="{}" alt="{}" loading="lazy"></div>').format(
-        _address(image, folder), readable(f"spectrogram: {title}")
-    )
+    shows = readable(f"spectrogram: {title}")
+    picture = Markup(
+        '<div class="scroll" role="group" aria-label="{}"><img src="{}" alt="{}" loading="lazy"></div>'
+    ).format(shows, _address(image, folder), shows)
     return Markup("<figure>{}<figcaption>{}</figcaption>{}</figure>").format(picture, readable(title), player)
 
 

@@ -35,11 +35,12 @@ def restyled_page(distances: Mapping[str, Mapping[str, float]], folder: Path, fa
     """
     figures = [(name, str(folder / f"{name}.png"), str(folder / f"{name}.wav")) for name in distances]
     rows = [(name, *(number(one[key]) for key in ("style", "chroma", "onsets"))) for name, one in distances.items()]
-    table = Table(("sound", "distance to the style", "chroma", "onsets"), rows, (1, 2, 3))
+    table = Table(("sound", "distance to the style", "chroma", "onsets"), rows, (1, 2, 3), stacked=True)
     features = f"convolutions of {facts['model']}" if facts["model"] else "random filters"
-    lead = f"Content: {facts['content']} · Style: {facts['style']} · {features}, strength {facts['strength']:g}"
+    asked = (f"Content: {facts['content']}", f"Style: {facts['style']}",
+             f"Features: {features}; strength {facts['strength']:g}")  # fmt: skip
     sections = [
         Section("Listen and compare", _BASELINES, panels=[Panel(picture=figures_of(figures, folder), full=True)]),
         Section("How far from content and style", _DISTANCES, panels=[Panel(table=table, full=True)]),
     ]
-    return document_page(Document("A song restyled", _ABOUT, sections, lead=lead), media=BESIDE)
+    return document_page(Document("A song restyled", _ABOUT, sections, notices=asked), media=BESIDE)

@@ -33,14 +33,14 @@ Array = NDArray[np.float32]
 Style = tuple[NDArray[np.float32], ...]
 """A Gram matrix (features, features) a layer."""
 
-STEPS = 120
+STEPS = 80
 """Of Adam."""
 
 _RATE = 0.05  # standard deviations of the content's picture a step, at the beginning
 _FRONTEND = Frontend(
     sample_rate=22050, n_fft=2048, win_length=2048, hop_length=512, bands=256, f_min=20.0, f_max=11025.0
 )
-_FILTERS, _LENGTH = 1024, 11  # frames: a quarter of a second
+_FILTERS, _LENGTH = 512, 11  # frames: a quarter of a second
 _WIDEST = 1024  # features of a layer: maps of more channels times bands are averaged over neighbouring bands
 
 
