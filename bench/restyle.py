@@ -14,7 +14,7 @@ import csv
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,12 +57,18 @@ def main() -> None:
         "--setups", default="random:3,default:3", help="FEATURES:STRENGTH, where FEATURES may be a model"
     )
     parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each song")
     args = parser.parse_args()
     asked = classifiers(args.dataset, args.weights, args.work)
     pairs = drawn_pairs(args.dataset, args.work / "slices-fusion", args.pairs)
     for setup in args.setups.split(","):
         features, _, strength = setup.partition(":")
-        rows = [one(pair, features, float(strength), args.work / setup.replace(":", " "), asked) for pair in pairs]
+        folder = args.work / f"{features} {strength}, {args.seconds:g} s"
+        plan = RestyleRequest(
+            content="", style="", output="", seconds=args.seconds, strength=float(strength),
+            model=None if features == "random" else features,
+        )  # fmt: skip
+        rows = [one(pair, plan, folder, asked) for pair in pairs]
         print_table(setup, rows, list(asked))
 
 
@@ -112,17 +118,15 @@ def drawn(tracks: list[Track], count: int) -> Iterator[Pair]:
         yield Pair(tracks[content], tracks[style])
 
 
-def one(
-    pair: Pair, features: str, strength: float, folder: Path, classifiers: Mapping[str, Tagger]
-) -> dict[str, object]:
+def one(pair: Pair, plan: RestyleRequest, folder: Path, classifiers: Mapping[str, Tagger]) -> dict[str, object]:
     """All figures of a pair, by sound."""
     report = folder / pair.name
     figures = report / "figures.json"
     if not figures.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        request = RestyleRequest(
-            content=str(pair.content.path), style=str(pair.style.path), output=str(folder / f"{pair.name}.wav"),
-            strength=strength, model=None if features == "random" else features, report=str(report),
+        request = replace(
+            plan, content=str(pair.content.path), style=str(pair.style.path), report=str(report),
+            output=str(folder / f"{pair.name}.wav"),
         )  # fmt: skip
         begun = time.process_time()
         found = restyle_song(request).wait()
