@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from earmark.app.library import LibraryRequest, chosen_model, opened, searched
-from earmark.app.search import described, harmony_notice
+from earmark.app.search import described
 from earmark.errors import EarmarkError, UnknownName
 from earmark.events import Notice, Run, Steps, use_case
 from earmark.library.options import PlaylistOptions
@@ -181,8 +181,6 @@ def _songs(
     model = yield from chosen_model(library, model_name)
     like = None if wish.like is None else (yield from described(library, model, wish.like))
     tracks = yield from searched(library, model, lambda: playlist.make_playlist(library, model, wish, like, engine))
-    if wish.key_compatible:
-        yield from harmony_notice(library, tracks)
     minutes = sum(track.seconds for track in tracks) / 60
     if minutes < _ENOUGH * wish.minutes:
         yield Notice(f"Only {minutes:.1f} minutes of music meet what is asked for.")

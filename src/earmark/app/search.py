@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,6 @@ __all__ = [
     "WalkRequest",
     "described",
     "find",
-    "harmony_notice",
     "similar",
     "walk",
 ]
@@ -130,15 +128,6 @@ def described(library: Library, model: LibraryModel, words: str) -> Steps[Ranked
     return (yield from _ranked(search, query))
 
 
-def harmony_notice(library: Library, tracks: Sequence[LibraryTrack]) -> Steps[None]:
-    """Say how many steps between songs go to a key that does not go with the one before."""
-    from earmark.library.harmony import clashes
-
-    if count := clashes(library, [track.audio or 0 for track in tracks]):
-        steps = "step goes" if count == 1 else "steps go"
-        yield Notice(f"{count} {steps} to a key that does not go with the one before: no song was nearer between them.")
-
-
 def _ranked(search: Search, query: Query) -> Steps[Ranked]:
     ranked = search.rank(query)
     if not ranked.likely:
@@ -214,6 +203,7 @@ def walk(
     Raises:
         EarmarkError: The count is below 2, or a song cannot be analysed.
     """
+    from earmark.library.harmony import clashes
     from earmark.library.playlist import walk_between
     from earmark.library.similar import find_seed
 
@@ -226,8 +216,9 @@ def walk(
         tracks = yield from searched(
             library, model, lambda: walk_between(library, model, start, end, request.count, key_compatible=close)
         )
-        if close:
-            yield from harmony_notice(library, tracks)
+        if close and (steps := len(clashes(library, tracks))):
+            which = "One step goes" if steps == 1 else f"{steps} steps go"
+            yield Notice(f"{which} to a key that does not go with the one before: no song was nearer between them.")
     if len(tracks) < request.count:
         yield Notice(f"There are only {len(tracks)} songs: the library holds no more.")
     return tuple(tracks)

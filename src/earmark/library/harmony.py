@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.analyses.facts import Feature, Key, Tempo
+from earmark.library.records import LibraryTrack
 from earmark.library.store import Library
 
-__all__ = ["HOURS", "Harmony", "aligned", "clashes", "goes_with", "key_steps", "songs_in_key", "step_costs"]
+__all__ = ["HOURS", "Harmony", "aligned", "clashes", "goes_with", "key_steps", "keys_of", "songs_in_key", "step_costs"]
 
 Array = NDArray[np.float32]
 Double = NDArray[np.float64]
@@ -93,10 +94,15 @@ def step_costs(one: Harmony, other: Harmony, *, strict: bool = False) -> Array:
     return np.asarray(cost, np.float32)
 
 
-def clashes(library: Library, audio: Sequence[int]) -> int:
-    """How many steps of a row of songs go to a key that does not go with the one before, or from or to none."""
-    key = Harmony.of(library, np.asarray(audio, np.int64)).key
-    return int((~goes_with(key[:-1], key[1:])).sum())
+def clashes(library: Library, tracks: Sequence[LibraryTrack]) -> list[int]:
+    """Places in a row of songs where one has a key that does not go with the one before, or none."""
+    key = keys_of(library, tracks)
+    return (np.flatnonzero(~goes_with(key[:-1], key[1:])) + 1).tolist()
+
+
+def keys_of(library: Library, tracks: Sequence[LibraryTrack]) -> Rows:
+    """(songs,) places on the wheel of the keys of some songs; -1 where unknown."""
+    return Harmony.of(library, np.asarray([track.audio or 0 for track in tracks], np.int64)).key
 
 
 def songs_in_key(library: Library, place: int) -> Rows:

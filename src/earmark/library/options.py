@@ -38,7 +38,7 @@ class PlaylistOptions:
         energy_max: At most so energetic.
         tempo_min: At least so fast, in beats a minute.
         tempo_max: At most so fast.
-        key_compatible: Neighbours are of keys that go together, as far as the songs allow.
+        key_compatible: Each song goes with the one before in key.
         minutes: About so long in all.
         artist_gap: No artist comes again within so many songs.
     """

@@ -17,7 +17,7 @@ from earmark.engine import Engine
 from earmark.errors import EarmarkError, UnknownName
 from earmark.library.cluster import cluster_named
 from earmark.library.find import Ranked
-from earmark.library.harmony import HOURS, Harmony, step_costs
+from earmark.library.harmony import Harmony, clashes, goes_with, keys_of, step_costs
 from earmark.library.labels import GENRE, MOOD, LabelProbabilities
 from earmark.library.options import PlaylistOptions
 from earmark.library.records import LibraryModel, LibraryTrack, direction
@@ -34,7 +34,7 @@ Rows = NDArray[np.int64]
 _PASSES = 40
 _STARTS, _FEW = 6, 200  # songs that an order is begun with, to take the best; of so many songs at most
 _EPSILON = 1e-6
-_LEADING = 200  # songs that tell in which keys a playlist is
+_POOL, _LONG = 4, 300  # times as many songs to take those from whose keys go together, but for so many minutes
 
 
 def flow(
@@ -218,17 +218,18 @@ def make_playlist(
     ranked = np.flatnonzero(fits)
     ranked = ranked[np.argsort(-value[ranked], kind="stable")]
     if request.key_compatible:
-        chosen = _in_keys(library, vectors, ranked, seeds, request)
+        tracks = _in_keys(library, vectors, ranked, seeds, request)
     else:
         chosen = _chosen(library, vectors, ranked, seeds, request)
-    if not chosen:
+        tracks = _in_order(library, chosen, request.artist_gap, 0 if seeds else None, None) if chosen else []
+    if not tracks:
         raise EarmarkError("no song has all that is asked for")
-    return _in_order(library, chosen, request.artist_gap, 0 if seeds else None, None, strict=request.key_compatible)
+    return tracks
 
 
 def _in_order(
     library: Library, chosen: Sequence[tuple[LibraryTrack, Array]], artist_gap: int, first: int | None,
-    last: int | None, *, strict: bool,
+    last: int | None, *, strict: bool = False,
 ) -> list[LibraryTrack]:  # fmt: skip
     """Songs in an order that flows; ``strict`` where keys must go together as far as the songs allow."""
     tracks = [track for track, _ in chosen]
@@ -373,24 +374,42 @@ def _any_of(
 
 def _in_keys(
     library: Library, vectors: Vectors, ranked: NDArray[np.intp], seeds: Sequence[Seed], request: PlaylistOptions
-) -> list[tuple[LibraryTrack, Array]]:
-    """The best songs of as few neighbouring hours of the wheel as give the length asked for.
+) -> list[LibraryTrack]:
+    """Songs of which each goes with the one before in key: of several times as many, put in order, those that do.
 
     Raises:
-        EarmarkError: No song has a key, or the first seed has none.
+        EarmarkError: Nobody knows the first seed's key.
     """
-    harmony = _harmony(library, vectors, "key")
     if seeds:
-        hour = seeds[0].key // 2
-    else:
-        hour = int(np.bincount(harmony.key[ranked[:_LEADING]] // 2, minlength=HOURS).argmax())
-    apart = np.abs(harmony.key[ranked] // 2 - hour)
-    apart, chosen = np.minimum(apart, HOURS - apart), []
-    for most in range(1, HOURS // 2 + 1):
-        chosen = _chosen(library, vectors, ranked[apart <= most], seeds, request)
-        if sum(track.seconds for track, _ in chosen) >= request.minutes * 60:
+        _ = seeds[0].key
+    many = request.minutes * (_POOL if request.minutes <= _LONG else 1)
+    chosen = _chosen(library, vectors, ranked, seeds, replace(request, minutes=many))
+    if not chosen:
+        return []
+    tracks = _in_order(library, chosen, request.artist_gap, 0 if seeds else None, None, strict=True)
+    keys = keys_of(library, tracks)
+    starts = [0] if seeds else [0, *clashes(library, tracks)]
+    return max((_chain(tracks, keys, start, request) for start in starts), key=_seconds)
+
+
+def _chain(tracks: Sequence[LibraryTrack], keys: Rows, start: int, request: PlaylistOptions) -> list[LibraryTrack]:
+    """Songs of a row from one on, up to the length asked for: those whose key goes with the one before, and whose
+    artist does not come again too soon.
+    """
+    kept = [start]
+    for place in range(start + 1, len(tracks)):
+        recent = kept[max(0, len(kept) - request.artist_gap) :] if request.artist_gap else []
+        artist = fold(tracks[place].artist)
+        again = bool(artist) and artist in {fold(tracks[one].artist) for one in recent}
+        if goes_with(keys[kept[-1]], keys[place]) and not again:
+            kept.append(place)
+        if _seconds([tracks[one] for one in kept]) >= request.minutes * 60:
             break
-    return chosen
+    return [tracks[place] for place in kept]
+
+
+def _seconds(tracks: Sequence[LibraryTrack]) -> float:
+    return sum(track.seconds for track in tracks)
 
 
 def _chosen(

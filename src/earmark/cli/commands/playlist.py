@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--energy", type=arguments.interval, metavar="A-B", help=text)
     text = "so fast, in beats a minute: 118-126, 118- or -90"
     parser.add_argument("--tempo", type=arguments.tempi, metavar="A-B", help=text)
-    text = "neighbours in keys that go together (the same, a fifth apart, or relative), as far as the songs allow"
+    text = "each song in a key that goes with the one before: the same, a fifth apart, or relative"
     parser.add_argument("--key-compatible", action=arguments.FLAG, help=text)
     minutes = arguments.number("a number of minutes above 0", 0)
     parser.add_argument("--minutes", type=minutes, metavar="N", help="how long (default: %(default)g)")
