@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from earmark.app.map import MapRequest, draw_map
+from earmark.events import Notice
+from earmark.library import layout as layout_module
 from earmark.library.cluster import cluster_tracks
 from earmark.library.layout import MapData, MapView, lay_out, map_data
 from made_library import GENRES, made_library
@@ -55,3 +59,16 @@ def test_guesses_corrections_and_silence(tmp_path: Path) -> None:
     assert 4 not in by_number and len(data.places) == len(data.songs) == len(genre.index) == 19
     counts = [shown(genre).count(name) for name in genre.names]
     assert counts == sorted(counts, reverse=True), "the commonest name first"
+
+
+def test_a_page_holds_no_more_songs_than_a_browser_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of all, and the sentence that says so; all have their places."""
+    monkeypatch.setattr(layout_module, "_MOST_DRAWN", 40)
+    monkeypatch.setattr(layout_module, "has_tsne", lambda: False)
+    with made_library(tmp_path, 60) as (library, model):
+        layout = lay_out(library, model)
+        numbers = number_of(map_data(library, model, layout))
+        assert len(layout.audio) == 60 and len(set(numbers)) == 40 and {number % 5 for number in numbers} == set(range(5))
+    run = draw_map(MapRequest(library=str(tmp_path / "made.db"), output=str(tmp_path / "map.html")))
+    told = [event.message for event in run if isinstance(event, Notice)]
+    assert "The page shows 40 of 60 songs, as many as a browser can draw." in told and run.result.tracks == 60

@@ -24,6 +24,7 @@ __all__ = ["MapData", "MapLayout", "MapSong", "MapView", "energy_of", "has_tsne"
 Array = NDArray[np.float32]
 
 _BY_TSNE = 30_000  # tracks that t-SNE places itself; of more, it places so many, and they the others
+_MOST_DRAWN = 100_000  # songs on a page: a browser has no use for more, nor have the axes
 _NEAR = 5
 _ALONE = 10_000  # up to so many, one thread is as quick, and much quicker where the cores are busy
 _BLOCK = 2_048
@@ -113,16 +114,15 @@ def plane(vectors: Vectors, *, tsne: bool) -> Array:
 
 def _principal(vectors: Vectors) -> Array:
     """The two directions of most variance (PCA), each with its largest part positive so that maps do not flip."""
-    center, spread = np.zeros((2, 1, 1))
-    for _, block in vectors.blocks():
-        center, spread = center + block.sum(axis=0, dtype=np.float64), spread + block.T @ block
-    center = center / len(vectors)
-    _, axes = np.linalg.eigh(spread - len(vectors) * np.outer(center, center))
+    some = vectors.of(vectors.audio[:: -(-len(vectors) // _MOST_DRAWN)])
+    center = some.mean(axis=0)
+    some -= center
+    _, axes = np.linalg.eigh((some.T @ some).astype(np.float64))
     axes = axes[:, ::-1][:, :2]
     axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1, 1)
     flat = np.zeros((len(vectors), 2), np.float32)
     for rows, block in vectors.blocks():
-        flat[rows, : axes.shape[1]] = (block - center.astype(np.float32)) @ axes.astype(np.float32)
+        flat[rows, : axes.shape[1]] = (block - center) @ axes.astype(np.float32)
     return flat
 
 
@@ -204,7 +204,8 @@ class MapData:
     """The map.
 
     Attributes:
-        songs: One of each audio, in an order of no meaning, so that no genre is drawn on top of the others.
+        songs: One of each audio (of very many, some), in an order of no meaning, so that no genre is drawn on top of
+            the others.
         places: (songs, 2) float32 in -1..1.
         method: ``t-SNE`` or ``PCA``.
         model: Whose labels they are, for people.
@@ -226,9 +227,9 @@ def map_data(library: Library, model: LibraryModel, layout: MapLayout) -> MapDat
         model: Whose labels colour it.
         layout: From :func:`earmark.library.layout.lay_out`.
     """
-    files = library.tracks_of(layout.audio.tolist())
-    rows = np.asarray([row for row, one in enumerate(layout.audio.tolist()) if files[one]], np.int64)
-    rows = np.random.default_rng(0).permutation(rows)
+    rows = np.random.default_rng(0).permutation(len(layout.audio))[:_MOST_DRAWN]
+    files = library.tracks_of(layout.audio[rows].tolist())
+    rows = rows[[bool(files[one]) for one in layout.audio[rows].tolist()]]
     audio = layout.audio[rows]
     first = [files[one][0] for one in audio.tolist()]
     songs = tuple(MapSong(track.artist, track.title, track.path, track.seconds) for track in first)
