@@ -123,7 +123,7 @@ def similar(file: Path) -> dict[str, str]:
         whole = median(_timed(lambda seed=seed: similar_to(library, model, seed, 10, 2)) for seed in seeds)
     return {
         "opening the index, or reading all embeddings": _shown(reading),
-        "nearest 60 (from 200,000 on not exact)": _shown(exact),
+        "nearest 60 (from 50,000 on not exact)": _shown(exact),
         "similar, with reasons": _shown(whole),
         "memory of similar": _memory(),
     }

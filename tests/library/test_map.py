@@ -68,7 +68,9 @@ def test_a_page_holds_no_more_songs_than_a_browser_draws(tmp_path: Path, monkeyp
     with made_library(tmp_path, 60) as (library, model):
         layout = lay_out(library, model)
         numbers = number_of(map_data(library, model, layout))
-        assert len(layout.audio) == 60 and len(set(numbers)) == 40 and {number % 5 for number in numbers} == set(range(5))
+        assert (
+            len(layout.audio) == 60 and len(set(numbers)) == 40 and {number % 5 for number in numbers} == set(range(5))
+        )
     run = draw_map(MapRequest(library=str(tmp_path / "made.db"), output=str(tmp_path / "map.html")))
     told = [event.message for event in run if isinstance(event, Notice)]
     assert "The page shows 40 of 60 songs, as many as a browser can draw." in told and run.result.tracks == 60

@@ -122,7 +122,9 @@ def draw_map(request: MapRequest) -> Steps[DrawnMap]:
         data = map_data(library, model, layout)
         write_file(target, map_page(data))
     if len(data.songs) < len(layout.audio):
-        yield Notice(f"The page shows {len(data.songs):,} of {len(layout.audio):,} songs, as many as a browser can draw.")
+        yield Notice(
+            f"The page shows {len(data.songs):,} of {len(layout.audio):,} songs, as many as a browser can draw."
+        )
     if not has_tsne():
         yield Notice("The extra 'map' draws neighbourhoods better: pip install 'earmark[map]'.")
     if layout.joined:

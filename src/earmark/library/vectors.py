@@ -49,7 +49,7 @@ V = TypeVar("V")
 INDEX_FROM = 20_000
 """From so many recordings on a library has an index beside it; fewer are read as quickly."""
 
-LISTS_FROM = 200_000
+LISTS_FROM = 50_000
 """From so many on a search reads a part of them; below it is exact."""
 
 _PROBED = 16, 1 / 64  # lists that a search reads at least, and such a share of all
