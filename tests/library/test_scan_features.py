@@ -16,8 +16,8 @@ from earmark.analyses.facts import ANALYSES, Tempo, choose
 from earmark.engine import InlineEngine
 from earmark.events import Notice, Progress, Run
 from earmark.inference.options import HearingOptions
-from earmark.inference.records import Failure, Prediction
-from earmark.inference.tagger import load_model
+from earmark.inference.records import ClipEmbeddings, Failure, Prediction
+from earmark.inference.tagger import Tagger, load_model
 from earmark.library import measuring
 from earmark.library.opening import Measure, Open
 from earmark.library.options import ScanOptions
@@ -83,6 +83,26 @@ def run(library: Library, model: LibraryModel, music: Path) -> Scan:
         return Run(scan_folders(library, [real_root(str(music))], by, engine or InlineEngine(), asked)).wait()
 
     return scanned
+
+
+class Told:
+    """A model whose vectors tell danceability."""
+
+    def __init__(self, tagger: Tagger) -> None:
+        self.tagger, self.card, self.read = tagger, tagger.card, 0
+
+    def predict_embeddings(self, clips: ClipEmbeddings, options: HearingOptions) -> Prediction:
+        self.read += len(clips.vectors) > 1
+        found = self.tagger.predict_embeddings(clips, options)
+        each = {name: facts.Score(0.25, True) for name in options.features if name == "danceability"}
+        return replace(found, features={**found.features, **each})
+
+
+@pytest.fixture
+def told(model: LibraryModel, monkeypatch: pytest.MonkeyPatch) -> Told:
+    found = Told(load_model(model.folder))
+    monkeypatch.setattr(measuring, "load_model", lambda folder: found)
+    return found
 
 
 def known(library: Library) -> dict[str, dict[str, Any]]:
@@ -151,25 +171,22 @@ def test_a_newer_version_is_measured_anew_and_it_alone(
 
 
 def test_what_a_model_tells_of_stored_vectors_opens_no_file(
-    library: Library, run: Scan, model: LibraryModel, monkeypatch: pytest.MonkeyPatch
+    library: Library, run: Scan, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("tempo")
-    tagger = load_model(model.folder)
-
-    class Told:
-        def predict_embeddings(self, clips: Any, options: HearingOptions) -> Prediction:
-            found = tagger.predict_embeddings(clips, options)
-            each = {name: facts.Score(0.25, True) for name in options.features if name == "danceability"}
-            return replace(found, features={**found.features, **each})
-
-    monkeypatch.setattr(measuring, "load_model", lambda folder: Told())
     engine = Watched()
-    assert run("tempo", "danceability", engine=engine).measured == 4
+    names = ("tempo", "danceability", "liveness")
+    assert run(*names, engine=engine).measured == 4
     assert engine.measured() == {} and engine.opened[Open] == []
     found = known(library)
     assert found["a.wav"]["danceability"] == {"value": 0.25, "estimate": True}
+    assert found["a.wav"]["liveness"]["value"] is None
     assert found["silence.wav"]["danceability"] == {"value": None, "estimate": True}
-    assert run("danceability").measured == 0
+    before = told.read
+    assert run(*names).measured == 0 and told.read == before, "what no vector tells is not asked for again"
+    with library.change():
+        library.put_features(1, {"danceability": facts.Score()})
+    assert run(*names).measured == 1 and told.read == before + 1, "as a scan with another model leaves it"
     monkeypatch.undo()
     run("danceability")
     assert known(library)["b.wav"]["danceability"]["value"] == 0.25, "a model that tells none takes nothing away"
@@ -260,11 +277,13 @@ def test_folders_that_are_not_scanned_are_left(library: Library, music: Path, ru
     assert {name for name, found in known(library).items() if found} == {"d.wav"}
 
 
-def test_songs_without_fine_vectors_are_told_of(library: Library, music: Path, run: Scan, model: LibraryModel) -> None:
+def test_songs_without_fine_vectors_are_told_of(
+    library: Library, music: Path, run: Scan, model: LibraryModel, told: Told
+) -> None:
     run()
     with library.change():
         library.rows("UPDATE clips SET kind = 'int8' WHERE audio = 1")
     asked = ScanOptions(features=("danceability",))
     events = list(Run(scan_folders(library, [real_root(str(music))], model, InlineEngine(), asked)))
-    told = [one.message for one in events if isinstance(one, Notice)]
-    assert len(told) == 1 and told[0].startswith("1 song has no stored embeddings")
+    notices = [one.message for one in events if isinstance(one, Notice)]
+    assert len(notices) == 1 and notices[0].startswith("1 song has no stored embeddings")

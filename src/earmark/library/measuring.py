@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from earmark.analyses.facts import ANALYSES, Feature
 from earmark.engine import Engine
 from earmark.errors import ModelError
@@ -51,11 +53,14 @@ def add_features(
     Yields:
         A record (its path) and the progress after each file that was measured.
     """
-    added = Added()
-    lacking = library.lacking(names)
+    added, estimates = Added(), _needing(names, "embedding")
+    tagger = load_model(model.folder) if estimates and not model.layer else None
+    told = _told_at_all(tagger, estimates)
+    lacking = library.lacking(names, told)
     files = _files(library, lacking, met)
     stored = {one: _needing(lacking[one], "heads", "embedding") for one in files}
-    yield from _from_vectors(library, model, {one: asked for one, asked in stored.items() if asked}, added)
+    asked = {one: names for one, names in stored.items() if names}
+    yield from _from_vectors(library, model, tagger if told else None, asked, added)
     opened = {one: _needing(lacking[one], "clips", "track") for one in files}
     todo = [(one, files[one], asked) for one, asked in opened.items() if asked]
     yield from _from_files(library, engine, todo, added)
@@ -79,12 +84,19 @@ def _files(library: Library, lacking: Iterable[int], met: Mapping[str, Stamp]) -
     return found
 
 
+def _told_at_all(tagger: Tagger | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of some features of which the model's vectors tell a number, whatever the song."""
+    if tagger is None:
+        return ()
+    nothing = ClipEmbeddings(np.zeros((1, 2), np.float32), np.zeros((1, tagger.card.embedding), np.float32))
+    found = _told(tagger, nothing, names, None) or {}
+    return tuple(name for name, feature in found.items() if feature.number is not None)
+
+
 def _from_vectors(
-    library: Library, model: LibraryModel, asked: Mapping[int, tuple[str, ...]], added: Added
+    library: Library, model: LibraryModel, tagger: Tagger | None, asked: Mapping[int, tuple[str, ...]], added: Added
 ) -> Steps[None]:
     """Those of heads, and those that the stored vectors of clips tell: nothing is opened."""
-    estimates = any(_needing(names, "embedding") for names in asked.values())
-    tagger = load_model(model.folder) if estimates and not model.layer else None
     rows, without = list(asked), 0
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]
@@ -95,7 +107,7 @@ def _from_vectors(
                 before, estimated = known.get(one, {}), _needing(asked[one], "embedding")
                 told = _told(tagger, vectors.get(one), estimated, warnings.get(one))
                 if told is None:
-                    without += bool(estimated)
+                    without += bool(estimated and tagger)
                     told = _untold(name for name in estimated if name not in before)
                 told |= _untold(_needing(asked[one], "heads"))
                 library.put_features(one, told)

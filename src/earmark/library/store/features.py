@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -62,16 +62,16 @@ class Features(LibraryFile):
         audio, numbers = self.row(query, (name,))
         return np.fromstring(audio or "", np.int64, sep=" "), np.fromstring(numbers or "", np.float64, sep=" ")
 
-    def lacking(self, names: Iterable[str]) -> dict[int, tuple[str, ...]]:
+    def lacking(self, names: Iterable[str], told: Collection[str] = ()) -> dict[int, tuple[str, ...]]:
         """Audio that is there and lacks some of these features, or has those of older versions: which, by its row.
 
-        An estimate that a song lacks a number of is among them: another model's vectors may tell it.
+        Of those that are ``told`` now, songs without a number lack them, too: they were scanned with another model.
         """
         found: dict[int, tuple[str, ...]] = {}
         there = self._listed("SELECT DISTINCT audio FROM tracks WHERE audio IS NOT NULL AND vanished IS NULL")
         for name in names:
             query = "SELECT audio FROM features WHERE name = ? AND version >= ?"
-            if ANALYSES[name].needs == "embedding":
+            if name in told:
                 query += " AND (value IS NOT NULL OR audio IN (SELECT id FROM audio WHERE song = 0))"
             known = self._listed(query, (name, ANALYSES[name].version))
             for one in np.setdiff1d(there, known, assume_unique=True).tolist():
