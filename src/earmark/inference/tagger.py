@@ -135,8 +135,8 @@ class Tagger:
             measuring = Measuring(options.features if isinstance(opened, OpenTrack) else ())
             clips = measuring.through(opened.clips(plan, rate), plan, rate)
             raw, vectors, times = self._run(as_seen(clips, self.frontend, plan), options, progress)
+            facts = opened.facts  # the same, whatever is measured beside
             measured = measuring.results(opened, progress) if isinstance(opened, OpenTrack) else {}
-            facts = opened.facts
         prediction = self._prediction(name, raw, vectors, times, options)
         features = {**prediction.features, **measured}
         prediction = replace(prediction, seconds=facts.seconds, warning=facts.warning, features=features)
