@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from earmark.analyses.facts import Key, Loudness, Score, Tempo
     from earmark.api import evaluate, predict_all, train
     from earmark.datasets import load_dataset
     from earmark.errors import (
@@ -44,16 +45,20 @@ _HOMES = {
     "GenreClassifier": "earmark.training.estimator",
     "HeadPrediction": "earmark.inference.records",
     "HearingOptions": "earmark.inference.options",
+    "Key": "earmark.analyses.facts",
     "Library": "earmark.library.store",
     "Locked": "earmark.errors",
+    "Loudness": "earmark.analyses.facts",
     "MissingExtra": "earmark.errors",
     "ModelError": "earmark.errors",
     "NoLibrary": "earmark.errors",
     "Prediction": "earmark.inference.records",
     "RecipeError": "earmark.errors",
+    "Score": "earmark.analyses.facts",
     "StorageError": "earmark.errors",
     "Tagger": "earmark.inference.tagger",
     "Taggram": "earmark.inference.records",
+    "Tempo": "earmark.analyses.facts",
     "TrackClassifier": "earmark.training.estimator",
     "UnknownName": "earmark.errors",
     "evaluate": "earmark.api",
@@ -73,16 +78,20 @@ __all__ = [
     "GenreClassifier",
     "HeadPrediction",
     "HearingOptions",
+    "Key",
     "Library",
     "Locked",
+    "Loudness",
     "MissingExtra",
     "ModelError",
     "NoLibrary",
     "Prediction",
     "RecipeError",
+    "Score",
     "StorageError",
     "Tagger",
     "Taggram",
+    "Tempo",
     "TrackClassifier",
     "UnknownName",
     "__version__",

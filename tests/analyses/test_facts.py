@@ -6,6 +6,7 @@ import pytest
 
 from earmark.analyses.facts import ANALYSES, KEYS, Key, Loudness, Score, Tempo, choose, feature_from, key_named, untold
 from earmark.errors import UnknownName
+from earmark.inference.options import HearingOptions
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_names_stand_in_one_order_and_unknown_ones_are_refused() -> None:
         "speechiness", "liveness",
     )  # fmt: skip
     assert choose(["key", "tempo", "key"]) == ("tempo", "key")
-    with pytest.raises(UnknownName, match="did you mean 'tempo'"):
+    with pytest.raises(UnknownName, match=r"did you mean 'tempo'"):
         choose(["tempos"])
 
 
@@ -52,3 +53,10 @@ def test_names_of_keys() -> None:
     for wrong in ("", "H", "13A", "0B", "A minor seventh"):
         with pytest.raises(UnknownName):
             key_named(wrong)
+
+
+def test_options_know_the_names_and_their_order() -> None:
+    assert HearingOptions(features=("key", "tempo", "key")).features == ("tempo", "key")
+    assert HearingOptions(features="all").features == choose(None)
+    with pytest.raises(UnknownName, match="tempo"):
+        HearingOptions(features=("temp",))

@@ -98,7 +98,7 @@ def formats(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 def test_what_can_be_tagged_can_be_measured(tmp_path: Path, tiny_model: Path, formats: dict[str, bytes]) -> None:
-    """Damage that costs no labels costs no record for the sake of features either."""
+    """Damage that costs no labels costs no record for the sake of features either, and the rest of it is the same."""
     tagger, chance = load_model(tiny_model), random.Random(5)
     kinds = []
     for number in range(40):
@@ -109,11 +109,12 @@ def test_what_can_be_tagged_can_be_measured(tmp_path: Path, tiny_model: Path, fo
         outcomes = []
         for features in ((), choose(None)):
             try:
-                outcomes.append(tagger.predict(path, options=HearingOptions(features=features)).warning or "")
+                outcomes.append(tagger.predict(path, options=HearingOptions(features=features)).to_dict())
             except AudioError as error:
-                outcomes.append(error.kind)
+                outcomes.append({"error": error.kind})
+        assert tuple(outcomes[1].pop("features", choose(None))) == choose(None)
         assert outcomes[0] == outcomes[1], path.name
-        kinds.append(outcomes[0])
+        kinds.append(outcomes[0].get("error") or outcomes[0].get("warning"))
     assert len(set(kinds)) > 3
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from earmark.analyses.facts import choose
 
 __all__ = ["HearingOptions", "LabelTable"]
 
@@ -29,7 +31,7 @@ class HearingOptions:
         why: Whether heads give the reason for what they name: seconds, and the nearest training tracks. Embeddings of
             a layer have none.
         longest: Seconds of audio; a longer track is refused (``timeout``).
-        features: Names of features (:data:`earmark.analyses.facts.ANALYSES`) that predictions carry.
+        features: Names of features (:data:`earmark.analyses.facts.ANALYSES`) that predictions carry; ``"all"`` for all.
         known: Tracks with one of these hashes are not analysed: their predictions have no heads.
     """
 
@@ -43,11 +45,12 @@ class HearingOptions:
     content_hash: bool = False
     why: bool = False
     longest: float = math.inf
-    features: tuple[str, ...] = ()
+    features: Collection[str] = ()
     known: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Refuse what the command line refuses (ValueError)."""
+        """Refuse what the command line refuses (ValueError, UnknownName)."""
+        object.__setattr__(self, "features", choose(None if self.features == "all" else self.features))
         if self.excerpt is not None and self.excerpt != "whole" and not _positive(self.excerpt):
             raise ValueError(f"excerpt = {self.excerpt!r}: expected seconds above 0, 'whole' or None")
         if not _positive(self.timeout):
