@@ -51,6 +51,8 @@ class Act(Task[str, Any]):
             for _ in range(round(float(rest) / 0.2)):
                 time.sleep(0.2)
                 alive()
+        elif verb == "large":
+            return b"x" * (int(rest) * 2**20)
         elif verb in ACTS:
             return ACTS[verb]()
         elif verb == "pid":

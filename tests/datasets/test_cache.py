@@ -18,7 +18,9 @@ import soundfile
 
 from earmark.audio.track import load
 from earmark.datasets.cache import (
+    EmbedClips,
     FileIndex,
+    HashAndEmbed,
     bytes_per_hour,
     check_space,
     content_hash,
@@ -33,10 +35,29 @@ from earmark.events import Notice, Run
 from earmark.features.frontend import Frontend
 from earmark.features.spectrogram import spectrogram
 from earmark.inference.records import Failure
+from earmark.models.card import read_card
 from earmark.recipe import ClipPlan
 from made_corpora import write_tone
 
 KEY = "ab" * 16
+
+
+def test_a_machine_without_the_cache_gives_its_arrays_back(tmp_path, tiny_model):
+    """As in a cluster, where a folder of the same name may be another one: who asked stores what comes back."""
+    song, engine = write_tone(tmp_path / "song.wav", 440.0), InlineEngine()
+    here = open_store("embeddings", {"model": "x"}, "float32", tmp_path / "cache")
+    there = replace(here, stamp=1)
+    assert there.hand_in(KEY, np.ones((2, 2))) is not None and KEY not in here
+    assert Run(keep_arrays(Each(_ones), there, {KEY: song}, engine)).wait() == {}
+    np.testing.assert_array_equal(here[KEY], np.ones((2, 2), np.float32))
+    task = EmbedClips(tiny_model, read_card(tiny_model))
+    (digest,) = Run(content_hashes([song], engine, HashAndEmbed(task, there))).wait()
+    (again,) = engine.map(task, [song])
+    np.testing.assert_array_equal(here[digest], again.value)
+
+
+def _ones(path):
+    return np.ones((2, 2))
 
 
 def test_arrays_come_back_memory_mapped(tmp_path):

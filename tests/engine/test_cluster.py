@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,30 @@ def test_one_meaning_of_what_goes_wrong(cluster: Any) -> None:
 def test_a_model_that_is_not_there(cluster: Any, tmp_path: Path) -> None:
     with ray_engine(cluster.address) as engine, pytest.raises(EarmarkError, match=f"gone.*on {socket.gethostname()}"):
         list(engine.map(Analyse((tmp_path / "gone",)), ["a.wav"]))
+
+
+def test_another_model_in_the_same_place(tiny_model: Path, tmp_path: Path) -> None:
+    """A machine's own copy of the model counts where it is the same model, and there alone."""
+    from earmark.engine import InlineEngine
+    from earmark.models.card import read_card
+
+    copy = shutil.copytree(tiny_model, tmp_path / "copy")
+    os.utime(copy / "card.json", (1, 1))
+    asked = replace(Analyse.of([tiny_model], None, read_card(tiny_model).digest), models=(copy,))
+    assert told(InlineEngine().map(asked, ["gone.wav"])) == [("missing", "No such file or directory")]
+    (copy / "card.json").write_text((copy / "card.json").read_text().replace('"tiny"', '"other"'))
+    with pytest.raises(ModelError, match="is another model than the one asked for"):
+        list(InlineEngine().map(asked, ["gone.wav"]))
+
+
+@slow
+def test_a_full_object_store() -> None:
+    """Neither the store nor the disk that it spills to has room: that ends the run, and says what to do."""
+    full = {"_system_config": {"local_fs_capacity_threshold": 0.001}}
+    with clustered(**full) as cluster, ray_engine(cluster.address) as engine:
+        assert told(engine.map(Act(), ["a"])) == ["A"]
+        with pytest.raises(EarmarkError, match=r"object store is full.*--object-store-memory"):
+            list(engine.map(Act(), ["large 200"]))
 
 
 @slow

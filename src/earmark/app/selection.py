@@ -166,7 +166,7 @@ def predict(
     from earmark.engine import Analyse, analyse
 
     paths = (entry.path for entry in entries if entry.error is None)
-    with closing(analyse(engine, Analyse.of(models.folders, options), paths)) as predictions:
+    with closing(analyse(engine, Analyse.of(models.folders, options, models.digest), paths)) as predictions:
         for entry in entries:
             yield Failure.of(entry.error) if entry.error is not None else _vanished(next(predictions))
 

@@ -67,10 +67,12 @@ class ArrayStore:
     Attributes:
         folder: Of these arrays.
         dtype: That they are stored in.
+        stamp: When the folder was begun, by which a machine of a cluster knows whether it sees the same one.
     """
 
     folder: Path
     dtype: np.dtype[Any]
+    stamp: int = 0
 
     def get(self, digest: str) -> Array | None:
         """The array of a content hash, memory-mapped and read-only; None where there is none, or a damaged one."""
@@ -105,6 +107,17 @@ class ArrayStore:
             raise storage_error(self.folder, error.__cause__) from error
         return stored
 
+    def hand_in(self, digest: str, array: Array) -> Array | None:
+        """Store an array, or give it back where this machine does not see the store: who asked for it stores it then.
+
+        Raises:
+            StorageError: No space, or no permission.
+        """
+        if _begun(self.folder) != self.stamp:
+            return np.ascontiguousarray(array, self.dtype)
+        self.put(digest, array)
+        return None
+
     def __getitem__(self, digest: str) -> Array:
         """The array of a content hash that was stored.
 
@@ -124,8 +137,8 @@ class ArrayStore:
 
 
 @dataclass(frozen=True, slots=True)
-class KeepArray(Task[tuple[str, Path], None]):
-    """Compute an array of a file, given with its content hash, and store it.
+class KeepArray(Task[tuple[str, Path], "Array | None"]):
+    """Compute an array of a file, given with its content hash, and store it: the value is what could not be stored.
 
     Attributes:
         make: File to array.
@@ -135,13 +148,13 @@ class KeepArray(Task[tuple[str, Path], None]):
     make: Task[Path, Array]
     store: ArrayStore
 
-    def start(self, alive: Alive) -> Callable[[tuple[str, Path]], None]:
+    def start(self, alive: Alive) -> Callable[[tuple[str, Path]], Array | None]:
         """Start what computes."""
         make = self.make.start(alive)
 
-        def keep(item: tuple[str, Path]) -> None:
+        def keep(item: tuple[str, Path]) -> Array | None:
             digest, path = item
-            self.store.put(digest, make(path))
+            return self.store.hand_in(digest, make(path))
 
         return keep
 
@@ -174,6 +187,8 @@ def keep_arrays(
         for done, ((digest, _), result) in enumerate(zip(missing, results, strict=True), known + 1):
             if isinstance(result, Failure):
                 failures[digest] = result
+            elif result.value is not None:
+                store.put(digest, result.value)
             yield Progress(done, len(files), "computing features")
     return failures
 
@@ -199,7 +214,7 @@ def open_store(kind: str, facts: Mapping[str, Any], dtype: str = "float16", fold
     except OSError as error:
         raise storage_error(place, error) from error
     _sweep(place)
-    return ArrayStore(place, np.dtype(dtype))
+    return ArrayStore(place, np.dtype(dtype), _begun(place))
 
 
 def feature_store(frontend: Frontend, plan: ClipPlan | None = None, folder: Path | None = None) -> ArrayStore:
@@ -248,6 +263,14 @@ def _dtype(frontend: Frontend) -> str:
     return "float16" if frontend.kind == "sox" or frontend.log == "db" else "float32"
 
 
+def _begun(folder: Path) -> int:
+    """When a store was begun; -1 where there is none."""
+    try:
+        return (folder / "made-by.json").stat().st_mtime_ns
+    except OSError:
+        return -1
+
+
 def _sweep(folder: Path) -> None:
     """Remove what processes left that were killed while they wrote."""
     for file in folder.glob(f"*/{TEMPORARY}"):
@@ -281,7 +304,9 @@ def content_hash(path: Path, alive: Alive = lambda: None) -> str:
 _HASH: Task[Path, str] = Each(content_hash, lively=True)
 
 
-def content_hashes(paths: Sequence[Path], engine: Engine, task: Task[Path, str] = _HASH) -> Steps[list[str | Failure]]:
+def content_hashes(
+    paths: Sequence[Path], engine: Engine, task: Task[Path, str] | HashAndEmbed = _HASH
+) -> Steps[list[str | Failure]]:
     """Content hash of each file, or why it has none; files that did not change since the last time are not decoded.
 
     Where several files have one key they are decoded to their ends: equal hashes mean equal recordings. A cache that
@@ -305,7 +330,10 @@ def content_hashes(paths: Sequence[Path], engine: Engine, task: Task[Path, str] 
     rows = [row for row in range(len(paths)) if row not in found]
     with closing(engine.map(task, [paths[row] for row in rows])) as results:
         for row, result in zip(rows, results, strict=True):
-            found[row] = result if isinstance(result, Failure) else result.value
+            if isinstance(result, Failure):
+                found[row] = result
+            else:
+                found[row] = task.take_in(result.value) if isinstance(task, HashAndEmbed) else result.value
             _note(index, stamps[row], found[row])
             yield Progress(len(found), len(paths), "reading files")
     apart = yield from _told_apart(found, paths, engine)
@@ -338,8 +366,8 @@ class EmbedClips(Task[Path, Array]):
 
 
 @dataclass(frozen=True, slots=True)
-class HashAndEmbed(Task[Path, str]):
-    """Content hash of a file; the embeddings of its clips go into a store, from the same decoding.
+class HashAndEmbed(Task[Path, "tuple[str, Array | None]"]):
+    """Content hash of a file; the embeddings of its clips go into a store, from the same decoding, or come with it.
 
     Attributes:
         model: Whose embeddings.
@@ -349,16 +377,22 @@ class HashAndEmbed(Task[Path, str]):
     model: EmbedClips
     store: ArrayStore
 
-    def start(self, alive: Alive) -> Callable[[Path], str]:
+    def start(self, alive: Alive) -> Callable[[Path], tuple[str, Array | None]]:
         """Load the model."""
         embed = replace(load_model(self.model.folder), card=self.model.card).embed_clips
 
-        def work(path: Path) -> str:
+        def work(path: Path) -> tuple[str, Array | None]:
             digest, vectors = embed(path, alive)
-            self.store.put(digest, vectors)
-            return digest
+            return digest, self.store.hand_in(digest, vectors)
 
         return work
+
+    def take_in(self, value: tuple[str, Array | None]) -> str:
+        """The hash; what a worker could not store is stored."""
+        digest, vectors = value
+        if vectors is not None:
+            self.store.put(digest, vectors)
+        return digest
 
 
 def _told_apart(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from earmark.engine.base import Alive, Engine, Task
 from earmark.engine.local import LocalEngine
+from earmark.errors import ModelError
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
 
@@ -27,16 +28,18 @@ class Analyse(Task[str, Prediction]):
         models: Model folders; several are an ensemble.
         options: What to analyse, and what predictions carry.
         stamps: When each model was written: a folder that was written anew is another model.
+        digest: Of the models, joined by ``+``: what must be in their folders on another machine too; "" for anything.
     """
 
     models: tuple[Path, ...]
     options: HearingOptions = field(default_factory=HearingOptions)
     stamps: tuple[int, ...] = ()
+    digest: str = ""
 
     @classmethod
-    def of(cls, models: Sequence[Path], options: HearingOptions | None = None) -> Analyse:
+    def of(cls, models: Sequence[Path], options: HearingOptions | None = None, digest: str = "") -> Analyse:
         """The task for models as they are on disk now."""
-        return cls(tuple(models), options or HearingOptions(), tuple(_stamp(model) for model in models))
+        return cls(tuple(models), options or HearingOptions(), tuple(_stamp(model) for model in models), digest)
 
     def start(self, alive: Alive) -> Callable[[str], Prediction]:
         """Load the models (ModelError, UnknownName)."""
@@ -45,6 +48,7 @@ class Analyse(Task[str, Prediction]):
         from earmark.inference.tagger import load_model
 
         taggers = [load_model(model) for model in self.models]
+        self._check(taggers)
         for tagger in taggers:
             tagger.check_layer(self.options.layer)  # loads the network now, so that what is wrong is said now
         if len(taggers) == 1:
@@ -60,6 +64,13 @@ class Analyse(Task[str, Prediction]):
             return relabel(combine(each, card), card, self.options.labels)
 
         return _fetching(together, alive)
+
+    def _check(self, taggers: Sequence[Tagger]) -> None:
+        """Refuse other models in the same folders; a folder that is older or newer is a copy, perhaps."""
+        copies = self.digest and self.stamps != tuple(_stamp(model) for model in self.models)
+        if copies and self.digest != "+".join(tagger.card.digest for tagger in taggers):
+            where = ", ".join(map(str, self.models))
+            raise ModelError(f"{where}: is another model than the one asked for; put a copy of that one there")
 
 
 def _fetching(predict: Callable[[str], Prediction], alive: Alive) -> Callable[[str], Prediction]:
