@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import importlib
 import os
+import pickle
 import shutil
 import socket
 import tempfile
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from earmark import offline
-from earmark.engine.local import Job, Lost, Numbered, PooledEngine, Seat, default_workers
+from earmark.engine.base import keep
+from earmark.engine.local import Job, Lost, Numbered, PooledEngine, Seat, WorkerProcess, default_workers
 from earmark.errors import EarmarkError, MissingExtra
 from earmark.inference.records import Failure
 
-__all__ = ["RayEngine"]
+__all__ = ["Host", "RayEngine"]
 
 _CONNECT_SECONDS = 10.0
 _START_SECONDS = 120.0
 _COUNT_SECONDS = 5.0  # between two looks at how many CPUs the cluster has
+_INLINE = 90_000  # bytes of values that come with the answer, not through the object store
 _OWN_STORE = 256 * 2**20  # bytes: what comes back is small
 _TRIES = 3  # actors that may be lost with an item
 _UNSEEN = ("missing", "permission")
@@ -196,13 +200,15 @@ class _RemoteWorker:
         if kind == "unknown":
             kind, content = self._call(key, pickled, items, deadline)
         self._known.add(key)
+        if kind == "full":
+            raise _store_full(self._facts["host"])
         if kind == "refused":
             content.args = (f"{content} (on {self._facts['host']})",)
             raise content
         if kind == "lost":
             message, failure, started, killed = content
             raise Lost(message, kind=failure, started=started, killed=killed, ended=False)
-        values: list[Any] = content
+        values: list[Any] = pickle.loads(content)
         for value in values:
             if isinstance(value, Failure) and value.kind in _UNSEEN and os.access(value.path, os.R_OK):
                 self._engine.see_nothing(self._facts, value.path)
@@ -212,8 +218,8 @@ class _RemoteWorker:
     def _call(self, key: int, pickled: bytes | None, items: Sequence[Any], deadline: float) -> tuple[str, Any]:
         ray = self._engine._ray
         with _plain_errors(ray, self._facts["host"]):
-            answer: tuple[str, Any] = ray.get(self._actor.ask.remote(key, pickled, list(items), deadline))
-        return answer
+            kind, content = ray.get(self._actor.ask.remote(key, pickled, list(items), deadline))
+            return ("done", ray.get(content)) if kind == "stored" else (kind, content)
 
     def kill(self) -> None:
         """End it at once; may be called from any thread."""
@@ -332,14 +338,10 @@ def _actor_class() -> type:
 
     class EarmarkWorker:
         def __init__(self, preload: str, folder: str) -> None:
-            from collections import OrderedDict
-            from contextlib import suppress
-
             with suppress(OSError):  # paths as they were typed are below it
                 os.chdir(folder)
             self.preload = preload
-            self.worker: Any = None
-            self.kept: Any = OrderedDict()
+            self.host: Any = None
 
         def facts(self) -> dict[str, str]:
             import ray  # noqa: TID251 - it is what called us
@@ -350,26 +352,52 @@ def _actor_class() -> type:
             except (ImportError, AttributeError) as error:
                 return facts | {"why": str(error)}
 
-        def ask(self, key: int, pickled: bytes | None, items: list[Any], deadline: float) -> tuple[str, Any]:
-            from earmark.engine.base import keep
-            from earmark.engine.local import Lost, WorkerProcess
-            from earmark.errors import EarmarkError
-
-            pickled = pickled or self.kept.get(key)
-            if pickled is None:
-                return "unknown", None
-            keep(self.kept, key, pickled)
-            try:
-                self.worker = self.worker or WorkerProcess(self.preload)
-                return "done", self.worker.ask(key, pickled, items, deadline)
-            except EarmarkError as error:
-                return "refused", error
-            except OSError as error:
-                return "lost", (f"the system gives no worker process: {error}", "crash", False, True)
-            except Lost as lost:
-                if self.worker is not None:
-                    self.worker.close()
-                self.worker = None
-                return "lost", (lost.message, lost.kind, lost.started, lost.by_machine)
+        def ask(self, *asked: Any) -> tuple[str, Any]:
+            if self.host is None:
+                self.host = importlib.import_module("earmark.engine.cluster").Host(self.preload)
+            answer: tuple[str, Any] = self.host.ask(*asked)
+            return answer
 
     return EarmarkWorker
+
+
+class Host:
+    """What an actor does on its node: it has a worker process do what is asked, and says what became of it.
+
+    Args:
+        preload: As of :class:`RayEngine`.
+    """
+
+    def __init__(self, preload: str) -> None:
+        self._preload = preload
+        self._worker: WorkerProcess | None = None
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+
+    def ask(self, key: int, pickled: bytes | None, items: list[Any], deadline: float) -> tuple[str, Any]:
+        """A word for what became of it, and what belongs to it; ``pickled`` may be None for a task that is kept."""
+        pickled = pickled or self._kept.get(key)
+        if pickled is None:
+            return "unknown", None
+        keep(self._kept, key, pickled)
+        try:
+            self._worker = self._worker or WorkerProcess(self._preload)
+            values = pickle.dumps(self._worker.ask(key, pickled, items, deadline))
+        except EarmarkError as error:
+            return "refused", error
+        except OSError as error:
+            return "lost", (f"the system gives no worker process: {error}", "crash", False, True)
+        except Lost as lost:
+            if self._worker is not None:
+                self._worker.close()
+            self._worker = None
+            return "lost", (lost.message, lost.kind, lost.started, lost.by_machine)
+        return ("done", values) if len(values) < _INLINE else _put(values)
+
+
+def _put(values: bytes) -> tuple[str, Any]:
+    """Values through the object store; as an answer, Ray would try for minutes, and then take the actor for lost."""
+    ray = offline.ray()
+    try:
+        return "stored", ray.put(values)
+    except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError):
+        return "full", None
