@@ -62,10 +62,14 @@ def test_what_is_missing_or_old_is_lacking(tmp_path: Path, monkeypatch: pytest.M
     with made_library(tmp_path, 3) as (library, _):
         with library.change():
             library.put_features(1, TOLD)
-            library.put_features(2, {"tempo": Tempo()})
+            library.put_features(2, {"tempo": Tempo(None, 0.1), "energy": Score(0.2)})
             library.mark_vanished(3)
         assert library.lacking(("tempo", "key")) == {2: ("key",)}, "what cannot be told is known, too"
-        assert library.count_features()["tempo"] == 2 and library.count_features()["key"] == 1
+        assert {name: library.count_features()[name] for name in ("tempo", "key", "energy")} == {
+            "tempo": 1,
+            "key": 1,
+            "energy": 2,
+        }, "songs of which it is told"
         newer = dict(ANALYSES) | {"tempo": replace(ANALYSES["tempo"], version=ANALYSES["tempo"].version + 1)}
         monkeypatch.setattr(store, "ANALYSES", newer)
         assert library.lacking(("tempo", "key")) == {1: ("tempo",), 2: ("tempo", "key")}

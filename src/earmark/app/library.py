@@ -46,7 +46,7 @@ class Contents:
         copies: Files beyond the first of each recording.
         silent: Tracks without any sound.
         models: How many tracks each model analysed, by its name.
-        features: How many tracks that are there have each feature, by its name.
+        features: Of how many tracks that are there each feature is told, by its name.
         folders: That were scanned.
         failures: Files that could not be analysed.
     """

@@ -46,9 +46,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"{console.plain(str(found.file))}: {there}")
     for name, count in found.models.items():
         print(f"analysed by {console.plain(name)}: {count}")
-    for count in dict.fromkeys(found.features.values()):
-        names = ", ".join(name for name, songs in found.features.items() if songs == count)
-        print(f"features of {count_of(count, 'song')}: {names}")
+    if found.features:
+        print(f"songs with features: {', '.join(f'{name} {count}' for name, count in found.features.items())}")
     for folder in found.folders:
         print(f"folder: {console.plain(folder)}")
     if found.failures:

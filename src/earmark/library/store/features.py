@@ -79,12 +79,13 @@ class Features(LibraryFile):
         return found
 
     def count_features(self) -> dict[str, int]:
-        """How many tracks that are there have each feature, by name; without those that none has."""
+        """Of how many tracks that are there each feature is told, by name; without those that no track has."""
+        heads = json.dumps([name for name, analysis in ANALYSES.items() if analysis.needs == "heads"])
         query = (
             "SELECT name, COUNT(*) FROM features JOIN tracks ON tracks.audio = features.audio"
-            " WHERE vanished IS NULL GROUP BY name"
+            f" WHERE vanished IS NULL AND (value IS NOT NULL OR name IN {LISTED}) GROUP BY name"
         )
-        counts = self.remember("count of features", lambda: dict(self.rows(query)))
+        counts = self.remember("count of features", lambda: dict(self.rows(query, (heads,))))
         return {name: counts[name] for name in ANALYSES if name in counts}
 
     def _listed(self, query: str, values: tuple[Any, ...] = ()) -> Rows:
