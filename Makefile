@@ -23,7 +23,7 @@ PY := $(DEV)/$(BIN)/python
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup parts demo test slow golden picture check fmt bench excerpts model heads model-report rendered clean
+.PHONY: help setup parts demo test slow golden picture check fmt bench excerpts model heads model-report rendered estimates clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ model-report: $(DEV)/ready  ## what the bundled model scores, beside published o
 
 rendered: $(DEV)/ready  ## how well taggers and the model's heads know instruments, on pieces rendered by fluidsynth
 	$(PY) -m scripts.bundled.rendered --shared "$(SHARED)" -m "$(MODEL)"
+
+estimates: $(DEV)/ready  ## make the estimated features (danceability, ...) anew, and how good each is
+	$(PY) -m scripts.bundled.estimates --shared "$(SHARED)"
 
 clean:  ## remove the environments and what tools left behind
 	rm -rf $(DEV) $(PLAIN) demo-out build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

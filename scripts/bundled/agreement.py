@@ -23,6 +23,7 @@ from scripts.bundled.labels import genres_of
 from scripts.bundled.taggers import TAGGERS
 
 __all__ = [
+    "ESTIMATES",
     "GENRES",
     "HEADS",
     "INSTRUMENTS",
@@ -33,6 +34,7 @@ __all__ = [
     "Tag",
     "Verdicts",
     "Worth",
+    "agreed",
     "evidence",
     "label_names",
     "tag_scores",
@@ -177,8 +179,47 @@ NAMED: Mapping[str, Tag] = {
 }
 """Genres that the corpora name as well: what the agreement of taggers is worth is measured on them (:func:`worth`)."""
 
+_SPOKEN = ("Speech", "Male speech, man speaking", "Female speech, woman speaking", "Narration, monologue",
+           "Conversation", "Rapping")  # fmt: skip
+_ACOUSTIC = (
+    "Acoustic guitar", "Piano", "Banjo", "Sitar", "Mandolin", "Zither", "Ukulele", "Harpsichord", "Orchestra",
+    "Brass instrument", "French horn", "Trumpet", "Trombone", "Bowed string instrument", "String section",
+    "Violin, fiddle", "Pizzicato", "Cello", "Double bass", "Wind instrument, woodwind instrument", "Flute",
+    "Saxophone", "Clarinet", "Harp", "Accordion", "Bagpipes", "Harmonica", "Mallet percussion", "Marimba, xylophone",
+    "Glockenspiel", "Vibraphone", "A capella", "Choir", "Classical music",
+)  # fmt: skip
+_ELECTRIC = (
+    "Electric guitar", "Distortion", "Effects unit", "Synthesizer", "Sampler", "Drum machine", "Electronic organ",
+    "Hammond organ", "Electric piano", "Electronic music", "Electronica", "House music", "Techno", "Heavy metal",
+)  # fmt: skip
+ESTIMATES: Mapping[str, Tag] = {
+    "danceability": Tag(
+        0.25,
+        {
+            AUDIOSET: ("Dance music", "Electronic dance music", "House music", "Techno", "Disco", "Trance music"),
+            MSD: ("dance", "party", "House", "electro"),
+            MTT: ("dance", "techno", "beat", "beats"),
+        },
+    ),
+    "acousticness": Tag(
+        0.4,
+        {
+            AUDIOSET: _ACOUSTIC,
+            MTT: ("classical", "guitar", "piano", "violin", "harp", "cello", "flute", "harpsichord", "strings",
+                  "sitar", "choir"),
+        },
+        {AUDIOSET: _ELECTRIC, MTT: ("electronic", "synth", "techno", "rock", "metal")},
+    ),
+    "speechiness": _networks(0.07, *_SPOKEN),
+    "liveness": replace(
+        _networks(0.04, "Applause", "Cheering", "Crowd", "Clapping"),
+        left_out="no song of the corpora has an audience, as far as two networks tell",
+    ),
+}  # fmt: skip
+"""Features that have no head (:mod:`scripts.bundled.estimates`)."""
+
 TABLES: Mapping[str, Mapping[str, Tag]] = {
-    "instruments": INSTRUMENTS, "voice": VOICE, "genres": GENRES, "named": NAMED,
+    "instruments": INSTRUMENTS, "voice": VOICE, "genres": GENRES, "named": NAMED, "estimates": ESTIMATES,
 }  # fmt: skip
 
 
@@ -231,7 +272,7 @@ class Verdicts:
     def columns(self, scores: Scores) -> dict[str, dict[str, Array]]:
         """By head and label (also what is left out), (tracks,) of 1, 0 and NaN."""
         found = {
-            head: {label: _agreed(views, self.limits[head][label]) for label, views in table.items()}
+            head: {label: agreed(views, self.limits[head][label]) for label, views in table.items()}
             for head, table in scores.items()
         }
         found["voice"] = _consistent(found["voice"])
@@ -287,10 +328,14 @@ def _quantiles(odds: Array, ends: tuple[float, float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _agreed(views: Mapping[str, Array], limits: Mapping[str, tuple[float, float]]) -> Array:
+def agreed(views: Mapping[str, Array], limits: Mapping[str, tuple[float, float]]) -> Array:
+    """(tracks,) 1 where two views say yes and none no, 0 where two say no and none yes, else NaN; one alone counts."""
     yes = np.sum([odds >= limits[view][1] for view, odds in views.items()], 0)
     no = np.sum([odds < limits[view][0] for view, odds in views.items()], 0)
-    return np.where((yes >= 2) & (no == 0), 1.0, np.where((no >= 2) & (yes == 0), 0.0, np.nan)).astype(np.float32)
+    least = min(2, len(views))
+    return np.where((yes >= least) & (no == 0), 1.0, np.where((no >= least) & (yes == 0), 0.0, np.nan)).astype(
+        np.float32
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,9 +394,9 @@ def worth(scores: Scores, tracks: Sequence[Track]) -> dict[str, Worth]:
         asked = np.array([bool(names) for names in people]) & ~np.isnan(np.sum(list(views.values()), 0))
         called = np.array([not names.isdisjoint(PEOPLE[genre]) for names in people])[asked]
         limits = verdicts.limits["named"][genre]
-        agreed = _agreed(views, limits)[asked]
+        found_by_two = agreed(views, limits)[asked]
         alone = [_share(called[odds[asked] >= limits[view][1]]) for view, odds in views.items()]
-        yes, no = agreed == 1, agreed == 0
+        yes, no = found_by_two == 1, found_by_two == 0
         found[genre] = Worth(max(alone), _share(called[yes]), _share(yes[called]), _share(called[no]))
     return found
 

@@ -42,10 +42,12 @@ __all__ = [
     "chosen",
     "embed_tracks",
     "fit_heads",
+    "fit_linear",
     "fold_of",
     "join",
     "mood_axes",
     "temperature",
+    "track_means",
     "track_scores",
 ]
 
@@ -57,6 +59,7 @@ CORPORA = ("moods900", "emotify400", "gtzan-short")
 FOLDS = 5
 STRENGTHS = {
     "genre": 0.05, "mood": 0.06, "moods": 0.15, "emotions": 0.5, "instruments": 0.06, "voice": 0.06, "tags": 0.02,
+    "estimates": 0.06,
 }  # fmt: skip
 """By head that is learned, the weight of the squared norm: chosen once on artist-grouped folds."""
 PRIOR_WEIGHT = 0.7
@@ -222,7 +225,7 @@ def _thirds(clips: Array, owner: NDArray[np.intp]) -> tuple[Array, NDArray[np.in
     counts = np.bincount(owner)
     place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
     parts, part = np.unique(owner * 3 + 3 * place // counts[owner], return_inverse=True)
-    return _means(clips, part, len(parts)).astype(np.float32), parts // 3
+    return track_means(clips, part, len(parts)).astype(np.float32), parts // 3
 
 
 def embed_tracks(
@@ -333,8 +336,8 @@ def track_scores(raw: Double, owner: NDArray[np.intp], head: HeadCard) -> Double
     """(tracks, labels) probabilities, as inference makes them, from raw scores of clips; the owners ascend."""
     tracks = int(owner.max()) + 1
     if head.pooling == "logits":
-        return probabilities(_means(raw, owner, tracks), head)
-    return _means(probabilities(raw, head), owner, tracks)
+        return probabilities(track_means(raw, owner, tracks), head)
+    return track_means(probabilities(raw, head), owner, tracks)
 
 
 AXES = np.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, -1, 1], [1, -1, 1, -1]]) / 2
@@ -364,7 +367,7 @@ def _moods_out_of_fold(corpus: Corpus, embedded: Embedded, fold: NDArray[np.intp
     head = HeadCard("mood", "multiclass", tuple(labels.MOOD))
     raw = np.zeros((len(embedded.clips), len(labels.MOOD)))
     for number in range(FOLDS):
-        linear = _linear(embedded, np.where((fold != number)[:, None], corpus.learnt["mood"], np.nan), head)
+        linear = fit_linear(embedded, np.where((fold != number)[:, None], corpus.learnt["mood"], np.nan), head)
         inside = (fold == number)[embedded.owner]
         raw[inside] = linear(embedded.clips[inside])
     return raw
@@ -417,7 +420,7 @@ def _fit(
                 examples = embedded.beside(pieces.embedded, len(marks))
                 marks = np.concatenate([marks, pieces.marks(head)])
             asked = labels.singers(marks, head.labels) if head.classes else marks
-            linear = _linear(examples, asked, head, np.where(np.arange(len(marks)) < len(tracks), 1.0, PIECE_WEIGHT))
+            linear = fit_linear(examples, asked, head, np.where(np.arange(len(marks)) < len(tracks), 1.0, PIECE_WEIGHT))
             if head.name == "mood":
                 linear = Linear(tables["axes"] @ linear.weight, tables["axes"] @ linear.bias)
             found[head.name] = HeadWeights.linear(linear.weight.astype(np.float32), linear.bias.astype(np.float32))
@@ -428,7 +431,7 @@ def _fit(
     return found
 
 
-def _linear(embedded: Embedded, marks: Array, head: HeadCard, importance: Double | None = None) -> Linear:
+def fit_linear(embedded: Embedded, marks: Array, head: HeadCard, importance: Double | None = None) -> Linear:
     """Regularised logistic regression on the parts of the tracks that have marks, each track of its importance."""
     known: NDArray[np.bool_] = np.asarray(~np.isnan(marks).all(1))
     clips, owner = embedded.parts
@@ -454,7 +457,7 @@ def _alone(corpus: Corpus, embedded: Embedded, genre: HeadWeights, tracks: NDArr
     """
     step = genre.members[0][0]
     scores = embedded.clips @ step.weight.T + step.bias
-    means = _means(scores, embedded.owner, len(tracks))
+    means = track_means(scores, embedded.owner, len(tracks))
     marks = corpus.learnt["genres"]
     known = ~np.isnan(marks) & tracks[:, None]
     signs = np.where(marks[known] > 0.5, 1.0, -1.0)
@@ -465,7 +468,7 @@ def _alone(corpus: Corpus, embedded: Embedded, genre: HeadWeights, tracks: NDArr
     return HeadWeights.linear((step.weight * slope).astype(np.float32), (step.bias * slope + offset).astype(np.float32))
 
 
-def _means(scores: NDArray[np.floating], owner: NDArray[np.intp], tracks: int) -> Double:
+def track_means(scores: NDArray[np.floating], owner: NDArray[np.intp], tracks: int) -> Double:
     """(tracks, labels) of (clips, labels); the owners ascend."""
     present, starts, counts = np.unique(owner, return_index=True, return_counts=True)
     means = np.zeros((tracks, scores.shape[1]))

@@ -36,13 +36,26 @@ from scripts.bundled import students as distill
 from scripts.bundled.agreement import tag_scores, verdicts_of
 from scripts.bundled.cache import CacheDesign, Piece, StudentData
 from scripts.bundled.card import BundledModel, head_cards, write_folder
-from scripts.bundled.heads import CORPORA, Pieces, chosen, embed_tracks, fit_heads, join
+from scripts.bundled.heads import CORPORA, Embedded, Pieces, chosen, embed_tracks, fit_heads, join
 from scripts.bundled.rendered import examples
 from scripts.bundled.students import Reduction, Resume, StudentDesign
 from scripts.bundled.taggers import QUICK, labels_of, tag_probabilities
 from scripts.bundled.teachers import KINDS
 
-__all__ = ["LEGS", "MUSIC", "PLAN", "TEACHERS", "Workshop", "main", "make", "remake_heads", "student"]
+__all__ = [
+    "BUNDLED",
+    "LEGS",
+    "MUSIC",
+    "PLAN",
+    "TEACHERS",
+    "Workshop",
+    "bundled_network",
+    "embed",
+    "main",
+    "make",
+    "remake_heads",
+    "student",
+]
 
 FRONTEND = Frontend()
 PLAN = ClipPlan(seconds=3.0, count=10, pad="repeat", pooling="mean")
@@ -65,6 +78,7 @@ LEGS = (
 )  # fmt: skip
 """How the student is trained: from random numbers on four teachers, then from these weights on all five."""
 MUSIC = Path(__file__).with_name("music.tsv")
+BUNDLED = Path(__file__).parents[2] / "src/earmark/models/default"
 """Free music that joins the second part where it is at hand, and music that is kept unheard."""
 ROTATION_SEED = 0
 TAG_TEACHERS = ("msd-fcn", "msd-crnn")
@@ -223,11 +237,22 @@ def remake_heads(shop: Workshop) -> Steps[None]:
     Raises:
         ModelError: There is no model, or its weights are of another network.
     """
-    card = read_card(shop.output)
-    student = card.recipe["student"]
-    network = build(card.backbone, card.clip_shape[0], FRONTEND.bands, student["options"])
-    load_matching(TaggerModule(network, {}), shop.output, ())
-    yield from make_from(shop, network.eval(), student)
+    yield from make_from(shop, bundled_network(shop.output), read_card(shop.output).recipe["student"])
+
+
+def bundled_network(folder: Path) -> Backbone:
+    """The student that a bundled model has; raises as :func:`remake_heads`."""
+    card = read_card(folder)
+    network = build(card.backbone, card.clip_shape[0], FRONTEND.bands, card.recipe["student"]["options"])
+    load_matching(TaggerModule(network, {}), folder, ())
+    return network.eval()
+
+
+def embed(network: Backbone, paths: Sequence[Path], work: Path, what: str) -> Steps[Embedded]:
+    """The embeddings of tracks, kept below ``work`` under a name (``embedded``, ``rendered``) and the network's."""
+    state = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
+    kept = work / f"{what}-{hashlib.sha256(state).hexdigest()[:12]}.npz"
+    return (yield from embed_tracks(network, paths, FRONTEND, PLAN, kept))
 
 
 def make_from(shop: Workshop, network: Backbone, student: Mapping[str, Any]) -> Steps[None]:
@@ -237,12 +262,9 @@ def make_from(shop: Workshop, network: Backbone, student: Mapping[str, Any]) -> 
     found = yield from tag_probabilities(paths, weights, shop.work / "taggers", QUICK)
     tags = (labels_of(TAG_TEACHERS[0], weights), np.mean([found[name] for name in TAG_TEACHERS], 0))
     views = tag_scores(found, {name: labels_of(name, weights) for name in found})
-    state = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
-    mark = hashlib.sha256(state).hexdigest()[:12]
-    embedded = yield from embed_tracks(network, paths, FRONTEND, PLAN, shop.work / f"embedded-{mark}.npz")
+    embedded = yield from embed(network, paths, shop.work, "embedded")
     rendered, learnt = yield from examples(shop.work / "taggers")
-    kept = shop.work / f"rendered-{mark}.npz"
-    pieces = Pieces((yield from embed_tracks(network, rendered, FRONTEND, PLAN, kept)), learnt) if rendered else None
+    pieces = Pieces((yield from embed(network, rendered, shop.work, "rendered")), learnt) if rendered else None
     corpus = join(shop.shared / "data", tags, verdicts_of(views)(views), views["genres"])
     fitted = yield from fit_heads(corpus, embedded, head_cards(corpus), pieces)
     corpus, fitted = chosen(corpus, fitted, embedded)
@@ -255,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.bundled.model", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
     parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="cache and checkpoints")
-    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[2] / "src/earmark/models/default")
+    parser.add_argument("-o", "--output", type=Path, default=BUNDLED)
     parser.add_argument("--heads", action="store_true", help="only the heads, on the backbone of the model there")
     parser.add_argument("-j", "--jobs", type=int, default=2, help="processes of the teachers")
     parser.add_argument("--music", type=Path, help="folder of free music, as scripts/bundled/music.tsv lists it")

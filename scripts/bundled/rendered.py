@@ -37,7 +37,19 @@ from scripts.bundled.heads import CORPORA
 from scripts.bundled.report import printed
 from scripts.bundled.taggers import labels_of, tag_probabilities
 
-__all__ = ["GENERAL_MIDI", "SOUND_FONT", "Instrument", "Note", "Part", "Score", "compose", "midi", "pieces", "render"]
+__all__ = [
+    "GENERAL_MIDI",
+    "SOUND_FONT",
+    "Instrument",
+    "Note",
+    "Part",
+    "Score",
+    "compose",
+    "midi",
+    "pieces",
+    "render",
+    "render_all",
+]
 
 Array = NDArray[np.float32]
 SOUND_FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
@@ -452,7 +464,7 @@ def table(
     yield from markdown(names, lines)
 
 
-def _rendered(work: Path, kept: int) -> Steps[tuple[list[Path], list[Score]]]:
+def render_all(work: Path, kept: int) -> Steps[tuple[list[Path], list[Score]]]:
     """The pieces with even numbers (0), to learn from, or with odd ones (1): other tunes, and other programs if any."""
     chosen = [(name, score) for name, score in pieces(SOLOS, ROUNDS) if int(name.rsplit("-", 1)[1]) % 2 == kept]
     paths = []
@@ -475,7 +487,7 @@ def examples(work: Path) -> Steps[tuple[list[Path], dict[str, tuple[tuple[str, .
         Files, and for ``instruments`` and ``voice`` the labels and (pieces, labels) of 1, 0 and NaN.
     """
     try:
-        paths, scores = yield from _rendered(work, 0)
+        paths, scores = yield from render_all(work, 0)
     except EarmarkError as error:
         yield Notice(f"The heads learn without rendered pieces: {error}.")
         return [], {}
@@ -491,7 +503,7 @@ def report(shared: Path, work: Path, model: str) -> Iterator[str]:
         model: A model folder or a name.
     """
     weights = shared / "weights"
-    paths, scores = Run(_rendered(work, 1)).wait()
+    paths, scores = Run(render_all(work, 1)).wait()
     by_label = Run(witnesses(paths, weights, work)).wait()
     add_model(by_label, model, paths)
     tracks = [t for name in CORPORA for t in load_dataset(shared / "data" / name, training=True).tracks]

@@ -33,20 +33,27 @@ MOST_GUESSES, LEAST_GUESS = 3, 0.1
 
 
 _HALF = 0.5
+_FAR = 1.0
+"""A regression that is farther from the middle of 0..1 is on another scale, and its number is no feature."""
 
 
 _OTHER_NAMES = {"valence": "positivity"}
 """Features that the bundled model's heads give under another name."""
+_LABELS = {"instrumentalness": ("voice", "instrumental")}
+"""Features that are the probability of a head's label: so the two cannot contradict each other."""
 
 
 def numbers(heads: Mapping[str, HeadPrediction], features: Mapping[str, Feature]) -> dict[str, Feature]:
-    """Features, those in place that heads give: the numbers of regression heads of the same name."""
+    """Features, those in place that heads give: the number of a regression head of the same name, or of a label."""
     found = dict(features)
-    for name in features:
+    for name in (name for name, feature in features.items() if isinstance(feature, Score)):
         each = [heads[one] for one in _names(name) if one in heads]
         value = next((head.value for head in each if head.task == "regression"), None)
-        if value is not None and isinstance(features[name], Score):
-            found[name] = Score(value)
+        head, label = _LABELS.get(name, ("", ""))
+        if value is not None:
+            found[name] = Score(min(1.0, max(0.0, value))) if abs(value - _HALF) <= _FAR else Score()
+        elif head in heads and label in heads[head].scores:
+            found[name] = Score(heads[head].scores[label], estimate=True)
     return found
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.analyses.facts import ANALYSES
+from earmark.analyses.estimates import estimates
+from earmark.analyses.facts import ANALYSES, Feature
 from earmark.analyses.measure import Measuring
 from earmark.audio.identity import track_key
 from earmark.audio.images import image_hash
@@ -292,9 +293,15 @@ class Tagger:
             heads = self._explained(heads, raw, vectors.mean(axis=0), times)
         embedding = vectors.mean(axis=0, dtype=np.float64).astype(np.float32) if options.embedding else None
         one_by_one = ClipEmbeddings(np.asarray(times, np.float32), vectors) if options.clips else None
-        features = numbers(heads, {one: ANALYSES[one].untold for one in options.features})
+        features = numbers(heads, self._estimated(vectors, options))
         prediction = Prediction(path, 0.0, self.card.id, heads, embedding, clips=one_by_one, features=features)
         return relabel(prediction, self.card, options.labels) if options.labels else prediction
+
+    def _estimated(self, vectors: Array, options: HearingOptions) -> dict[str, Feature]:
+        """The features asked for as the clips' embeddings tell them; the others without a value."""
+        asked = options.features if options.layer is None else ()
+        found = estimates(vectors, self.card.backbone_digest) if asked else {}
+        return {name: found.get(name, ANALYSES[name].untold) for name in options.features}
 
     def _explained(
         self, heads: Mapping[str, HeadPrediction], raw: Mapping[str, Scores], vector: Array,
