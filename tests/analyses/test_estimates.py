@@ -78,7 +78,9 @@ def test_a_layer_in_place_of_the_embedding_has_no_estimates(tmp_path, model) -> 
     hidden = HeadWeights(members)
     own = replace(
         model,
-        card=replace(model.card, heads=(*model.card.heads, hidden.described(HeadCard("own", "multilabel", ("a", "b"))))),
+        card=replace(
+            model.card, heads=(*model.card.heads, hidden.described(HeadCard("own", "multilabel", ("a", "b"))))
+        ),
         heads={**model.heads, "own": hidden},
     )
     features = own.predict(tmp_path / "a.wav", options=HearingOptions(features=ESTIMATED, layer="own")).features
