@@ -6,6 +6,7 @@ clips. Their file says in its header of which network they are, and what they we
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -74,12 +75,12 @@ def _bundled() -> Estimator:
 def read_estimator(file: Path) -> Estimator:
     """From a file of :func:`write_estimator`."""
     with safe_open(str(file), "np") as stored:
-        facts = stored.metadata()
+        facts = json.loads(stored.metadata()["card"])
         weight, bias = (np.asarray(stored.get_tensor(name), np.float64) for name in ("weight", "bias"))
-    return Estimator(tuple(facts.pop("features").split()), weight, bias, facts)
+    return Estimator(tuple(facts.pop("features")), weight, bias, facts)
 
 
 def write_estimator(file: Path, estimator: Estimator) -> None:
-    """Into a file of some KB, float32."""
+    """Into a file of some KB, float32; the same bytes each time (the order of several entries beside it is not)."""
     arrays = {"weight": estimator.weight.astype(np.float32), "bias": estimator.bias.astype(np.float32)}
-    write_file(file, save(arrays, {**estimator.facts, "features": " ".join(estimator.names)}))
+    write_file(file, save(arrays, {"card": json.dumps({**estimator.facts, "features": estimator.names})}))
