@@ -120,7 +120,7 @@ def test_examples_and_checks_are_other_pieces(tmp_path: Path, monkeypatch: pytes
     run = Run(rendered.examples(tmp_path))
     assert len(list(run)) == len(run.result[0])
     paths, targets = run.result
-    check = Run(rendered._rendered(tmp_path, 1))
+    check = Run(rendered.render_all(tmp_path, 1))
     list(check)
     assert len(paths) == len(check.result[0])
     assert not {path.name for path in paths} & {path.name for path in check.result[0]}
@@ -144,7 +144,7 @@ def test_without_the_synthesizer_heads_learn_without_pieces(tmp_path: Path, monk
 def test_two_vocabularies_know_the_instruments_of_pieces_that_no_head_learns_from(shared: Path, tmp_path: Path) -> None:
     """The bounds of the table in docs/results.md; a label that fails them is no label."""
     program("fluidsynth")
-    check = Run(rendered._rendered(tmp_path, 1))
+    check = Run(rendered.render_all(tmp_path, 1))
     list(check)
     paths, scores = check.result
     asked = Run(rendered.witnesses(paths, shared / "weights", tmp_path))
