@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PARTS: Mapping[str, str] = {"Tempo": "tempi"}
+PARTS: Mapping[str, str] = {"Tempo": "tempi", "Key": "keys", "Loudness": "loud", "Speed": "cost"}
 """Headings in the order of the page, and the modules that write what stands below them."""
 
 
