@@ -38,14 +38,15 @@ class Collection:
         return ServerOptions(library=str(self.file), model=str(self.model), jobs=1, music=(str(self.music),))
 
 
-def real_collection(shared: Path, folder: Path, count: int = 10) -> Collection:
+def real_collection(shared: Path, folder: Path, count: int = 10, *, features: bool = False) -> Collection:
     """Songs of real music with their tags, scanned with the bundled model: ``folder/music``, ``folder/library.db``."""
     songs = sorted((shared / "data" / "moods900" / "audio").glob("*.opus"))
     collection = Collection(folder / "music", folder / "library.db", Path("default"))
     collection.music.mkdir()
     for song in songs[:: len(songs) // count][:count]:
         shutil.copyfile(song, collection.music / song.name)
-    scan(ScanRequest(folders=(str(collection.music),), library=str(collection.file)), InlineEngine()).wait()
+    request = ScanRequest(folders=(str(collection.music),), library=str(collection.file), features=features)
+    scan(request, InlineEngine()).wait()
     return collection
 
 

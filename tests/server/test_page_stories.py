@@ -53,7 +53,7 @@ def music(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def url(music: Path) -> Iterator[str]:
     """A server on the songs, scanned with the bundled model."""
     file = music.parent / "library.db"
-    scan(ScanRequest(folders=(str(music),), library=str(file)), InlineEngine()).wait()
+    scan(ScanRequest(folders=(str(music),), library=str(file), features=True), InlineEngine()).wait()
     with served("--library", file, "-j", 1, "--music", music) as (_, found):
         yield found
 
@@ -154,6 +154,11 @@ def test_a_format_that_the_browser_cannot_play_is_said_and_shown_all_the_same(ta
     page.page.locator("#player .wave canvas").first.wait_for(state="attached")
 
 
+def tempi(page: Tab) -> list[float]:
+    """Of the list of songs, downwards; a song without one has none."""
+    return [float(text) for text in page.page.locator(".songs td.tempo .n").all_inner_texts()]
+
+
 @pytest.mark.parametrize(("width", "dark"), FACES)
 def test_find_filter_and_sort(width: int, dark: bool, tab: Open, url: str) -> None:
     page = tab(url, width, dark)
@@ -179,6 +184,19 @@ def test_find_filter_and_sort(width: int, dark: bool, tab: Open, url: str) -> No
     voice.select_option("any")
     instrument.select_option("any")
     expect(rows).to_have_count(8)
+    slow = page.page.get_by_label("BPM up to")
+    slow.fill("100")
+    slow.press("Enter")
+    expect(rows).not_to_have_count(8)
+    found = tempi(page)
+    assert len(found) == rows.count() > 0 and max(found) <= 100
+    slow.fill("")
+    slow.press("Enter")
+    expect(rows).to_have_count(8)
+    page.page.get_by_label("Sort by").select_option("Tempo")
+    page.page.wait_for_function("location.hash.includes('sort=tempo')")
+    page.spoken("8 songs")
+    assert len(tempi(page)) >= 5 and tempi(page) == sorted(tempi(page))
     albums = page.page.locator(".songs th", has_text="Album")
     expect(albums).to_have_count(1)
     page.page.get_by_role("checkbox", name="Not analysed").check()
@@ -205,6 +223,11 @@ def test_a_song_with_its_reasons_and_songs_like_it(width: int, dark: bool, tab: 
     page.page.get_by_role("link", name="أنت عمري").click()
     page.page.get_by_role("heading", name="أنت عمري").wait_for()
     page.page.get_by_role("heading", name="Genre", exact=True).wait_for()
+    shown = page.page.locator("section", has=page.page.get_by_role("heading", name="Tempo, key and loudness"))
+    said = shown.inner_text()
+    assert "BPM" in said and "% sure" in said and "LUFS" in said and "ReplayGain" in said
+    numbers = page.page.get_by_role("list", name="Numbers", exact=True)
+    assert "Valence" in numbers.inner_text() and "Positivity" not in numbers.inner_text()
     page.page.locator(".songs tbody tr .pair").first.wait_for()
     page.page.locator("#player .wave canvas").first.wait_for(state="attached")
     if not page.page.locator(".heat").is_visible():
@@ -235,6 +258,29 @@ def test_where_no_matching_seconds_are_known_none_are_shown(tab: Open, url: str)
     rows.first.wait_for()
     assert rows.first.locator(".pair").count() == 0 and not re.search(r"\d:\d\d", rows.first.inner_text())
     assert page.page.locator(".pair").count() == rows.count() - 1 and page.errors == []
+
+
+def test_what_cannot_be_told_and_what_is_an_estimate_is_said(tab: Open, url: str) -> None:
+    def answer(route: Any) -> None:
+        found = route.fetch()
+        told = found.json()
+        told["features"] = {
+            "tempo": {"value": None, "confidence": 0.1, "alternative": None},
+            "key": {"value": None, "camelot": None, "confidence": 0.1},
+            "loudness": {"lufs": None, "true_peak": -60.0, "gain": None},
+            "energy": {"value": 0.5}, "danceability": {"value": 0.6, "estimate": True}, "liveness": {"value": None},
+        }  # fmt: skip
+        told["record"]["features"] = told["features"]
+        route.fulfill(response=found, json=told)
+
+    page = tab(url, 390, True)
+    page.page.route(re.compile(r"/v1/tracks/\d+$"), answer)
+    page.open("track/1")
+    for words in ("no steady beat", "no clear key", "silent"):
+        page.page.get_by_text(words, exact=True).wait_for()
+    numbers = page.page.get_by_role("list", name="Numbers", exact=True).inner_text().split()
+    assert "Danceability estimate 60 %" in " ".join(numbers) and "Liveness" not in numbers
+    page.fits()
 
 
 def test_a_song_without_a_taggram_says_why(tab: Open, url: str) -> None:

@@ -75,6 +75,8 @@ def test_what_has_no_tempo_comes_last_both_ways(numbered: TestClient, order: str
     assert found[:3] == [f"song {number}.flac" for number in expected]
     assert set(found[3:]) == {"song 2.flac", "song 4.flac"}
     assert names(numbered, sort="key", order=order)[-2:] == found[3:]
+    for sort in ("tempo", "energy", "confidence"):
+        assert names(numbered, sort=sort, order=order, failed=True) == ["broken.mp3"]
 
 
 def test_playlists_paths_and_likes_go_by_them(numbered: TestClient) -> None:

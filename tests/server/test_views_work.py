@@ -17,7 +17,7 @@ from serving import Collection, real_collection, served
 @pytest.fixture(scope="module")
 def mine(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Collection:
     """Ten songs, one of them read-only."""
-    mine = real_collection(shared, tmp_path_factory.mktemp("mine"))
+    mine = real_collection(shared, tmp_path_factory.mktemp("mine"), features=True)
     for file in sorted(mine.music.iterdir())[1:]:
         file.chmod(0o644)
     sorted(mine.music.iterdir())[0].chmod(0o444)
@@ -112,12 +112,13 @@ def test_tags_are_written_after_the_difference_and_taken_back(tab: Open, url: st
     page = tab(url)
     page.open("tags")
     page.page.get_by_label("Replace").check()
+    page.page.get_by_label("Tempo (BPM)").check()
     page.page.get_by_role("button", name="Show the difference first").click()
     write = page.page.get_by_role("button", name="Write into")
     write.wait_for()
     rows = page.page.locator(".difference tbody tr")
     many = rows.count()
-    assert 0 < many <= 9 and "→" in rows.first.inner_text()
+    assert 0 < many <= 9 and "→" in rows.first.inner_text() and "bpm" in page.page.locator(".difference").inner_text()
     page.page.get_by_role("button", name="Left as they are").click()
     assert "read-only" in rows.first.inner_text()
     assert digests() == before, "nothing is written yet"

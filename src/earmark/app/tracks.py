@@ -88,12 +88,15 @@ def list_tracks(request: TracksRequest, session: LibrarySession | None = None) -
 
     with opened(request.library, session=session) as library:
         sort = request.sort or ("given" if request.words else "path")
+        by_number = sort == "confidence" or sort in ANALYSES
+        if by_number and request.state == "failed":
+            sort, by_number = "path", False  # they have no numbers
         listing = Listing(sort=sort, reverse=request.reverse, state=request.state)
         if not library.models():
             return library.page(request.cursor, request.limit, listing), None
         model = yield from chosen_model(library, request.model)
         audio, query = _chosen(library, model, request)
-        if sort in ("energy", "confidence") or sort in ANALYSES:
+        if by_number:
             listing = Listing(sort="given", state=request.state)
             ranked = _ranked(library, model, sort, reverse=request.reverse)
             audio = ranked if audio is None else ranked[np.isin(ranked, audio)]

@@ -28,12 +28,33 @@ export const lineOf = track => track.artist ? `${track.artist} – ${titleOf(tra
 
 /** A head's name as it is shown, of the bundled models' and of one's own: "energy" as Energy, "time_of_day" as Time of day. */
 export const headName = name => (name.slice(0, 1).toUpperCase() + name.slice(1)).replaceAll("_", " ");
-const NUMBERS = ["energy", "positivity"];
-/** A record's numbers between 0 and 1 as bars, in a section under a heading; nothing where it has none. */
-export function inNumbers(heads, label, kind = nothing) {
-  const found = NUMBERS.filter(head => heads[head]?.value != null).map(head => ({name: headName(head), probability: heads[head].value}));
+const NUMBERS = {energy: "energy", positivity: "valence"};  // heads, and the features that are the same numbers
+/** A record's numbers between 0 and 1 as bars, of heads and of features, in a section under a heading; nothing where it has none. */
+export function inNumbers({heads, features = null}, label, kind = nothing) {
+  const own = Object.keys(NUMBERS).filter(head => heads[head]?.value != null && !features?.[NUMBERS[head]]).map(head => ({name: headName(head), probability: heads[head].value}));
+  const told = Object.entries(features ?? {}).filter(([name, one]) => !MEASURED.includes(name) && one.value != null);
+  const found = [...own, ...told.map(([name, one]) => ({name: html`${headName(name)}${one.estimate ? html` <small class="dim">estimate</small>` : ""}`, probability: one.value}))];
   return found.length ? html`<section class=${kind}><h3>In numbers</h3>${scores(found, label)}</section>` : nothing;
 }
+
+const MEASURED = ["tempo", "key", "loudness"];
+export const decibels = number => number.toFixed(1).replace("-", "−");
+/** A record's tempo, key and loudness in a section under a heading, with how sure they are; nothing where it has none. */
+export function measured(features, kind = nothing) {
+  if (!MEASURED.some(name => features?.[name])) return nothing;
+  const {tempo, key, loudness} = features, sure = one => html`<small class="dim">${percent(one.confidence)} sure</small>`;
+  return html`<section class=${kind}><h3>Tempo, key and loudness</h3><dl class="measured">
+    ${tempo ? html`<div><dt>Tempo</dt><dd>${tempo.value == null ? html`<span class="dim">no steady beat</span>` : html`<b>${tempo.value.toFixed(1)}</b> BPM ${sure(tempo)}${tempo.alternative ? html`<small class="dim">, or ${tempo.alternative.toFixed(1)}</small>` : ""}`}</dd></div>` : nothing}
+    ${key ? html`<div><dt>Key</dt><dd>${key.value == null ? html`<span class="dim">no clear key</span>` : html`<b>${key.value}</b> ${key.camelot} ${sure(key)}`}</dd></div>` : nothing}
+    ${loudness ? html`<div><dt>Loudness</dt><dd>${loudness.lufs == null ? html`<span class="dim">silent</span>` : html`<b>${decibels(loudness.lufs)}</b> LUFS <small class="dim">true peak ${decibels(loudness.true_peak)} dB, ReplayGain ${decibels(loudness.gain)} dB</small>`}</dd></div>` : nothing}</dl></section>`;
+}
+
+const TONICS = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
+/** The 24 keys around the wheel, [place, name]: a fifth up is an hour further. */
+export const KEYS = Array.from({length: 24}, (_, at) => {
+  const hour = (at >> 1) + 1, minor = at % 2 === 0, tonic = (7 * (hour + 4) + (minor ? 9 : 0)) % 12;
+  return [`${hour}${minor ? "A" : "B"}`, `${TONICS[tonic]} ${minor ? "minor" : "major"}`];
+});
 
 /** A head's word in a few words: its label, or that it is not sure and the best guess. */
 export function word(head) {

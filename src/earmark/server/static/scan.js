@@ -6,12 +6,13 @@ const ENDINGS = {done: "The scan is done.", cancelled: "The scan was cancelled; 
 
 /** Draws itself into `root`; `done` is called after a scan. Returns what stops following it. */
 export async function scanPanel(root, context, {first, done}) {
-  let folders = [], chosen = new Set(), error = null;
+  let folders = [], chosen = new Set(), error = null, features = false;
   const work = new Follower(context, job => { draw(); if (isOver(job)) done(); }, ENDINGS);
   const draw = () => render(html`${first ? empty("Nothing is scanned yet", "Earmark listens to a folder of music once, and then finds, sorts and groups your songs. Your files are only read.") : nothing}
     <section class="panel" aria-labelledby="scan-title"><h2 id="scan-title">${first ? "Scan a folder" : "Scan"}</h2>
     ${error ? problem(error) : nothing}
     ${work.running ? nothing : html`<form @submit=${start}>${folders.length ? html`<fieldset><legend>Folders</legend>${folders.map(row)}</fieldset>
+        <p><label><input type="checkbox" .checked=${features} @change=${event => { features = event.target.checked; }}> Tempo, key and loudness, too</label> <span class="dim">reads each song as a whole, once; takes longer</span></p>
         <button class="main" ?disabled=${!chosen.size}>Scan</button>`
       : html`<p>The server knows no folder of music. Start it with one: <code>earmark serve --music FOLDER</code></p>`}</form>`}
     ${work.job ? progress({...work.job, notices: work.job.notices.slice(-5)}, () => work.cancel()) : nothing}
@@ -22,7 +23,7 @@ export async function scanPanel(root, context, {first, done}) {
   async function start(event) {
     event.preventDefault();
     error = null;
-    try { await work.start("scan", {folders: [...chosen]}); } catch (wrong) { error = wrong; draw(); }
+    try { await work.start("scan", {folders: [...chosen], features}); } catch (wrong) { error = wrong; draw(); }
   }
   draw();
   try {

@@ -10,6 +10,8 @@ const COLUMNS = {  // name: [heading, what the REST sorts by, template]
   genre: ["Genre", null, track => track.genre ? word(track.genre) : ""],
   mood: ["Mood", null, track => track.mood ? word(track.mood) : ""],
   energy: ["Energy", "energy", track => track.energy == null ? "" : html`<i class="meter small" aria-hidden="true" .style=${`--part:${track.energy}`}></i> <span class="n">${percent(track.energy)}</span>`],
+  tempo: ["BPM", "tempo", track => track.features?.tempo?.value == null ? "" : html`<span class="n">${track.features.tempo.value.toFixed(1)}</span>`],
+  camelot: ["Key", "key", track => track.features?.key?.value ? html`${track.features.key.camelot} <small class="dim">${track.features.key.value}</small>` : ""],
   seconds: ["Length", "seconds", track => track.seconds ? time(track.seconds) : ""],
 };
 

@@ -1,5 +1,5 @@
 // Drop files: each is analysed by the server as soon as there is room, and shown as it is ready.
-import {count, guessesOf, headName, html, inNumbers, nothing, playButton, render, scores, time, word} from "../dom.js";
+import {count, guessesOf, headName, html, inNumbers, measured, nothing, playButton, render, scores, time, word} from "../dom.js";
 
 const AT_ONCE = 2;
 const AUDIO = /\.(aac|aif|aiff|aifc|alac|ape|au|caf|dsf|flac|m4a|m4b|mka|mp2|mp3|mp4|mpc|oga|ogg|opus|ra|snd|spx|tta|w64|wav|webm|wma|wv)$/i;
@@ -27,7 +27,7 @@ function page(context, over) {
   const done = items.filter(item => item.state !== "waiting" && item.state !== "running").length;
   const choose = folder => event => { add([...event.target.files], context, folder); event.target.value = ""; };
   return html`<section class=${`dropzone ${over > 0 ? "over" : ""} ${items.length ? "small" : ""}`} aria-labelledby="drop-title"><h1 id="drop-title">Drop music here</h1>
-      <p class="dim">Files or folders: genre, mood, instruments and voice, and where in the song. They go no further than this server, and are not kept.</p>
+      <p class="dim">Files or folders: genre, mood, instruments and voice, where in the song, tempo and key. They go no further than this server, and are not kept.</p>
       <div class="buttons"><button type="button" class="main" @click=${() => root("#files").click()}>Choose files</button>
         <button type="button" @click=${() => root("#folder").click()}>Choose a folder</button></div>
       <input id="files" type="file" multiple hidden aria-label="Files" @change=${choose(false)}>
@@ -60,7 +60,7 @@ function heads({record, name}, song, context) {
       ${scores(guessesOf(found, most), `${title} of ${name}`, sure)}
       ${at == null ? nothing : html`<p class="dim"><bdi>${found.why.name}</bdi> most at ${playButton(context, song, at)}</p>`}</section>`;
   })}
-    ${inNumbers(record.heads, `Numbers of ${name}`)}</div>`;
+    ${measured(record.features)}${inNumbers(record, `Numbers of ${name}`)}</div>`;
 }
 
 const songOf = item => ({file: item.file, title: item.name, artist: "", seconds: item.record?.seconds, record: item.record, peaks: item.record?.peaks});
@@ -84,7 +84,7 @@ async function next(context) {
   item.abort = new AbortController();
   draw();
   try {
-    item.record = await context.api.upload("/v1/predict", item.file, {taggram: true, why: true, peaks: 800}, item.abort.signal);
+    item.record = await context.api.upload("/v1/predict", item.file, {taggram: true, why: true, features: true, peaks: 800}, item.abort.signal);
     if (item.record.error) throw Object.assign(Error(), {detail: item.record.error.message});
     item.state = "done";
     const {genre, mood} = item.record.heads, words = [genre, mood].filter(Boolean).map(head => head.label ?? `perhaps ${guessesOf(head, 1)[0]?.name}`);

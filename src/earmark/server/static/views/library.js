@@ -1,12 +1,13 @@
 // The library: find in words, filter, sort, page by page; what it holds in numbers; and a scan.
-import {count, debounced, html, length, nothing, problem, render} from "../dom.js";
+import {KEYS, count, debounced, html, length, nothing, problem, render} from "../dom.js";
 import {scanPanel} from "../scan.js";
 import {headsInUse, numbers, onSong, songTable} from "../songs.js";
 
 const PAGE = 50;
-const FILTERS = ["genre", "mood", "cluster", "instrument", "voice", "energy_min", "energy_max", "confidence_max", "failed", "vanished"];
-const SORTS = {artist: "Artist", title: "Title", album: "Album", year: "Year", seconds: "Length", energy: "Energy", confidence: "How sure", path: "Path"};
-const COLUMNS = ["title", "album", "year", "genre", "mood", "energy", "seconds"], SPARSE = ["album", "year"];  // the sparse ones only where a song has them
+const FILTERS = ["genre", "mood", "cluster", "instrument", "voice", "energy_min", "energy_max", "tempo_min", "tempo_max", "key", "confidence_max", "failed", "vanished"];
+const SORTS = {artist: "Artist", title: "Title", album: "Album", year: "Year", seconds: "Length", energy: "Energy", tempo: "Tempo", key: "Key", loudness: "Loudness", danceability: "Danceability", confidence: "How sure", path: "Path"};
+const COLUMNS = ["title", "album", "year", "genre", "mood", "energy", "tempo", "camelot", "seconds"];
+const SPARSE = {album: track => track.album, year: track => track.year, tempo: track => track.features?.tempo?.value, camelot: track => track.features?.key?.value};  // only where a song has them
 const CHARTS = [["genres", "Genres", "genre"], ["moods", "Moods", "mood"], ["clusters", "Clusters", "cluster"], ["decades", "Decades", null], ["energy", "Energy", null], ["minutes", "Minutes", null], ["failures", "Not analysed", null]];
 
 export async function view(root, params, context) {
@@ -78,7 +79,7 @@ function page(state, act, context) {
     <div class="list-line"><p>${busy && !answer.tracks.length ? "Looking …" : html`<strong>${count(answer.total, "song")}</strong>${wish.q || filtered ? " found" : ""}`}</p>
       <label>Sort by <select @change=${event => act.change({sort: event.target.value, order: null})}>${wish.q ? html`<option value="" ?selected=${!wish.sort}>How well it fits</option>` : nothing}${Object.entries(SORTS).map(([by, name]) => html`<option value=${by} ?selected=${(wish.sort ?? (wish.q ? "" : "artist")) === by}>${name}</option>`)}</select></label>
       <button type="button" aria-label=${wish.order === "desc" ? "Sorted downwards: turn round" : "Sorted upwards: turn round"} @click=${() => act.change({order: wish.order === "desc" ? null : "desc"})}>${wish.order === "desc" ? "↓" : "↑"}</button></div>
-    ${answer.tracks.length ? html`<div class="panel">${songTable(answer.tracks, context, {columns: COLUMNS.filter(name => !SPARSE.includes(name) || answer.tracks.some(track => track[name])), sort: {by: wish.sort ?? (wish.q ? "" : "artist"), order: wish.order, choose: act.sort}, label: "Songs of the library"})}</div>`
+    ${answer.tracks.length ? html`<div class="panel">${songTable(answer.tracks, context, {columns: COLUMNS.filter(name => !SPARSE[name] || answer.tracks.some(SPARSE[name])), sort: {by: wish.sort ?? (wish.q ? "" : "artist"), order: wish.order, choose: act.sort}, label: "Songs of the library"})}</div>`
       : !busy && !error ? html`<p class="panel">No song is like that. <button type="button" class="link" @click=${() => act.change(Object.fromEntries(["q", ...FILTERS].map(name => [name, null])))}>Show all songs</button></p>` : nothing}
     ${answer.cursor ? html`<p class="more"><button type="button" ?disabled=${busy} @click=${() => act.ask({more: true})}>Show ${Math.min(PAGE, answer.total - answer.tracks.length)} more of ${answer.total.toLocaleString("en")}</button></p>` : nothing}
     ${state.statistics ? charts(state.statistics, act) : nothing}`;
@@ -99,9 +100,12 @@ function filters({wish, statistics, labels}, act) {
     <option value="">any</option>${[...(wish[name] && !names(head).some(one => one.name === wish[name]) ? [{name: wish[name]}] : []), ...names(head)].map(one => html`<option value=${one.name} ?selected=${wish[name] === one.name}>${one.name}${one.count == null ? "" : ` (${one.count.toLocaleString("en")})`}</option>`)}</select></label>`;
   const number = (name, label) => html`<label>${label} <input type="number" min="0" max="100" step="5" .value=${wish[name] == null ? "" : String(Math.round(100 * wish[name]))}
     @change=${event => act.change({[name]: event.target.value === "" ? null : String(Math.max(0, Math.min(100, event.target.valueAsNumber)) / 100)})}></label>`;
+  const beats = (name, label) => html`<label>${label} <input type="number" min="20" max="400" step="1" .value=${wish[name] ?? ""}
+    @change=${event => act.change({[name]: event.target.value === "" ? null : String(Math.max(0, Math.min(1000, event.target.valueAsNumber)))})}></label>`;
+  const key = () => html`<label>Key <select @change=${event => act.change({key: event.target.value})}><option value="">any</option>${KEYS.map(([place, name]) => html`<option value=${place} ?selected=${wish.key === place}>${place} ${name}</option>`)}</select></label>`;
   const check = (name, label) => html`<label class="check"><input type="checkbox" .checked=${wish[name] === "true"} @change=${event => act.change({[name]: event.target.checked ? "true" : null})}> ${label}</label>`;
   return html`<div class="fields">${select("genre", "Genre", "genres")}${select("mood", "Mood", "moods")}${select("instrument", "Instrument", "instruments")}${select("voice", "Voice", "voice")}${select("cluster", "Cluster", "clusters")}
-    ${number("energy_min", "Energy from, %")}${number("energy_max", "Energy up to, %")}${number("confidence_max", "At most so sure, %")}
+    ${number("energy_min", "Energy from, %")}${number("energy_max", "Energy up to, %")}${beats("tempo_min", "BPM from")}${beats("tempo_max", "BPM up to")}${key()}${number("confidence_max", "At most so sure, %")}
     ${check("failed", "Not analysed")}${check("vanished", "File gone")}</div>`;
 }
 

@@ -3,7 +3,7 @@ import {count, html, length, nothing, problem, render, titleOf} from "../dom.js"
 import {numbers, onSong, songFinder, songTable} from "../songs.js";
 
 const LISTS = [["genres", "Genres"], ["moods", "Moods"]];
-const EMPTY = {seeds: [], like: null, genres: [], moods: [], tags: [], without: [], cluster: null, minutes: 60, artist_gap: 5, energy_min: null, energy_max: null};
+const EMPTY = {seeds: [], like: null, genres: [], moods: [], tags: [], without: [], cluster: null, minutes: 60, artist_gap: 5, energy_min: null, energy_max: null, tempo_min: null, tempo_max: null, key_compatible: false};
 
 export async function view(root, params, context) {
   const {api} = context, state = {wish: {...EMPTY}, seeds: [], name: "", found: null, lists: [], open: null, statistics: null, error: null, busy: false};
@@ -92,6 +92,8 @@ function form({wish, seeds, statistics, busy}, act) {
       <label>Without labels <input .value=${words(wish.without)} placeholder="vocal" @change=${event => act.change({without: parsed(event.target.value)})}></label>
       <label>Cluster <select @change=${event => act.change({cluster: event.target.value || null})}><option value="">any</option>${[...new Set([...(wish.cluster ? [wish.cluster] : []), ...names("clusters")])].map(one => html`<option value=${one} ?selected=${one === wish.cluster}>${one}</option>`)}</select></label>
       ${number("minutes", "Minutes", {min: 1, max: 6000})}${number("artist_gap", "Songs between one artist", {max: 100})}
-      ${number("energy_min", "Energy from, %", {share: true, max: 100})}${number("energy_max", "Energy up to, %", {share: true, max: 100})}</div>
+      ${number("energy_min", "Energy from, %", {share: true, max: 100})}${number("energy_max", "Energy up to, %", {share: true, max: 100})}
+      ${number("tempo_min", "BPM from", {max: 1000})}${number("tempo_max", "BPM up to", {max: 1000})}
+      <label class="check"><input type="checkbox" .checked=${wish.key_compatible} @change=${event => act.change({key_compatible: event.target.checked})}> Matching keys</label></div>
     <div class="buttons end"><button class="main" ?disabled=${busy}>Preview</button></div></form>`;
 }

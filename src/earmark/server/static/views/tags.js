@@ -5,6 +5,7 @@ import {Follower} from "../work.js";
 
 const POLICIES = {empty: ["Fill empty fields", "what a file says already stays"], merge: ["Add", "names are added to what is there"], overwrite: ["Replace", "what is there gives way"]};
 const FIELDS = ["genre", "genres", "mood", "moods", "emotions"];  // heads whose labels have a field that players read
+const MEASURED = {bpm: "Tempo (BPM)", key: "Key", replaygain: "ReplayGain", energy: "Energy, in the comment"};  // of a scan with features
 const SHOWS = {changed: "Changes", skipped: "Left as they are", all: "All files"};
 const PAGE = 50;
 
@@ -26,7 +27,9 @@ export async function view(root, params, context) {
   /** The settings as they stand in the form. */
   function settings(form) {
     const fields = new FormData(form), least = fields.get("least");
-    return {tracks: s.found, policy: fields.get("policy"), heads: fields.getAll("heads"), comment: fields.has("comment"), min_confidence: least ? Number(least) / 100 : null};
+    const heads = fields.getAll("heads"), labels = heads.map(head => head.startsWith("genre") ? "genre" : "mood");
+    return {tracks: s.found, policy: fields.get("policy"), fields: [...new Set([...labels, ...fields.getAll("fields")])], key_notation: fields.get("notation"), ...heads.length ? {heads} : {},
+      comment: fields.has("comment"), min_confidence: least ? Number(least) / 100 : null};
   }
   async function found(words) {
     if (!words.trim()) return null;
@@ -45,7 +48,7 @@ export async function view(root, params, context) {
         if (s.found && !s.found.length) throw Object.assign(new Error("No song of the library is found by these words."), {title: "No song is found"});
         s.request = settings(form);
       }
-      if (!s.request.heads.length) throw Object.assign(new Error("Choose at least one head whose labels are written."), {title: "Nothing to write"});
+      if (!s.request.fields.length) throw Object.assign(new Error("Choose at least one field that is written."), {title: "Nothing to write"});
       await work.start("write-tags", s.request = {...s.request, dry_run: dryRun});
     } catch (error) { s.wrong = error; }
     update();
@@ -56,6 +59,9 @@ export async function view(root, params, context) {
     <fieldset><legend>How</legend>${Object.entries(POLICIES).map(([value, [name, about]]) => html`<label class="check"><input type="radio" name="policy" value=${value} ?checked=${value === "empty"}> ${name} <span class="dim">– ${about}</span></label>`)}</fieldset>
     <fieldset><legend>What</legend>${s.heads.map(name => html`<label class="check"><input type="checkbox" name="heads" value=${name} ?checked=${["genre", "mood"].includes(name)}> ${headName(name)}</label>`)}
       <label class="check"><input type="checkbox" name="comment"> a line in the comment, “genre / mood / energy”</label></fieldset>
+    <fieldset><legend>What a scan of tempo and key measured</legend>
+      ${Object.entries(MEASURED).map(([value, name]) => html`<label class="check"><input type="checkbox" name="fields" value=${value}> ${name}</label>`)}
+      <label>Keys as <select name="notation"><option value="musical">Am</option><option value="camelot">8A</option></select></label></fieldset>
     <label>Only songs found by <input name="words" placeholder="all songs; or: calm piano" autocomplete="off"></label>
     <label>Least confidence in % <input name="least" type="number" min="0" max="100" step="1" placeholder="the model's own thresholds"></label>
     <button class="main" ?disabled=${work.running}>Show the difference first</button></form>`;
@@ -96,7 +102,7 @@ export async function view(root, params, context) {
   const runs = () => html`<section aria-labelledby="runs-title"><h2 id="runs-title">Runs</h2>
     ${s.runs.length ? html`<table class="stack"><thead><tr><th scope="col">When</th><th scope="col">Files</th><th scope="col">How</th><th scope="col"><span class="quiet">Undo</span></th></tr></thead><tbody>${s.runs.map(run => html`<tr>
       <td data-label="When">${run.run}</td><td data-label="Files"><span>${count(run.changes, "file")}${run.undone ? `, ${run.undone.toLocaleString("en")} taken back` : ""}</span></td>
-      <td data-label="How"><div>${[POLICIES[run.policy]?.[0], run.heads.map(headName).join(", ")].filter(Boolean).join(": ")}
+      <td data-label="How"><div>${[POLICIES[run.policy]?.[0], [...run.fields.some(field => !MEASURED[field]) ? run.heads.map(headName) : [], ...run.fields.map(field => MEASURED[field]).filter(Boolean)].join(", ")].filter(Boolean).join(": ")}
         ${run.damage.map(words => html`<p class="warn" dir="auto">${words}</p>`)}</div></td>
       <td data-label=""><button type="button" ?disabled=${work.running || run.undone >= run.changes} @click=${() => undo(run.run)}>${run.undone >= run.changes ? "Taken back" : "Undo"}<span class="quiet"> ${run.run}</span></button></td></tr>`)}</tbody></table>` : html`<p class="dim">Nothing was written yet.</p>`}</section>`;
 

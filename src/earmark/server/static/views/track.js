@@ -1,5 +1,5 @@
 // A song: what it is and why, songs like it with the seconds that match, and a path to another.
-import {chips, count, guessesOf, headName, html, inNumbers, lineOf, nothing, playButton, problem, render, scores, time, titleOf, word} from "../dom.js";
+import {chips, count, guessesOf, headName, html, inNumbers, lineOf, measured, nothing, playButton, problem, render, scores, time, titleOf, word} from "../dom.js";
 import {onSong, songFinder, songTable} from "../songs.js";
 
 const FIRST = ["genre", "mood", "instruments", "voice"], REST = ["genres", "moods", "tags", "valence", "arousal"];
@@ -82,7 +82,7 @@ function found(state, act, context) {
         ${reason.nearest?.length ? html`Nearest in what the model learned from: ${reason.nearest.map((one, k) => html`${k ? ", " : ""}<bdi>${one.labels.join(" + ")}</bdi> (distance ${one.distance.toFixed(2)})`)}.` : nothing}</p>` : nothing}</section>`;
   };
   return html`<h2>What Earmark found</h2><div class="columns">${FIRST.filter(head => heads[head]).map(head => bars(head, 5))}
-      ${inNumbers(heads, "Numbers", "panel")}</div>
+      ${measured(track.features, "panel")}${inNumbers(track.record, "Numbers", "panel")}</div>
     ${errors.why ? problem(errors.why) : nothing}
     <div class="buttons end">${why ? nothing : html`<button type="button" ?disabled=${busy.why || track.vanished} @click=${act.why}>${busy.why ? "Listening again …" : "Why?"}</button>`}</div>
     ${rest.length ? html`<details><summary>All heads</summary><div class="columns">${rest.map(head => bars(head, 8))}</div></details>` : nothing}`;
