@@ -61,6 +61,21 @@ def test_the_same_records_as_in_a_file(songs: Path, tiny_model: Path, tmp_path: 
             assert row["heads"][name]["label"] == head.get("label")
 
 
+def test_features_have_columns(songs: Path, tiny_model: Path, tmp_path: Path, earmark: Earmark) -> None:
+    output = tmp_path / "music.parquet"
+    earmark("tag", songs, "-m", tiny_model, "-o", output, "--only-features", "tempo,key,loudness,liveness")
+    table = parquet.read_table(output)
+    for row in table.to_pylist():
+        told = json.loads(row["record"]).get("features")
+        assert (row["features"] is None) == (told is None) == (row["error"] is not None)
+        if told is not None:
+            assert row["features"]["key"] == told["key"] and row["features"]["tempo"] == told["tempo"]
+            assert row["features"]["liveness"]["value"] is None
+            assert row["features"]["loudness"]["lufs"] == told["loudness"]["lufs"]
+    earmark("tag", songs, "-m", tiny_model, "-o", output)
+    assert "features" not in parquet.read_table(output).column_names, "a finished data set is made anew"
+
+
 def test_files_behind_an_address(
     songs: Path, tiny_model: Path, store: dict[str, bytes], earmark: Earmark, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from earmark.app.parquet import open_output, record_columns
@@ -109,11 +110,10 @@ def analyse(request: AnalyseRequest, form: Form | None = None, engine: Engine | 
             labels=label_table(request.labels, models.card),
         )
         files = find_files(request.paths, request.exclude)
-        part = (
-            open_output(request.output, files.paths, settings_of(models, options), lambda: record_columns(models.card))
-            if request.output
-            else None
-        )
+        part = None
+        if request.output:
+            columns = partial(record_columns, models.card, options.features)
+            part = open_output(request.output, files.paths, settings_of(models, options), columns)
         start, tally = time.monotonic(), Counter[str]()
         kept = part.kept if part else 0
         with closing(part) if part else nullcontext():

@@ -10,12 +10,13 @@ import io
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from earmark.analyses.facts import ANALYSES
 from earmark.app.part import Part, Record, encode, open_part
 from earmark.errors import MissingExtra, StorageError
 from earmark.inference.records import path_fields
@@ -50,8 +51,11 @@ def is_parquet(output: str) -> bool:
     return is_address(output) or output.rstrip("/\\").lower().endswith(".parquet")
 
 
-def record_columns(card: Card) -> Columns:
-    """Columns of the records of ``tag``: what all heads have in common, by head; ``record`` is the line of JSON."""
+def record_columns(card: Card, features: Iterable[str] = ()) -> Columns:
+    """Columns of the records of ``tag``: what all heads have in common, by head, and the features that they carry.
+
+    ``record`` is the line of JSON.
+    """
     pa = _arrow()
     heads = [head.name for head in card.heads]
     head = pa.struct([
@@ -59,7 +63,10 @@ def record_columns(card: Card) -> Columns:
         ("value", pa.float64()), ("scores", pa.map_(pa.string(), pa.float64())),
     ])  # fmt: skip
     fields = [("seconds", pa.float64()), ("model", pa.string()), ("warning", pa.string())]
-    fields += [("heads", pa.struct([(name, head) for name in heads])), ("record", pa.string())]
+    fields += [("heads", pa.struct([(name, head) for name in heads]))]
+    if told := [(name, _feature(pa, name)) for name in features]:
+        fields += [("features", pa.struct(told))]
+    fields += [("record", pa.string())]
 
     def row(record: Record) -> dict[str, Any]:
         found = {
@@ -69,6 +76,13 @@ def record_columns(card: Card) -> Columns:
         return {**record, "heads": found or None, "record": encode(record).decode().rstrip("\n")}
 
     return Columns(pa.schema(_common(pa) + fields), row)
+
+
+def _feature(pa: Any, name: str) -> Any:
+    """The columns of a feature."""
+    told = ANALYSES[name].untold.to_dict()
+    texts = ("value", "camelot") if name == "key" else ()
+    return pa.struct([(key, pa.string() if key in texts else pa.float64()) for key in told])
 
 
 def vector_columns(vector: Callable[[Record], Any]) -> Columns:
