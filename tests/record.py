@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "tag taggram": ("tag", "pieces/02 string quartet.flac", "--taggram", "-f", "json"),
     "tag whole": ("tag", "pieces/02 string quartet.flac", "--excerpt", "whole", "-f", "json"),
     "tag csv": ("tag", "pieces", "-f", "csv"),
+    "tag features": ("tag", "pieces/02 string quartet.flac", "--features", "-f", "json"),
     "tag bad": ("tag", "bad", "-f", "json"),
     "embed": ("embed", "pieces", "-o", "vectors.npz", "-f", "json"),
     "features": ("features", "pieces/02 string quartet.flac", "-o", "pictures", "-f", "json"),
