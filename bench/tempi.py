@@ -81,10 +81,10 @@ def moved(score: Score, where: Callable[[float], float | None], tempo: float) ->
     return replace(score, tempo=tempo, parts=tuple(part for part in parts if part.notes))
 
 
-def faster(rng: np.random.Generator) -> Callable[[float], float]:
-    """Four tempi after another, none within 12 % of the next, as beats of the first."""
+def faster(rng: np.random.Generator, beats: float) -> Callable[[float], float]:
+    """Four tempi one after another, none within 20 % of the next, as beats of the first."""
     steps = np.cumprod([1.0, *rng.choice([0.62, 0.8, 1.27, 1.6], 3)])
-    turns = np.array([0.0, 16, 32, 48, 400])
+    turns = np.linspace(0, beats + 1, 5)
     times = np.concatenate([[0.0], np.cumsum(np.diff(turns) / steps)])
     return lambda beat: float(np.interp(beat, turns, times))
 
@@ -118,14 +118,12 @@ def rendered(settings: Settings) -> Iterator[Item]:
         names = ENSEMBLES[int(rng.integers(len(ENSEMBLES)))]
         score = compose(rng, names, SECONDS * 62 / 60 if kind == "waltz" else SECONDS)
         score = replace(score, tempo=tempo)
-        known: float | None = tempo
-        if kind in FEELS:
-            score = moved(score, FEELS[kind], tempo)
+        if kind == "cloud of notes" and set(names) - {"drums"}:
+            score = cloud(rng, score, SECONDS)
         else:
-            known = None
-            score = cloud(rng, score, SECONDS) if kind == "cloud of notes" and any(
-                not part.drums for part in score.parts) else moved(
-                score, faster(rng) if kind == "tempo changes" else free(rng), tempo)  # fmt: skip
+            changes = {"tempo changes": faster(rng, score.beats), "free rhythm": free(rng)}
+            score = moved(score, FEELS.get(kind) or changes.get(kind, FEELS["straight"]), tempo)
+        known = tempo if kind in FEELS else None
         path = settings.work / "tempo" / f"{settings.seed}-{number:04d}.flac"
         yield Item(render(score, path), kind, known)
 
