@@ -134,3 +134,11 @@ def test_songs_stand_in_the_order_that_listeners_expect(shared, model) -> None:
     assert min(value["danceability"][name] for name in ("rap", "house")) > 0.5
     assert max(value["danceability"][name] for name in ("solo piano", "lute", "a cappella", "metal")) < 0.33
     assert set(value["liveness"].values()) == {None}, "no corpus has an audience to learn from"
+
+
+def test_estimates_are_those_of_the_vectors_that_a_library_keeps() -> None:
+    """A scan that adds them later, from half precision, gives what the file gave: to the last decimal."""
+    known, rng = read_estimator(FILE), np.random.default_rng(0)
+    for _ in range(200):
+        vectors = rng.standard_normal((10, known.weight.shape[1])).astype(np.float32)
+        assert known(vectors) == known(vectors.astype(np.float16).astype(np.float32))

@@ -11,9 +11,12 @@ import pytest
 from earmark.analyses.facts import ANALYSES, Key, Loudness, Score, Tempo, choose
 from earmark.inference.records import Prediction
 from earmark.library.labels import LabelProbabilities
+from earmark.library.records import LibraryModel
 from earmark.library.resident import take_snapshot
 from earmark.library.store import features as store
-from made_library import made_library
+from earmark.library.store import open_library
+from earmark.models.card import HeadCard
+from made_library import fill, made_library
 
 TOLD = {
     "tempo": Tempo(120.1, 0.9, 60.0),
@@ -116,3 +119,29 @@ def test_names_are_those_of_the_analyses(tmp_path: Path) -> None:
             library.rows("INSERT INTO features VALUES (1, 'colour', 1, 0.5, '{}')")
         assert library.features([1]) == {1: {}} and library.count_features() == {}
         assert library.lacking(choose(None)) == {1: choose(None)}
+
+
+def test_bulk_and_record_have_the_same_source(tmp_path: Path) -> None:
+    """A number of a head, the score of a label, or what is stored: whatever tells a feature, both go by it."""
+    heads = (
+        HeadCard("voice", "multilabel", ("vocal", "instrumental")),
+        HeadCard("danceability", "regression"),
+        HeadCard("tempo", "regression"),
+    )
+    with open_library(tmp_path / "a.db", make=True) as library:
+        model = fill(library, 6, model=LibraryModel(0, "own@1", "abc", "", "/nowhere", 8, heads))
+        with library.change():
+            for audio in range(1, 7):
+                library.put_features(audio, {name: one.untold for name, one in ANALYSES.items()} | TOLD)
+            library.rows("UPDATE audio SET song = 0 WHERE id = 6")
+            library.rows("UPDATE results SET warning = 'silence' WHERE audio = 6")
+        told = {track.audio: said for track, said in library.predictions(model) if isinstance(said, Prediction)}
+        for name in ("instrumentalness", "danceability", "tempo", "key", "liveness"):
+            audio, values = library.feature_numbers(model, name)
+            assert audio.tolist() == list(told)
+            for one, value in zip(audio.tolist()[:5], values[:5].tolist(), strict=True):
+                number = told[one].features[name].number
+                assert np.isnan(value) if number is None else value == pytest.approx(number, abs=1e-6), name
+            if name in ("instrumentalness", "danceability"):
+                assert np.isnan(values[5]) and told[6].features[name].number is None
+        assert told[1].features["tempo"] == TOLD["tempo"], "beats a minute are no matter of such a head"

@@ -43,8 +43,8 @@ class Estimator:
     facts: Mapping[str, str]
 
     def __call__(self, vectors: NDArray[np.floating]) -> dict[str, Score]:
-        """The features of a track by the embeddings of its clips (clips, dimensions)."""
-        raw = vectors.astype(np.float64) @ self.weight.T + self.bias
+        """The features of a track by the embeddings of its clips (clips, dimensions), as a library stores them."""
+        raw = vectors.astype(np.float16).astype(np.float64) @ self.weight.T + self.bias
         values = (0.5 * (1 + np.tanh(0.5 * raw))).mean(axis=0)
         return {
             name: Score(round(float(value), _DECIMALS), estimate=True)

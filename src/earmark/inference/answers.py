@@ -20,9 +20,10 @@ __all__ = [
     "contradicted",
     "included",
     "leaf",
-    "number_head",
     "numbers",
+    "on_scale",
     "probability",
+    "source",
 ]
 
 DECIMALS = 4
@@ -51,16 +52,25 @@ def numbers(heads: Mapping[str, HeadPrediction], features: Mapping[str, Feature]
         value = next((head.value for head in each if head.task == "regression"), None)
         head, label = _LABELS.get(name, ("", ""))
         if value is not None:
-            found[name] = Score(min(1.0, max(0.0, value))) if abs(value - _HALF) <= _FAR else Score()
+            found[name] = Score(min(1.0, max(0.0, value))) if on_scale(value) else Score()
         elif head in heads and label in heads[head].scores:
             found[name] = Score(heads[head].scores[label], estimate=True)
     return found
 
 
-def number_head(heads: Iterable[HeadCard], feature: str) -> HeadCard | None:
-    """The regression head that gives a feature; None where none does."""
-    known = {head.name: head for head in heads if head.task == "regression"}
-    return next((known[one] for one in _names(feature) if one in known), None)
+def on_scale(value: Any) -> Any:
+    """Whether the number of a regression, or each of an array, is one from 0 to 1, or a little beside."""
+    return abs(value - _HALF) <= _FAR
+
+
+def source(heads: Iterable[HeadCard], feature: str) -> tuple[HeadCard, str] | None:
+    """The head that gives a feature, and which of its labels; "" of a regression, None where no head does."""
+    known = {head.name: head for head in heads}
+    for name in _names(feature):
+        if name in known and known[name].task == "regression":
+            return known[name], ""
+    head, label = _LABELS.get(feature, ("", ""))
+    return (known[head], label) if head in known and label in known[head].labels else None
 
 
 def _names(feature: str) -> tuple[str, str]:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.analyses.facts import ANALYSES, Feature
+from earmark.analyses.facts import ANALYSES, Feature, Score
 from earmark.errors import StorageError, UnknownName
-from earmark.inference.answers import number_head, numbers
+from earmark.inference.answers import numbers, on_scale, source
 from earmark.inference.records import ClipEmbeddings, Failure, HeadPrediction, Prediction
 from earmark.library.records import (
     STEPS,
@@ -445,14 +445,20 @@ class Results(Tracks, Groups, Features):
     def feature_numbers(self, model: LibraryModel, name: str) -> tuple[Rows, Double]:
         """A feature of all audio of which it is known: its rows (n,) ascending, and numbers (n,) to choose and sort by.
 
-        Those of heads are known of all that the model has analysed. NaN stands for what cannot be told.
+        Those that a head gives are known of all that the model has analysed. NaN stands for what cannot be told.
         """
-        head = number_head(model.heads, name)
-        if head is None or ANALYSES[name].needs != "heads":
+        found = source(model.heads, name) if isinstance(ANALYSES[name].untold, Score) else None
+        if found is None:
             return self.stored_numbers(name)
-        audio, values = self.numbers(model, head)
+        head, label = found
+        if label:
+            audio, scores = self.scores(model, head)
+            values = scores[:, head.labels.index(label)]
+        else:
+            audio, values = self.numbers(model, head)
+            values = np.where(on_scale(values), np.clip(values, 0, 1), np.nan)
         silent = [row[0] for row in self.rows("SELECT id FROM audio WHERE song = 0")]
-        return audio, np.where(np.isin(audio, silent), np.nan, values)
+        return audio, np.where(np.isin(audio, silent), np.nan, values).astype(np.float64)
 
     def sample_steps(self, model: LibraryModel, count: int) -> Steps:
         """Scores of about ``count`` tracks spread over the library, (n, labels of all heads) in 1/10,000, as stored."""
