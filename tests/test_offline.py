@@ -67,6 +67,26 @@ def test_the_trace_would_see_a_look_up(tmp_path: Path) -> None:
     assert _network(_traced([sys.executable, "-c", code], tmp_path))
 
 
+RAY = """
+import sys, time
+from earmark.engine.cluster import RayEngine
+from earmark.engine import Each
+with RayEngine(workers=1) as engine:
+    assert [one.value for one in engine.map(Each(len), ["ab"])] == [2]
+    time.sleep(15)
+"""
+
+
+@pytest.mark.slow
+def test_a_ray_of_this_machine_stays_on_it(tmp_path: Path) -> None:
+    """No process of it asks or listens elsewhere: not even to say that reports are off. Nothing is kept at home."""
+    pytest.importorskip("ray")
+    trace = _traced([sys.executable, "-c", RAY], tmp_path, "trace=connect,bind")
+    asked = [line for line in trace.splitlines() if re.search(r"\b(connect|bind)\(.*AF_INET", line)]
+    assert asked and [line for line in asked if not re.search(r'"((::ffff:)?127\.0\.0\.1|::1)"', line)] == []
+    assert list((tmp_path / "home").rglob("*")) == []
+
+
 def test_importing_the_network_runtime_leaves_no_device_id(tmp_path: Path) -> None:
     """Its telemetry is off before it is imported, also where somebody else asks for it to be on."""
     code = "from earmark.offline import onnxruntime; onnxruntime()"
@@ -76,14 +96,16 @@ def test_importing_the_network_runtime_leaves_no_device_id(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def _traced(command: list[str], folder: Path) -> str:
+_CALLS = "trace=%network,open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2"
+
+
+def _traced(command: list[str], folder: Path, calls: str = _CALLS) -> str:
     home = folder / "home"
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "ORT_"))}
     env = {**kept, "HOME": str(home), "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    calls = "trace=%network,open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2"
     done = subprocess.run(
-        [program("strace"), "-f", "-qq", "-o", str(folder / "trace"), "-e", calls, *command],
+        [program("strace"), "-f", "--seccomp-bpf", "-qq", "-o", str(folder / "trace"), "-e", calls, *command],
         env=env,
         capture_output=True,
         text=True,

@@ -7,6 +7,7 @@ imported; Ray reports usage unless it is told not to. Whoever needs one of them 
 
 from __future__ import annotations
 
+import importlib
 import os
 import secrets
 from typing import Any
@@ -16,6 +17,7 @@ __all__ = ["SWITCHES", "onnxruntime", "ray", "switch_off"]
 SWITCHES = (
     ("ORT_DISABLE_TELEMETRY", "1"),
     ("RAY_USAGE_STATS_ENABLED", "0"),
+    ("RAY_USAGE_STATS_REPORT_URL", "http://127.0.0.1:9"),  # Ray reports even that it must not report
     ("HF_HUB_DISABLE_TELEMETRY", "1"),
     ("OTEL_SDK_DISABLED", "true"),
     ("FASTAPI_OTEL_AUTO_CONFIGURE", "false"),
@@ -42,8 +44,8 @@ def ray(*, alone: bool = False) -> Any:
     """The module ``ray``, which reports nothing.
 
     Args:
-        alone: Whether this process starts a Ray of its own: then that listens on loopback alone, and the token that its
-            parts know each other by is kept nowhere. It holds where Ray was not imported before.
+        alone: Whether this process starts a Ray of its own: then that listens on loopback alone (where Ray was not
+            imported before), has no dashboard, and the token that its parts know each other by is kept nowhere.
 
     Raises:
         ModuleNotFoundError: It is not installed.
@@ -54,4 +56,11 @@ def ray(*, alone: bool = False) -> Any:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray as module  # noqa: TID251
 
+    if alone:
+        # The dashboard's process is started even where none is wanted, and asks clouds' addresses where it runs.
+        importlib.import_module("ray._private.node").Node.start_api_server = _no_dashboard
     return module
+
+
+def _no_dashboard(node: Any, **_: object) -> None:
+    node._webui_url = "127.0.0.1:0"

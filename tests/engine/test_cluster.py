@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from buckets import bucket
@@ -27,7 +28,7 @@ from earmark.errors import EarmarkError, MissingExtra, ModelError
 from earmark.events import Notice, Record
 from earmark.inference.records import Failure
 from engine_tasks import Act, Sees, Together
-from made_songs import write_song
+from made_songs import write_collection, write_song
 
 TESTS = Path(__file__).parent.parent
 slow = pytest.mark.slow
@@ -118,6 +119,29 @@ def test_from_a_bucket_into_a_bucket(
         assert earmark(*asked, "--address", cluster.address).code == 3
         rows = parquet.read_table(io.BytesIO(store["results/p/part-000000000.parquet"]))
     assert rows["record"].to_pylist() == here.replace(str(songs), "s3://music").splitlines()
+
+
+@slow
+def test_evaluate_scan_and_embed_are_the_same_too(
+    cluster: Any, tiny_model: Path, tmp_path: Path, earmark: Earmark
+) -> None:
+    """And train, whose songs are read by the cluster; the network learns where the command runs."""
+    music = write_collection(tmp_path / "music", {"low": 90.0, "high": 3000.0}, songs=8)
+    there = ("--engine", "ray", "--address", cluster.address)
+    for name, more in (("here", ()), ("there", there)):
+        library, vectors = ("--library", tmp_path / f"{name}.db"), tmp_path / f"{name}.npz"
+        assert earmark("scan", music, "-m", tiny_model, *library, *more).code == 0
+        assert earmark("embed", music, "-m", tiny_model, "-o", vectors, *more).code == 0
+        asked = ("train", music, "--init", tiny_model, "-o", tmp_path / name, "--seed", 0, *more)
+        assert earmark(*asked).code == 0
+        said = earmark("evaluate", tmp_path / name, music, "--allow-training-tracks", "-f", "json", *more)
+        assert said.code == 0
+        (tmp_path / f"{name}.json").write_text(json.dumps(said.json | {"model": ""}))
+        (tmp_path / f"{name}.csv").write_text(earmark("export", "-f", "csv", *library).out)
+    for kind in ("json", "csv"):
+        assert (tmp_path / f"here.{kind}").read_text() == (tmp_path / f"there.{kind}").read_text()
+    with np.load(tmp_path / "here.npz") as here, np.load(tmp_path / "there.npz") as other:
+        assert here["embedding"].tobytes() == other["embedding"].tobytes()
 
 
 @slow
@@ -227,7 +251,7 @@ def test_a_full_object_store() -> None:
     with clustered(**full) as cluster, ray_engine(cluster.address) as engine:
         assert told(engine.map(Act(), ["a"])) == ["A"]
         with pytest.raises(EarmarkError, match=r"object store is full.*--object-store-memory"):
-            list(engine.map(Act(), ["large 200"]))
+            list(engine.map(Act(), ["large 100"]))
 
 
 @slow

@@ -73,7 +73,9 @@ def evaluate(request: EvaluateRequest, engine: Engine | None = None) -> Steps[Ev
         found = yield from score(models, dataset, plan, engine=workers, against=against)
         yield from map(Notice, workers.notices)
         if request.naive:
-            found = yield from _with_naive(found, models[0], dataset, workers)
+            # Its clips are files of this machine.
+            with opened_engine(None if request.engine == "ray" else workers) as near:
+                found = yield from _with_naive(found, models[0], dataset, near)
     yield from map(Notice, _notices(found))
     if request.report:
         from earmark.pages.report import write_report

@@ -33,6 +33,7 @@ _START_SECONDS = 120.0
 _COUNT_SECONDS = 5.0  # between two looks at how many CPUs the cluster has
 _INLINE = 90_000  # bytes of values that come with the answer, not through the object store
 _OWN_STORE = 256 * 2**20  # bytes: what comes back is small
+_LONG = 24  # bytes of a temporary folder's name that leave room for those of sockets
 _TRIES = 3  # actors that may be lost with an item
 _UNSEEN = ("missing", "permission")
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")  # and empty settings
@@ -69,7 +70,7 @@ class RayEngine(PooledEngine):
         self._actors: set[Any] = set()
         self._blind: dict[str, str] = {}  # nodes that do not see a file: how they are called
         self._counted, self._cpus = -_COUNT_SECONDS, 0
-        self._folder = "" if address else tempfile.mkdtemp(prefix="earmark-")  # short: sockets' names are bounded
+        self._folder = "" if address else _short_folder()
         self._connected = not self._ray.is_initialized()
         if self._connected:
             try:
@@ -233,6 +234,12 @@ def _ray(alone: bool) -> Any:
         return offline.ray(alone=alone)
     except ModuleNotFoundError as error:
         raise MissingExtra("ray", "--engine ray") from error
+
+
+def _short_folder() -> str:
+    """A temporary folder with a short name: those of Ray's sockets in it may have 107 bytes."""
+    long = os.name == "posix" and len(tempfile.gettempdir()) > _LONG
+    return tempfile.mkdtemp(prefix="earmark-", dir="/tmp" if long else None)
 
 
 def _connect(ray: Any, address: str | None, folder: str) -> None:
