@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def add_features(
     asked = {one: names for one, names in stored.items() if names}
     yield from _from_vectors(library, model, tagger if told else None, asked, added)
     opened = {one: _needing(lacking[one], "clips", "track") for one in files}
-    todo = [(one, files[one], asked) for one, asked in opened.items() if asked]
+    todo = [_Todo(one, *files[one], asked) for one, asked in opened.items() if asked]
     yield from _from_files(library, engine, todo, added)
     return added
 
@@ -71,17 +72,32 @@ def _needing(names: Iterable[str], *needs: str) -> tuple[str, ...]:
     return tuple(name for name in names if ANALYSES[name].needs in needs)
 
 
-def _files(library: Library, lacking: Iterable[int], met: Mapping[str, Stamp]) -> dict[int, LibraryTrack]:
-    """Of each audio the first file of the scan that holds it, and is as the library knows it."""
-    found: dict[int, LibraryTrack] = {}
-    for audio, tracks in library.tracks_of(lacking).items():
-        for track in tracks:
-            stamp = met.get(track.path)
-            same = stamp is not None and (stamp.size, stamp.modified) == (track.size, track.modified)
-            if same and track.state != "analyse" and track.error not in PASSING:
-                found[audio] = track
-                break
+@dataclass(frozen=True, slots=True)
+class _Todo:
+    """A file to measure: the rows of its audio and of the track, where it is, and the features asked for."""
+
+    audio: int
+    track: int
+    path: str
+    features: tuple[str, ...]
+
+
+def _files(library: Library, lacking: Iterable[int], met: Mapping[str, Stamp]) -> dict[int, tuple[int, str]]:
+    """Of each audio the first file (row, path) of the scan that holds it, and is as the library knows it."""
+    found: dict[int, tuple[int, str]] = {}
+    rows = iter(lacking)
+    while part := list(islice(rows, _AT_ONCE)):
+        for audio, tracks in library.tracks_of(part).items():
+            fitting = (track for track in tracks if _is_known(track, met.get(track.path)))
+            if track := next(fitting, None):
+                found[audio] = track.id, track.path
     return found
+
+
+def _is_known(track: LibraryTrack, stamp: Stamp | None) -> bool:
+    """Whether a file was met that holds what the library knows of it."""
+    same = stamp is not None and (stamp.size, stamp.modified) == (track.size, track.modified)
+    return same and track.state != "analyse" and track.error not in PASSING
 
 
 def _told_at_all(tagger: Tagger | None, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -137,30 +153,28 @@ def _told(
     return dict(replace(found, warning=warning).settled().features)
 
 
-def _from_files(
-    library: Library, engine: Engine, todo: Sequence[tuple[int, LibraryTrack, tuple[str, ...]]], added: Added
-) -> Steps[None]:
+def _from_files(library: Library, engine: Engine, todo: Sequence[_Todo], added: Added) -> Steps[None]:
     """Those that are measured: each file is opened once, in any order, and what it gives is kept at once."""
-    warnings = library.warnings([audio for audio, _, _ in todo])
-    items = (ToMeasure(track.path, names) for _, track, names in todo)
+    warnings = library.warnings([one.audio for one in todo])
+    items = (ToMeasure(one.path, one.features) for one in todo)
     with closing(engine.map(Measure(), items, ordered=False)) as results:
         for count, result in enumerate(results, 1):
-            audio, track, _ = todo[result.index or 0]
+            one = todo[result.index or 0]
             with library.change():
                 if isinstance(result, Failure):
-                    _fail(library, track, result, added)
+                    _fail(library, one.track, result, added)
                 else:
-                    found = Prediction("", 0.0, "", {}, warning=warnings.get(audio), features=result.value)
-                    library.put_features(audio, found.settled().features)
-                    library.put_failure(track.id, None)
-                    added.audio.add(audio)
-            yield Record(track.path)
+                    found = Prediction("", 0.0, "", {}, warning=warnings.get(one.audio), features=result.value)
+                    library.put_features(one.audio, found.settled().features)
+                    library.put_failure(one.track, None)
+                    added.audio.add(one.audio)
+            yield Record(one.path)
             yield Progress(count, len(todo), "measuring")
 
 
-def _fail(library: Library, track: LibraryTrack, failure: Failure, added: Added) -> None:
+def _fail(library: Library, track: int, failure: Failure, added: Added) -> None:
     """Why features are missing is kept beside all that is known of the song; a file that went away says nothing."""
     failure = gone(failure)
     added.failed[failure.kind] += 1
     if failure.kind not in PASSING or failure.passing:
-        library.put_failure(track.id, failure)
+        library.put_failure(track, failure)
