@@ -12,6 +12,7 @@ import json
 import os
 import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -190,10 +191,12 @@ def job(port: int, name: str) -> dict[str, object]:
 
 def make(file: Path, tracks: int) -> None:
     """A library of made tracks under the bundled model, with clips."""
+    from earmark.events import Run
     from earmark.library import layout
     from earmark.library.cluster import cluster_tracks
     from earmark.library.records import LibraryModel
     from earmark.library.store import open_library
+    from earmark.library.vectors import keep_index
     from earmark.models.card import read_card
     from earmark.models.registry import find_model
     from made_library import fill
@@ -204,6 +207,7 @@ def make(file: Path, tracks: int) -> None:
         cluster_tracks(library, model, rebuild=True)
         layout.has_tsne = lambda: False  # takes hours of so many
         layout.lay_out(library, model, rebuild=True)
+        Run(keep_index(library, model)).wait()
         library.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -252,7 +256,8 @@ def main() -> None:
         if not made.exists():
             make(made, args.tracks)
         file = Path(name) / "library.db"
-        file.write_bytes(made.read_bytes())
+        for one in made.parent.glob(f"{made.name}*"):  # its index too
+            shutil.copy(one, file.with_name(one.name.replace(made.name, file.name)))
         starts = []
         for _ in range(5):
             with serving(Path(name) / "none.db") as started:

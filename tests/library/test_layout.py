@@ -53,8 +53,13 @@ def test_tsne_keeps_neighbours(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records, "few songs are no reason to warn"
 
 
-def test_the_map_is_kept_and_new_songs_come_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("candidates", [1_000, 20])
+def test_the_map_is_kept_and_new_songs_come_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, candidates: int
+) -> None:
+    """Among all others, and in a large library among those of their part."""
     monkeypatch.setattr(layout, "has_tsne", lambda: False)
+    monkeypatch.setattr(layout, "_CANDIDATES", candidates)
     with made_library(tmp_path, 100) as (library, model):
         with library.change():
             library.db.execute("UPDATE tracks SET vanished = 1 WHERE id > 80")

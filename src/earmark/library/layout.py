@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.library.kmeans import assign
 from earmark.library.labels import GENRE, MOOD, LabelProbabilities, main_head
 from earmark.library.records import LibraryModel
 from earmark.library.store import Library
@@ -24,10 +25,12 @@ __all__ = ["MapData", "MapLayout", "MapSong", "MapView", "energy_of", "has_tsne"
 Array = NDArray[np.float32]
 
 _BY_TSNE = 30_000  # tracks that t-SNE places itself; of more, it places so many, and they the others
+_BY_TSNE_OF_VERY_MANY = 10_000  # so many of more than a page holds: minutes otherwise
 _MOST_DRAWN = 100_000  # songs on a page: a browser has no use for more, nor have the axes
 _NEAR = 5
 _ALONE = 10_000  # up to so many, one thread is as quick, and much quicker where the cores are busy
 _BLOCK = 2_048
+_PARTS, _CANDIDATES = 64, 600  # parts of the space, and neighbours that a row of one is compared with
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +103,7 @@ def plane(vectors: Vectors, *, tsne: bool) -> Array:
     flat = _principal(vectors)
     if not tsne:
         return _spread(flat)
-    step = -(-count // _BY_TSNE)
+    step = -(-count // (_BY_TSNE if count <= _MOST_DRAWN else _BY_TSNE_OF_VERY_MANY))
     some = vectors.of(vectors.audio[::step])
     places = _tsne(some, flat[::step])
     if step > 1:
@@ -146,17 +149,32 @@ def _tsne(matrix: Array, start: Array) -> Array:
 
 
 def _between(known: Array, places: Array, fresh: Array) -> Array:
-    """Places for new rows: among those of their nearest neighbours, the nearer the more."""
+    """Places for new rows: among those of their nearest neighbours, the nearer the more.
+
+    Of many neighbours a row is compared with those near the middle of its part of the space.
+    """
     found = np.empty((len(fresh), 2), np.float32)
-    count = min(_NEAR, len(known))
-    for start in range(0, len(fresh), _BLOCK):
-        cosine = fresh[start : start + _BLOCK] @ known.T
-        near = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
-        closeness = np.take_along_axis(cosine, near, axis=1)
-        weight = np.exp((closeness - closeness.max(axis=1, keepdims=True)) / 0.02)
-        weight /= weight.sum(axis=1, keepdims=True)
-        found[start : start + _BLOCK] = np.einsum("ij,ijk->ik", weight, places[near])
+    middles = known[:: -(-len(known) // _PARTS)]
+    part = assign(fresh, middles)[0]
+    for number in np.unique(part):
+        rows = np.flatnonzero(part == number)
+        some = np.arange(len(known))
+        if len(known) > _CANDIDATES:
+            some = np.argpartition(-(known @ middles[number]), _CANDIDATES)[:_CANDIDATES]
+        for start in range(0, len(rows), _BLOCK):
+            few = rows[start : start + _BLOCK]
+            found[few] = _among(known[some], places[some], fresh[few])
     return found
+
+
+def _among(known: Array, places: Array, fresh: Array) -> Array:
+    cosine = fresh @ known.T
+    count = min(_NEAR, len(known))
+    near = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
+    closeness = np.take_along_axis(cosine, near, axis=1)
+    weight = np.exp((closeness - closeness.max(axis=1, keepdims=True)) / 0.02)
+    weight /= weight.sum(axis=1, keepdims=True)
+    return np.asarray(np.einsum("ij,ijk->ik", weight, places[near]), np.float32)
 
 
 def _spread(places: Array) -> Array:
