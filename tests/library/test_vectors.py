@@ -102,9 +102,13 @@ def test_lists_miss_next_to_nothing(tmp_path: Path) -> None:
         assert np.array_equal(np.sort(everything), plain.audio), "who asks for all gets all"
 
 
-@pytest.mark.parametrize("count", [300, 1_500])
-def test_what_has_changed_is_laid_over(tmp_path: Path, count: int) -> None:
-    """Songs that are new, analysed anew, gone, back, found to be no music, or joined with another."""
+@pytest.mark.parametrize(("count", "mapped"), [(300, True), (300, False), (1_500, True)])
+def test_what_has_changed_is_laid_over(
+    tmp_path: Path, count: int, mapped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Songs that are new, analysed anew, gone, back, found to be no music, or joined; mapped, or read as on Windows."""
+    if not mapped:
+        monkeypatch.setattr(vectors_module, "_mapped", lambda stream: stream.read())
     with made_library(tmp_path, count) as (library, model):
         keep(library, model)
         for change in (

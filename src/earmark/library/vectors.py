@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +96,7 @@ class Index:
     change: tuple[int, int]
     trained: int
     checked: NDArray[np.bool_]
-    mapped: mmap.mmap
+    mapped: mmap.mmap | bytes
     file: Path
 
     def near(self, target: Array, count: int) -> tuple[Rows, Array]:
@@ -131,8 +131,9 @@ class Index:
 
     def let_go(self) -> None:
         """Give the memory of what was read back, where the system can: a walk through all would add up."""
-        with suppress(AttributeError, OSError):
-            self.mapped.madvise(mmap.MADV_DONTNEED)
+        if isinstance(self.mapped, mmap.mmap):
+            with suppress(AttributeError, OSError):
+                self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(slots=True, eq=False)
@@ -370,9 +371,9 @@ def keep_index(library: Library, model: LibraryModel, *, scanning: bool = False)
         if len(behind) <= _BEHIND:
             return
         why = f"The index of the library lacked {len(behind):,} songs, and is brought up to date."
-    if not scanning or why.endswith("anew."):
-        yield Notice(why)
-    with suppress(StorageError), lock(file, f"{file} is being written"):
+    with suppress(StorageError), lock(file, f"{file} is being written"):  # who finds it so searches without
+        if not scanning or why.endswith("anew."):
+            yield Notice(why)
         if index is not None and behind is not None and len(index.audio) + len(behind) < _GROWN * index.trained:
             _update(library, model, file, index, behind, last)
             if library.writable:
@@ -451,6 +452,12 @@ def _write(
     write_file(file, pieces(), part=file.with_name(file.name + ".part"))
 
 
+def _mapped(stream: BinaryIO) -> mmap.mmap | bytes:
+    if os.name == "nt":  # which does not let a file be replaced while it is mapped
+        return stream.read()
+    return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+
 def _inside(some: Rows, audio: Rows) -> Rows:
     """Those of some audio that are among many, which are ascending."""
     place = np.searchsorted(audio, some)
@@ -469,8 +476,7 @@ def _opened(file: Path) -> Index:
     """An index, its tables read and compared with what was written (_Damaged; FileNotFoundError)."""
     try:
         with file.open("rb") as stream:
-            size = stream.seek(0, 2)
-            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = _mapped(stream)
         head = json.loads(mapped[8:_HEAD])
         rows, lists, dimensions = (int(head[key]) for key in ("rows", "lists", "dimensions"))
         kinds = (("<f4", lists * dimensions), ("<i8", lists + 1), ("<i8", rows), ("<i4", rows), ("<i4", rows))
@@ -482,7 +488,7 @@ def _opened(file: Path) -> Index:
         vectors = np.frombuffer(mapped, "<f2", rows * dimensions, at).reshape(rows, dimensions)
         end = at + vectors.nbytes
         sums = np.frombuffer(mapped, "<u4", lists, end)
-        whole = size == end + 4 * lists + 4 and int(mapped[:8], 16) == zlib.crc32(memoryview(mapped)[8:at])
+        whole = len(mapped) == end + 4 * lists + 4 and int(mapped[:8], 16) == zlib.crc32(memoryview(mapped)[8:at])
         if not whole or int.from_bytes(mapped[-4:], "little") != zlib.crc32(sums.tobytes()):
             raise _Damaged(str(file))
         centers, bounds, audio, place, row = parts
