@@ -34,7 +34,7 @@ listener count as those in front."""
 
 _OVER, _HALF = 4, 16  # points a sample; samples on either side of a point
 _CHUNK = 8  # samples that are looked at together: their marks are one integer of 64 bits
-_NEAR = 0.7  # of the highest peak: what is lower is not 3 dB higher between its samples
+_NEAR = 0.5  # of the highest peak: what is lower is not 6 dB higher between its samples
 
 
 class LoudnessMeter:
@@ -127,10 +127,10 @@ def _finite(sound: Array) -> Array:
 
 
 def _interpolation() -> Array:
-    """(samples, points) what makes of a chunk and its surroundings the points between its samples and after the last:
-    a sinc under a window.
+    """(samples, points) what makes of a chunk and its surroundings the points between its samples, before the first and
+    after the last: a sinc under a window.
     """
-    points = np.arange(_CHUNK * _OVER) / _OVER
+    points = np.arange(1 - _OVER, _CHUNK * _OVER) / _OVER
     points = points[points % 1 > 0]
     away = points[None] - (np.arange(2 * _HALF + _CHUNK)[:, None] - _HALF)
     inside = np.clip(1 - np.square(away / (_HALF + 0.5)), 0, None)
