@@ -88,7 +88,7 @@ def test_a_peak_beside_one_loud_sample_counts(offset, at_the_end) -> None:
     sound[2000 + offset + np.arange(-4, 5)] = (-0.15, 0.17, 0.41, -0.09, 0.43, 0.87, 0.07, -0.15, -0.45)
     sound = sound[: 2010 + offset] if at_the_end else sound
     whole = float(np.abs(soxr.resample(np.pad(sound, 500), 1, 4, quality="VHQ")).max())
-    assert loudness(sound, block=700).true_peak == pytest.approx(20 * np.log10(whole), abs=0.1)
+    assert loudness(sound, block=700).true_peak == pytest.approx(20 * np.log10(whole), abs=0.2)
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000, 192_000])
