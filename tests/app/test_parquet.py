@@ -167,6 +167,20 @@ def test_what_is_not_there(
         analyse(AnalyseRequest(paths=(str(songs),), model=str(tiny_model), output=str(stranger / "x.parquet"))).wait()
 
 
+def test_file_systems_of_fsspec(songs: Path, tmp_path: Path, tiny_model: Path) -> None:
+    """What pyarrow does not know, fsspec may: here a file system in memory, read and written by this process."""
+    from earmark.engine import InlineEngine
+
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    memory.pipe("/music/b c.wav", (songs / "a 1.wav").read_bytes())
+    request = AnalyseRequest(paths=("memory://music",), model=str(tiny_model), output="memory://results/p")
+    (record,) = [event.value for event in analyse(request, engine=InlineEngine()) if isinstance(event, Record)]
+    assert record["path"] == "memory://music/b c.wav" and "heads" in record
+    assert {Path(name).name for name in memory.ls("/results/p", detail=False)} == {
+        "_earmark.json", "part-000000000.parquet",
+    }  # fmt: skip
+
+
 def test_a_folder_of_that_very_name(songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who calls a folder as an address looks means the folder."""
     monkeypatch.chdir(tmp_path)

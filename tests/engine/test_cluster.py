@@ -220,6 +220,10 @@ def test_one_meaning_of_what_goes_wrong(cluster: Any) -> None:
             list(engine.map(Act("exit"), ["a"] * 30))
         with closing(engine.map(Act(), ["a", "hang", "hang"])) as outcomes:
             next(outcomes)
+        read: list[int] = []
+        with closing(engine.map(Act(), (read.append(1) or "a" for _ in iter(int, 1)))) as outcomes:
+            next(outcomes)
+        assert len(read) < 100, "items are read as work goes on"
         assert told(engine.map(Act(), ["a", "b"])) == ["A", "B"], "the engine goes on"
 
 

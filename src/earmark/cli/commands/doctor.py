@@ -40,6 +40,7 @@ _TORCH = (
     "import torch, json; print(json.dumps({'version': torch.__version__,"
     " 'cuda': [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]}))"
 )
+_RAY = "import json; from earmark.offline import ray; print(json.dumps({'version': ray().__version__}))"
 _VERSION = "import {0}, json; print(json.dumps({{'version': str(getattr({0}, '__version__', ''))}}))"
 
 _TOGETHER = """
@@ -65,12 +66,14 @@ _EXTRAS = {
     "tags": {"mutagen": "import mutagen, json; print(json.dumps({'version': mutagen.version_string}))"},
     "map": {"openTSNE": _VERSION.format("openTSNE")},
     "index": {"faiss": _VERSION.format("faiss")},
+    "ray": {"ray": _RAY, "pyarrow": _VERSION.format("pyarrow")},
 }
 _PURPOSES = {
     "train": "training your own models",
     "tags": "writing results into files",
     "map": "maps of a library",
     "index": "searching beyond a million tracks",
+    "ray": "many machines, Parquet, and addresses such as s3://",
 }
 _FORMATS = (
     ("wav", "WAV", "pcm_s16le"), ("aiff", "AIFF", "pcm_s16be"), ("flac", "FLAC", "flac"), ("mp3", "MP3", "mp3"),
