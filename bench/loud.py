@@ -43,10 +43,10 @@ def compared(path: Path) -> tuple[float, ...] | None:
     for block in blocks:
         meter.add(block)
     found, sound = meter.result(), np.nan_to_num(np.concatenate(blocks))
-    sound = sound[: len(sound) // round(rate / 10) * round(rate / 10)]  # pyloudnorm counts a last block that is cut off
     if found.lufs is None or found.true_peak is None:
         return None
     whole = max(float(np.abs(sound).max()), float(np.abs(soxr.resample(sound, 1, 4, quality="VHQ")).max()))
+    sound = sound[: len(sound) // round(rate / 10) * round(rate / 10)]  # pyloudnorm counts a last block that is cut off
     studio, rate = (soxr.resample(sound, rate, STUDIO), STUDIO) if rate < 44_100 else (sound, rate)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

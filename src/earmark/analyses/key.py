@@ -24,7 +24,7 @@ MINOR = (26.9, -1.6, 10.9, 13.3, 0.8, 10.9, -0.5, 25.0, 4.3, -0.1, 6.3, 3.7)
 MINOR_FIRST = 0.7
 """Log-odds of a key for the share of a song on each degree, from the tonic up, and of minor before any: fitted by
 ``bench/keys.py``, from the profiles of Albrecht and Shanahan (2013) on, to songs whose key people wrote down."""
-_SLOPE, _OFFSET = 2.0, 2.7  # from the odds of the best key to those of it being right
+_SLOPE, _OFFSET = 1.7, 2.3  # from the odds of the best key to those of it being right, for music and what is none
 _LEAST = 0.4  # drums, speech, noise and rows of twelve tones stay below
 
 
