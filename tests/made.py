@@ -44,7 +44,8 @@ def make_model(
     arrays = {}
     for head in heads:
         matrix = random.standard_normal((frontend.bands, head.width)).astype(np.float32)
-        arrays[head.name] = HeadWeights.linear(matrix.T, np.zeros(head.width, np.float32))
+        scale, middle = (0.002, 0.5) if head.task == "regression" else (1, 0)  # numbers from 0 to 1, as features are
+        arrays[head.name] = HeadWeights.linear(scale * matrix.T, np.full(head.width, middle, np.float32))
     entry = helper.make_tensor_value_info("spectrogram", TensorProto.FLOAT, ["clips", "frames", frontend.bands])
     graph = helper.make_graph(nodes, "tiny", [entry], shape, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
