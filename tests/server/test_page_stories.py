@@ -184,19 +184,19 @@ def test_find_filter_and_sort(width: int, dark: bool, tab: Open, url: str) -> No
     voice.select_option("any")
     instrument.select_option("any")
     expect(rows).to_have_count(8)
-    slow = page.page.get_by_label("BPM up to")
-    slow.fill("100")
+    slow, middle = page.page.get_by_label("BPM up to"), sorted(tempi(page))[len(tempi(page)) // 2]
+    slow.fill(str(int(middle)))
     slow.press("Enter")
     expect(rows).not_to_have_count(8)
     found = tempi(page)
-    assert len(found) == rows.count() > 0 and max(found) <= 100
+    assert len(found) == rows.count() > 0 and max(found) <= middle
     slow.fill("")
     slow.press("Enter")
     expect(rows).to_have_count(8)
     page.page.get_by_label("Sort by").select_option("Tempo")
     page.page.wait_for_function("location.hash.includes('sort=tempo')")
     page.spoken("8 songs")
-    assert len(tempi(page)) >= 5 and tempi(page) == sorted(tempi(page))
+    assert len(tempi(page)) >= 3 and tempi(page) == sorted(tempi(page))
     albums = page.page.locator(".songs th", has_text="Album")
     expect(albums).to_have_count(1)
     page.page.get_by_role("checkbox", name="Not analysed").check()
@@ -225,7 +225,8 @@ def test_a_song_with_its_reasons_and_songs_like_it(width: int, dark: bool, tab: 
     page.page.get_by_role("heading", name="Genre", exact=True).wait_for()
     shown = page.page.locator("section", has=page.page.get_by_role("heading", name="Tempo, key and loudness"))
     said = shown.inner_text()
-    assert "BPM" in said and "% sure" in said and "LUFS" in said and "ReplayGain" in said
+    assert re.search(r"\d BPM \d+ % sure|no steady beat", said) and re.search(r"\d[AB] \d+ % sure|no clear key", said)
+    assert "LUFS" in said and "ReplayGain" in said
     numbers = page.page.get_by_role("list", name="Numbers", exact=True)
     assert "Valence" in numbers.inner_text() and "Positivity" not in numbers.inner_text()
     page.page.locator(".songs tbody tr .pair").first.wait_for()
