@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from earmark.analyses.facts import Key
+from earmark.analyses.facts import KEYS, Key
 
 __all__ = ["MAJOR", "MINOR", "MINOR_FIRST", "KeyMeter", "log_odds"]
 
@@ -18,7 +20,6 @@ _LOWEST, _HIGHEST = 45.0, 4000.0  # Hz
 _CENTRE, _OCTAVES = 280.0, 1.5  # Hz that count most, and how widely around; no edge, lest a song that moves crosses it
 _BINS = slice(int(_LOWEST * _SIZE / _RATE), int(_HIGHEST * _SIZE / _RATE) + 2)
 _SHORTEST = 6.0  # seconds of clips: two that overlap may be less than 5 s of a track
-_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 MAJOR = (29.5, -2.1, 11.5, -2.3, 16.7, 9.5, -0.8, 25.8, -1.8, 8.7, -2.6, 8.0)
 MINOR = (26.9, -1.6, 10.9, 13.3, 0.8, 10.9, -0.5, 25.0, 4.3, -0.1, 6.3, 3.7)
 MINOR_FIRST = 0.7
@@ -65,9 +66,7 @@ class KeyMeter:
         confidence = round(1 / (1 + float(np.exp(_SLOPE * others - _OFFSET))), 4)
         if confidence < _LEAST:
             return Key(None, None, confidence)
-        tonic, minor = best % 12, best >= 12
-        number = ((tonic + (3 if minor else 0)) * 7 + 7) % 12 + 1  # C major is 8B, a fifth up is one further
-        return Key(f"{_NAMES[tonic]} {'minor' if minor else 'major'}", f"{number}{'A' if minor else 'B'}", confidence)
+        return replace(KEYS[best], confidence=confidence)
 
     def classes(self) -> Double:
         """(12,) shares of the pitch classes from C up, in the tuning of most peaks; zeros where there are none."""
