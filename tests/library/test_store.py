@@ -429,3 +429,20 @@ def test_the_users_word_stands(tmp_path: Path) -> None:
         assert said.heads["genre"].label == "Polka" and said.heads["genre"].confidence == 1.0
         assert said.heads["moods"].labels == ("calm", "sad")
         assert "Polka" not in said.heads["genre"].scores, "scores stay the model's"
+
+
+def test_a_scan_compares_what_it_may_meet_alone(tmp_path: Path) -> None:
+    """Files of its folders, files with their numbers, and such as are known by an older key; not the whole library."""
+    with made_library(tmp_path, 30) as (library, model):
+        with library.change():
+            library.rows("UPDATE tracks SET path = '/other/' || id || '.mp3', inode = '0' WHERE id > 10")
+            library.rows("UPDATE tracks SET path = '/music/0000-more/' || id || '.mp3' WHERE id BETWEEN 6 AND 10")
+            library.rows("UPDATE tracks SET state = 'identify' WHERE id = 20")
+            library.rows("UPDATE tracks SET inode = '77' WHERE id = 25")
+
+        def met(roots: list[str], *inodes: str) -> list[int]:
+            return [one.id for one in library.stored_files(model.key, roots, inodes)]
+
+        assert met(["/music/0000"]) == [1, 2, 3, 4, 5, 20], "a folder whose name goes on is another"
+        assert met(["/music/0000", "/other/12.mp3"], "77", "0") == [1, 2, 3, 4, 5, 12, 20, 25]
+        assert met(["/"]) == list(range(1, 31)) and met([]) == [20]

@@ -107,9 +107,10 @@ def survey(
         analysed_since: None opens only what is new or changed; a time opens all that the model has not analysed since.
         exclude: Patterns of files that are left out.
     """
-    known = {track.path: track for track in library.stored_files(model.key)}
     found = Survey(tuple(roots))
     _meet(found, roots, exclude)
+    inodes = {stamp.inode for stamp in found.met.values()}
+    known = {track.path: track for track in library.stored_files(model.key, roots, inodes)}
     below = tuple(root if root.endswith(os.sep) else root + os.sep for root in roots)
     found.gone = {
         path: track

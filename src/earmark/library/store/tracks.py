@@ -331,15 +331,13 @@ class Tracks(LibraryFile):
 
     def holders(self, audio: Iterable[int | None], sizes: Iterable[int]) -> dict[str, list[tuple[int, str]]]:
         """By key, the audio (row) and the path of each file there is of some audio, and of all files of some sizes."""
-        rows, lengths = set(audio), set(sizes)
         query = (
-            "SELECT size, audio, hash, path FROM tracks JOIN audio ON audio.id = tracks.audio"
-            " WHERE state IN ('', 'compare')"
+            "SELECT audio, hash, path FROM tracks JOIN audio ON audio.id = tracks.audio"
+            f" WHERE state IN ('', 'compare') AND (audio IN {LISTED} OR size IN {LISTED}) ORDER BY tracks.id"
         )
         found: dict[str, list[tuple[int, str]]] = {}
-        for size, one, key, path in self.rows(query):
-            if one in rows or size in lengths:
-                found.setdefault(key, []).append((one, path))
+        for one, key, path in self.rows(query, (listed(row for row in audio if row is not None), listed(sizes))):
+            found.setdefault(key, []).append((one, path))
         return found
 
     def holders_of(self, audio: int) -> list[str]:
@@ -385,15 +383,31 @@ class Tracks(LibraryFile):
 
     # What a scan compares and writes
 
-    def stored_files(self, model: int) -> list[StoredFile]:
-        """All tracks as a scan compares them, with when the model (its row) analysed each."""
+    def stored_files(self, model: int, roots: Iterable[str], inodes: Iterable[str]) -> list[StoredFile]:
+        """Tracks as a scan compares them, with when the model (its row) analysed each.
+
+        Those of some files and below some folders, of files with some numbers (which may have had another name), and
+        those that are known by an older key; however many others the library has.
+        """
+        asked, values = list[str](), list[Any]()
+        for root in roots:
+            first = encode_path(root.rstrip("/\\") + os.sep)
+            path = "SELECT id FROM tracks WHERE path"
+            asked += [f"{path} = CAST(? AS TEXT)", f"{path} >= CAST(? AS TEXT) AND path < CAST(? AS TEXT)"]
+            values += [encode_path(root), first, first[:-1] + bytes([first[-1] + 1])]
+        asked += [
+            "SELECT id FROM tracks WHERE inode IN (SELECT value FROM json_each(?)) AND inode <> '0'",
+            "SELECT id FROM tracks WHERE state = 'identify'",
+        ]
         query = (
             "SELECT tracks.id, path, device, inode, size, modified, changed, tracks.audio, error, vanished, state,"
             " COALESCE(seconds, 0.0), COALESCE(hash, ''), analysed FROM tracks"
             " LEFT JOIN audio ON audio.id = tracks.audio"
             " LEFT JOIN results ON results.audio = tracks.audio AND results.model = ?"
+            f" WHERE tracks.id IN ({' UNION '.join(asked)}) ORDER BY tracks.id"
         )
-        return [StoredFile(row[0], row[1], Stamp(*row[2:7]), *row[7:]) for row in self.rows(query, (model,))]
+        rows = self.rows(query, (model, *values, json.dumps(list(inodes))))
+        return [StoredFile(row[0], row[1], Stamp(*row[2:7]), *row[7:]) for row in rows]
 
     def put_track(
         self, track: int | None, path: str, stamp: Stamp, audio: int | None, facts: Mapping[str, Any]
