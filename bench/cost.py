@@ -44,7 +44,10 @@ def songs(settings: Settings) -> Iterator[tuple[str, Path]]:
 def section(settings: Settings) -> list[str]:
     """The part of the page."""
     tagger = load_model()
-    lines = [f"| file | {' | '.join(CHOICES)} |", "|---|" + "---|" * len(CHOICES)]
+    about = (
+        "CPU time of one process that tags a song of 3 minutes from its default excerpts, with other features in turn:"
+    )
+    lines = [about, "", f"| file | {' | '.join(CHOICES)} |", "|---|" + "---|" * len(CHOICES)]
     ratios = []
     for kind, path in songs(settings):
         spent = np.zeros((ROUNDS, len(CHOICES)))
