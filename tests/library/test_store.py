@@ -446,3 +446,25 @@ def test_a_scan_compares_what_it_may_meet_alone(tmp_path: Path) -> None:
         assert met(["/music/0000"]) == [1, 2, 3, 4, 5, 20], "a folder whose name goes on is another"
         assert met(["/music/0000", "/other/12.mp3"], "77", "0") == [1, 2, 3, 4, 5, 12, 20, 25]
         assert met(["/"]) == list(range(1, 31)) and met([]) == [20]
+
+
+def test_joining_two_recordings_costs_the_same_in_a_large_library(tmp_path: Path) -> None:
+    """Steps of SQLite's machine: a table that is read as a whole would take many more."""
+    steps = []
+    for name, count in (("small", 200), ("large", 4_000)):
+        (tmp_path / name).mkdir()
+        with made_library(tmp_path / name, count) as (library, _):
+            one, other = (track.audio or 0 for track in library.tracks()[:2])
+            taken = 0
+
+            def step() -> int:
+                nonlocal taken
+                taken += 1
+                return 0
+
+            library.db.set_progress_handler(step, 1)
+            with library.change():
+                library.merge_audio(one, other)
+            library.db.set_progress_handler(None, 1)
+            steps.append(taken)
+    assert steps[1] < 1.5 * steps[0]

@@ -115,6 +115,8 @@ def _from_3(connection: sqlite3.Connection) -> None:
     """Features are kept, and changes of embeddings counted; an index may be made of those that there are."""
     for name in ("features", "features_name", "changes", "embedding_added", "embedding_given", "embedding_removed"):
         connection.execute(table(name))
+    for name in ("results", "embeddings", "clips", "members", "places"):
+        connection.execute(table(f"{name}_audio"))
     connection.execute("INSERT INTO changes (backbone, audio) SELECT id, 0 FROM backbones")
 
 

@@ -134,6 +134,11 @@ CREATE TABLE places (                   -- the map
     x REAL NOT NULL, y REAL NOT NULL, joined INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (model, audio)
 ) WITHOUT ROWID;
+CREATE INDEX results_audio ON results(audio);   -- so that joining two rows of audio reads no whole table
+CREATE INDEX embeddings_audio ON embeddings(audio);
+CREATE INDEX clips_audio ON clips(audio);
+CREATE INDEX members_audio ON members(audio);
+CREATE INDEX places_audio ON places(audio);
 CREATE TABLE playlists (                -- those that are kept
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE COLLATE NOCASE,
