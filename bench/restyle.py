@@ -66,7 +66,7 @@ def main() -> None:
         folder = args.work / f"{features} {strength}, {args.seconds:g} s"
         plan = RestyleRequest(
             content="", style="", output="", seconds=args.seconds, strength=float(strength),
-            model=None if features == "random" else features,
+            model=features,
         )  # fmt: skip
         rows = [one(pair, plan, folder, asked) for pair in pairs]
         print_table(setup, rows, list(asked))

@@ -102,7 +102,7 @@ def test_convolutions_of_every_family_make_a_style(name: str, model: Model):
 
 
 def test_a_model_without_convolution_features_is_one_line(tmp_path: Path):
-    with pytest.raises(ModelError, match=r"no convolution features.*leave -m out"):
+    with pytest.raises(ModelError, match=r"no convolution features.*give -m random"):
         model_features(make_model(tmp_path / "made"))
     with pytest.raises(ModelError, match="trained on images"):
         model_features(make_model(tmp_path / "image", frontend=Frontend(kind="image", sample_rate=1, hop_length=1)))

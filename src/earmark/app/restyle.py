@@ -42,7 +42,7 @@ class RestyleRequest:
         output: The WAV file to be.
         seconds: Of each song, from its middle.
         strength: Of the style against the content.
-        model: Whose convolutions are the features; random filters where None.
+        model: Whose convolutions are the features; ``random`` for random filters along time.
         report: A folder that gets a page with players and pictures; none where None.
         exclude: Patterns of files of the style's folder that are left out.
     """
@@ -52,7 +52,7 @@ class RestyleRequest:
     output: str
     seconds: float = 10.0
     strength: float = 3.0
-    model: str | None = None
+    model: str = "default"
     report: str | None = None
     exclude: tuple[str, ...] = ()
 
@@ -146,11 +146,11 @@ def _check_output(request: RestyleRequest) -> None:
             raise EarmarkError(f"{target}: is one of the songs, and would be written over; give another name")
 
 
-def _features(model: str | None) -> Features:
+def _features(model: str) -> Features:
     from earmark.models.registry import find_model
     from earmark.training.restyle import model_features, random_features
 
-    return random_features() if model is None else model_features(find_model(model))
+    return random_features() if model == "random" else model_features(find_model(model))
 
 
 def _excerpt(path: str, rate: int, seconds: float) -> Array:

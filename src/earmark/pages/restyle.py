@@ -36,7 +36,7 @@ def restyled_page(distances: Mapping[str, Mapping[str, float]], folder: Path, fa
     figures = [(name, str(folder / f"{name}.png"), str(folder / f"{name}.wav")) for name in distances]
     rows = [(name, *(number(one[key]) for key in ("style", "chroma", "onsets"))) for name, one in distances.items()]
     table = Table(("sound", "distance to the style", "chroma", "onsets"), rows, (1, 2, 3), stacked=True)
-    features = f"convolutions of {facts['model']}" if facts["model"] else "random filters"
+    features = "random filters" if facts["model"] == "random" else f"convolutions of {facts['model']}"
     asked = (f"Content: {facts['content']}", f"Style: {facts['style']}",
              f"Features: {features}; strength {facts['strength']:g}")  # fmt: skip
     sections = [

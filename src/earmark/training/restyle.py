@@ -130,7 +130,7 @@ def _network(folder: Path, card: Card) -> Backbone:
         network = build(card.backbone, *card.clip_shape, options)
     except (UnknownName, RecipeError) as error:
         raise ModelError(f"{folder}: the model {card.id} has no convolution features: its network {card.backbone!r} is "
-                         "none of a recipe; leave -m out for random filters") from error  # fmt: skip
+                         "none of a recipe; give -m random, or a model that a recipe trained") from error  # fmt: skip
     load_matching(TaggerModule(network, {}), folder, ())
     return network.eval().requires_grad_(False)
 

@@ -14,7 +14,7 @@ HELP = "an experiment: one song with the sound of another, or of all songs of a 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.description = f"{HELP}. The result is rough; docs/how-to/restyle.md tells what it was measured to be worth."
+    parser.description = f"{HELP}. What the rough result is worth: docs/experiments-restyle.md."
     parser.add_argument("content", metavar="CONTENT", help="the song that is to be kept")
     parser.add_argument("style", metavar="STYLE", help="the song whose style it takes on, or a folder of such")
     parser.add_argument("-o", "--output", metavar="OUT.wav", required=True, help="mono; replaced where it is there")
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "of the style against the content: 1 keeps most of the song, 10 little (default: %(default)g)"
     strength = arguments.number("a number above 0, at most 1000", 0, 1000)
     parser.add_argument("--strength", metavar="S", type=strength, help=text)
-    text = "take the features of this model's network (default: random filters along time)"
+    text = "take the features of this model's network, or of random filters: random (default: %(default)s)"
     parser.add_argument("-m", "--model", metavar="MODEL", help=text)
     text = "a page with players and pictures of content, style, result, and two plain ways to the same end"
     parser.add_argument("--report", metavar="FOLDER", help=text)
