@@ -289,5 +289,7 @@ Song files are read as labels; nothing of them stands in the repository. `--song
 - [TempoBeatDownbeat/gtzan_tempo_beat](https://github.com/TempoBeatDownbeat/gtzan_tempo_beat): beats that people tapped
   to GTZAN, of which the shared data has excerpts of 15 to 30 s.
 
-The weights are fitted by `bench/fit_tempo.py` on rendered pieces of another seed and on half of the tapped excerpts;
-the table of confidence counts neither that half nor karaoke."""
+No number counts as wrong. The weights were fitted as `bench/fit_tempo.py` does, on rendered pieces of another seed and
+on half of the tapped excerpts; the table of confidence counts neither that half nor karaoke. What the weights weigh
+and the least confidence of a number were chosen with both halves and the songs of games in sight: their rows flatter
+a little."""
