@@ -234,7 +234,7 @@ def given_names(head: HeadCard, scores: Array) -> NDArray[np.bool_]:
         return above & (np.arange(len(head.names)) < len(head.labels))
     given = np.zeros(names.shape, bool)
     best = scores.argmax(axis=1) if len(scores) else np.zeros(0, int)
-    for number in np.unique(best).tolist():
+    for number in sorted(set(best.tolist())):
         left = best == number
         for name in head.above(head.labels[number]):
             column = head.names.index(name)

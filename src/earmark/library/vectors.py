@@ -117,7 +117,8 @@ class Index:
     def of(self, audio: Rows) -> Array:
         """(k, dimensions) of some of its audio (_Damaged)."""
         place = self.place[np.searchsorted(self.audio, audio)]
-        self.check(np.unique(np.searchsorted(self.bounds, place, "right") - 1))
+        lists = set((np.searchsorted(self.bounds, place, "right") - 1).tolist())
+        self.check(np.asarray(sorted(lists), np.int64))
         return self.vectors[place].astype(np.float32)
 
     def check(self, lists: NDArray[np.integer[Any]]) -> None:
@@ -338,7 +339,8 @@ def _laid_over(library: Library, model: LibraryModel, index: Index, behind: Rows
     """An index with what has changed since, and without what is no song or not there any more."""
     hidden = library.no_songs(model)
     held, matrix = library.embeddings_of(model, np.setdiff1d(behind, hidden, assume_unique=True))
-    gone = _inside(np.union1d(behind, hidden), index.audio)
+    # Sets, and not NumPy's: at its first search of one, it imports its masked arrays.
+    gone = _inside(np.asarray(sorted({*behind.tolist(), *hidden.tolist()}), np.int64), index.audio)
     return Vectors(held, matrix, index, gone, lambda audio: library.embeddings_of(model, audio))
 
 
