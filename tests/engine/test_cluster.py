@@ -177,6 +177,25 @@ def test_lost_with_items_at_work(cluster: Any, tmp_path: Path) -> None:
 
 
 @slow
+def test_a_node_that_joins_gets_work(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("earmark.engine.cluster._COUNT_SECONDS", 0.5)
+    log, end = tmp_path / "log", time.monotonic() + 150
+
+    def items() -> Iterator[str]:
+        while time.monotonic() < end and (not log.exists() or len(log.read_text().splitlines()) < 5):
+            yield "sleep 0.2"
+
+    with ray_engine(cluster.address) as engine:
+        outcomes = engine.map(Act(log=log), items())
+        found = [next(outcomes)]
+        node = cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20)
+        found += outcomes
+    assert set(told(found)) == {"SLEEP 0.2"}
+    assert len(log.read_text().splitlines()) > 4, "each worker starts the task once"
+    cluster.remove_node(node)
+
+
+@slow
 def test_a_run_that_was_stopped_goes_on(cluster: Any, songs: Path, tiny_model: Path, tmp_path: Path) -> None:
     (songs / "crash.wav").unlink()
     output = tmp_path / "out.jsonl"
