@@ -106,11 +106,11 @@ def test_the_library_tells_how_many_songs_have_them(
     (music / "copy.wav").write_bytes((music / "0.wav").read_bytes())
     earmark("scan", music, *library, "-m", tiny_model)
     assert earmark("library", *library, "-f", "json").json["features"] == {}
-    earmark("scan", music / "0.wav", *library, "-m", tiny_model, "--only-features", "tempo,key")
+    earmark("scan", music / "0.wav", *library, "-m", tiny_model, "--only-features", "tempo,loudness")
     earmark("scan", music / "1.wav", *library, "-m", tiny_model, "--only-features", "tempo")
-    assert earmark("library", *library, "-f", "json").json["features"] == {"tempo": 3, "key": 2}
+    assert earmark("library", *library, "-f", "json").json["features"] == {"tempo": 3, "loudness": 2}
     said = earmark("library", *library, "-f", "table")
-    assert "songs with features: tempo 3, key 2\n" in said.out
+    assert "songs with features: tempo 3, loudness 2\n" in said.out
 
 
 def test_the_settings_file_asks_for_them(music: Path, earmark: Earmark, tiny_model: Path, tmp_path: Path) -> None:

@@ -156,6 +156,23 @@ def test_ctrl_c_at_any_moment_of_a_short_run() -> None:
         assert said.code in (0, 130) and "Traceback" not in said.err and "Exception" not in said.err, said.err
 
 
+def test_ctrl_c_while_python_calls_back_is_not_lost() -> None:
+    """What is raised in a weak reference's callback goes nowhere; the run ends all the same, and says nothing of it."""
+    code = (
+        "import earmark.cli, sys, time, weakref\n"
+        "class Thing: pass\n"
+        "def raises(_): raise KeyboardInterrupt\n"
+        "def run():\n"
+        "    thing = Thing(); held = weakref.ref(thing, raises); del thing\n"
+        "    try: time.sleep(20)\n"
+        "    except KeyboardInterrupt: return 130\n"
+        "    return 0\n"
+        "earmark.cli.main = run"
+    )
+    said = python(code)
+    assert (said.code, said.err) == (130, "")
+
+
 def test_the_program_is_the_same_as_the_module() -> None:
     assert command("-h")[1:3] == ["-m", "earmark"]
     assert in_process("--version").out == python("import sys", "--version").out
