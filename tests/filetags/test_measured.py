@@ -9,7 +9,8 @@ from typing import Any
 import mutagen
 import pytest
 from mediafile import MediaFile
-from mutagen.id3 import ID3, TBPM, TXXX
+from mutagen.apev2 import APEv2
+from mutagen.id3 import ID3, TBPM, TKEY, TXXX
 from mutagen.mp4 import MP4
 
 from earmark.analyses.facts import Feature, Key, Loudness, Score, Tempo, untold
@@ -107,6 +108,50 @@ def test_policies_of_one_number(tmp_path: Path) -> None:
     tags = ID3(song)
     assert (str(tags["TBPM"]), str(tags["TXXX:bpm"])) == ("121", "120.7"), "and decimals where they can stand"
     assert write(song, "overwrite", ("bpm",)) == {}
+
+
+@pytest.mark.parametrize(
+    ("mine", "other"),
+    [
+        ({"REPLAYGAIN_TRACK_GAIN": "-7.00 dB", "BPM": "120"}, {"REPLAYGAIN_TRACK_GAIN": "-7.90 dB", "BPM": "120.4"}),
+        ({"BPM": "120.5", "INITIALKEY": "Am"}, {"INITIALKEY": "8A"}),
+        ({"BPM": "inf"}, {"BPM": "1e999"}),
+        ({}, {"BPM": "120.4", "INITIALKEY": "8A"}),
+    ],
+)
+@pytest.mark.parametrize("policy", ["empty", "merge", "overwrite"])
+def test_numbers_that_are_not_asked_for_stay_as_they_are(
+    policy: Policy, mine: dict[str, str], other: dict[str, str], tmp_path: Path
+) -> None:
+    """Where two kinds of tags, or two frames, say something else; neither written nor told as a change."""
+    song = make_song(tmp_path / "a.mp3", 2.0)
+    tags = ID3()
+    frames = {"BPM": TBPM, "INITIALKEY": TKEY}
+    for name, text in mine.items():
+        tags.add(frames[name](3, [text]) if name in frames else TXXX(3, name, [text]))
+    tags.save(song)
+    apes = APEv2()
+    for name, text in other.items():
+        apes[name] = text
+    apes.save(song)
+    before = [one.rest(("genre", "mood", "scores")) for one in open_tags(song).systems]
+    assert set(write(song, policy, ("genre", "mood"))) == {"genre", "mood", "scores"}
+    assert [one.rest(("genre", "mood", "scores")) for one in open_tags(song).systems] == before
+    held = {name: (str(tag.text[0])) for name, tag in ID3(song).items() if name in ("TBPM", "TKEY")}
+    assert held == {f"T{name[-3:]}": text for name, text in mine.items() if name in frames}
+
+
+def test_a_number_without_end_is_replaced_where_asked_for(tmp_path: Path) -> None:
+    song, opus = make_song(tmp_path / "a.mp3"), make_song(tmp_path / "b.opus")
+    tags = ID3()
+    tags.add(TBPM(3, ["inf"]))
+    tags.save(song)
+    file = mutagen.File(opus)
+    file["R128_TRACK_GAIN"] = "9" * 400
+    file.save()
+    assert write(song, "empty", ("bpm",)) == write(opus, "empty", ("replaygain",)) == {}
+    assert write(song, "overwrite", ("bpm",))["bpm"] == (("inf",), ("121",))
+    assert write(opus, "overwrite", ("replaygain",))["replaygain_track_gain"] == (("9" * 400,), (GAIN[0],))
 
 
 @pytest.mark.parametrize("zero", ["0", "0.0", "000"])

@@ -111,7 +111,7 @@ def written_as(key: str, text: str) -> str:
 
     ID3 and iTunes know whole beats a minute only; Opus has a gain to -23 LUFS in 1/256 dB (RFC 7845, 5.2.1).
     """
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):  # what other programs have written may be "inf"
         if key in ("TBPM", "TBP", "tmpo"):
             return str(round(float(text)))
         if key == "R128_TRACK_GAIN":
@@ -121,7 +121,7 @@ def written_as(key: str, text: str) -> str:
 
 def read_from(key: str, text: str) -> str:
     """The way back of :func:`written_as`, as far as there is one."""
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         if key == "R128_TRACK_GAIN":
             return f"{int(text) / 256 + _REPLAYGAIN - _R128:+.2f} dB".lstrip("+")
     return text

@@ -340,8 +340,12 @@ class TaggedFile:
         return found
 
     def as_held(self, values: Values, present: Values) -> dict[str, tuple[str, ...]]:
-        """Fields as the file will say them: some kinds of tags hold whole numbers only, or have no place for one."""
-        held = {name: self.systems[0].put(name, values[name]).get(name) for name in MEASURED if name in values}
+        """Fields as the file will say them: some kinds of tags hold whole numbers only, or have no place for one.
+
+        What is to stay as it is stays, in whatever form programs have written it, or several have.
+        """
+        fresh = [name for name in MEASURED if name in values and values[name] != present.get(name, ())]
+        held = {name: self.systems[0].put(name, values[name]).get(name) for name in fresh}
         return {**values, **{name: texts or present.get(name, ()) for name, texts in held.items()}}
 
     def changes(self, values: Values) -> tuple[TagSystem | None, ...]:
