@@ -122,6 +122,8 @@ def test_bad_input_is_one_line_each(earmark: Earmark, content: Path, style: Path
         ((taken, style, "-o", tmp_path / "none" / "out.wav"), "give another -o"),
         ((taken, style, "-o", taken), "would be written over"),
         ((taken, style, "-o", out, "--report", tmp_path), "would be written over"),
+        ((taken, moment.parent, "-o", moment), "would be written over"),
+        ((taken, style.parent, "-o", out, "--report", style.parent), "would be written over"),
     ]
     for arguments, why in cases:
         said = earmark("restyle", *arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from earmark.audio.files import Entry
     from earmark.features.frontend import Frontend
     from earmark.training.restyle import Features, State, Style
 
@@ -103,14 +104,15 @@ def restyle_song(request: RestyleRequest) -> Steps[Restyled]:
     from earmark.features.spectrogram import spectrogram
     from earmark.training.restyle import STEPS, restyle
 
-    _check_output(request)
+    entries = find_files((request.style,), request.exclude).entries
+    _check_output(request, entries)
     features = _features(request.model)
     rate = features.frontend.sample_rate
     content = _excerpt(request.content, rate, request.seconds)
     if len(content) < round(request.seconds * rate):
         yield Notice(f"{request.content}: is only {len(content) / rate:.1f} s long, and so is the result.")
     picture = spectrogram(content, features.frontend)
-    aim = yield from _aim(request, content, features)
+    aim = yield from _aim(request, entries, content, features)
     last: State | None = None
     try:
         for last in restyle(picture, aim.style, features, request.strength):
@@ -133,13 +135,13 @@ def restyle_song(request: RestyleRequest) -> Steps[Restyled]:
     return replace(found, page=str(page))
 
 
-def _check_output(request: RestyleRequest) -> None:
+def _check_output(request: RestyleRequest, style: Sequence[Entry]) -> None:
     out = Path(request.output)
     if out.suffix.lower() != ".wav":
         raise EarmarkError(f"{out}: sound is written as WAV; give a name that ends in .wav")
     if out.is_dir() or not out.parent.is_dir():
         raise StorageError(f"{out}: is a folder, or lies in none; give another -o")
-    songs = {Path(song).resolve() for song in (request.content, request.style)}
+    songs = {Path(song).resolve() for song in (request.content, *(entry.path for entry in style))}
     report = [] if request.report is None else [Path(request.report) / f"{name}.wav" for name in _SOUNDS]
     for target in (out, *report):
         if target.resolve() in songs:
@@ -171,7 +173,7 @@ def _excerpt(path: str, rate: int, seconds: float) -> Array:
     return levelled(waveform)
 
 
-def _aim(request: RestyleRequest, content: Array, features: Features) -> Steps[_Aim]:
+def _aim(request: RestyleRequest, entries: Sequence[Entry], content: Array, features: Features) -> Steps[_Aim]:
     """The mean style of the songs that can be used; those that sound just like the content are left out.
 
     Raises:
@@ -184,7 +186,6 @@ def _aim(request: RestyleRequest, content: Array, features: Features) -> Steps[_
 
     alone, frontend = not Path(request.style).is_dir(), features.frontend
     picture = spectrogram(content, frontend)
-    entries = find_files((request.style,), request.exclude).entries
     total: Style = ()
     spectra: dict[str, Array] = {}
     for done, entry in enumerate(entries, 1):
