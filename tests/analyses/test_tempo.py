@@ -152,6 +152,22 @@ def test_what_has_no_steady_beat_has_no_number(kind: str) -> None:
     assert found.confidence < 0.4
 
 
+@pytest.mark.parametrize("seed", [12, 18, 39, 58])
+def test_a_beat_that_gets_slower_is_no_error(seed: int) -> None:
+    """Its repeats are found later and later, beyond what is looked at."""
+    rng, meter = np.random.default_rng(seed), TempoMeter()
+    first, slower = rng.uniform(0.50, 0.56), rng.uniform(1.08, 1.12)
+    for _ in range(10):
+        times = rng.uniform(0, 0.2) + first * np.cumsum(np.append(0, slower ** np.arange(5)))
+        clip = 1e-4 * rng.standard_normal(CLIP).astype(np.float32)
+        for time in times[times < 2.95]:
+            part = clip[int(time * RATE) :][:800]
+            part += (0.5 * np.exp(-np.arange(len(part)) / 150) * rng.standard_normal(len(part))).astype(np.float32)
+        meter.add(clip)
+    tempo = meter.result()
+    assert tempo.value is None or 60 / (first * slower**4) < tempo.value < 60 / first * 2
+
+
 def test_a_clearer_beat_has_a_higher_confidence() -> None:
     beat, hiss = loop(118), noise(0.0)
     clear, buried = (tempo_of((beat + level * hiss).astype(np.float32)).confidence for level in (0.0, 30.0))

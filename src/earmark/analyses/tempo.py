@@ -139,6 +139,8 @@ class TempoMeter:
         beat = 60 * _FRAMES / tempo
         for many in range(1, int((_LAGS - 2) / beat / 1.02) + 1):
             low, high = int(np.ceil(beat * many - 1.6)), int(beat * many + 1.6)
+            if high >= _LAGS:  # onsets that get slower have led it on
+                break
             place = low + int(repeats[low : high + 1].argmax())
             before, here, after = repeats[place - 1 : place + 2]
             if here > max(before, after):
