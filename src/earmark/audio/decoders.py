@@ -38,6 +38,7 @@ _BLOCK_VALUES = 1 << 20
 """Samples times channels decoded at a time, so that a three-hour file, or one of 1,024 channels, costs no more memory
 than a song."""
 
+_HIGHEST = np.float32(1e10)  # of a sample: some files hold whole numbers as floats; a spectrum of higher ones overflows
 _RATES = range(100, 6_000_001)  # Hz; a header outside lies
 _SMALL_BLOCK = 1024  # samples
 _UNKNOWN_FORMAT = (1, 7)  # libsndfile's codes for "not my format"; 7 is what its mp3 reader says of other files
@@ -354,15 +355,17 @@ class FFmpeg:
 
 
 def mono(block: Array) -> Array:
-    """The mean of the channels of (samples, channels), with zeros for what is not finite."""
+    """The mean of the channels of (samples, channels), with zeros for what is no sample: not finite, or far too high."""
     if block.shape[1] == 1:
         mixed = np.ascontiguousarray(block[:, 0])
     else:
         share = np.full(block.shape[1], 1 / block.shape[1], np.float32)
         with np.errstate(invalid="ignore", over="ignore"):
             mixed = block @ share  # a product is 20 times as fast as numpy's mean here
-    finite = np.isfinite(mixed)
-    return mixed if finite.all() else np.where(finite, mixed, np.float32(0))
+    if mixed.max(initial=0) <= _HIGHEST and mixed.min(initial=0) >= -_HIGHEST:  # never, where one is no number
+        return mixed
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(mixed) <= _HIGHEST, mixed, np.float32(0))
 
 
 def plain(error: BaseException) -> str:
