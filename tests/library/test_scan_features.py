@@ -192,6 +192,21 @@ def test_what_a_model_tells_of_stored_vectors_opens_no_file(
     assert known(library)["b.wav"]["danceability"]["value"] == 0.25, "a model that tells none takes nothing away"
 
 
+@pytest.mark.usefixtures("told")
+def test_another_model_that_analyses_all_takes_no_estimate_away(
+    library: Library, run: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that tells none: a network of one's own, say, is tried on songs that the bundled one has scanned."""
+    run("tempo", "danceability")
+    run("danceability")
+    assert known(library)["a.wav"]["danceability"]["value"] == 0.25
+    monkeypatch.undo()
+    run("tempo", "danceability", force=True)
+    found = known(library)
+    assert found["a.wav"]["danceability"] == {"value": 0.25, "estimate": True}
+    assert found["silence.wav"]["danceability"]["value"] is None
+
+
 def test_a_plain_scan_adds_and_removes_none(library: Library, music: Path, run: Scan) -> None:
     run(*ALL)
     before = known(library)

@@ -333,8 +333,14 @@ class Results(Tracks, Groups, Features):
             query = "INSERT OR REPLACE INTO clips (backbone, audio, times, vectors) VALUES (?, ?, ?, ?)"
             self.rows(query, (*key, *pack_clips(prediction.clips)))
         if prediction.features:
-            self.put_features(audio, prediction.features)
+            self.put_features(audio, self._not_forgetting(audio, prediction))
         return audio
+
+    def _not_forgetting(self, audio: int, prediction: Prediction) -> dict[str, Feature]:
+        """A prediction's features, without those of which its model tells nothing where another has told a number."""
+        known = self.features([audio]).get(audio, {}) if prediction.is_song else {}
+        kept = {name for name, one in known.items() if ANALYSES[name].needs == "embedding" and one.number is not None}
+        return {name: one for name, one in prediction.features.items() if one.number is not None or name not in kept}
 
     def unscored(self, model: LibraryModel) -> list[tuple[int, str | None]]:
         """Audio (rows, with its warning) of which the model's backbone has clips and the model no scores yet."""
