@@ -121,7 +121,7 @@ def test_nan_and_infinity_are_zeros(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("level", [1e11, 1e20, 3e38])
 def test_samples_beyond_all_measure_are_zeros(tmp_path: Path, level: float) -> None:
-    """As of a damaged file: their spectra overflow, which one took for a damaged model. Whole numbers as floats stay."""
+    """As of a damaged file: their spectra overflow, as if the model were damaged. Whole numbers as floats stay."""
     wave = 0.5 * sine(0.5, RATE)
     wave[100:200] = level
     wave[300:400] = -level

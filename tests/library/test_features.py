@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from earmark.analyses.facts import ANALYSES, Key, Loudness, Score, Tempo, choose
-from earmark.inference.records import Prediction
+from earmark.inference.records import HeadPrediction, Prediction
 from earmark.library.labels import LabelProbabilities
 from earmark.library.records import LibraryModel
 from earmark.library.resident import take_snapshot
@@ -119,6 +119,25 @@ def test_names_are_those_of_the_analyses(tmp_path: Path) -> None:
             library.rows("INSERT INTO features VALUES (1, 'colour', 1, 0.5, '{}')")
         assert library.features([1]) == {1: {}} and library.count_features() == {}
         assert library.lacking(choose(None)) == {1: choose(None)}
+
+
+def test_the_number_of_a_head_is_its_models_alone(tmp_path: Path) -> None:
+    """It is in that model's records, and neither takes the place of an estimate nor stands in for a missing one."""
+    heads = (HeadCard("danceability", "regression"), HeadCard("speechiness", "regression"))
+    said = {name: HeadPrediction("regression", value=0.9) for name in ("danceability", "speechiness")}
+    both = {"danceability": Score(0.9), "speechiness": Score(0.9), "tempo": TOLD["tempo"]}
+    with open_library(tmp_path / "a.db", make=True) as library:
+        fill(library, 1, model=LibraryModel(0, "plain@1", "abc", "", "/nowhere", 8, ()))
+        with library.change():
+            library.put_features(1, {"danceability": TOLD["danceability"]})
+            own = library.add_model(LibraryModel(0, "own@1", "def", "", "/nowhere", 8, heads))
+            library.add_result(own, Prediction("a.wav", 1.0, "own@1", said, features=both), 1)
+        stored = library.features([1])[1]
+        assert stored["danceability"] == TOLD["danceability"] and stored["speechiness"].number is None
+        assert stored["tempo"] == TOLD["tempo"]
+        (record,) = (found for _, found in library.predictions(own))
+        assert isinstance(record, Prediction)
+        assert record.features["danceability"] == record.features["speechiness"] == Score(0.9)
 
 
 def test_bulk_and_record_have_the_same_source(tmp_path: Path) -> None:

@@ -355,7 +355,7 @@ class FFmpeg:
 
 
 def mono(block: Array) -> Array:
-    """The mean of the channels of (samples, channels), with zeros for what is no sample: not finite, or far too high."""
+    """The mean of the channels of (samples, channels), with zeros for what is not finite, or far too high."""
     if block.shape[1] == 1:
         mixed = np.ascontiguousarray(block[:, 0])
     else:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import reduce
 from typing import Any
 
-from earmark.analyses.facts import Feature, Score
+from earmark.analyses.facts import ANALYSES, Feature, Score
 from earmark.inference.records import HeadPrediction, Taggram
 from earmark.models.card import HeadCard
 
@@ -18,6 +18,7 @@ __all__ = [
     "answer",
     "answers",
     "contradicted",
+    "has_number",
     "included",
     "leaf",
     "numbers",
@@ -71,6 +72,12 @@ def source(heads: Iterable[HeadCard], feature: str) -> tuple[HeadCard, str] | No
             return known[name], ""
     head, label = _LABELS.get(feature, ("", ""))
     return (known[head], label) if head in known and label in known[head].labels else None
+
+
+def has_number(heads: Iterable[HeadCard], feature: str) -> bool:
+    """Whether a regression head gives a feature: its number is that of one model, and holds for no other."""
+    found = source(heads, feature) if isinstance(ANALYSES[feature].untold, Score) else None
+    return found is not None and not found[1]
 
 
 def _names(feature: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from earmark.analyses.facts import ANALYSES, Feature
 from earmark.engine import Engine
 from earmark.errors import ModelError
 from earmark.events import Notice, Progress, Record, Steps
+from earmark.inference.answers import has_number
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import ClipEmbeddings, Failure, Prediction
 from earmark.inference.tagger import Tagger, load_model
@@ -122,9 +123,8 @@ def _from_vectors(
             for one in part:
                 before, estimated = known.get(one, {}), _needing(asked[one], "embedding")
                 told = _told(tagger, vectors.get(one), estimated, warnings.get(one))
-                if told is None:
-                    without += bool(estimated and tagger)
-                    told = _untold(name for name in estimated if name not in before)
+                without += told is None and bool(estimated and tagger)
+                told = _untold(name for name in estimated if name not in before) | (told or {})
                 told |= _untold(_needing(asked[one], "heads"))
                 library.put_features(one, told)
                 if any(before.get(name) != feature for name, feature in told.items()):
@@ -143,14 +143,15 @@ def _untold(names: Iterable[str]) -> dict[str, Feature]:
 def _told(
     tagger: Tagger | None, vectors: ClipEmbeddings | None, names: tuple[str, ...], warning: str | None
 ) -> dict[str, Feature] | None:
-    """What a model tells of stored vectors; None where there are none, or its heads read another layer."""
+    """What stored vectors tell, whatever the heads; None where there are none, or the heads read another layer."""
     if tagger is None or vectors is None:
         return None
     try:
         found = tagger.predict_embeddings(vectors, options=HearingOptions(features=names))
     except ModelError:
         return None
-    return dict(replace(found, warning=warning).settled().features)
+    features = replace(found, warning=warning).settled().features
+    return {name: feature for name, feature in features.items() if not has_number(tagger.card.heads, name)}
 
 
 def _from_files(library: Library, engine: Engine, todo: Sequence[_Todo], added: Added) -> Steps[None]:

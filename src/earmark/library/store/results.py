@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from earmark.analyses.facts import ANALYSES, Feature, Score
 from earmark.errors import StorageError, UnknownName
-from earmark.inference.answers import numbers, on_scale, source
+from earmark.inference.answers import has_number, numbers, on_scale, source
 from earmark.inference.records import ClipEmbeddings, Failure, HeadPrediction, Prediction
 from earmark.library.records import (
     STEPS,
@@ -333,14 +333,21 @@ class Results(Tracks, Groups, Features):
             query = "INSERT OR REPLACE INTO clips (backbone, audio, times, vectors) VALUES (?, ?, ?, ?)"
             self.rows(query, (*key, *pack_clips(prediction.clips)))
         if prediction.features:
-            self.put_features(audio, self._not_forgetting(audio, prediction))
+            self.put_features(audio, self._shared(audio, model, prediction))
         return audio
 
-    def _not_forgetting(self, audio: int, prediction: Prediction) -> dict[str, Feature]:
-        """A prediction's features, without those of which its model tells nothing where another has told a number."""
+    def _shared(self, audio: int, model: LibraryModel, prediction: Prediction) -> dict[str, Feature]:
+        """A prediction's features as all models share them.
+
+        A head's number is its model's alone; and a model that tells nothing of a feature leaves what another told.
+        """
         known = self.features([audio]).get(audio, {}) if prediction.is_song else {}
         kept = {name for name, one in known.items() if ANALYSES[name].needs == "embedding" and one.number is not None}
-        return {name: one for name, one in prediction.features.items() if one.number is not None or name not in kept}
+        found = {
+            name: ANALYSES[name].untold if has_number(model.heads, name) else one
+            for name, one in prediction.features.items()
+        }
+        return {name: one for name, one in found.items() if one.number is not None or name not in kept}
 
     def unscored(self, model: LibraryModel) -> list[tuple[int, str | None]]:
         """Audio (rows, with its warning) of which the model's backbone has clips and the model no scores yet."""
