@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -9,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import pytest
 
 import earmark
 from earmark.engine import Engine, InlineEngine, LocalEngine, Result, default_workers
-from earmark.engine.local import WorkerProcess
+from earmark.engine.local import Lost, PooledEngine, WorkerProcess
 from earmark.errors import EarmarkError, MissingExtra, ModelError, StorageError, UnknownName
 from earmark.inference.records import Failure
 from engine_tasks import Act, Together
@@ -273,6 +275,76 @@ def test_a_worker_without_work_goes_and_another_comes(monkeypatch: pytest.Monkey
                 for _ in range(500):
                     os.kill(pid, 0)
                     time.sleep(0.02)
+
+
+class Elsewhere(PooledEngine):
+    """An engine whose workers do what a function does, and may become more or fewer."""
+
+    workers = 1
+
+    def __init__(self, do: Callable[[Any], Any], *, ready: bool = False) -> None:
+        super().__init__(ready=ready)
+        self.do = do
+
+    def _make_worker(self) -> Away:
+        return Away(self.do)
+
+
+@dataclass(frozen=True)
+class Away:
+    do: Callable[[Any], Any]
+
+    def ask(self, key: int, pickled: bytes, items: Sequence[Any], deadline: float) -> list[Any]:
+        return [self.do(item) for item in items]
+
+    def kill(self) -> None:
+        pass
+
+    close = kill
+
+
+def test_many_workers_that_go_at_once_are_no_fault_of_those_that_stay() -> None:
+    """A large node of a cluster goes, and one worker stays: what the others had begun is done by that one."""
+    together, first = threading.Barrier(20), itertools.count()
+
+    def do(item: int) -> int:
+        if next(first) < 20 and together.wait(20):
+            engine.workers = 1
+            raise Lost("its node went", started=False)
+        time.sleep(0.01)
+        return item
+
+    with Elsewhere(do) as engine:
+        engine.workers = 20
+        assert told(engine.map(Act(), range(100))) == list(range(100))
+
+
+def test_items_for_workers_that_join_are_read() -> None:
+    """As many items are begun as the workers need that there are now, not those that there were at the start."""
+    read, busy = list[int](), set[int]()
+
+    def do(item: int) -> None:
+        busy.add(threading.get_ident())
+        time.sleep(0.01)
+
+    with Elsewhere(do) as engine, closing(engine.map(Act(), (read.append(n) or n for n in range(1_000)))) as outcomes:
+        next(outcomes)
+        assert len(read) < 40 and len(busy) == 1
+        engine.workers = 10
+        for _ in range(400):
+            next(outcomes)
+        assert len(read) > 500 and len(busy) == 10
+
+
+def test_a_worker_that_cannot_be_made_for_an_odd_reason_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no wait without end, even where it was to be made before there was work."""
+
+    def fail(engine: Engine) -> None:
+        raise ConnectionError("the cluster is gone")
+
+    monkeypatch.setattr(Elsewhere, "_make_worker", fail)
+    with Elsewhere(str, ready=True) as engine, pytest.raises(ConnectionError, match="the cluster is gone"):
+        list(engine.map(Act(), range(3)))
 
 
 def test_no_pool_but_the_engines() -> None:

@@ -133,9 +133,9 @@ class RayEngine(PooledEngine):
                 raise Lost(error.message, started=False) from error
             if not isinstance(error, self._ray.exceptions.GetTimeoutError):
                 raise
-            if any(seat.worker for seat in self._seats):
-                raise Lost(self._no_room(), started=False) from None
-            raise EarmarkError(self._no_room()) from None
+            with self._changed:  # other seats come and go
+                others = any(seat.worker for seat in self._seats)
+            raise (Lost(self._no_room(), started=False) if others else EarmarkError(self._no_room())) from None
         return _RemoteWorker(self, actor, facts)
 
     def _elsewhere(self) -> dict[str, Any]:

@@ -278,6 +278,7 @@ class PooledEngine(Engine):
         self._changed = threading.Condition()
         self._jobs: list[Job] = []
         self._seats: dict[Seat, threading.Thread] = {}
+        self._most = 0  # seats at a time, so far
         self._idle = 0
         self._turn = 0
         self._deaths = 0  # of workers in a row, with nothing done in between
@@ -309,11 +310,10 @@ class PooledEngine(Engine):
                 raise RuntimeError("the engine is closed")
             self._jobs.append(job)
         source: Iterator[tuple[int, Item]] = enumerate(items)
-        most = self.workers * _AHEAD * task.batch
         more = True
         try:
             while True:
-                while more and job.open < most:
+                while more and job.open < self.workers * _AHEAD * task.batch:  # a cluster may have grown
                     piece = list(islice(source, task.batch))
                     more = bool(piece)
                     if more:
@@ -372,6 +372,7 @@ class PooledEngine(Engine):
                 raise EarmarkError(f"The system gives Earmark no thread to work with: {error}") from error
             return
         self._seats[seat] = thread
+        self._most = max(self._most, len(self._seats))
 
     def _end(self, job: Job, error: BaseException | None = None) -> None:
         """Begin nothing more of a map; workers that are busy with it are given up."""
@@ -413,7 +414,7 @@ class PooledEngine(Engine):
             with self._changed:
                 self._seats.pop(seat, None)
 
-    def _prepare(self, seat: Seat) -> EarmarkError | None:
+    def _prepare(self, seat: Seat) -> Exception | None:
         """Have a worker before there is work for it, so that no work waits for its start; or why there is none.
 
         Raises:
@@ -421,10 +422,10 @@ class PooledEngine(Engine):
         """
         try:
             self._new_worker(seat)
-        except EarmarkError as error:
-            return error
         except Lost:  # alone, it is tried again when there is work
             self._retire(seat)
+        except Exception as error:  # as where there is work already: whoever waits must hear of it
+            return error
         return None
 
     def _retire(self, seat: Seat) -> None:
@@ -491,7 +492,7 @@ class PooledEngine(Engine):
                 return
             self._changed.notify_all()
             self._deaths = self._deaths + 1 if lost.by_machine else 0
-            if self._deaths > 2 * self.workers + 2:
+            if self._deaths > 2 * max(self.workers, self._most) + 2:  # a node that goes takes all its workers at once
                 self._deaths = 0
                 for one in self._jobs:
                     one.end(EarmarkError(f"The worker processes end before they have done anything: {lost.message}"))
