@@ -209,6 +209,43 @@ def test_a_damaged_vector_is_found_by_the_search_that_reads_it(made: Made, share
     assert file.read_bytes() == whole
 
 
+def test_much_that_is_gone_makes_no_search_longer(tmp_path: Path) -> None:
+    """A disk that was taken away, or an archive of noise: no more lists are read for it."""
+    with made_library(tmp_path, 5_000, groups=40) as (library, model):
+        keep(library, model)
+        with library.change():
+            library.rows("UPDATE tracks SET vanished = 1 WHERE audio > 3000")
+            library.rows("UPDATE audio SET song = 0 WHERE id BETWEEN 2000 AND 2500")
+        found = by_index(library, model)
+        assert found.index is not None and len(found.gone) == 2_501
+        found.nearest(in_memory(library, model).matrix[0], 10)
+        assert found.index.checked.sum() < 30, "of 64 lists"
+        everything, _ = found.nearest(in_memory(library, model).matrix[0], 5_000)
+        assert np.array_equal(np.sort(everything), found.audio)
+
+
+def test_a_session_leaves_a_damaged_index(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Songs that are gone since are near nothing; the next snapshot reads no damaged index again."""
+    library, model = made
+    monkeypatch.setattr(vectors_module, "LISTS_FROM", 300)
+    keep(library, model)
+    file = index_file(library, model)
+    whole = file.read_bytes()
+    file.unlink()
+    file.write_bytes(whole[:-3_000] + bytes([whole[-3_000] ^ 64]) + whole[-2_999:])
+    first = take_snapshot(library, model)
+    with library.change():
+        library.rows("DELETE FROM embeddings WHERE audio IN (44, 45)")
+        library.rows("UPDATE tracks SET vanished = 1 WHERE audio IN (44, 45)")
+    held = read_vectors(first, model)
+    assert held.index is not None
+    nearest, _ = held.nearest(np.ones(64, np.float32), 300)
+    assert held.damaged and len(nearest) == len(held) == 300
+    assert [len(rows) for rows, _ in held.blocks()] == [300] and not held.of(np.asarray([44])).any()
+    second = read_vectors(take_snapshot(library, model, first), model)
+    assert second.index is None and same(second, library, model)
+
+
 def test_the_index_of_another_library_or_another_time(made: Made, tmp_path: Path) -> None:
     library, model = made
     keep(library, model)

@@ -99,12 +99,15 @@ class Index:
     mapped: mmap.mmap | bytes
     file: Path
 
-    def near(self, target: Array, count: int) -> tuple[Rows, Array]:
-        """Audio of the lists nearest to a direction, and its cosines: many more than ``count``, where there are."""
+    def near(self, target: Array, count: int, sizes: Rows) -> tuple[Rows, Array]:
+        """Audio of the lists nearest to a direction, and its cosines: many more than ``count``, where there are.
+
+        ``sizes``, (lists,), is how much of each list counts.
+        """
         lists = len(self.centers)
         order = np.argsort((self.centers * self.centers).sum(axis=1) / 2 - self.centers @ target, kind="stable")
         least = max(_PROBED[0], int(lists * _PROBED[1]))
-        enough = int(np.searchsorted(np.cumsum(np.diff(self.bounds)[order]), _DEEP * count)) + 1
+        enough = int(np.searchsorted(np.cumsum(sizes[order]), _DEEP * count)) + 1
         probed = np.sort(order[: max(least, enough)])
         self.check(probed)
         audio, cosine = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
@@ -116,10 +119,14 @@ class Index:
 
     def of(self, audio: Rows) -> Array:
         """(k, dimensions) of some of its audio (_Damaged)."""
-        place = self.place[np.searchsorted(self.audio, audio)]
-        lists = set((np.searchsorted(self.bounds, place, "right") - 1).tolist())
-        self.check(np.asarray(sorted(lists), np.int64))
+        place, lists = self.standing(audio)
+        self.check(np.asarray(sorted(set(lists.tolist())), np.int64))
         return self.vectors[place].astype(np.float32)
+
+    def standing(self, audio: Rows) -> tuple[NDArray[np.int32], Rows]:
+        """Where the vectors of some of its audio stand, (k,), and in which lists, (k,)."""
+        place = self.place[np.searchsorted(self.audio, audio)]
+        return place, np.searchsorted(self.bounds, place, "right") - 1
 
     def check(self, lists: NDArray[np.integer[Any]]) -> None:
         """Compare lists, each once, with what was written (_Damaged)."""
@@ -174,6 +181,13 @@ class Vectors:
         left = np.delete(self.index.audio, np.searchsorted(self.index.audio, self.gone))
         return np.insert(left, np.searchsorted(left, self.held), self.held)
 
+    @cached_property
+    def _sizes(self) -> Rows:
+        """(lists,) how much of each list of the index is to be found: much may have vanished."""
+        assert self.index is not None
+        gone = np.bincount(self.index.standing(self.gone)[1], minlength=len(self.index.centers))
+        return np.diff(self.index.bounds) - gone
+
     @property
     def damaged(self) -> bool:
         """Whether the index turned out to be damaged; what was asked is answered without it."""
@@ -207,7 +221,7 @@ class Vectors:
             audio, cosine = self.held, self._cosines(target) if len(self.held) else np.zeros(0, np.float32)
             if self.index is None:
                 return audio, cosine
-            found, near = self.index.near(target, count + len(self.gone))
+            found, near = self.index.near(target, count, self._sizes)
             kept = ~np.isin(found, self.gone) if len(self.gone) else slice(None)
             return np.concatenate([found[kept], audio]), np.concatenate([near[kept], cosine])
 
@@ -280,7 +294,12 @@ class Vectors:
                 return ask()
             except _Damaged:
                 assert self.whole is not None
-                self._instead = Vectors(*self.whole(self.audio))
+                there, vectors = self.whole(self.audio)
+                matrix = np.zeros(
+                    (len(self.audio), vectors.shape[1]), np.float32
+                )  # what is gone is near nothing
+                matrix[np.searchsorted(self.audio, there)] = vectors
+                self._instead = Vectors(self.audio, matrix)
         return otherwise(self._instead)
 
 
@@ -322,7 +341,7 @@ def large_vectors(library: Library, model: LibraryModel, before: Vectors | None)
     """Those of a library that is too large for exact search, by its index: that which there is, or that of before."""
     if library.embeddings_at_most() < LISTS_FROM:
         return None
-    return _by_index(library, model, None if before is None else before.index)
+    return _by_index(library, model, None if before is None or before.damaged else before.index)
 
 
 def _by_index(library: Library, model: LibraryModel, before: Index | None) -> Vectors | None:
