@@ -37,6 +37,11 @@ class Place:
     path: str
     front: str
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine."""
+        return str(self.files.type_name) == "local"
+
     def address(self, path: str) -> str:
         """The address of another path of the same file system."""
         return self.front + path

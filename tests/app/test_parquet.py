@@ -128,6 +128,22 @@ def test_a_stopped_run_goes_on(
     assert any("other settings" in event.message for event in events if isinstance(event, Notice))
 
 
+def test_two_runs_into_one_folder(songs: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """The second is refused, as of a file; what a run that was killed left behind is no stranger's."""
+    request = AnalyseRequest(paths=(str(songs),), model=str(tiny_model), output=str(tmp_path / "a.parquet"), jobs=1)
+    (tmp_path / "a.parquet").mkdir()
+    (tmp_path / "a.parquet" / ".earmark-x.tmp").write_bytes(b"half")
+    run = iter(analyse(request))
+    while not isinstance(next(run), Record):
+        pass
+    with pytest.raises(StorageError, match="another run is writing there"):
+        analyse(request).wait()
+    run.close()
+    analyse(request).wait()
+    assert len(parquet.read_table(tmp_path / "a.parquet")) == 4
+    assert [one.name for one in tmp_path.glob("a.parquet*")] == ["a.parquet"]
+
+
 def test_embeddings(songs: Path, tiny_model: Path, tmp_path: Path) -> None:
     import numpy as np
 

@@ -11,8 +11,9 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from earmark.app.part import Part, Record, encode, open_part
 from earmark.errors import MissingExtra, StorageError
 from earmark.inference.records import path_fields
 from earmark.remote import Place, first_line, is_address, place
-from earmark.storage import write_file
+from earmark.storage import TEMPORARY, lock, write_file
 
 if TYPE_CHECKING:
     from earmark.models.card import Card
@@ -111,8 +112,13 @@ def open_output(
         return open_part(Path(output), paths, settings)
     there = place(output if is_address(output) else f"file://{Path(output).absolute().as_posix()}")
     part = ParquetPart(output, there, columns(), json.loads(json.dumps(settings)))
-    with _refusals(output):
+    with ExitStack() as stack, _refusals(output):
+        if there.is_local:
+            folder = Path(there.path)
+            folder.mkdir(exist_ok=True)
+            stack.enter_context(lock(folder, f"{output}: another run is writing there"))
         part.begin(paths)
+        part.held = stack.pop_all()
     return part
 
 
@@ -127,6 +133,7 @@ class ParquetPart:
         settings: That the records are made with.
         kept: Records of an earlier run.
         notice: What to tell of them; empty where there is nothing to tell.
+        held: What keeps a second run out of a folder of this machine.
     """
 
     target: str
@@ -135,6 +142,7 @@ class ParquetPart:
     settings: Mapping[str, Any]
     kept: int = 0
     notice: str = ""
+    held: ExitStack = field(default_factory=ExitStack)
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _done: int = 0
     _since: float = field(default_factory=time.monotonic)
@@ -182,7 +190,8 @@ class ParquetPart:
 
     def close(self) -> None:
         """Leave the data set as it is, to whoever goes on with it."""
-        self._flush()
+        with self.held:
+            self._flush()
 
     def _facts(self, *, finished: bool) -> bytes:
         return json.dumps({"finished": finished, "settings": self.settings}, indent=1).encode() + b"\n"
@@ -211,6 +220,7 @@ class ParquetPart:
             names = [PurePosixPath(path).name for path in self.there.below()]
         except FileNotFoundError:
             return []
+        names = [name for name in names if not fnmatch(name, TEMPORARY)]  # of a run that was killed
         if names and _SETTINGS not in names:
             raise StorageError(f"{self.target}: holds files that Earmark did not make; give another -o")
         return sorted((name for name in names if _start(name) >= 0), key=_start)
@@ -243,8 +253,7 @@ class ParquetPart:
         self._since = time.monotonic()
 
     def _write(self, name: str, content: bytes) -> None:
-        if self.there.files.type_name == "local":
-            Path(self.there.path).mkdir(exist_ok=True)
+        if self.there.is_local:
             write_file(Path(self._path(name)), content)
             return
         with self.there.files.open_output_stream(self._path(name)) as stream:
