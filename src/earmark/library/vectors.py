@@ -295,9 +295,7 @@ class Vectors:
             except _Damaged:
                 assert self.whole is not None
                 there, vectors = self.whole(self.audio)
-                matrix = np.zeros(
-                    (len(self.audio), vectors.shape[1]), np.float32
-                )  # what is gone is near nothing
+                matrix = np.zeros((len(self.audio), vectors.shape[1]), np.float32)  # what is gone is near nothing
                 matrix[np.searchsorted(self.audio, there)] = vectors
                 self._instead = Vectors(self.audio, matrix)
         return otherwise(self._instead)
