@@ -19,12 +19,14 @@ from earmark.events import Notice
 from earmark.library.export import m3u_text
 from earmark.library.harmony import Harmony, clashes, step_costs
 from earmark.library.options import PlaylistOptions
-from earmark.library.playlist import flow, make_playlist, walk_between
+from earmark.library.playlist import flow, harmony_of, make_playlist, walk_between
 from earmark.library.records import LibraryTrack, direction
 from earmark.library.similar import find_seed
 from earmark.library.store import Library, Stamp
 from earmark.storage import write_file
 from made_library import GENRES, MOODS, made_library
+
+TAGS = ("artist", "title", "album", "year", "genre")
 
 
 def group_of(track: LibraryTrack) -> int:
@@ -219,11 +221,11 @@ def test_neighbours_in_keys_that_go_together(tmp_path: Path) -> None:
         given = give_features(library)
         plain = make_playlist(library, model, PlaylistOptions(minutes=60))
         tracks = make_playlist(library, model, PlaylistOptions(key_compatible=True, minutes=60))
-        assert not clashes(library, tracks)
-        assert clashes(library, plain)
+        assert not clashes(harmony_of(library, tracks, ()).key)
+        assert clashes(harmony_of(library, plain, ()).key)
         seed = next(track for track in library.tracks() if given[track.audio or 0][1] == "2A")
         near = make_playlist(library, model, PlaylistOptions(seeds=(seed.path,), key_compatible=True, minutes=30))
-        assert near[0].path == seed.path and len(near) > 3 and not clashes(library, near)
+        assert near[0].path == seed.path and len(near) > 3 and not clashes(harmony_of(library, near, ()).key)
         assert {given[track.audio or 0][1] for track in near} <= {"2A", "3B", "12A"}
         lost = next(track for track in library.tracks() if not given[track.audio or 0][1])
         with pytest.raises(EarmarkError, match="its key is not known"):
@@ -246,7 +248,22 @@ def test_a_walk_in_keys_that_go_together(tmp_path: Path) -> None:
         start, end = (find_seed(library, model, track.path) for track in library.tracks()[:2])
         tracks = walk_between(library, model, start, end, 12, key_compatible=True)
         assert all(given[track.audio or 0][1] for track in tracks)
-        assert not clashes(library, tracks)
+        assert not clashes(harmony_of(library, tracks, ()).key)
+
+
+def test_a_file_that_the_library_does_not_know_has_a_key_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins a playlist of songs that go with it, and its steps in a path are judged by its own key."""
+    with made_library(tmp_path, 300) as (library, model):
+        give_features(library)
+        known = find_seed(library, model, library.tracks()[0].path)
+        outside = replace(known, path="/elsewhere.wav", audio=None, track=None, features={"key": Key("", "9A", 0.9)})
+        monkeypatch.setattr("earmark.library.playlist.find_seed", lambda *_: outside)
+        monkeypatch.setattr("earmark.library.opening.tags_of", lambda _: dict.fromkeys(TAGS, ""))
+        found = make_playlist(library, model, PlaylistOptions(seeds=("/elsewhere.wav",), key_compatible=True))
+        assert found[0].path == "/elsewhere.wav" and len(found) > 5
+        assert not clashes(harmony_of(library, found, [outside]).key)
 
 
 def test_similar_songs_in_the_same_key(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ _SHORTEST, _SHORTEST_TRACK = 1.5, 4.9  # seconds of a clip and of all clips
 _LEAST = 0.4
 _MULTIPLES = (1, 2, 1 / 2, 4)  # of a beat, in the autocorrelation
 _PARTS = (1, 2, 1 / 2, 4)  # of its frequency, in the spectrum
-# Fitted as bench/fit_tempo.py does, on half of the labelled material; docs/bench-features.md has the figures.
+# By the recipe of bench/fit_tempo.py, of an earlier draw: it prints numbers near these (docs/bench-features.md).
 _WEIGHTS = (
     *(-2.342, 0.995, -0.483, 1.814),  # how much repeats after 1, 2, 1/2, 4 beats
     *(1.423, 0.881, 0.709, 0.994),  # spectrum at 1, 2, 1/2, 4 times the beat, logarithms

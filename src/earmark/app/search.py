@@ -204,7 +204,7 @@ def walk(
         EarmarkError: The count is below 2, or a song cannot be analysed.
     """
     from earmark.library.harmony import clashes
-    from earmark.library.playlist import walk_between
+    from earmark.library.playlist import harmony_of, walk_between
     from earmark.library.similar import find_seed
 
     if request.count < 2:
@@ -216,7 +216,7 @@ def walk(
         tracks = yield from searched(
             library, model, lambda: walk_between(library, model, start, end, request.count, key_compatible=close)
         )
-        if close and (steps := len(clashes(library, tracks))):
+        if close and (steps := len(clashes(harmony_of(library, tracks, (start, end)).key))):
             which = "One step goes" if steps == 1 else f"{steps} steps go"
             yield Notice(f"{which} to a key that does not go with the one before: no song was nearer between them.")
     if len(tracks) < request.count:

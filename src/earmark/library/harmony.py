@@ -16,14 +16,14 @@ from earmark.analyses.facts import Feature, Key, Tempo
 from earmark.library.records import LibraryTrack
 from earmark.library.store import Library
 
-__all__ = ["HOURS", "Harmony", "aligned", "clashes", "goes_with", "key_steps", "keys_of", "songs_in_key", "step_costs"]
+__all__ = ["Harmony", "aligned", "clashes", "goes_with", "key_steps", "songs_in_key", "step_costs"]
 
 Array = NDArray[np.float32]
 Double = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
-HOURS = 12
+_HOURS = 12
 _UNKNOWN = -1
 
 _TEMPO_COST, _MOST_OCTAVES = 0.5, 0.3  # of a step in tempo, an octave; beyond the second it is a jump like any other
@@ -57,8 +57,17 @@ class Harmony:
         place = _UNKNOWN if key.number is None else int(key.number)
         return cls(np.asarray([tempo.value or np.nan]), np.asarray([place]))
 
-    def __getitem__(self, rows: NDArray[np.intp] | slice) -> Harmony:
-        return Harmony(self.tempo[rows], self.key[rows])
+    @classmethod
+    def of_tracks(
+        cls, library: Library, tracks: Sequence[LibraryTrack], own: Mapping[str, Mapping[str, Feature]]
+    ) -> Harmony:
+        """Of some songs, by path those that have features of their own: files that the library does not know."""
+        found = cls.of(library, np.asarray([track.audio or 0 for track in tracks], np.int64))
+        for place, track in enumerate(tracks):
+            if track.path in own:
+                one = cls.of_track(own[track.path])
+                found.tempo[place], found.key[place] = one.tempo[0], one.key[0]
+        return found
 
 
 def key_steps(one: Rows, other: Rows) -> Rows:
@@ -69,7 +78,7 @@ def key_steps(one: Rows, other: Rows) -> Rows:
         other: The same, of a shape that broadcasts with it.
     """
     hours = np.abs(one // 2 - other // 2)
-    steps = np.minimum(hours, HOURS - hours) + np.abs(one % 2 - other % 2)
+    steps = np.minimum(hours, _HOURS - hours) + np.abs(one % 2 - other % 2)
     return np.where((one < 0) | (other < 0), _UNKNOWN, steps)
 
 
@@ -94,15 +103,9 @@ def step_costs(one: Harmony, other: Harmony, *, strict: bool = False) -> Array:
     return np.asarray(cost, np.float32)
 
 
-def clashes(library: Library, tracks: Sequence[LibraryTrack]) -> list[int]:
-    """Places in a row of songs where one has a key that does not go with the one before, or none."""
-    key = keys_of(library, tracks)
+def clashes(key: Rows) -> list[int]:
+    """Places in a row of keys where one does not go with the one before, or is unknown."""
     return (np.flatnonzero(~goes_with(key[:-1], key[1:])) + 1).tolist()
-
-
-def keys_of(library: Library, tracks: Sequence[LibraryTrack]) -> Rows:
-    """(songs,) places on the wheel of the keys of some songs; -1 where unknown."""
-    return Harmony.of(library, np.asarray([track.audio or 0 for track in tracks], np.int64)).key
 
 
 def songs_in_key(library: Library, place: int) -> Rows:

@@ -17,7 +17,7 @@ from earmark.engine import Engine
 from earmark.errors import EarmarkError, UnknownName
 from earmark.library.cluster import cluster_named
 from earmark.library.find import Ranked
-from earmark.library.harmony import Harmony, clashes, goes_with, keys_of, step_costs
+from earmark.library.harmony import Harmony, clashes, goes_with, step_costs
 from earmark.library.labels import GENRE, MOOD, LabelProbabilities
 from earmark.library.options import PlaylistOptions
 from earmark.library.records import LibraryModel, LibraryTrack, direction
@@ -26,7 +26,7 @@ from earmark.library.store import Library
 from earmark.library.vectors import Vectors, read_vectors
 from earmark.text import fold
 
-__all__ = ["flow", "make_playlist", "walk_between"]
+__all__ = ["flow", "harmony_of", "make_playlist", "walk_between"]
 
 Array = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -221,22 +221,28 @@ def make_playlist(
         tracks = _in_keys(library, vectors, ranked, seeds, request)
     else:
         chosen = _chosen(library, vectors, ranked, seeds, request)
-        tracks = _in_order(library, chosen, request.artist_gap, 0 if seeds else None, None) if chosen else []
+        tracks = _in_order(library, chosen, seeds, request.artist_gap) if chosen else []
     if not tracks:
         raise EarmarkError("no song has all that is asked for")
     return tracks
 
 
 def _in_order(
-    library: Library, chosen: Sequence[tuple[LibraryTrack, Array]], artist_gap: int, first: int | None,
-    last: int | None, *, strict: bool = False,
+    library: Library, chosen: Sequence[tuple[LibraryTrack, Array]], seeds: Sequence[Seed], artist_gap: int,
+    last: int | None = None, *, strict: bool = False,
 ) -> list[LibraryTrack]:  # fmt: skip
-    """Songs in an order that flows; ``strict`` where keys must go together as far as the songs allow."""
+    """Songs in an order that flows, from the first seed on; ``strict`` where keys must go together."""
     tracks = [track for track, _ in chosen]
-    harmony = Harmony.of(library, np.asarray([track.audio or 0 for track in tracks]))
+    harmony = harmony_of(library, tracks, seeds)
     costs = step_costs(harmony, harmony, strict=strict)
     matrix, artists = np.stack([vector for _, vector in chosen]), [fold(track.artist) for track in tracks]
+    first = 0 if seeds else None
     return [tracks[song] for song in flow(matrix, artists, artist_gap, first=first, last=last, costs=costs)]
+
+
+def harmony_of(library: Library, tracks: Sequence[LibraryTrack], seeds: Sequence[Seed]) -> Harmony:
+    """Tempo and key of songs, of which seeds may be files that the library does not know."""
+    return Harmony.of_tracks(library, tracks, {seed.where: seed.features for seed in seeds})
 
 
 def walk_between(
@@ -269,7 +275,7 @@ def walk_between(
         between.append(step)
         before = Harmony.of(library, np.asarray([step[0].audio or 0]))
     songs = [(_track(start), start.vector), *between, (_track(end), end.vector)]
-    return _in_order(library, songs, 1, 0, len(songs) - 1, strict=key_compatible)
+    return _in_order(library, songs, (start, end), 1, len(songs) - 1, strict=key_compatible)
 
 
 def _matching(
@@ -386,9 +392,9 @@ def _in_keys(
     chosen = _chosen(library, vectors, ranked, seeds, replace(request, minutes=many))
     if not chosen:
         return []
-    tracks = _in_order(library, chosen, request.artist_gap, 0 if seeds else None, None, strict=True)
-    keys = keys_of(library, tracks)
-    starts = [0] if seeds else [0, *clashes(library, tracks)]
+    tracks = _in_order(library, chosen, seeds, request.artist_gap, strict=True)
+    keys = harmony_of(library, tracks, seeds).key
+    starts = [0] if seeds else [0, *clashes(keys)]
     return max((_chain(tracks, keys, start, request) for start in starts), key=_seconds)
 
 

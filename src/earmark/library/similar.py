@@ -25,7 +25,7 @@ from earmark.inference.options import HearingOptions
 from earmark.inference.records import ClipEmbeddings, Failure, Prediction
 from earmark.library.labels import free_scores, given_names, merged_scores, user_heads
 from earmark.library.records import LibraryModel, LibraryTrack, corrected, direction
-from earmark.library.store import Library
+from earmark.library.store import Library, absolute
 from earmark.library.vectors import Vectors, read_vectors
 from earmark.models.card import HeadCard
 from earmark.text import fold
@@ -161,6 +161,11 @@ class Seed:
     clips: ClipEmbeddings | None
     seconds: float
     features: Mapping[str, Feature] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """Its path, as a track of the library has it, or would."""
+        return absolute(self.path) if self.track is None else self.track.path
 
     @property
     def key(self) -> int:
