@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from earmark.engine import InlineEngine
 from earmark.errors import EarmarkError, StorageError
 from earmark.events import Progress, Run
 from earmark.inference.records import Failure, Prediction
-from earmark.inference.tagger import load_model
 from earmark.library.options import ScanOptions
 from earmark.library.records import LibraryModel
 from earmark.library.scan import PASSING, Scanned, only_one, real_root, scan_folders
@@ -56,17 +55,6 @@ def music(tmp_path: Path) -> Path:
         song(tmp_path / "music" / "ab"[number % 2] / f"{number}.wav", number)
     (tmp_path / "music" / "a" / "bad.mp3").write_text("no sound")
     return tmp_path / "music"
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with open_library(tmp_path / "library.db", make=True) as opened:
-        yield opened
-
-
-@pytest.fixture
-def model(tiny_model: Path) -> LibraryModel:
-    return LibraryModel.of(tiny_model, load_model(tiny_model).card)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from earmark.library.opening import Measure, Open
 from earmark.library.options import ScanOptions
 from earmark.library.records import LibraryModel
 from earmark.library.scan import Scanned, real_root, scan_folders
-from earmark.library.store import Library, open_library
+from earmark.library.store import Library
 from earmark.library.store import features as store
 from sounds import melody, write
 
@@ -61,17 +61,6 @@ def music(tmp_path: Path) -> Path:
     soundfile.write(folder / "silence.wav", np.zeros(3 * 22_050), 22_050)
     (folder / "bad.mp3").write_text("no sound")
     return folder
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    with open_library(tmp_path / "library.db", make=True) as opened:
-        yield opened
-
-
-@pytest.fixture
-def model(tiny_model: Path) -> LibraryModel:
-    return LibraryModel.of(tiny_model, load_model(tiny_model).card)
 
 
 @pytest.fixture
