@@ -138,6 +138,21 @@ def test_wheel_drag_and_keys(tab: Open, url: str) -> None:
     assert state(page)["chosen"] == -1 and page.errors == []
 
 
+def test_enter_plays_a_song_whose_name_is_still_on_its_way(tab: Open, url: str) -> None:
+    def slow(route: Any) -> None:
+        page.page.wait_for_timeout(500)
+        route.continue_()
+
+    page = opened(tab, url)
+    page.page.route("**/v1/tracks/lookup", slow)
+    canvas = page.page.locator(".plan canvas")
+    canvas.focus()
+    canvas.press("ArrowRight")
+    canvas.press("Enter")
+    page.page.locator("#player .what").wait_for()
+    assert page.errors == []
+
+
 def test_two_fingers_zoom(tab: Open, url: str) -> None:
     page = opened(tab, url, 390)
     before, (x, y) = state(page)["scale"], client(page, 5)

@@ -51,16 +51,18 @@ export async function view(root, params, context) {
   const s = {view: 0, hidden: new Set(), lit: null, matches: null, found: null, at: -1, words: "", hover: -1, chosen: -1, similar: null,
     line: null, lasso: false, picked: 0, list: false, page: 0, open: false, finding: 0, note: "", saved: null, counts: null, shown: count};
 
-  // Names of songs come when they are asked for, and are kept.
-  const songs = new Map(), asked = new Set();
+  // Names of songs come when they are asked for, and are kept; whoever asks for one that is on its way waits for it.
+  const songs = new Map(), coming = new Map();
   async function know(list) {
-    const ids = list.map(i => data.ids[i]).filter(id => !songs.has(id) && !asked.has(id));
-    for (const id of ids) asked.add(id);
+    const wanted = list.map(i => data.ids[i]).filter(id => !songs.has(id)), ids = wanted.filter(id => !coming.has(id));
     for (let k = 0; k < ids.length; k += 500) {
-      const found = await api.post("/v1/tracks/lookup", {ids: ids.slice(k, k + 500)});
-      for (const song of found.tracks) songs.set(song.id, song);
+      const some = ids.slice(k, k + 500);
+      const found = api.post("/v1/tracks/lookup", {ids: some})
+        .then(answer => { for (const song of answer.tracks) songs.set(song.id, song); })
+        .finally(() => { for (const id of some) coming.delete(id); });
+      for (const id of some) coming.set(id, found);
     }
-    for (const id of ids) asked.delete(id);
+    await Promise.all(wanted.map(id => coming.get(id)));
   }
   const song = i => songs.get(data.ids[i]);
   const nameOf = (v, k) => k === NONE ? v.names.length ? "no label" : "all songs" : v.names[k];
