@@ -270,20 +270,25 @@ class Draws:
         """Batches of an epoch."""
         return -(-self.clips // self.batch_size)
 
-    def epoch(self, epoch: int) -> Iterator[tuple[NDArray[np.intp], Array]]:
+    def epoch(self, epoch: int, share: Callable[[int], slice] = slice) -> Iterator[tuple[NDArray[np.intp], Array]]:
         """Batches of an epoch: tracks (batch,) and their clips (batch, frames, bands); the next is made meanwhile.
 
         Batches are of equal size to within one clip: a rest of a single clip would break batch norm.
+
+        Args:
+            epoch: From 1.
+            share: Which of a batch's so many clips are given; the tracks are all of them.
         """
         order = self._order(epoch)
         parts = np.array_split(np.arange(len(order)), self.steps)
         stream = self._streamed(epoch, order) if self.streams else None
 
         def batch(part: NDArray[np.intp]) -> tuple[NDArray[np.intp], Array]:
+            mine = share(len(part))
             if stream is None:
-                return self._batch(epoch, order, part)
+                return order[part], self._batch(epoch, order, part[mine])
             rows, clips = zip(*(next(stream) for _ in part), strict=True)
-            return np.array(rows, np.intp), np.stack(clips)
+            return np.array(rows, np.intp), np.stack(clips[mine])
 
         with closing(ahead(map(batch, parts))) as batches:
             yield from batches
@@ -303,12 +308,13 @@ class Draws:
             return rng.permutation(np.repeat(self.rows, self.clips_per_track))
         return rng.choice(self.rows, self.clips, p=self.chances)
 
-    def _batch(self, epoch: int, order: NDArray[np.intp], part: NDArray[np.intp]) -> tuple[NDArray[np.intp], Array]:
-        clips = [
-            self._clip(int(order[place]), np.random.default_rng([self.seed, epoch, _CLIP, int(place)]))
-            for place in part
-        ]
-        return order[part], np.stack(clips)
+    def _batch(self, epoch: int, order: NDArray[np.intp], part: NDArray[np.intp]) -> Array:
+        return np.stack(
+            [
+                self._clip(int(order[place]), np.random.default_rng([self.seed, epoch, _CLIP, int(place)]))
+                for place in part
+            ]
+        )
 
     def _clip(self, row: int, rng: np.random.Generator) -> Array:
         """One random clip of a track, changed by chance."""

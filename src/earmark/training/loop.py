@@ -41,6 +41,7 @@ from earmark.training.module import (
     return_freed_memory,
     save_checkpoint,
 )
+from earmark.training.team import Team
 
 __all__ = [
     "FitPlan",
@@ -261,6 +262,9 @@ _MOVED = 5
 _SETTLING = 10
 """Batches that batch norm's statistics are measured on after an epoch."""
 
+_NONE = np.zeros((0, 0), np.float32)
+"""In place of embeddings that nobody asks for."""
+
 _COST = 1.0
 """Of the most frequent mistake, in nats, where mistakes are weighed by the confusion table."""
 
@@ -278,6 +282,7 @@ class FitPlan:
         pooling: Of clips, as inference pools them.
         frozen: Whether the backbone stays as it is.
         chunk: From 1 where there are several.
+        team: The workers that train together; each of them has the same plan.
     """
 
     draws: Draws
@@ -288,6 +293,7 @@ class FitPlan:
     pooling: str
     frozen: bool = False
     chunk: int = 0
+    team: Team = field(default_factory=Team)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -346,7 +352,8 @@ def fit(module: TaggerModule, plan: FitPlan, checkpoint: Path) -> Steps[FitResul
         _settle(state, plan, epoch)
         measured = _validate(state, plan)
         _note(state, plan, epoch, steps, measured)
-        _save(state, checkpoint)
+        if not plan.team.rank:
+            _save(state, checkpoint)
         yield pace.epoch_ended(state.history[-1])
     module.load_state_dict(state.weights)
     module.eval()
@@ -429,14 +436,17 @@ class _EpochSteps:
 
 def _train_epoch(state: _State, plan: FitPlan, epoch: int, pace: _Pace) -> Steps[_EpochSteps]:
     """One epoch. Its random numbers (dropout) begin anew with it, so that nothing of the last one is needed."""
-    torch.manual_seed(plan.draws.seed * 100_003 + epoch)
+    team = plan.team
+    torch.manual_seed(plan.draws.seed * 100_003 + epoch + team.rank * 1_000_000_007)
     state.module.train()
     if plan.frozen:
         state.module.backbone.eval()
     losses, norms, seen = [], [], []
     raw: dict[str, list[NDArray[np.float32]]] = {task.spec.name: [] for task in plan.tasks}
     pace.epoch_begins()
-    for step, (rows, clips) in enumerate(plan.draws.epoch(epoch)):
+    # A blend may take any clip of the batch.
+    batches = plan.draws.epoch(epoch) if plan.training.mixup else plan.draws.epoch(epoch, team.mine)
+    for step, (rows, clips) in enumerate(batches):
         rate = rate_at(plan.training, state.rate, (epoch - 1) + step / plan.draws.steps)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
@@ -444,8 +454,8 @@ def _train_epoch(state: _State, plan: FitPlan, epoch: int, pace: _Pace) -> Steps
         seen.append(rows)
         for name, scores in given.items():
             raw[name].append(scores.float().cpu().numpy())
-        norm = _step(state, loss, plan.training.gradient_norm) if loss is not None else 0.0
-        losses.append(float(loss.detach()) if loss is not None else math.nan)
+        found, norm = _step(state, plan, loss) if loss is not None else (math.nan, 0.0)
+        losses.append(found)
         norms.append(norm)
         return_freed_memory()
         if loss is not None and not (math.isfinite(losses[-1]) and math.isfinite(norm)):
@@ -454,8 +464,16 @@ def _train_epoch(state: _State, plan: FitPlan, epoch: int, pace: _Pace) -> Steps
                 f"lower training.learning_rate ({plan.training.learning_rate:g}), or set training.gradient_norm = 1"
             )
         so_far = float(np.nanmean(losses)) if not math.isnan(losses[-1]) else math.nan
-        yield pace.step(epoch, step + 1, len(clips), so_far)
-    return _EpochSteps(losses, norms, _clip_score(plan.tasks, np.concatenate(seen), raw))
+        yield pace.step(epoch, step + 1, len(rows), so_far)
+    return _EpochSteps(losses, norms, _clip_score(plan.tasks, np.concatenate(seen), _joined(team.gather(raw))))
+
+
+def _joined(shares: Sequence[Mapping[str, Sequence[NDArray[np.float32]]]]) -> dict[str, list[NDArray[np.float32]]]:
+    """Raw scores by head and step, of the workers' shares of each batch."""
+    return {
+        name: [np.concatenate(parts) for parts in zip(*(share[name] for share in shares), strict=True)]
+        for name in shares[0]
+    }
 
 
 def _clip_score(
@@ -475,13 +493,23 @@ def _clip_score(
 def _loss(
     state: _State, plan: FitPlan, rows: NDArray[np.intp], clips: NDArray[np.float32]
 ) -> tuple[torch.Tensor | None, dict[str, torch.Tensor]]:
-    """Mean over heads of the mean loss of a batch's labelled clips, None without a label; raw scores by head."""
+    """Mean over heads of the mean loss of a batch's labelled clips, None without a label; raw scores by head.
+
+    Of several workers each has its part of the loss, which add up to it, and the scores of its share.
+
+    Args:
+        state: The network.
+        plan: Of the training.
+        rows: (batch,) tracks of the whole batch.
+        clips: This worker's share of the clips, or those of the whole batch where they are mixed.
+    """
+    mine = plan.team.mine(len(rows))
     chosen, inputs = torch.from_numpy(rows), torch.from_numpy(clips).to(plan.device, non_blocking=True)
     share, others = 1.0, chosen
     if plan.training.mixup:
-        share = float(torch.distributions.Beta(plan.training.mixup, plan.training.mixup).sample())
-        order = torch.randperm(len(chosen))
-        inputs, others = torch.lerp(inputs[order.to(plan.device)], inputs, share), chosen[order]
+        blend = torch.distributions.Beta(plan.training.mixup, plan.training.mixup)
+        share, order = plan.team.agree(lambda: (float(blend.sample()), torch.randperm(len(chosen))))
+        inputs, others = torch.lerp(inputs[order[mine].to(plan.device)], inputs[mine], share), chosen[order]
     with autocast(plan.training, plan.device):
         embedding = state.module.backbone(inputs)
     losses, given = [], {}
@@ -491,26 +519,29 @@ def _loss(
         target, beside = (task.targets[tracks].to(plan.device) for tracks in (chosen, others))
         # By the labels, not by the loss: a loss that is no number must be seen. A blend needs both of its labels.
         known = ~(target + beside if target.ndim == 1 else target[:, 0] + beside[:, 0]).isnan()
+        count = int(known.sum())
         # Members of an ensemble learn each for itself; as one they would lean on each other.
         answers = [member(embedding.float()) for member in getattr(head, "members", [head])]
         given[task.spec.name] = torch.stack(answers).detach().mean(0)
         for raw in answers:
-            each = head_loss(task, raw, target, smoothing, costs)
+            each = head_loss(task, raw, target[mine], smoothing, costs)
             if plan.training.mixup:
-                each = torch.lerp(head_loss(task, raw, beside, smoothing, costs), each, share)
-            if known.any():
-                losses.append(each[known].mean())
+                each = torch.lerp(head_loss(task, raw, beside[mine], smoothing, costs), each, share)
+            if count:
+                losses.append(each[known[mine]].sum() / count)
     return torch.stack(losses).mean() if losses else None, given
 
 
-def _step(state: _State, loss: torch.Tensor, limit: float) -> float:
-    """One step of the optimiser; the gradient's norm before clipping."""
+def _step(state: _State, plan: FitPlan, loss: torch.Tensor) -> tuple[float, float]:
+    """One step of the optimiser; the loss of the whole batch, and its gradient's norm before clipping."""
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     parameters = [p for p in state.module.parameters() if p.grad is not None]
-    norm = float(nn.utils.clip_grad_norm_(parameters, limit or math.inf))
+    whole = loss.detach().clone()
+    plan.team.add([whole, *(p.grad for p in parameters if p.grad is not None)])
+    norm = float(nn.utils.clip_grad_norm_(parameters, plan.training.gradient_norm or math.inf))
     state.optimizer.step()
-    return norm
+    return float(whole), norm
 
 
 def _settle(state: _State, plan: FitPlan, epoch: int) -> None:
@@ -530,7 +561,7 @@ def _settle(state: _State, plan: FitPlan, epoch: int) -> None:
         norm.momentum = None  # a plain mean over the batches
         norm.train()
     with torch.no_grad():
-        for _, clips in itertools.islice(plan.draws.epoch(epoch), _SETTLING):
+        for _, clips in itertools.islice(plan.draws.epoch(epoch, plan.team.mine), _SETTLING):
             state.module(torch.from_numpy(clips).to(plan.device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -539,8 +570,10 @@ def _settle(state: _State, plan: FitPlan, epoch: int) -> None:
 def _validate(state: _State, plan: FitPlan) -> Measured | None:
     if not len(plan.valid):
         return None
-    outputs = list(outputs_of(state.module, map(plan.draws.songs.spread, plan.valid.tolist()), plan.device))
-    return measure(plan.tasks, plan.valid, outputs, plan.pooling)
+    mine = plan.valid[plan.team.mine(len(plan.valid))].tolist()
+    outputs = outputs_of(state.module, map(plan.draws.songs.spread, mine), plan.device)
+    shares = plan.team.gather([replace(output, embedding=_NONE) for output in outputs])
+    return measure(plan.tasks, plan.valid, list(itertools.chain(*shares)), plan.pooling)
 
 
 def _note(state: _State, plan: FitPlan, epoch: int, steps: _EpochSteps, measured: Measured | None) -> None:
