@@ -293,6 +293,7 @@ class Elsewhere(PooledEngine):
 @dataclass(frozen=True)
 class Away:
     do: Callable[[Any], Any]
+    notices: Sequence[str] = ()
 
     def ask(self, key: int, pickled: bytes, items: Sequence[Any], deadline: float) -> list[Any]:
         return [self.do(item) for item in items]
@@ -361,8 +362,8 @@ def test_closing_the_engine_ends_maps_and_processes(monkeypatch: pytest.MonkeyPa
     processes: list[WorkerProcess] = []
     true_init = WorkerProcess.__init__
 
-    def init(self: WorkerProcess, preload: str = "") -> None:
-        true_init(self, preload)
+    def init(self: WorkerProcess, *arguments: Any) -> None:
+        true_init(self, *arguments)
         processes.append(self)
 
     monkeypatch.setattr(WorkerProcess, "__init__", init)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from earmark.app.selection import opened_engine
+from earmark.app.selection import EngineOptions, for_songs, opened_engine
 from earmark.errors import MissingExtra, RecipeError
 from earmark.events import Notice, Steps, use_case
+from earmark.models.device import Device
 
 if TYPE_CHECKING:
     from earmark.engine import Engine
@@ -50,7 +51,7 @@ class CompareRequest:
     margin: float = 5.0
     naive: bool = False
     seed: int = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
 
 
 @use_case
@@ -73,7 +74,7 @@ def compare(request: CompareRequest, engine: Engine | None = None) -> Steps[Comp
     dataset = load_dataset(request.dataset, heads=request.heads or None, training=True)
     dataset = without_files(dataset, request.exclude_files)
     yield from map(Notice, spelling_notices(dataset.labels))
-    with opened_engine(engine) as workers:
+    with opened_engine(engine, EngineOptions(device=for_songs(request.device))) as workers:
         found = yield from train_rows(dataset, plan, folder, workers)
     page = write_comparison(found, folder)
     yield from map(Notice, found.notices)

@@ -88,7 +88,8 @@ def _taggers(text: str) -> list[Tagger]:
     from earmark.inference.tagger import load_model
     from earmark.models.registry import find_models
 
-    return [load_model(folder) for folder in find_models(text)]
+    # The networks run in the workers.
+    return [load_model(folder, "cpu") for folder in find_models(text)]
 
 
 def _notices(found: Evaluation) -> Iterator[str]:

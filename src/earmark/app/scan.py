@@ -148,7 +148,7 @@ def _model(request: ScanRequest) -> LibraryModel:
         return model
     from earmark.inference.tagger import load_model
 
-    tagger = load_model(models.folders[0])
+    tagger = load_model(models.folders[0], "cpu")  # for the layer's name and width
     # A head's hidden layer is made by the head, so that a model of other heads does not share it.
     shared = model.backbone if request.layer in tagger.network.layers else ""
     return replace(model, dimensions=tagger.dimensions(request.layer), backbone=shared)

@@ -13,6 +13,7 @@ from earmark.audio.files import Entry, walk
 from earmark.errors import EarmarkError, ModelError
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
+from earmark.models.device import Device
 
 if TYPE_CHECKING:
     from earmark.engine import Engine
@@ -26,6 +27,7 @@ __all__ = [
     "chosen_features",
     "find_files",
     "find_models",
+    "for_songs",
     "label_table",
     "one_model",
     "opened_engine",
@@ -42,11 +44,13 @@ class EngineOptions:
         jobs: Files at a time; as many as there are cores, or CPUs of a cluster, where None.
         engine: ``local`` processes, or a cluster of ``ray``.
         address: Of the cluster; see :class:`earmark.engine.cluster.RayEngine`.
+        device: What networks run on; ``auto`` takes a GPU where there is one that works.
     """
 
     jobs: int | None = None
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
+    device: Device = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +152,20 @@ def opened_engine(engine: Engine | None, options: EngineOptions | None = None) -
     if options.engine == "ray":
         from earmark.engine.cluster import RayEngine
 
-        own = RayEngine(options.address, options.jobs, preload=preload)
+        own = RayEngine(options.address, options.jobs, preload=preload, device=options.device)
     elif options.address:
         raise EarmarkError("--address is for --engine ray")
     else:
         from earmark.engine import LocalEngine
 
-        own = LocalEngine(options.jobs, preload=preload)
+        own = LocalEngine(options.jobs, preload=preload, device=options.device)
     with own:
         yield own
+
+
+def for_songs(device: Device) -> Device:
+    """What runs networks over a data set's songs where PyTorch trains on a device: ONNX Runtime may have none."""
+    return "cpu" if device == "cpu" else "auto"
 
 
 def predict(

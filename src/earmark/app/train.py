@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from earmark.app import corrections, own_tags
-from earmark.app.selection import EngineOptions, opened_engine
+from earmark.app.selection import EngineOptions, for_songs, opened_engine
 from earmark.errors import DatasetError, MissingExtra, RecipeError, UnknownName
 from earmark.events import Notice, Steps, use_case
 
@@ -34,7 +34,6 @@ class TrainRequest(own_tags.TagOptions, EngineOptions):
         exclude: Labels that are left out, as ``HEAD=LABEL``.
         epochs: At most; the recipe's where None.
         seed: Of split, weights and order.
-        device: ``auto`` takes a GPU where there is one.
         settings: ``KEY=VALUE`` of the recipe.
         overwrite: Begin again where there is a model already.
         from_library: Learn from the corrections in the library, too.
@@ -47,7 +46,6 @@ class TrainRequest(own_tags.TagOptions, EngineOptions):
     exclude: tuple[str, ...] = ()
     epochs: int | None = None
     seed: int = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
     settings: tuple[str, ...] = ()
     overwrite: bool = False
     from_library: bool = False
@@ -94,7 +92,7 @@ def train(request: TrainRequest, engine: Engine | None = None) -> Steps[Trained]
 
     epochs = [] if request.epochs is None else [f"training.epochs={request.epochs}"]
     recipe, out = load_recipe(request.recipe, [*request.settings, *epochs]), Path(request.output).absolute()
-    with opened_engine(engine, request) as workers:
+    with opened_engine(engine, replace(request, device=for_songs(request.device))) as workers:
         tags = (yield from own_tags.collect(request, recipe, workers)) if request.from_tags else None
         options = TrainOptions(
             seed=request.seed,

@@ -6,13 +6,16 @@ import argparse
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
+
+from earmark.models.device import Device
 
 __all__ = [
     "FLAG",
     "Collect",
     "Renamed",
     "above_zero",
+    "add_device",
     "add_engine",
     "add_exclude",
     "add_features",
@@ -21,7 +24,7 @@ __all__ = [
     "add_from_library",
     "add_jobs",
     "add_library",
-    "add_seed_and_device",
+    "add_seed",
     "defaults",
     "interval",
     "names",
@@ -118,8 +121,14 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-j", "--jobs", type=above_zero, metavar="N", help=text)
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--device``."""
+    text = "auto takes a GPU where there is one (default: %(default)s)"
+    parser.add_argument("--device", choices=get_args(Device), default="auto", help=text)
+
+
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Declare ``-j``, ``--engine`` and ``--address``."""
+    """Declare ``-j``, ``--engine``, ``--address`` and ``--device``."""
     add_jobs(parser)
     text = "processes on this machine, or a Ray cluster (default: %(default)s)"
     parser.add_argument("--engine", choices=("local", "ray"), help=text)
@@ -128,6 +137,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "machine alone)"
     )
     parser.add_argument("--address", metavar="HOST:PORT", help=text)
+    add_device(parser)
 
 
 def add_library(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
@@ -151,11 +161,9 @@ def add_from_library(parser: argparse.ArgumentParser) -> None:
     add_library(parser, model=False)
 
 
-def add_seed_and_device(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--seed`` and ``--device``."""
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--seed``."""
     parser.add_argument("--seed", metavar="N", type=int, help="of split, weights and order (default: %(default)s)")
-    text = "auto takes a GPU where there is one (default: %(default)s)"
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help=text)
 
 
 def above_zero(text: str) -> int:

@@ -15,7 +15,7 @@ import socket
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from earmark.engine.base import keep
 from earmark.engine.local import Job, Lost, Numbered, PooledEngine, Seat, WorkerProcess, default_workers
 from earmark.errors import EarmarkError, MissingExtra
 from earmark.inference.records import Failure
+from earmark.models.device import Device, asked
 
 __all__ = ["Host", "RayEngine"]
 
 _CONNECT_SECONDS = 10.0
 _START_SECONDS = 120.0
+_ON_A_GPU = 10  # workers; each decodes far longer than its network runs
 _COUNT_SECONDS = 5.0  # between two looks at how many CPUs the cluster has
 _INLINE = 90_000  # bytes of values that come with the answer, not through the object store
 _OWN_STORE = 256 * 2**20  # bytes: what comes back is small
@@ -56,14 +58,18 @@ class RayEngine(PooledEngine):
             is connected to a cluster already stays so.
         workers: Actors at most; as many as the cluster has logical CPUs where None.
         preload: As of :class:`earmark.engine.LocalEngine`.
+        device: What networks run on: ``cuda`` takes the nodes' GPUs, each of which ten workers share; ``auto`` is the
+            processor, which every node has.
 
     Raises:
         MissingExtra: Ray is not installed.
-        EarmarkError: No Ray answers there, or one of another version.
+        EarmarkError: No Ray answers there, or one of another version, or it has no GPU that is asked for.
     """
 
-    def __init__(self, address: str | None = None, workers: int | None = None, *, preload: str = "") -> None:
-        super().__init__(ready=True)
+    def __init__(
+        self, address: str | None = None, workers: int | None = None, *, preload: str = "", device: Device = "auto"
+    ) -> None:
+        super().__init__(ready=True, device="cuda" if asked(device) == "cuda" else "cpu")
         address = address or os.environ.get("RAY_ADDRESS") or None
         self._ray = _ray(alone=address is None)
         self._preload, self._limit = preload, workers
@@ -75,24 +81,32 @@ class RayEngine(PooledEngine):
         if self._connected:
             try:
                 _connect(self._ray, address, self._folder)
+                _check_gpus(self._ray, self._device)
             except BaseException:
                 self._forget_folder()
                 raise
-        self._actor = self._ray.remote(num_cpus=1, max_restarts=0)(_actor_class())
+        share = 1 / _ON_A_GPU if self._device == "cuda" else 0
+        self._actor = self._ray.remote(num_cpus=1, num_gpus=share, max_restarts=0)(_actor_class())
 
     @property
     def workers(self) -> int:
-        """Logical CPUs of the nodes that see the files; they may come and go."""
+        """Logical CPUs of the nodes that see the files (and have a GPU, if asked for); they may come and go."""
         now = time.monotonic()
         if now - self._counted > _COUNT_SECONDS:
             nodes = [node for node in self._ray.nodes() if node["Alive"] and node["NodeID"] not in self._blind]
-            self._cpus, self._counted = int(sum(node["Resources"].get("CPU", 0) for node in nodes)), now
+            self._cpus, self._counted = sum(self._room(node["Resources"]) for node in nodes), now
         return max(1, min(self._limit or self._cpus, self._cpus))
+
+    def _room(self, resources: Mapping[str, float]) -> int:
+        """Workers that a node takes."""
+        cpus, gpus = (resources.get(kind, 0.0) for kind in ("CPU", "GPU"))
+        return int(min(cpus, gpus * _ON_A_GPU) if self._device == "cuda" else cpus)
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Which machines could not help."""
-        return tuple(f"{node} did nothing: it does not see files that are here." for node in self._blind.values())
+        """What workers say, and which machines could not help."""
+        blind = (f"{node} did nothing: it does not see files that are here." for node in self._blind.values())
+        return (*super().notices, *blind)
 
     def close(self) -> None:
         """End all maps and actors, and the Ray that was started for them."""
@@ -118,7 +132,7 @@ class RayEngine(PooledEngine):
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _make_worker(self) -> _RemoteWorker:
-        actor = self._actor.options(**self._elsewhere()).remote(self._preload, str(Path.cwd()))
+        actor = self._actor.options(**self._elsewhere()).remote(self._preload, self._device, str(Path.cwd()))
         with self._changed:
             self._actors.add(actor)
             if self._closed:
@@ -194,6 +208,7 @@ class _RemoteWorker:
     def __init__(self, engine: RayEngine, actor: Any, facts: dict[str, Any]) -> None:
         self._engine, self._actor, self._facts = engine, actor, facts
         self._known: set[int] = set()
+        self.notices: Sequence[str] = ()
 
     def ask(self, key: int, pickled: bytes, items: Sequence[Any], deadline: float) -> list[Any]:
         """As of :class:`earmark.engine.local.WorkerProcess`."""
@@ -209,7 +224,8 @@ class _RemoteWorker:
         if kind == "lost":
             message, failure, started, killed = content
             raise Lost(message, kind=failure, started=started, killed=killed, ended=False)
-        values: list[Any] = pickle.loads(content)
+        values: list[Any]
+        values, self.notices = pickle.loads(content)
         for value in values:
             if isinstance(value, Failure) and value.kind in _UNSEEN and os.access(value.path, os.R_OK):
                 self._engine.see_nothing(self._facts, value.path)
@@ -255,6 +271,15 @@ def _connect(ray: Any, address: str | None, folder: str) -> None:
         ray.init(address, **quiet)
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, AssertionError) as error:
         raise EarmarkError(f"No Ray cluster can be used at {address}: {_first_line(error)}; {_ADVICE}") from error
+
+
+def _check_gpus(ray: Any, device: Device) -> None:
+    if device == "cuda" and not ray.cluster_resources().get("GPU"):
+        ray.shutdown()
+        raise EarmarkError(
+            "--device cuda: the Ray cluster has no GPU; start Ray with `ray start --num-gpus N` on the machines that "
+            "have some, or leave --device out"
+        )
 
 
 def _knock(address: str) -> None:
@@ -344,10 +369,10 @@ def _actor_class() -> type:
     """What runs on the nodes. It travels as it is, not by its name, so that a node without Earmark can say so."""
 
     class EarmarkWorker:
-        def __init__(self, preload: str, folder: str) -> None:
+        def __init__(self, preload: str, device: str, folder: str) -> None:
             with suppress(OSError):  # paths as they were typed are below it
                 os.chdir(folder)
-            self.preload = preload
+            self.preload, self.device = preload, device
             self.host: Any = None
 
         def facts(self) -> dict[str, str]:
@@ -361,7 +386,7 @@ def _actor_class() -> type:
 
         def ask(self, *asked: Any) -> tuple[str, Any]:
             if self.host is None:
-                self.host = importlib.import_module("earmark.engine.cluster").Host(self.preload)
+                self.host = importlib.import_module("earmark.engine.cluster").Host(self.preload, self.device)
             answer: tuple[str, Any] = self.host.ask(*asked)
             return answer
 
@@ -373,10 +398,11 @@ class Host:
 
     Args:
         preload: As of :class:`RayEngine`.
+        device: As of :class:`RayEngine`.
     """
 
-    def __init__(self, preload: str) -> None:
-        self._preload = preload
+    def __init__(self, preload: str, device: Device = "auto") -> None:
+        self._preload, self._device = preload, device
         self._worker: WorkerProcess | None = None
         self._kept: OrderedDict[int, bytes] = OrderedDict()
 
@@ -387,8 +413,9 @@ class Host:
             return "unknown", None
         keep(self._kept, key, pickled)
         try:
-            self._worker = self._worker or WorkerProcess(self._preload)
-            values = pickle.dumps(self._worker.ask(key, pickled, items, deadline))
+            self._worker = self._worker or WorkerProcess(self._preload, self._device)
+            given = self._worker.ask(key, pickled, items, deadline)
+            values = pickle.dumps((given, self._worker.notices))
         except EarmarkError as error:
             return "refused", error
         except OSError as error:

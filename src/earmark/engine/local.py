@@ -27,6 +27,7 @@ from earmark import errors
 from earmark.engine.base import Engine, Item, Result, Task, Value, keep, outcome
 from earmark.errors import EarmarkError, FailureKind
 from earmark.inference.records import Failure
+from earmark.models.device import VARIABLE, Device, may_use_gpu
 
 __all__ = ["LocalEngine", "Lost", "PooledEngine", "Seat", "Worker", "WorkerProcess", "default_workers"]
 
@@ -61,7 +62,13 @@ class Lost(Exception):
 
 
 class Worker(Protocol):
-    """Whatever does items of a task, one piece of work after the other."""
+    """Whatever does items of a task, one piece of work after the other.
+
+    Attributes:
+        notices: Sentences about how it works.
+    """
+
+    notices: Sequence[str]
 
     def ask(self, key: int, pickled: bytes, items: Sequence[Any], deadline: float) -> list[Any]:
         """As of :class:`WorkerProcess`."""
@@ -78,12 +85,14 @@ class WorkerProcess:
 
     Args:
         preload: A module that it imports before it is asked anything.
+        device: What networks run on.
 
     Raises:
         OSError: The system gives no process.
     """
 
-    def __init__(self, preload: str = "") -> None:
+    def __init__(self, preload: str = "", device: Device = "auto") -> None:
+        self.notices: Sequence[str] = ()
         package = str(Path(errors.__file__).parent.parent)
         code = f"import sys; sys.path.insert(0, {package!r}); from earmark.engine.worker import main; "
         code += f"main({preload!r})"
@@ -93,7 +102,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if os.environ.get("EARMARK_DEBUG") else subprocess.DEVNULL,
-            env=os.environ | dict.fromkeys(_ONE_THREAD, "1"),
+            env=os.environ | dict.fromkeys(_ONE_THREAD, "1") | ({} if device == "auto" else {VARIABLE: device}),
             **_own_group(),
         )
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -129,6 +138,8 @@ class WorkerProcess:
             if kind == "refused":
                 assert isinstance(content, EarmarkError)
                 raise content
+            if kind == "notice":
+                self.notices = (*self.notices, content)
             if kind == "ready":
                 started = True
                 keep(self._started, key, None)
@@ -271,10 +282,15 @@ class PooledEngine(Engine):
 
     Args:
         ready: Whether the first worker is made as soon as the engine is entered, while the work is being prepared.
+        device: What networks run on.
+
+    Raises:
+        EarmarkError: The environment names a device that there is not.
     """
 
-    def __init__(self, *, ready: bool = False) -> None:
-        self._ready = ready
+    def __init__(self, *, ready: bool = False, device: Device = "auto") -> None:
+        self._ready, self._device, self._gpu = ready, device, may_use_gpu(device)
+        self._notices: dict[str, None] = {}
         self._changed = threading.Condition()
         self._jobs: list[Job] = []
         self._seats: dict[Seat, threading.Thread] = {}
@@ -284,6 +300,12 @@ class PooledEngine(Engine):
         self._deaths = 0  # of workers in a row, with nothing done in between
         self._no_seat_before = 0.0
         self._closed = False
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the workers say of the devices that networks run on, each sentence once."""
+        with self._changed:
+            return tuple(self._notices)
 
     @abstractmethod
     def _make_worker(self) -> Worker:
@@ -473,7 +495,7 @@ class PooledEngine(Engine):
                 self._dismiss(seat)
             self._lost(seat, job, piece, lost)
         else:
-            self._hand_in(job, piece, values)
+            self._hand_in(job, piece, values, worker.notices)
 
     def _new_worker(self, seat: Seat) -> Worker:
         worker = self._make_worker()
@@ -505,9 +527,10 @@ class PooledEngine(Engine):
                 ((index, item),) = piece
                 job.done[index] = Failure(job.task.name(item), lost.kind, lost.message, index)
 
-    def _hand_in(self, job: Job, piece: Numbered, values: list[Any]) -> None:
+    def _hand_in(self, job: Job, piece: Numbered, values: list[Any], notices: Sequence[str]) -> None:
         with self._changed:
             self._deaths = 0
+            self._notices |= dict.fromkeys(notices)
             for (index, item), value in zip(piece, values, strict=True):
                 job.done[index] = outcome(value, index, item)
             self._changed.notify_all()
@@ -531,10 +554,14 @@ class LocalEngine(PooledEngine):
         workers: Processes at most; as many as cores where None.
         preload: A module that workers import before they are asked anything. With one the first worker is started as
             soon as the engine is entered, so that it gets ready while the work is still being prepared.
+        device: What networks run on: ``auto`` takes a GPU where there is one that works.
+
+    Raises:
+        EarmarkError: The environment names a device that there is not.
     """
 
-    def __init__(self, workers: int | None = None, *, preload: str = "") -> None:
-        super().__init__(ready=bool(preload))
+    def __init__(self, workers: int | None = None, *, preload: str = "", device: Device = "auto") -> None:
+        super().__init__(ready=bool(preload), device=device)
         self._preload = preload
         self._workers = workers or default_workers()
 
@@ -545,6 +572,6 @@ class LocalEngine(PooledEngine):
 
     def _make_worker(self) -> WorkerProcess:
         try:
-            return WorkerProcess(self._preload)
+            return WorkerProcess(self._preload, self._device)
         except (OSError, RuntimeError) as error:  # no process, or no thread to read from it
             raise Lost(f"the system gives no worker process: {error}", started=False) from error

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from earmark.engine.base import Started
 from earmark.errors import EarmarkError
+from earmark.models.device import may_use_gpu
 
 __all__ = ["main"]
 
@@ -38,6 +39,8 @@ def main(preload: str = "") -> None:
     os.dup2(2, 1)
     requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, requests), daemon=True).start()
+    if may_use_gpu():
+        _pass_on_notices(sender)
     started = Started(sender.alive)
     if preload:
         importlib.import_module(preload)
@@ -80,6 +83,19 @@ class _Sender:
         if time.monotonic() - self._last > _BETWEEN:
             self._last = time.monotonic()
             self.send("alive", None)
+
+
+def _pass_on_notices(sender: _Sender) -> None:
+    """What a network logs of the device that it runs on goes to whoever asks."""
+    import logging  # not where there is nothing to say: it takes a while
+
+    def pass_on(record: logging.LogRecord) -> bool:
+        sender.send("notice", record.getMessage())
+        return False
+
+    logger = logging.getLogger("earmark.models.network")
+    logger.setLevel(logging.INFO)
+    logger.addFilter(pass_on)
 
 
 def _listen(stream: IO[bytes], requests: queue.SimpleQueue[Request]) -> None:

@@ -29,6 +29,7 @@ from earmark.inference.records import ClipEmbeddings, HeadPrediction, Prediction
 from earmark.inference.scores import probabilities, raw_scores, taggram, track_probabilities
 from earmark.inference.why import TrainingTracks, reason, training_tracks
 from earmark.models.card import Card
+from earmark.models.device import Device
 from earmark.models.network import HeadWeights, Network, read_heads
 from earmark.models.registry import check_files, find_model
 
@@ -41,15 +42,15 @@ __all__ = ["Tagger", "load_model"]
 Array = NDArray[np.float32]
 Scores = NDArray[np.float64]
 
-_BATCH = 8  # clips a run of the network: always the same, so that scores never depend on what else is analysed
 _NO_AUDIO = "the model {} was trained on pictures of spectrograms: it takes PNG files, not audio"
 
 
-def load_model(model: str | os.PathLike[str] = "default") -> Tagger:
+def load_model(model: str | os.PathLike[str] = "default", device: Device = "auto") -> Tagger:
     """Load a model folder, or a model by name.
 
     Args:
         model: A folder, or a name that ``earmark models`` lists; ``default`` is the bundled one.
+        device: What its network runs on: ``auto`` takes a GPU where ONNX Runtime has one that works.
 
     Raises:
         ModelError: The folder is incomplete, damaged, or of a newer format.
@@ -57,7 +58,7 @@ def load_model(model: str | os.PathLike[str] = "default") -> Tagger:
     """
     folder = find_model(model)
     card = check_files(folder)
-    return Tagger(folder, card, read_heads(folder, card))
+    return Tagger(folder, card, read_heads(folder, card), device=device)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,12 +69,15 @@ class Tagger:
         folder: The model folder.
         card: What the model says of itself.
         heads: The arrays of its heads.
+        options: How it analyses where nothing else is asked.
+        device: What its network runs on.
     """
 
     folder: Path
     card: Card
     heads: Mapping[str, HeadWeights]
     options: HearingOptions = field(default_factory=lambda: HearingOptions(embedding=True))
+    device: Device = "auto"
 
     def __repr__(self) -> str:
         """Short: which model, and its heads."""
@@ -81,9 +85,9 @@ class Tagger:
 
     @cached_property
     def network(self) -> Network:
-        """The network, loaded when first used (ModelError where it is damaged)."""
+        """The network, loaded when first used (ModelError where it is damaged, EarmarkError where there is no GPU)."""
         read = {head.layer: self.heads[head.name].inputs for head in self.card.heads if not head.derived}
-        return Network(self.folder, self.card, read)
+        return Network(self.folder, self.card, read, device=self.device)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -163,7 +167,7 @@ class Tagger:
         found = []
         with self._open(track, alive=progress) as opened:
             key = track_key(opened) if isinstance(opened, OpenTrack) else image_hash(Path(track))
-            for batch in _batches(views(opened, self.frontend, self._plan(self.options)), _BATCH):
+            for batch in _batches(views(opened, self.frontend, self._plan(self.options)), self.network.batch):
                 found.append(self.network.run(np.stack([clip.data for clip in batch]), ["embedding"])["embedding"])
                 progress()
         return key, np.concatenate(found)
@@ -248,7 +252,7 @@ class Tagger:
         vectors: list[Array] = []
         raw: dict[str, list[Scores]] = {head.name: [] for head in self.card.heads}
         times: list[tuple[float, float]] = []
-        for batch in _batches(clips, _BATCH):
+        for batch in _batches(clips, self.network.batch):
             times += [(clip.start, clip.end) for clip in batch]
             found = self._layers(np.stack([clip.data for clip in batch]), options.layer)
             for name, scores in raw_scores(self.card.heads, self.heads, found).items():

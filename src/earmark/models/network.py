@@ -9,10 +9,12 @@ rows for labels that were added later ``HEAD/added/weight`` and ``.../bias``; wh
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +24,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from earmark.errors import ModelError
+from earmark.errors import EarmarkError, ModelError
 from earmark.models.card import HEADS, NETWORK, Card, HeadCard, Step
+from earmark.models.device import CPU, CUDA, Device, asked, choose
 from earmark.offline import onnxruntime
 from earmark.storage import write_file
 
@@ -75,20 +78,38 @@ Array = NDArray[np.float32]
 
 _LAYER = "layer:"
 
+_CLIPS = 8
+"""Clips a run of the network: always the same, so that scores never depend on what else is analysed."""
 
-def open_session(model: bytes, threads: int = 1) -> Any:
+_GPU_CLIPS, _GPU_NUMBERS = 64, 2**20
+"""On a GPU as many clips as have a million numbers, since each worker keeps what lies between layers there."""
+
+
+def open_session(model: bytes, threads: int = 1, device: Literal["cpu", "cuda"] = "cpu") -> Any:
     """A session of ONNX Runtime for a graph; raises ONNX Runtime's own errors.
 
     Args:
         model: The graph as bytes.
         threads: One, so that results do not depend on the machine.
+        device: Where.
+
+    Raises:
+        RuntimeError: The GPU that is offered cannot be used.
     """
     ort = onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     options.log_severity_level = 4
     options.enable_cpu_mem_arena = False  # the arena keeps the largest track's memory for good
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    if device == "cpu":
+        return ort.InferenceSession(model, options, providers=[CPU])
+    options.use_deterministic_compute = True
+    with redirect_stdout(io.StringIO()) as printed:  # it prints which library is missing, and goes on
+        getattr(ort, "preload_dlls", lambda: None)()  # NVIDIA's packages from pip are on no search path
+        session = ort.InferenceSession(model, options, providers=[CUDA, CPU], enable_fallback=0)
+    if CUDA[0] not in session.get_providers():
+        raise RuntimeError(next(iter(printed.getvalue().splitlines()), "ONNX Runtime gives no reason"))
+    return session
 
 
 def run_network(model: bytes, clips: Array, names: Sequence[str]) -> list[Array]:
@@ -102,9 +123,15 @@ class Network:
 
     Attributes:
         layers: Names that :meth:`run` can give besides ``embedding``.
+        device: What it runs on.
+        batch: Clips that it takes at a time, whatever it is given.
     """
 
-    def __init__(self, folder: Path, card: Card, needed: Mapping[str, int], threads: int = 1) -> None:
+    device: Literal["cpu", "cuda"]
+
+    def __init__(
+        self, folder: Path, card: Card, needed: Mapping[str, int], threads: int = 1, device: Device = "auto"
+    ) -> None:
         """Load the network of a model folder, and run it once: what is wrong with it shows now.
 
         Args:
@@ -112,13 +139,41 @@ class Network:
             card: What the model says of itself.
             needed: Width of each layer that its heads read.
             threads: Of ONNX Runtime.
+            device: ``auto`` takes a GPU where there is one that works.
 
         Raises:
             ModelError: The network cannot be loaded or run, or is not what the card says of it.
+            EarmarkError: A GPU is asked for by name, and cannot be used.
         """
-        self._file = folder / NETWORK
+        self._file, device = folder / NETWORK, asked(device)
+        chosen = "cpu" if device == "cpu" else choose(device, onnxruntime().get_available_providers())
+        if chosen == "cpu":
+            self._open(card, needed, threads, "cpu")
+            return
         try:
-            self._session = open_session(self._file.read_bytes(), threads)
+            self._open(card, needed, threads, "cuda")
+        except ModelError as error:
+            self._open(card, needed, threads, "cpu")  # raises where the network is to blame
+            reason = " ".join(str(error.__cause__ or error).split())[:300]
+            if device == "cuda":
+                raise EarmarkError(
+                    f"--device cuda: ONNX Runtime has CUDA, but cannot use it here ({reason}); "
+                    "`earmark doctor` tells more, and --device cpu does without"
+                ) from error
+            _logger().warning(
+                "The GPU is not used: ONNX Runtime has CUDA, but cannot use it here (%s). "
+                "`--device cpu` leaves it alone.",
+                reason,
+            )
+        else:
+            _logger().info("The network ran on the GPU (CUDA).")
+
+    def _open(self, card: Card, needed: Mapping[str, int], threads: int, device: Literal["cpu", "cuda"]) -> None:
+        self.device = device
+        numbers = max(1, math.prod(card.clip_shape))
+        self.batch = _CLIPS if device == "cpu" else max(_CLIPS, min(_GPU_CLIPS, _GPU_NUMBERS // numbers))
+        try:
+            self._session = open_session(self._file.read_bytes(), threads, device)
         except Exception as error:  # ONNX Runtime's own classes all derive straight from Exception
             raise ModelError(f"{self._file}: damaged: ONNX Runtime cannot load it") from error
         outputs = [output.name for output in self._session.get_outputs()]
@@ -152,15 +207,31 @@ class Network:
         outputs = [name if name == "embedding" else _LAYER + name for name in names]
         inputs = {"spectrogram": np.ascontiguousarray(spectrograms, np.float32)}
         try:
-            found = self._session.run(outputs, inputs)
+            found = self._session.run(outputs, inputs) if self.device == "cpu" else self._on_gpu(outputs, inputs)
         except Exception as error:  # as above
             reason = " ".join(str(error).split())[:200]
+            reason += "; fewer jobs (-j) leave more of the GPU to each" if self.device == "cuda" else ""
             shape = spectrograms.shape
             raise ModelError(f"{self._file}: cannot run on clips of the card's plan, {shape}: {reason}") from error
         for name, vectors in zip(names, found, strict=True):
             if not np.isfinite(vectors).all():
                 raise ModelError(f"{self._file}: damaged: its output {name!r} is not a finite number (NaN)")
         return {name: np.asarray(vectors, np.float32) for name, vectors in zip(names, found, strict=True)}
+
+    def _on_gpu(self, outputs: list[str], inputs: dict[str, Array]) -> list[Array]:
+        """Whole batches alone, filled up with zeros: a GPU chooses how to compute by the shape."""
+        parts = []
+        for clips in np.split(inputs["spectrogram"], range(self.batch, len(inputs["spectrogram"]), self.batch)):
+            full = np.zeros((self.batch, *clips.shape[1:]), np.float32)
+            full[: len(clips)] = clips
+            parts.append([vectors[: len(clips)] for vectors in self._session.run(outputs, {"spectrogram": full})])
+        return [np.concatenate(vectors) for vectors in zip(*parts, strict=True)]
+
+
+def _logger() -> Any:
+    import logging
+
+    return logging.getLogger(__name__)
 
 
 Double = NDArray[np.float64]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI
 
 import earmark
+from earmark.models.device import Device
 from earmark.server import problems
 from earmark.server.answers import Json
 from earmark.server.doors import audiomuse, opensubsonic
@@ -56,6 +57,7 @@ class ServerOptions:
         music: Folders that may be scanned and learned from, beside those of the library.
         jobs: Files that are analysed at a time; as many as cores where None.
         model: A model folder or name.
+        device: What networks run on; ``auto`` takes a GPU where there is one that works.
         player_key: Opens the doors to players; they are closed where it and the password are None.
         player_password: For older clients of OpenSubsonic, made for that door alone.
         media_server: URL of the Subsonic server whose ids the doors speak.
@@ -71,6 +73,7 @@ class ServerOptions:
     music: tuple[str, ...] = ()
     jobs: int | None = None
     model: str = "default"
+    device: Device = "auto"
     player_key: str | None = field(default=None, repr=False)
     player_password: str | None = field(default=None, repr=False)
     media_server: str | None = None

@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 
 from earmark.app.child import in_child
 from earmark.app.models import list_models
+from earmark.app.selection import for_songs
 from earmark.errors import EarmarkError, UnknownName
 from earmark.events import Run
 from earmark.paths import data_folder
@@ -85,6 +86,7 @@ class TrainJob(_LearningJob):
             recipe=self.recipe,
             heads=self.heads,
             settings=tuple(f"{key}={_written(value)}" for key, value in self.settings.items()),
+            device=for_songs(service.options.device),
             overwrite=self.overwrite,
             from_library=corrections,
             library=service.options.library if corrections else None,
@@ -108,6 +110,7 @@ class FromTagsJob(_LearningJob):
 
         request = TrainRequest(
             output=self._output(),
+            device=for_songs(service.options.device),
             overwrite=self.overwrite,
             from_tags=True,
             from_library=self.corrections,

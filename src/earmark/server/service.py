@@ -87,7 +87,7 @@ class Service:
 
     def __init__(self, options: ServerOptions) -> None:
         self.options = options
-        self.engine: Engine = LocalEngine(options.jobs, preload="earmark.inference.tagger")
+        self.engine: Engine = LocalEngine(options.jobs, preload="earmark.inference.tagger", device=options.device)
         self.session = LibrarySession(options.library)
         self.analysing = CapacityLimiter(_ANALYSES)
         self.closing = threading.Event()

@@ -25,10 +25,11 @@ from earmark.evaluation.scores import HeadAnswers, ModelPredictions, main_figure
 from earmark.events import Notice, Steps
 from earmark.inference.tagger import load_model
 from earmark.models.card import Card
+from earmark.models.device import Device
 from earmark.recipe import SplitPlan, load_recipe
 from earmark.training.classical import NOTES as CLASSICAL_NOTES
 from earmark.training.classical import baseline
-from earmark.training.job import Device, TrainOptions
+from earmark.training.job import TrainOptions
 from earmark.training.naive import NaivePlan, naive_row
 from earmark.training.run import train_model
 from earmark.training.scoring import parameters_of, scored_row, songs_per_second

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,11 @@ from earmark.engine.base import Engine
 from earmark.errors import DatasetError
 from earmark.events import Notice, Steps
 from earmark.inference.records import Failure
+from earmark.models.device import Device
 from earmark.models.registry import sha256
 from earmark.recipe import Recipe
 
-__all__ = ["Device", "Job", "KnownTracks", "TrackEmbeddings", "TrainOptions", "settings_of", "without_failures"]
-
-Device = Literal["auto", "cpu", "cuda"]
+__all__ = ["Job", "KnownTracks", "TrackEmbeddings", "TrainOptions", "settings_of", "without_failures"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

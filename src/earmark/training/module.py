@@ -30,12 +30,12 @@ from torch import nn
 from earmark.errors import ModelError, RecipeError, StorageError
 from earmark.inference.scores import raw_scores
 from earmark.models.card import NETWORK, HeadCard
+from earmark.models.device import Device
 from earmark.models.network import HeadWeights, run_network
 from earmark.recipe import Training
 from earmark.storage import write_file
 from earmark.training.backbones import Backbone
 from earmark.training.heads import weights_of
-from earmark.training.job import Device
 
 __all__ = [
     "TOLERANCE",

@@ -29,9 +29,10 @@ from earmark.evaluation.evaluate import Plan, evaluate
 from earmark.events import Progress, Steps
 from earmark.inference.records import Failure
 from earmark.inference.tagger import Tagger, load_model
+from earmark.models.device import Device
 from earmark.models.registry import sha256
 from earmark.recipe import Recipe, SplitPlan, load_recipe, recipe_from
-from earmark.training.job import Device, TrainOptions
+from earmark.training.job import TrainOptions
 from earmark.training.run import train_model
 
 __all__ = ["NaivePlan", "naive_figures", "naive_row", "write_clips"]

@@ -102,7 +102,7 @@ class TimeModels(Task[Path, Mapping[str, float]]):
 
     def start(self, alive: Alive) -> Callable[[Path], Mapping[str, float]]:
         """Load the models; their first song is analysed twice, since the first analysis of a model is slower."""
-        taggers = {name: load_model(folder) for name, folder in self.models.items()}
+        taggers = {name: load_model(folder, "cpu") for name, folder in self.models.items()}
         warm = False
 
         def work(song: Path) -> Mapping[str, float]:

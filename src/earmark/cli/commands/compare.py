@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--margin", metavar="POINTS", type=float, help=text)
     text = "train every row once more on clips split at random, and show that leaky score beside the honest one"
     parser.add_argument("--naive", action=arguments.FLAG, help=text)
-    arguments.add_seed_and_device(parser)
+    arguments.add_seed(parser)
+    arguments.add_device(parser)
     arguments.add_exclude(parser, "--exclude-files")
     arguments.add_format(parser)
     arguments.defaults(parser, CompareRequest)

@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--music", action=arguments.Collect, metavar="FOLDER", default=(), help=text)
     parser.add_argument("-m", "--model", metavar="MODEL", default="default", help="a model folder or a name")
     arguments.add_jobs(parser)
+    arguments.add_device(parser)
     text = "the key that opens the doors to players (or EARMARK_PLAYER_KEY)"
     parser.add_argument("--player-key", metavar="KEY", help=text)
     text = "a password for older OpenSubsonic clients, made for this alone (or EARMARK_PLAYER_PASSWORD)"

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude", metavar="HEAD=LABEL", action=arguments.Collect, help=text)
     parser.add_argument("--init", metavar="MODEL", help="start from this model")
     parser.add_argument("--epochs", metavar="N", type=arguments.whole, help="at most; as --set training.epochs=N")
-    arguments.add_seed_and_device(parser)
+    arguments.add_seed(parser)
     text = "a setting of the recipe; may be given again"
     parser.add_argument("--set", dest="settings", metavar="KEY=VALUE", action=arguments.Collect, help=text)
     parser.add_argument("--overwrite", action="store_true", help="begin again where there is a model already")
