@@ -57,6 +57,8 @@ class Act(Task[str, Any]):
             return ACTS[verb]()
         elif verb == "pid":
             return os.getpid()
+        elif verb == "environ":
+            return os.environ.get(rest)
         elif verb == "group":
             return os.getpgrp(), signal.getsignal(signal.SIGINT) == signal.SIG_IGN
         return item.upper()

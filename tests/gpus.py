@@ -1,13 +1,49 @@
-"""A stand-in for an ONNX Runtime with CUDA, for machines without a GPU: it computes on the processor."""
+"""A stand-in for an ONNX Runtime with CUDA, for machines without a GPU: it computes on the processor.
+
+:func:`install` makes a package of it that other processes find before the installed one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import onnxruntime as real  # noqa: TID251 - by now its reports are off
-
 from earmark.models.device import CPU, CUDA
+
+TESTS = Path(__file__).parent
+
+_PACKAGE = """
+import os, sys
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+_folder = str(Path(__file__).parent.parent)
+_real = PathFinder.find_spec("onnxruntime", [place for place in sys.path if place != _folder])
+__path__ += _real.submodule_search_locations
+exec(compile(Path(_real.origin).read_text(), _real.origin, "exec"))
+
+import gpus
+_runtime = gpus.FakeRuntime(os.environ["GPU_FAULT"])
+get_available_providers, preload_dlls = _runtime.get_available_providers, _runtime.preload_dlls
+InferenceSession = _runtime.InferenceSession
+"""
+
+
+def install(folder: Path, fault: str = "") -> dict[str, str]:
+    """The environment of processes that shall have an ONNX Runtime with CUDA; ``runs`` in the folder tells its runs."""
+    (folder / "onnxruntime" / "capi").mkdir(parents=True)
+    (folder / "onnxruntime" / "__init__.py").write_text(_PACKAGE)
+    (folder / "onnxruntime" / "capi" / "libonnxruntime_providers_cuda.so").touch()
+    path = [str(folder), str(TESTS.parent / "src"), str(TESTS), os.environ.get("PYTHONPATH", "")]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, path)), "GPU_FAULT": fault, "GPU_RUNS": str(folder / "runs")}
+
+
+def runs(environment: Mapping[str, str]) -> list[int]:
+    """Of each run on the GPU so far: clips that are not there to fill it up."""
+    file = Path(environment["GPU_RUNS"])
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
 
 
 class FakeRuntime:
@@ -28,7 +64,7 @@ class FakeRuntime:
         self.runs: list[Any] = []
 
     def get_available_providers(self) -> list[str]:
-        return [CUDA[0], CPU]
+        return ["TensorrtExecutionProvider", CUDA[0], CPU]
 
     def preload_dlls(self) -> None:
         self.preloaded = True
@@ -51,9 +87,14 @@ class FakeRuntime:
 
 class _Session:
     def __init__(self, runtime: FakeRuntime, model: bytes, on_gpu: bool) -> None:
-        plain = real.SessionOptions()
+        from onnxruntime.capi.onnxruntime_inference_collection import (  # noqa: TID251 - its reports are off by now
+            InferenceSession,
+        )
+        from onnxruntime.capi.onnxruntime_pybind11_state import SessionOptions  # noqa: TID251
+
+        plain = SessionOptions()
         plain.intra_op_num_threads = plain.inter_op_num_threads = 1
-        self._session = real.InferenceSession(model, plain, providers=[CPU])
+        self._session = InferenceSession(model, plain, providers=[CPU])
         self._runtime, self._on_gpu = runtime, on_gpu
 
     def __getattr__(self, name: str) -> Any:
@@ -66,5 +107,9 @@ class _Session:
         if self._on_gpu:
             if self._runtime.fault == "memory":
                 raise RuntimeError("CUDA failure 2: out of memory")
-            self._runtime.runs.append(inputs["spectrogram"])
+            clips = inputs["spectrogram"]
+            self._runtime.runs.append(clips)
+            if "GPU_RUNS" in os.environ:
+                with Path(os.environ["GPU_RUNS"]).open("a") as file:
+                    file.write(f"{int(clips.any(axis=(1, 2)).sum())}\n")
         return self._session.run(names, inputs)

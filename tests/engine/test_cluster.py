@@ -27,6 +27,7 @@ from earmark.engine import Analyse, Engine
 from earmark.errors import EarmarkError, MissingExtra, ModelError
 from earmark.events import Notice, Record
 from earmark.inference.records import Failure
+from earmark.models.device import Device
 from engine_tasks import Act, Sees, Together
 from made_songs import write_collection, write_song
 
@@ -39,10 +40,10 @@ def told(outcomes: Any) -> list[Any]:
     return [(one.kind, one.message) if isinstance(one, Failure) else one.value for one in outcomes]
 
 
-def ray_engine(address: str | None = None, workers: int | None = None) -> Engine:
+def ray_engine(address: str | None = None, workers: int | None = None, device: Device = "auto") -> Engine:
     from earmark.engine.cluster import RayEngine
 
-    return RayEngine(address, workers)
+    return RayEngine(address, workers, device=device)
 
 
 @contextmanager
@@ -331,6 +332,20 @@ def test_a_node_with_another_earmark(tmp_path: Path, code: str, message: str) ->
         pytest.raises(EarmarkError, match=message),
     ):
         list(engine.map(Act(), ["a", "b"]))
+
+
+def test_gpus_of_a_cluster(cluster: Any) -> None:
+    """Asked for by name, they are asked of Ray, which shows a worker no other; ``auto`` is every node's processor."""
+    with pytest.raises(EarmarkError, match=r"--device cuda: the Ray cluster has no GPU; .*--num-gpus"):
+        ray_engine(cluster.address, device="cuda")
+    with ray_engine(cluster.address) as engine:
+        assert engine.workers > 2 and not engine.gpu
+
+
+def test_a_node_with_a_gpu_does_the_work_that_needs_one() -> None:
+    with clustered({"num_gpus": 1}) as cluster, ray_engine(cluster.address, device="cuda") as engine:
+        assert engine.workers == 2 and engine.gpu
+        assert {one.value for one in engine.map(Act(), ["environ CUDA_VISIBLE_DEVICES"] * 4)} == {"0"}
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch, earmark: Earmark, tone: Path) -> None:

@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from earmark.audio import identity
 from earmark.audio.images import image_hash
 from earmark.audio.track import open_track
-from earmark.engine.base import Alive, Each, Engine, Task
+from earmark.engine.base import TOGETHER, Alive, Each, Engine, Task
 from earmark.errors import StorageError
 from earmark.events import Notice, Progress, Steps
 from earmark.features.frontend import Frontend
 from earmark.inference.records import Failure
-from earmark.inference.tagger import load_model
+from earmark.inference.tagger import Tagger, Work, load_model
 from earmark.models.card import Card
 from earmark.paths import cache_folder
 from earmark.recipe import ClipPlan
@@ -361,8 +361,12 @@ class EmbedClips(Task[Path, Array]):
 
     def start(self, alive: Alive) -> Callable[[Path], Array]:
         """Load the model."""
-        embed = replace(load_model(self.folder), card=self.card).embed_clips
-        return lambda path: embed(path, alive)[1]
+        tagger = self.tagger()
+        return lambda path: tagger.alone(tagger.embed_clips(path, alive))[1]
+
+    def tagger(self) -> Tagger:
+        """The model, with its card."""
+        return replace(load_model(self.folder), card=self.card)
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,18 +378,21 @@ class HashAndEmbed(Task[Path, "tuple[str, Array | None]"]):
         store: Where they go.
     """
 
+    batch = TOGETHER
+    network = True
+
     model: EmbedClips
     store: ArrayStore
 
-    def start(self, alive: Alive) -> Callable[[Path], tuple[str, Array | None]]:
+    def start(self, alive: Alive) -> Callable[[Sequence[Path]], list[tuple[str, Array | None] | Exception]]:
         """Load the model."""
-        embed = replace(load_model(self.model.folder), card=self.model.card).embed_clips
+        tagger = self.model.tagger()
 
-        def work(path: Path) -> tuple[str, Array | None]:
-            digest, vectors = embed(path, alive)
+        def embed(path: Path) -> Work[tuple[str, Array | None]]:
+            digest, vectors = yield from tagger.embed_clips(path, alive)
             return digest, self.store.hand_in(digest, vectors)
 
-        return work
+        return lambda paths: tagger.together(map(embed, paths))
 
     def take_in(self, value: tuple[str, Array | None]) -> str:
         """The hash; what a worker could not store is stored."""

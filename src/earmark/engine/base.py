@@ -21,12 +21,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 from earmark.errors import AudioError, EarmarkError, StorageError, failure_kind
 from earmark.inference.records import Failure
 
 __all__ = [
+    "TOGETHER",
     "Alive",
     "Each",
     "Engine",
@@ -47,23 +48,29 @@ Alive = Callable[[], None]
 """Called now and then during a long item, so that it is not taken for a hang."""
 
 
+TOGETHER = 8
+"""Files of a network's batch: their clips fill it; more would be held up by the slowest of them."""
+
+
 class Task(ABC, Generic[Item, Value]):
     """What is done with each item: a frozen dataclass that can be pickled, of a module that workers can import.
 
     Attributes:
         batch: Items that the started task takes at a time; where it is above 1, it takes and returns a list.
+        network: Whether the batches are for a network, which takes them on a GPU alone: else it gets lists of one.
     """
 
     __slots__ = ()
 
     batch: int = 1
+    network: bool = False
 
     @abstractmethod
     def start(self, alive: Alive) -> Callable[[Any], Any]:
         """Get ready once in each worker (load the model), and return what turns an item into its value.
 
         An :class:`EarmarkError` that is no AudioError ends the map, here and at any item: it is raised to whoever asks.
-        Any other exception of an item is that item's Failure. A Failure may also be returned.
+        Any other exception of an item is that item's Failure. A Failure or an exception may also be returned.
         """
 
     def name(self, item: Any) -> str:
@@ -108,9 +115,11 @@ class Limited(Task[Item, Value]):
         def limited(item: Item) -> Value:
             nonlocal end
             end = time.monotonic() + self.seconds
-            value: Value = work(item)
+            value = work([item])[0] if self.task.batch > 1 else work(item)
+            if isinstance(value, Exception):
+                raise value
             alive_in_time()  # whoever caught the error went on in vain
-            return value
+            return cast(Value, value)
 
         return limited
 
@@ -129,7 +138,17 @@ class Result(Generic[Item, Value]):
 
 
 class Engine(ABC):
-    """Opened once and kept; several maps may run at once, also from several threads."""
+    """Opened once and kept; several maps may run at once, also from several threads.
+
+    Attributes:
+        gpu: Whether networks may run on a GPU.
+    """
+
+    gpu: bool = False
+
+    def batch(self, task: Task[Any, Any]) -> int:
+        """Items of a task that go to a worker at a time."""
+        return task.batch if self.gpu or not task.network else 1
 
     @property
     @abstractmethod
@@ -219,7 +238,7 @@ class Started:
         except MemoryError as error:
             raise EarmarkError("There is not enough memory to start; close other programs or use fewer jobs") from error
         except Exception as error:
-            _show_trace()
+            _show_trace(error)
             raise EarmarkError(f"A worker could not start its task: {_one_line(error)}") from error
 
         def each(items: Sequence[Any]) -> list[Any]:
@@ -252,34 +271,39 @@ def failure_of(error: Exception, name: str) -> Failure:
         return Failure(name, failure_kind(error), error.strerror or str(error))
     if isinstance(error, RuntimeError) and "new thread" in str(error):
         return Failure(name, "crash", "the system gave no more threads")
-    _show_trace()
+    _show_trace(error)
     return Failure(name, "crash", _one_line(error))
 
 
 def _values(task: Task[Any, Any], work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     """A value or Failure an item; what fails as a batch is tried again one by one."""
+    values: Iterable[Any] = (_tried(task, work, item) for item in items)
     if task.batch > 1 and len(items) > 1:
         try:
-            return list(work(list(items)))
+            values = list(work(list(items)))
         except Exception as error:
             failure_of(error, "")  # raises what is not about the items
-    return [_value(task, work, item) for item in items]
+    return [
+        failure_of(value, task.name(item)) if isinstance(value, Exception) else value
+        for value, item in zip(values, items, strict=True)
+    ]
 
 
-def _value(task: Task[Any, Any], work: Callable[[Any], Any], item: Any) -> Any:
+def _tried(task: Task[Any, Any], work: Callable[[Any], Any], item: Any) -> Any:
+    """The value of one item, or the exception."""
     try:
         return work([item])[0] if task.batch > 1 else work(item)
     except Exception as error:
-        return failure_of(error, task.name(item))
+        return error
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
-def _show_trace() -> None:
+def _show_trace(error: Exception) -> None:
     if os.environ.get("EARMARK_DEBUG"):
-        traceback.print_exc()
+        traceback.print_exception(error)
 
 
 class InlineEngine(Engine):
@@ -302,7 +326,7 @@ class InlineEngine(Engine):
         pickled = pickle.dumps(task)
         work = self._started.get(hash(pickled)) or self._started.start(hash(pickled), pickled)
         numbered = enumerate(items)
-        while batch := list(islice(numbered, task.batch)):
+        while batch := list(islice(numbered, self.batch(task))):
             for (index, item), given in zip(batch, work([item for _, item in batch]), strict=True):
                 yield outcome(given, index, item)
 

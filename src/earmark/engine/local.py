@@ -289,7 +289,7 @@ class PooledEngine(Engine):
     """
 
     def __init__(self, *, ready: bool = False, device: Device = "auto") -> None:
-        self._ready, self._device, self._gpu = ready, device, may_use_gpu(device)
+        self._ready, self._device, self.gpu = ready, device, may_use_gpu(device)
         self._notices: dict[str, None] = {}
         self._changed = threading.Condition()
         self._jobs: list[Job] = []
@@ -332,11 +332,11 @@ class PooledEngine(Engine):
                 raise RuntimeError("the engine is closed")
             self._jobs.append(job)
         source: Iterator[tuple[int, Item]] = enumerate(items)
-        more = True
+        batch, more = self.batch(task), True
         try:
             while True:
-                while more and job.open < self.workers * _AHEAD * task.batch:  # a cluster may have grown
-                    piece = list(islice(source, task.batch))
+                while more and job.open < self.workers * _AHEAD * batch:  # a cluster may have grown
+                    piece = list(islice(source, batch))
                     more = bool(piece)
                     if more:
                         self._submit(job, piece)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.engine.base import Alive, Engine, Task
+from earmark.engine.base import TOGETHER, Alive, Engine, Task
 from earmark.engine.local import LocalEngine
 from earmark.errors import ModelError
 from earmark.inference.options import HearingOptions
@@ -16,6 +17,7 @@ from earmark.inference.records import Failure, Prediction
 
 if TYPE_CHECKING:
     from earmark.inference.tagger import Tagger
+    from earmark.models.card import Card
 
 __all__ = ["Analyse", "analyse", "predict_all"]
 
@@ -31,6 +33,9 @@ class Analyse(Task[str, Prediction]):
         digest: Of the models, joined by ``+``: what must be in their folders on another machine too; "" for anything.
     """
 
+    batch = TOGETHER
+    network = True
+
     models: tuple[Path, ...]
     options: HearingOptions = field(default_factory=HearingOptions)
     stamps: tuple[int, ...] = ()
@@ -41,29 +46,45 @@ class Analyse(Task[str, Prediction]):
         """The task for models as they are on disk now."""
         return cls(tuple(models), options or HearingOptions(), tuple(_stamp(model) for model in models), digest)
 
-    def start(self, alive: Alive) -> Callable[[str], Prediction]:
+    def start(self, alive: Alive) -> Callable[[Sequence[str]], list[Prediction | Exception]]:
         """Load the models (ModelError, UnknownName)."""
-        from earmark.inference.ensemble import combine, joint_card
-        from earmark.inference.labels import relabel
+        from earmark.inference.ensemble import joint_card
         from earmark.inference.tagger import load_model
 
         taggers = [load_model(model) for model in self.models]
         self._check(taggers)
         for tagger in taggers:
             tagger.check_layer(self.options.layer)  # loads the network now, so that what is wrong is said now
-        if len(taggers) == 1:
-            return _fetching(lambda path: taggers[0].predict(path, options=self.options, progress=alive), alive)
-        card, plain = joint_card([tagger.card for tagger in taggers]), replace(self.options, labels={})
+        card = joint_card([tagger.card for tagger in taggers])
+        plain = self.options if len(taggers) == 1 else replace(self.options, labels={})
         rest = replace(plain, features=())  # measured once
 
-        def together(path: str) -> Prediction:
-            each = [
-                tagger.predict(path, options=plain if place == 0 else rest, progress=alive)
-                for place, tagger in enumerate(taggers)
+        def predict(paths: Sequence[str]) -> list[Prediction | Exception]:
+            with ExitStack() as copies:
+                files = [copies.enter_context(_here(path, alive)) for path in paths]
+                each = [
+                    tagger.together((tagger.predicting(file, None, options, alive) for file in files), options.layer)
+                    for tagger, options in zip(taggers, [plain, *[rest] * len(taggers)], strict=False)
+                ]
+            return [
+                self._joined(path, of_one, card) for path, of_one in zip(paths, zip(*each, strict=True), strict=True)
             ]
-            return relabel(combine(each, card), card, self.options.labels)
 
-        return _fetching(together, alive)
+        return predict
+
+    def _joined(self, path: str, each: Sequence[Prediction | Exception], card: Card) -> Prediction | Exception:
+        """What one model says of a file, or several together."""
+        from earmark.inference.ensemble import combine
+        from earmark.inference.labels import relabel
+
+        predictions = []
+        for one in each:
+            if isinstance(one, Exception):
+                return one
+            predictions.append(one)
+        if len(predictions) == 1:
+            return replace(predictions[0], path=path)
+        return replace(relabel(combine(predictions, card), card, self.options.labels), path=path)
 
     def _check(self, taggers: Sequence[Tagger]) -> None:
         """Refuse other models in the same folders; a folder that is older or newer is a copy, perhaps."""
@@ -73,17 +94,11 @@ class Analyse(Task[str, Prediction]):
             raise ModelError(f"{where}: is another model than the one asked for; put a copy of that one there")
 
 
-def _fetching(predict: Callable[[str], Prediction], alive: Alive) -> Callable[[str], Prediction]:
-    """The same for paths and for addresses, of which a copy is fetched."""
+def _here(path: str, alive: Alive) -> AbstractContextManager[str]:
+    """The file of a path, or a copy of what is at an address."""
     from earmark.remote import is_address, local_copy
 
-    def predicted(path: str) -> Prediction:
-        if not is_address(path):
-            return predict(path)
-        with local_copy(path, alive) as file:
-            return replace(predict(file), path=path)
-
-    return predicted
+    return local_copy(path, alive) if is_address(path) else nullcontext(path)
 
 
 def analyse(
@@ -106,7 +121,7 @@ def predict_all(
     options: HearingOptions | None = None,
 ) -> Generator[Prediction | Failure]:
     """What :func:`earmark.predict_all` does, once its arguments are checked."""
-    with LocalEngine(workers) as engine:
+    with LocalEngine(workers, device=tagger.device) as engine:
         task = Analyse.of([tagger.folder], options or tagger.options)
         yield from analyse(engine, task, (os.fspath(path) for path in paths))
 

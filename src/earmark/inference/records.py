@@ -176,6 +176,7 @@ class Prediction:
         clips: Embeddings of the clips, where asked for.
         content_hash: Of the decoded audio, where asked for.
         features: Tempo, key, loudness and further numbers, by name, where asked for.
+        device: What the network ran on, ``cpu`` or ``cuda``.
     """
 
     path: str
@@ -187,6 +188,7 @@ class Prediction:
     clips: ClipEmbeddings | None = None
     content_hash: str | None = None
     features: Mapping[str, Feature] = field(default_factory=dict)
+    device: str = "cpu"
 
     @property
     def is_song(self) -> bool:
@@ -213,6 +215,8 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """The record of ``tag -f json``."""
         record = {**path_fields(self.path), "seconds": round(self.seconds, 3), "model": self.model}
+        if self.device != "cpu":  # whose scores may differ in the fourth decimal
+            record["device"] = self.device
         if self.warning is not None:
             record["warning"] = self.warning
         record["heads"] = {name: head.to_dict() for name, head in self.heads.items()}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +37,14 @@ if TYPE_CHECKING:
     from earmark.audio.images import OpenPicture
     from earmark.features.frontend import Frontend
 
-__all__ = ["Tagger", "load_model"]
+__all__ = ["Tagger", "Work", "load_model"]
 
 Array = NDArray[np.float32]
 Scores = NDArray[np.float64]
+
+V = TypeVar("V")
+Work = Generator[Array, Any, V]
+"""Work on a track that needs the network: clips (clips, frames, bands) come out, their layers by name go in."""
 
 _NO_AUDIO = "the model {} was trained on pictures of spectrograms: it takes PNG files, not audio"
 
@@ -129,6 +133,68 @@ class Tagger:
             ValueError: A waveform without a plausible sample rate, or of a wrong shape.
         """
         options = options or self.options
+        return self.alone(self.predicting(track, sample_rate, options, progress), options.layer)
+
+    def together(self, works: Iterable[Work[V]], layer: str | None = None) -> list[V | Exception]:
+        """Do several pieces of work, whose clips run through the network in common batches.
+
+        Args:
+            works: Each is begun when the clips of those before it have not filled a batch.
+            layer: As of the options of all of them.
+
+        Returns:
+            What each of them returns or raises, in their order.
+
+        Raises:
+            ModelError: The network cannot be run.
+        """
+        results: dict[int, V | Exception] = {}
+        waiting: dict[int, tuple[Work[V], Array]] = {}
+
+        def go_on(place: int, work: Work[V], layers: Mapping[str, Array] | None) -> None:
+            try:
+                waiting[place] = work, work.send(layers)
+            except StopIteration as end:
+                results[place] = end.value
+            except Exception as error:  # of one track, whatever it is: the others go on
+                results[place] = error
+
+        def run() -> None:
+            clips = [clips for _, clips in waiting.values()]
+            found = self._layers(np.concatenate(clips) if len(clips) > 1 else clips[0], layer)
+            answered, end = list(waiting.items()), 0
+            waiting.clear()
+            for place, (work, given) in answered:
+                start, end = end, end + len(given)
+                go_on(place, work, {name: vectors[start:end] for name, vectors in found.items()})
+
+        try:
+            for place, work in enumerate(works):
+                go_on(place, work, None)
+                while waiting and sum(len(clips) for _, clips in waiting.values()) >= self.network.batch:
+                    run()
+            while waiting:
+                run()
+        finally:
+            for work, _ in waiting.values():
+                work.close()
+        return [results[place] for place in sorted(results)]
+
+    def alone(self, work: Work[V], layer: str | None = None) -> V:
+        """Do one piece of work; raises what it raises."""
+        (result,) = self.together([work], layer)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def predicting(
+        self,
+        track: str | os.PathLike[str] | NDArray[np.floating],
+        sample_rate: int | None,
+        options: HearingOptions,
+        progress: Callable[[], None],
+    ) -> Work[Prediction]:
+        """:meth:`predict` as a piece of work."""
         name = "" if isinstance(track, np.ndarray) else os.fspath(track)
         with self._open(track, sample_rate, progress) as opened:
             if isinstance(opened, OpenTrack):
@@ -139,13 +205,13 @@ class Tagger:
             plan, rate = self._plan(options), self.frontend.sample_rate
             measuring = Measuring(options.features if isinstance(opened, OpenTrack) else ())
             clips = measuring.through(opened.clips(plan, rate), plan, rate)
-            raw, vectors, times = self._run(as_seen(clips, self.frontend, plan), options, progress)
+            raw, vectors, times = yield from self._run(as_seen(clips, self.frontend, plan), options, progress)
             facts = opened.facts  # the same, whatever is measured beside
             measured = measuring.results(opened, progress) if isinstance(opened, OpenTrack) else {}
         prediction = self._prediction(name, raw, vectors, times, options)
         features = {**prediction.features, **measured}
         prediction = replace(prediction, seconds=facts.seconds, warning=facts.warning, features=features)
-        return replace(prediction, content_hash=key).settled()
+        return replace(prediction, content_hash=key, device=self.network.device).settled()
 
     def see(self, track: str | os.PathLike[str]) -> Array:
         """What the network gets of a file by the card's plan: (clips, frames, bands).
@@ -159,8 +225,8 @@ class Tagger:
 
     def embed_clips(
         self, track: str | os.PathLike[str], progress: Callable[[], None] = lambda: None
-    ) -> tuple[str, Array]:
-        """Content hash of a file, and the embeddings of its clips, (clips, dimensions), from one decoding.
+    ) -> Work[tuple[str, Array]]:
+        """Content hash of a file, and the embeddings of its clips, (clips, dimensions), from one decoding; as work.
 
         To train heads on; raises as :meth:`see`.
         """
@@ -168,7 +234,8 @@ class Tagger:
         with self._open(track, alive=progress) as opened:
             key = track_key(opened) if isinstance(opened, OpenTrack) else image_hash(Path(track))
             for batch in _batches(views(opened, self.frontend, self._plan(self.options)), self.network.batch):
-                found.append(self.network.run(np.stack([clip.data for clip in batch]), ["embedding"])["embedding"])
+                layers = yield np.stack([clip.data for clip in batch])
+                found.append(layers["embedding"])
                 progress()
         return key, np.concatenate(found)
 
@@ -246,7 +313,7 @@ class Tagger:
 
     def _run(
         self, clips: Iterable[Clip], options: HearingOptions, progress: Callable[[], None]
-    ) -> tuple[dict[str, Scores], Array, list[tuple[float, float]]]:
+    ) -> Work[tuple[dict[str, Scores], Array, list[tuple[float, float]]]]:
         """Of all clips: raw scores by head, the vectors asked for (clips, dimensions), and times; in bounded memory."""
         self.check_layer(options.layer)
         vectors: list[Array] = []
@@ -254,7 +321,7 @@ class Tagger:
         times: list[tuple[float, float]] = []
         for batch in _batches(clips, self.network.batch):
             times += [(clip.start, clip.end) for clip in batch]
-            found = self._layers(np.stack([clip.data for clip in batch]), options.layer)
+            found = yield np.stack([clip.data for clip in batch])
             for name, scores in raw_scores(self.card.heads, self.heads, found).items():
                 raw[name].append(scores)
             vectors.append(self._vectors(found, options.layer))

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from earmark.analyses.facts import Feature
 from earmark.analyses.measure import Measuring
 from earmark.audio.identity import same_recording
 from earmark.audio.track import open_track
-from earmark.engine import Alive, Task
+from earmark.engine import TOGETHER, Alive, Task
 from earmark.errors import AudioError
 from earmark.inference.options import HearingOptions
 from earmark.inference.records import Failure, Prediction
 from earmark.tags.read import artist_and_album, read_tags
 from earmark.text import plain_text
+
+if TYPE_CHECKING:
+    from earmark.inference.tagger import Work
 
 __all__ = ["PASSING", "Compare", "Item", "Measure", "Open", "Opened", "Pair", "ToMeasure", "gone", "tags_of"]
 
@@ -73,13 +76,16 @@ class Open(Task[Item, Opened]):
         features: That are measured beside.
     """
 
+    batch = TOGETHER
+    network = True
+
     model: Path
     layer: str
     known: Mapping[str, Mapping[int, str]]
     stamp: int
     features: tuple[str, ...] = ()
 
-    def start(self, alive: Alive) -> Callable[[Item], Opened]:
+    def start(self, alive: Alive) -> Callable[[Sequence[Item]], list[Opened | Exception]]:
         """Load the model (ModelError, UnknownName)."""
         from earmark.inference.tagger import load_model
 
@@ -87,26 +93,26 @@ class Open(Task[Item, Opened]):
         tagger.check_layer(layer)  # loads the network now, so that what is wrong shows now
         options = HearingOptions(embedding=True, clips=True, content_hash=True, layer=layer, features=self.features)
 
-        def predict(path: str, known: frozenset[str]) -> Prediction:
-            return tagger.predict(path, options=replace(options, known=known), progress=alive)
+        def predict(path: str, known: frozenset[str]) -> Work[Prediction]:
+            return tagger.predicting(path, None, replace(options, known=known), alive)
 
-        def opened(item: Item) -> Opened:
+        def opened(item: Item) -> Work[Opened]:
             tags = tags_of(item.path)
             if item.work == "tags":
                 return Opened(tags)
             if item.work == "identify":
-                found = predict(item.path, _Everything())
+                found = yield from predict(item.path, _Everything())
                 if abs(found.seconds - item.seconds) < _SAME_LENGTH:
                     return Opened(tags, found)
-            found = predict(item.path, frozenset(() if item.work == "again" else self.known))
+            found = yield from predict(item.path, frozenset(() if item.work == "again" else self.known))
             if found.heads:
                 return Opened(tags, found)
             for audio, other in self.known[found.content_hash or ""].items():
                 if not other or _same_recording(item.path, other, alive):
                     return Opened(tags, found, audio, proven=bool(other))
-            return Opened(tags, predict(item.path, frozenset()))
+            return Opened(tags, (yield from predict(item.path, frozenset())))
 
-        return opened
+        return lambda items: tagger.together(map(opened, items), layer)
 
 
 @dataclass(frozen=True, slots=True)

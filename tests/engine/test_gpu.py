@@ -1,0 +1,107 @@
+"""Whole verbs where ONNX Runtime has CUDA, by a stand-in: batches across files, the device told, the same answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+import gpus
+from commands import environment, in_process
+from sounds import melody
+
+SONGS = 11
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eleven songs with a bad file among them."""
+    folder = tmp_path_factory.mktemp("songs")
+    for number in range(SONGS):
+        soundfile.write(folder / f"{number:02}.wav", melody(7, 8000, seed=number), 8000)
+    (folder / "05 bad.mp3").write_bytes(b"no audio at all" * 100)
+    return folder
+
+
+def gpu(folder: Path, fault: str = "") -> dict[str, str]:
+    return environment() | gpus.install(folder, fault)
+
+
+def without_device(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in record.items() if key != "device"} for record in records]
+
+
+def test_tag(tiny_model: Path, songs: Path, tmp_path: Path) -> None:
+    """Songs share runs of the network; records are the same, in order, with the device; a bad file costs itself."""
+    asked = ("tag", songs, "-m", tiny_model, "-f", "jsonl", "-j", "1", "--taggram")
+    plain, env = in_process(*asked), gpu(tmp_path)
+    found = in_process(*asked, env=env)
+    assert (found.code, plain.code) == (3, 3)
+    assert [record.get("device") for record in found.records] == [
+        None if "error" in r else "cuda" for r in plain.records
+    ]
+    assert without_device(found.records) == plain.records and "device" not in plain.out
+    # Twelve files, eight at a time, three clips each; the first run is the trial.
+    assert gpus.runs(env)[1:] == [21, 12]
+    assert found.err.count("The network ran on the GPU (CUDA).") == 1 and "GPU" not in plain.err
+    alone = in_process(*asked, "--device", "cpu", env=env)
+    assert (alone.out, alone.code) == (plain.out, 3) and len(gpus.runs(env)) == 3
+
+
+@pytest.mark.parametrize("fault", ["missing", "refuses", "memory"])
+def test_a_gpu_that_does_not_work(tiny_model: Path, songs: Path, tmp_path: Path, fault: str) -> None:
+    """It is told once, whatever the number of workers, and the processor answers as ever."""
+    asked = ("tag", songs, "-m", tiny_model, "-f", "jsonl", "-j", "2")
+    env = gpu(tmp_path, fault)
+    found = in_process(*asked, env=env)
+    assert found.out == in_process(*asked).out
+    assert found.err.count("The GPU is not used: ") == 1
+    refused = in_process(*asked, "--device", "cuda", env=env)
+    assert refused.code == 1 and not refused.out
+    assert refused.err.startswith("earmark: error: --device cuda: ONNX Runtime has CUDA, but cannot use it here")
+    by_variable = in_process(*asked, env=env | {"EARMARK_DEVICE": "cuda"})
+    assert by_variable.code == 1 and "--device cuda" in by_variable.err
+    assert "GPU" not in in_process(*asked, env=env | {"EARMARK_DEVICE": "cpu"}).err
+
+
+def test_by_name_where_there_is_none(tiny_model: Path, songs: Path) -> None:
+    refused = in_process("tag", songs, "-m", tiny_model, "--device", "cuda")
+    assert refused.code == 1 and "pip install 'onnxruntime-gpu[cuda,cudnn]'" in refused.err
+    assert "Traceback" not in refused.err
+    settings = songs.parent / "earmark.toml"
+    settings.write_text('[all]\ndevice = "cuda"\n')
+    assert in_process("tag", songs, "-m", tiny_model, "--config", settings).err == refused.err
+    nonsense = in_process("tag", songs, "-m", tiny_model, env=environment(EARMARK_DEVICE="gpu"))
+    assert nonsense.code == 1 and "EARMARK_DEVICE=gpu: must be one of auto, cpu, cuda" in nonsense.err
+
+
+def test_other_verbs(tiny_model: Path, songs: Path, tmp_path: Path) -> None:
+    """``embed`` and ``scan`` batch and tell as ``tag`` does, and find the same."""
+    env = gpu(tmp_path)
+    for where, given in (("cpu", environment()), ("gpu", env)):
+        vectors, library = tmp_path / f"{where}.npz", tmp_path / f"{where}.db"
+        embedded = in_process("embed", songs, "-m", tiny_model, "-o", vectors, "-j", "1", env=given)
+        scanned = in_process("scan", songs, "-m", tiny_model, "--library", library, "-j", "1", env=given)
+        for said in (embedded, scanned):
+            assert said.code == 3 and ("on the GPU" in said.err) is (where == "gpu"), said.err
+    with np.load(tmp_path / "cpu.npz") as plain, np.load(tmp_path / "gpu.npz") as found:
+        assert plain["path"].tolist() == found["path"].tolist()
+        np.testing.assert_allclose(plain["embedding"], found["embedding"], atol=1e-6)
+    assert max(gpus.runs(env)) > 12, "clips of several files in one run"
+    exported = [exports(tmp_path / f"{where}.db") for where in ("cpu", "gpu")]
+    assert exported[0] == exported[1]
+
+
+def exports(library: Path) -> list[Mapping[str, Any]]:
+    said = in_process("export", "--library", library, "-f", "json")
+    return [{key: record.get(key) for key in ("path", "audio", "heads", "error")} for record in json.loads(said.out)]
+
+
+def test_an_ensemble(tiny_model: Path, songs: Path, tmp_path: Path) -> None:
+    asked = ("tag", songs, "-m", f"{tiny_model},{tiny_model}", "-f", "jsonl", "-j", "1")
+    assert without_device(in_process(*asked, env=gpu(tmp_path)).records) == in_process(*asked).records
