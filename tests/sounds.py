@@ -35,15 +35,16 @@ def write(path: Path, waveform: np.ndarray, rate: int, subtype: str | None = Non
 
 
 def encode(path: Path, waveform: np.ndarray, rate: int, codec: str, bit_rate: int = 128_000) -> Path:
-    """Through FFmpeg's libraries; (samples,) or (samples, 2); the container by the file's ending."""
+    """Through FFmpeg's libraries; (samples,), (samples, 2) or (samples, 6); the container by the ending."""
     channels = 1 if waveform.ndim == 1 else waveform.shape[1]
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout="mono" if channels == 1 else "stereo")
+        stream = container.add_stream(codec, rate=rate, layout=layout)
         stream.bit_rate = bit_rate
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(waveform.reshape(-1, channels).T, np.float32),
             format="fltp",
-            layout="mono" if channels == 1 else "stereo",
+            layout=layout,
         )
         frame.sample_rate = rate
         for packet in [*stream.encode(frame), *stream.encode(None)]:

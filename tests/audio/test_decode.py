@@ -237,6 +237,25 @@ def test_many_channels_in_planes(channels: int) -> None:
         assert_allclose(source._samples(planar), wave.T, atol=1e-6)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_stretches_side_by_side_are_read_on(tmp_path: Path, channels: int) -> None:
+    """FFmpeg opened the file again for each second of silence in front, and gave tiny blocks."""
+    from earmark.audio.decoders import FFmpeg
+
+    wave = np.stack([melody(8, 44100, seed) for seed in range(channels)], axis=1)
+    path, opened = encode(tmp_path / "a.m4a", wave, 44100, "aac"), []
+    source = FFmpeg(lambda: opened.append(path) or os.fsencode(path), lambda: None)
+    whole = np.concatenate(list(source.frames(0, None)))
+    first = list(source.frames(0, 88_200))
+    count = len(opened)
+    rest = [block for start in range(88_200, 352_800, 44_100) for block in source.frames(start, 44_100)]
+    assert len(opened) == count
+    assert (len(first[0]) > 10_000) == (channels <= 2)  # the mean of six hangs, in its last bit, on the blocks' ends
+    assert np.array_equal(np.concatenate([*first, *rest]), whole[:352_800])
+    assert np.array_equal(np.concatenate(list(source.frames(0, 1000))), whole[:1000])
+    source.close()
+
+
 def test_real_songs(shared: Path) -> None:
     """Whole songs as their makers published them: stretches by seeking are those of the whole."""
     for song in sorted((shared / "data" / "full-songs").glob("* - *")):

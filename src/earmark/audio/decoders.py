@@ -7,6 +7,7 @@ averaged here, never by a decoder: FFmpeg's own downmix is 3 dB louder than the 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Protocol
 
@@ -44,6 +45,9 @@ _SMALL_BLOCK = 1024  # samples
 _UNKNOWN_FORMAT = (1, 7)  # libsndfile's codes for "not my format"; 7 is what its mp3 reader says of other files
 _UNKNOWN_LENGTH = 2**53
 _MOST_PLANES = 8  # PyAV reads planes up to the first null, and there is none behind eight (a damaged AAC has 63)
+_TOGETHER = (
+    1 << 14
+)  # samples of FFmpeg's frames that go on as one block: every block costs, and a frame holds a thousand
 _PREROLL_SECONDS = 0.2  # decoded before a stretch: the first frames after a seek lack what came before them (AAC, Opus)
 _BARE = ("aac", "ac3", "eac3", "dts", "amr", "loas", "mp3")  # streams without a header: FFmpeg guesses their length
 
@@ -184,6 +188,7 @@ class FFmpeg:
         self._opener, self._alive = opener, alive
         self._container: Any = None
         self._handle: BinaryIO | None = None
+        self._going: tuple[int, Iterator[tuple[int, Array]]] | None = None  # what follows the stretch before
         self.damaged = ""
         try:
             self._open()
@@ -266,19 +271,22 @@ class FFmpeg:
 
     def frames(self, start: int, count: int | None) -> Iterator[Array]:
         """Blocks (samples, channels) from the sample ``start`` on."""
-        last = None if count is None else start + count
-        for position, block in self._from(start):
-            low = max(0, start - position)
-            high = len(block) if last is None else min(len(block), last - position)
+        last = math.inf if count is None else start + count
+        going, self._going = self._going, None
+        stream = going[1] if going and going[0] == start else self._from(start, last)
+        for position, block in stream:
+            low, high = max(0, start - position), int(min(len(block), last - position))
             if high > low:
                 yield block[low:high]
-            if last is not None and position + len(block) >= last:
+            if position + len(block) >= last:
+                self._going = int(last), itertools.chain([(position, block)], stream)
                 return
 
-    def _from(self, first: int) -> Iterator[tuple[int, Array]]:
+    def _from(self, first: int, last: float) -> Iterator[tuple[int, Array]]:
         """Decoded blocks, each with the sample at which it begins, from a key frame at or before ``first``.
 
-        Where seeking leads nowhere (some containers cannot), the file is opened again and decoded from its beginning.
+        None of those before ``last`` waits for what is behind. Where seeking leads nowhere (some containers cannot),
+        the file is opened again and decoded from its beginning.
         """
         origin = float((self._stream.start_time or 0) * self._stream.time_base)
         early = first / self.rate - _PREROLL_SECONDS
@@ -291,7 +299,7 @@ class FFmpeg:
         else:
             position = round((float(frame.pts * self._stream.time_base) - origin) * self.rate)
             decoded = itertools.chain([frame], decoded)
-        for block in self._at_one_rate(decoded):
+        for block in _together(self._at_one_rate(decoded), last - position):
             yield position, block
             position += len(block)
             self._alive()
@@ -376,6 +384,26 @@ def plain(error: BaseException) -> str:
 
 def _block_frames(channels: int, rate: int) -> int:
     return max(1, min(10 * rate, _BLOCK_VALUES // max(1, channels)))
+
+
+def _together(blocks: Iterator[Array], needed: float) -> Iterator[Array]:
+    """Blocks (samples, channels) joined to longer ones; the first ``needed`` samples do not wait for more.
+
+    Only mono and stereo: the mean of more channels hangs, in its last bit, on where blocks end.
+    """
+    parts: list[Array] = []
+    held = 0
+    for block in blocks:
+        if parts and block.shape[1] != parts[0].shape[1]:
+            yield np.concatenate(parts)
+            parts, held, needed = [], 0, needed - held
+        parts.append(block)
+        held += len(block)
+        if held >= min(_TOGETHER, needed) or block.shape[1] > 2:
+            yield np.concatenate(parts) if len(parts) > 1 else block
+            parts, held, needed = [], 0, needed - held
+    if parts:
+        yield np.concatenate(parts)
 
 
 def _packed(frame: Any) -> Any:
