@@ -53,20 +53,29 @@ def test_tag(tiny_model: Path, songs: Path, tmp_path: Path) -> None:
     assert (alone.out, alone.code) == (plain.out, 3) and len(gpus.runs(env)) == 3
 
 
+@pytest.fixture(scope="module")
+def plain(tiny_model: Path, songs: Path) -> str:
+    """What the processor says of the songs."""
+    return in_process("tag", songs, "-m", tiny_model, "-f", "jsonl", "-j", "2").out
+
+
 @pytest.mark.parametrize("fault", ["missing", "refuses", "memory"])
-def test_a_gpu_that_does_not_work(tiny_model: Path, songs: Path, tmp_path: Path, fault: str) -> None:
+def test_a_gpu_that_does_not_work(tiny_model: Path, songs: Path, tmp_path: Path, plain: str, fault: str) -> None:
     """It is told once, whatever the number of workers, and the processor answers as ever."""
-    asked = ("tag", songs, "-m", tiny_model, "-f", "jsonl", "-j", "2")
-    env = gpu(tmp_path, fault)
-    found = in_process(*asked, env=env)
-    assert found.out == in_process(*asked).out
+    found = in_process("tag", songs, "-m", tiny_model, "-f", "jsonl", "-j", "2", env=gpu(tmp_path, fault))
+    assert found.out == plain and found.code == 3
     assert found.err.count("The GPU is not used: ") == 1
+
+
+def test_a_gpu_that_does_not_work_and_is_asked_for(tiny_model: Path, songs: Path, tmp_path: Path, plain: str) -> None:
+    """By option or by the environment; the environment may as well say that it is not to be tried."""
+    asked, env = ("tag", songs, "-m", tiny_model, "-f", "jsonl", "-j", "2"), gpu(tmp_path, "refuses")
     refused = in_process(*asked, "--device", "cuda", env=env)
     assert refused.code == 1 and not refused.out
     assert refused.err.startswith("earmark: error: --device cuda: ONNX Runtime has CUDA, but cannot use it here")
-    by_variable = in_process(*asked, env=env | {"EARMARK_DEVICE": "cuda"})
-    assert by_variable.code == 1 and "--device cuda" in by_variable.err
-    assert "GPU" not in in_process(*asked, env=env | {"EARMARK_DEVICE": "cpu"}).err
+    assert in_process(*asked, env=env | {"EARMARK_DEVICE": "cuda"}).err == refused.err
+    spared = in_process(*asked, env=env | {"EARMARK_DEVICE": "cpu"})
+    assert spared.out == plain and "GPU" not in spared.err
 
 
 def test_by_name_where_there_is_none(tiny_model: Path, songs: Path) -> None:
@@ -100,6 +109,14 @@ def test_other_verbs(tiny_model: Path, songs: Path, tmp_path: Path) -> None:
 def exports(library: Path) -> list[Mapping[str, Any]]:
     said = in_process("export", "--library", library, "-f", "json")
     return [{key: record.get(key) for key in ("path", "audio", "heads", "error")} for record in json.loads(said.out)]
+
+
+@pytest.mark.parametrize("fault", ["", "refuses"])
+def test_doctor(tmp_path: Path, fault: str) -> None:
+    """It runs a network on the GPU, and says why where that fails."""
+    facts = in_process("doctor", "-f", "json", env=gpu(tmp_path, fault)).json
+    assert facts["devices"]["listening"] == (["cpu"] if fault else ["cpu", "cuda"])
+    assert any("no CUDA-capable device" in line for line in facts["advice"]) is bool(fault) and facts["works"]
 
 
 def test_an_ensemble(tiny_model: Path, songs: Path, tmp_path: Path) -> None:

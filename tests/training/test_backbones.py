@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,16 @@ def test_every_network_gives_finite_embeddings_and_learns_with_all_its_weights(n
     (embedding * torch.randn_like(embedding)).sum().backward()
     still = [key for key, weight in network.named_parameters() if weight.grad is None]
     assert not still
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_network_makes_nothing_on_another_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PyTorch's device without memory, which refuses to meet a tensor of the processor as a GPU does."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows real devices alone
+    network, pictures = small(name)
+    embedding = network.train().to("meta")(pictures.to("meta"))
+    embedding.sum().backward()
+    assert embedding.device.type == "meta" and embedding.shape == (3, network.features)
 
 
 @pytest.mark.parametrize("name", names())

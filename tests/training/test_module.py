@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,22 @@ import pytest
 import torch
 from torch import nn
 
-from earmark.errors import ModelError, StorageError
+from earmark.errors import ModelError, RecipeError, StorageError
 from earmark.inference.scores import raw_scores
 from earmark.models.card import HeadCard
 from earmark.models.network import run_network
+from earmark.recipe import Training
 from earmark.training.backbones import Backbone, build
-from earmark.training.module import TaggerModule, load_checkpoint, load_weights, save_checkpoint, write_network
+from earmark.training.module import (
+    TaggerModule,
+    autocast,
+    device_notices,
+    find_device,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    write_network,
+)
 
 
 def test_tensors_and_facts_come_back_bit_by_bit(tmp_path: Path) -> None:
@@ -96,3 +107,36 @@ def test_large_blocks_are_fetched_once():
         return int(done.stdout)
 
     assert faults("keep") < 0.1 * faults("return")
+
+
+def test_the_device_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``auto`` takes a GPU where there is one; without one a name alone is an error, with the remedy."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert [find_device(name).type for name in ("auto", "cpu")] == ["cpu", "cpu"]
+    with pytest.raises(RecipeError, match=r"--device cuda: .*; leave it out to train on the CPU"):
+        find_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [find_device(name).type for name in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
+
+
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available")
+@pytest.mark.parametrize("in_hardware", [True, False])
+def test_half_precision_goes_by_the_device(monkeypatch: pytest.MonkeyPatch, in_hardware: bool) -> None:
+    """bf16 on a GPU that has it in hardware, whatever the processor has; what older ones emulate is slower."""
+
+    def supported(including_emulation: bool = True) -> bool:
+        return in_hardware or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A Card")
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: not in_hardware, raising=False)
+    gpu, cpu, plan = torch.device("cuda"), torch.device("cpu"), Training(mixed_precision=True)
+    contexts = {device.type: autocast(plan, device) for device in (gpu, cpu)}
+    there = contexts["cuda"] if in_hardware else contexts["cpu"]
+    assert isinstance(there, torch.autocast) and there.device == ("cuda" if in_hardware else "cpu")
+    assert there.fast_dtype == torch.bfloat16
+    assert isinstance(contexts["cpu" if in_hardware else "cuda"], nullcontext)
+    assert isinstance(autocast(Training(mixed_precision=False), gpu), nullcontext)
+    (notice,) = device_notices(plan, gpu)
+    numbers = "bfloat16 and float32" if in_hardware else "float32"
+    assert notice == f"The network is trained on a GPU (A Card), in {numbers}." and device_notices(plan, cpu) == ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from functools import cache
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -77,6 +77,6 @@ def may_use_gpu(device: Device = "auto") -> bool:
 @cache
 def _has_cuda() -> bool:
     """Whether ONNX Runtime came with CUDA, by its files: importing it takes longer than the whole start."""
-    found = find_spec("onnxruntime")
+    found = PathFinder.find_spec("onnxruntime")
     places = (found.submodule_search_locations or []) if found else []
     return any(any(Path(place, "capi").glob("*onnxruntime_providers_cuda*")) for place in places)

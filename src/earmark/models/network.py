@@ -157,8 +157,8 @@ class Network:
             reason = " ".join(str(error.__cause__ or error).split())[:300]
             if device == "cuda":
                 raise EarmarkError(
-                    f"--device cuda: ONNX Runtime has CUDA, but cannot use it here ({reason}); "
-                    "`earmark doctor` tells more, and --device cpu does without"
+                    f"--device cuda: ONNX Runtime has CUDA, but cannot use it here ({reason}); its libraries come by "
+                    "pip install 'onnxruntime-gpu[cuda,cudnn]', and --device cpu does without"
                 ) from error
             _logger().warning(
                 "The GPU is not used: ONNX Runtime has CUDA, but cannot use it here (%s). "

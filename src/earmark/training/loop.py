@@ -38,6 +38,7 @@ from earmark.training.module import (
     autocast,
     keep_freed_memory,
     load_checkpoint,
+    on_device,
     return_freed_memory,
     save_checkpoint,
 )
@@ -128,12 +129,13 @@ def head_loss(
     if task.spec.task == "regression":
         # NaN must not meet the raw score: its gradient would be NaN even where the loss is not used.
         return torch.where(target.isnan(), torch.nan, (raw[:, 0] - torch.nan_to_num(target)).square())
+    weight = None if task.weight is None else task.weight.to(raw.device)
     if task.spec.task == "multilabel":
         known = torch.nan_to_num(target)
-        losses = functional.binary_cross_entropy_with_logits(raw, known, pos_weight=task.weight, reduction="none")
+        losses = functional.binary_cross_entropy_with_logits(raw, known, pos_weight=weight, reduction="none")
         return torch.where(target[:, 0].isnan(), torch.nan, losses.mean(1))
     truth = torch.nan_to_num(target).long()
-    loss = functional.cross_entropy(raw, truth, task.weight, reduction="none", label_smoothing=smoothing)
+    loss = functional.cross_entropy(raw, truth, weight, reduction="none", label_smoothing=smoothing)
     if costs is not None:
         loss = loss + (torch.softmax(raw, 1) * costs[truth]).sum(1)
     return torch.where(target.isnan(), torch.nan, loss)
@@ -187,7 +189,8 @@ def outputs_of(module: TaggerModule, tracks: Iterable[NDArray[np.float32]], devi
 
 def _outputs(module: TaggerModule, tracks: Sequence[NDArray[np.float32]], device: torch.device) -> Iterator[Outputs]:
     ends = np.cumsum([len(clips) for clips in tracks])[:-1]
-    answers = [module(clips.to(device)) for clips in torch.split(torch.from_numpy(np.concatenate(tracks)), _CLIPS)]
+    clips = np.concatenate(tracks)
+    answers = [module(on_device(clips[start : start + _CLIPS], device)) for start in range(0, len(clips), _CLIPS)]
     vectors = np.split(torch.cat([embedding for embedding, _ in answers]).float().cpu().numpy(), ends)
     named = {
         name: np.split(torch.cat([raw[name] for _, raw in answers]).float().cpu().numpy(), ends)
@@ -504,7 +507,7 @@ def _loss(
         clips: This worker's share of the clips, or those of the whole batch where they are mixed.
     """
     mine = plan.team.mine(len(rows))
-    chosen, inputs = torch.from_numpy(rows), torch.from_numpy(clips).to(plan.device, non_blocking=True)
+    chosen, inputs = torch.from_numpy(rows), on_device(clips, plan.device)
     share, others = 1.0, chosen
     if plan.training.mixup:
         blend = torch.distributions.Beta(plan.training.mixup, plan.training.mixup)
@@ -516,10 +519,11 @@ def _loss(
     for task in plan.tasks:
         head = state.module.heads[task.spec.name]
         costs, smoothing = state.costs.get(task.spec.name), plan.training.label_smoothing
-        target, beside = (task.targets[tracks].to(plan.device) for tracks in (chosen, others))
+        target, beside = (task.targets[tracks] for tracks in (chosen, others))
         # By the labels, not by the loss: a loss that is no number must be seen. A blend needs both of its labels.
         known = ~(target + beside if target.ndim == 1 else target[:, 0] + beside[:, 0]).isnan()
-        count = int(known.sum())
+        count = int(known.sum())  # where the labels are, so that nobody waits for a GPU
+        target, beside = target.to(plan.device), beside.to(plan.device)
         # Members of an ensemble learn each for itself; as one they would lean on each other.
         answers = [member(embedding.float()) for member in getattr(head, "members", [head])]
         given[task.spec.name] = torch.stack(answers).detach().mean(0)
@@ -562,7 +566,7 @@ def _settle(state: _State, plan: FitPlan, epoch: int) -> None:
         norm.train()
     with torch.no_grad():
         for _, clips in itertools.islice(plan.draws.epoch(epoch, plan.team.mine), _SETTLING):
-            state.module(torch.from_numpy(clips).to(plan.device))
+            state.module(on_device(clips, plan.device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 

@@ -42,11 +42,13 @@ __all__ = [
     "WEIGHTS",
     "TaggerModule",
     "autocast",
+    "device_notices",
     "find_device",
     "keep_freed_memory",
     "load_checkpoint",
     "load_matching",
     "load_weights",
+    "on_device",
     "plain_graph",
     "read_weights",
     "return_freed_memory",
@@ -75,17 +77,34 @@ def find_device(name: Device) -> torch.device:
     return torch.device("cuda" if there and name != "cpu" else "cpu")
 
 
+def device_notices(plan: Training, device: torch.device) -> tuple[str, ...]:
+    """A sentence for the model's card on the GPU that it is trained on; none of the processor."""
+    if device.type != "cuda":
+        return ()
+    numbers = "bfloat16 and float32" if plan.mixed_precision and _has_bf16(device) else "float32"
+    return (f"The network is trained on a GPU ({torch.cuda.get_device_name(device)}), in {numbers}.",)
+
+
+def on_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """An array as a tensor where it is needed: to a GPU from pinned memory, so that nobody waits for the copy."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def autocast(plan: Training, device: torch.device) -> AbstractContextManager[object]:
-    """bf16 where the processor multiplies it in hardware (AMX, GPUs); elsewhere it would only be slower."""
+    """bf16 where the device multiplies it in hardware (AMX, GPUs from Ampere on); elsewhere it would only be slower.
+
+    It has the range of float32, so that no loss needs scaling, as in half precision.
+    """
     if plan.mixed_precision and _has_bf16(device):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
 
 
 def _has_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+    if device.type == "cpu":
+        return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def keep_freed_memory() -> None:

@@ -19,7 +19,7 @@ from earmark.inference.records import Failure
 from earmark.models.writer import ModelFolderWriter, check_place, work_folder
 from earmark.recipe import Recipe
 from earmark.training.job import Job, KnownTracks, TrainOptions, settings_of
-from earmark.training.module import find_device
+from earmark.training.module import device_notices, find_device
 
 __all__ = ["Job", "known_hashes", "prepare", "train_job", "train_model"]
 
@@ -70,7 +70,7 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
     Raises:
         As :func:`train_model`.
     """
-    find_device(options.device)
+    device = find_device(options.device)
     check_place(out)
     given = dataset
     dataset = _with_heads(dataset, options.heads)
@@ -113,6 +113,8 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
     if not len(parts.train):
         raise DatasetError(f"{dataset.name}: no track is left to learn from")
     parts = shortened(dataset, parts, recipe.training.train_size, options.seed)
+    if recipe.training.method == "network":
+        notices = (*notices, *device_notices(recipe.training, device))
     notices = tuple(dict.fromkeys((*notices, *parts.notices)))
     return replace(draft, dataset=dataset, hashes=hashes, split=parts, recipe=recipe, notices=notices)
 

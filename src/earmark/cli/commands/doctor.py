@@ -33,8 +33,9 @@ _SOUNDFILE = (
 )
 _PYAV = "import av, json; print(json.dumps({'version': av.__version__, 'codecs': sorted(av.codecs_available)}))"
 _ONNX = (
-    "import json; from earmark.offline import onnxruntime; ort = onnxruntime(); print(json.dumps({'version':"
-    " ort.__version__, 'providers': ort.get_available_providers()}))"
+    "import json; from earmark.offline import onnxruntime; from earmark.cli.commands.doctor import gpu;"
+    " ort, more = onnxruntime(), gpu();"
+    " print(json.dumps({'version': ort.__version__, 'providers': ort.get_available_providers(), **more}))"
 )
 _TORCH = (
     "import torch, json; print(json.dumps({'version': torch.__version__,"
@@ -181,9 +182,24 @@ def _extra(extra: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _devices(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Listening runs on the processor; training on a graphics card too."""
-    cards = found.get("torch", {}).get("cuda", [])
-    return {"listening": ["cpu"], "training": ["cpu", *(f"cuda: {card}" for card in cards)]}
+    """What networks of ONNX Runtime run on, and those that PyTorch trains: the processor, and GPUs that work."""
+    cards, gpu = found.get("torch", {}).get("cuda", []), found["onnxruntime"].get("gpu")
+    listening = ["cpu", *(["cuda"] if gpu == "works" else [])]
+    return {"listening": listening, "training": ["cpu", *(f"cuda: {card}" for card in cards)]}
+
+
+def gpu() -> dict[str, str]:
+    """Whether ONNX Runtime's GPU works, or why not, where it has one: a network runs on it."""
+    from earmark.inference.tagger import load_model
+    from earmark.models.device import may_use_gpu
+
+    try:
+        if not may_use_gpu():
+            return {}
+        load_model(device="cuda").check_layer(None)
+    except EarmarkError as error:
+        return {"gpu": str(error)}
+    return {"gpu": "works"}
 
 
 def _model() -> dict[str, Any]:
@@ -211,6 +227,8 @@ def _advice(facts: dict[str, Any]) -> list[str]:
         advice.append(f"the plain install is not whole ({', '.join(broken)}): pip install --force-reinstall earmark")
     advice += [f"for {extra['for']}: {extra['install']}" for extra in facts["extras"].values() if not extra["works"]]
     advice += [facts[part]["why"] for part in ("model", "settings") if not facts[part]["works"]]
+    gpu = facts["libraries"]["onnxruntime"].get("gpu", "works")
+    advice += [gpu] if gpu != "works" else []
     return advice
 
 
