@@ -1,4 +1,4 @@
-"""What is measured: whole songs, the same at 320 kbit/s, a three-hour file, and the model."""
+"""What is measured: whole songs in five formats, a three-hour file, and the model."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+import soundfile
 
-from earmark.errors import EarmarkError
-from earmark.models.registry import find_model
-
-__all__ = ["at_320", "model_folder", "songs", "three_hours"]
+__all__ = ["as_format", "random_model", "songs", "three_hours"]
 
 
 def songs(shared: Path) -> list[Path]:
@@ -23,16 +21,30 @@ def songs(shared: Path) -> list[Path]:
     return found
 
 
-def at_320(song: Path, folder: Path) -> Path:
-    """The song as an mp3 of 320 kbit/s."""
-    target = folder / f"{song.stem} (320).mp3"
-    with av.open(str(song)) as source, av.open(str(target), "w") as sink:
-        stream = sink.add_stream("libmp3lame", rate=44100, layout="stereo")
-        stream.bit_rate = 320_000
-        resampler = av.AudioResampler("s16p", "stereo", 44100)
-        for frame in source.decode(audio=0):
-            for piece in resampler.resample(frame):
-                sink.mux(stream.encode(piece))
+def as_format(song: Path, suffix: str, folder: Path) -> Path:
+    """The song as mp3, ogg (Vorbis), flac, opus or m4a (AAC); itself where it is one."""
+    if song.suffix == suffix:
+        return song
+    target = folder / f"{song.stem}{suffix}"
+    sound, rate = soundfile.read(song, dtype="float32", always_2d=True)
+    if suffix != ".m4a":
+        form, codec = {
+            ".mp3": ("MP3", None),
+            ".flac": ("FLAC", None),
+            ".ogg": ("OGG", "VORBIS"),
+            ".opus": ("OGG", "OPUS"),
+        }[suffix]
+        rate = 48_000 if codec == "OPUS" else rate  # played 9 % faster: Opus has no 44.1 kHz
+        with soundfile.SoundFile(target, "w", rate, sound.shape[1], codec, format=form) as file:
+            for start in range(0, len(sound), rate):  # libsndfile's Vorbis overflows its stack on a whole song
+                file.write(sound[start : start + rate])
+        return target
+    with av.open(str(target), "w") as sink:
+        stream = sink.add_stream("aac", rate=rate, layout="stereo")
+        stream.bit_rate = 192_000
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound.T), "fltp", "stereo")
+        frame.sample_rate = rate
+        sink.mux(stream.encode(frame))
         sink.mux(stream.encode(None))
     return target
 
@@ -51,31 +63,27 @@ def three_hours(shared: Path, folder: Path) -> Path:
     return target
 
 
-def model_folder(folder: Path) -> Path:
-    """The bundled model; where there is none yet, a network of the same kind with random weights."""
-    try:
-        return find_model("default")
-    except EarmarkError:
-        return _random_model(folder / "random")
-
-
-def _random_model(folder: Path) -> Path:
+def random_model(name: str, folder: Path) -> Path:
+    """A model of a recipe with random weights: as fast as a trained one."""
     from torch import nn
 
-    from earmark.features.frontend import Frontend
     from earmark.models.card import Card, HeadCard, write_card
     from earmark.models.network import write_heads
-    from earmark.recipe import ClipPlan
+    from earmark.recipe import load_recipe
     from earmark.training.backbones import build
     from earmark.training.module import TaggerModule, write_network
 
-    frontend, plan = Frontend(), ClipPlan()
+    recipe = load_recipe(name)
+    frontend, plan, options = recipe.frontend, recipe.clip, dict(recipe.backbone.options)
     frames = frontend.frames(round(plan.seconds * frontend.sample_rate))
-    backbone = build("patch-residual", frames, frontend.bands)
+    backbone = build(recipe.backbone.name, frames, frontend.bands, options)
     head = HeadCard("genre", "multiclass", tuple("ABCDEFGH"))
     module = TaggerModule(backbone, {"genre": nn.Linear(backbone.features, 8)})
-    folder.mkdir()
+    target = folder / name
+    target.mkdir()
     clips = np.random.default_rng(0).normal(-40, 20, (2, frames, frontend.bands)).astype(np.float32)
-    write_heads(write_network(module, folder, clips, any_length=True), folder)
-    write_card(Card("random", "0", "patch-residual", frontend, plan, (head,), backbone.features), folder)
-    return folder
+    write_heads(write_network(module, target, clips), target)
+    about = {"backbone": {"name": recipe.backbone.name, "options": options}}
+    card = Card(name, "0", recipe.backbone.name, frontend, plan, (head,), backbone.features, recipe=about)
+    write_card(card, target)
+    return target

@@ -6,10 +6,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["Served", "folder_sizes", "peak_megabytes", "seconds_of"]
+__all__ = ["EXCERPT", "Served", "folder_sizes", "peak_megabytes", "seconds_of", "serve"]
+
+EXCERPT = 30.0  # seconds of a song that each way takes
 
 
 def seconds_of(command: Sequence[str | Path]) -> float:
@@ -20,7 +22,7 @@ def seconds_of(command: Sequence[str | Path]) -> float:
 
 
 class Served:
-    """A process that answers one line for each path, and is warm before it is measured."""
+    """A process that :func:`serve` runs in, warm before it is measured."""
 
     def __init__(self, command: Sequence[str | Path]) -> None:
         self._process = subprocess.Popen(
@@ -29,23 +31,43 @@ class Served:
         self._answer()
 
     def seconds(self, paths: Sequence[Path]) -> float:
-        """Seconds for all of the paths, one after the other."""
-        begun = time.perf_counter()
-        for path in paths:
-            assert self._process.stdin is not None
-            print(path, file=self._process.stdin, flush=True)
-            self._answer()
-        return time.perf_counter() - begun
+        """Processor seconds for all of the paths, one after the other."""
+        self.ask(paths)
+        return sum(float(self._answer()) for _ in paths)
 
-    def _answer(self) -> None:
+    def ask(self, paths: Sequence[Path]) -> None:
+        """Send paths, and do not wait."""
+        assert self._process.stdin is not None
+        self._process.stdin.writelines(f"{path}\n" for path in paths)
+        self._process.stdin.flush()
+
+    def wait(self, count: int) -> None:
+        """Until so many paths are done."""
+        for _ in range(count):
+            self._answer()
+
+    def _answer(self) -> str:
         assert self._process.stdout is not None
-        if not self._process.stdout.readline():
+        answer = self._process.stdout.readline()
+        if not answer:
             raise SystemExit("a measured process ended early: run bench/usual.py by hand to see why")
+        return answer
 
     def close(self) -> None:
         """End it."""
         self._process.kill()
         self._process.wait()
+
+
+def serve(work: Callable[[str], object], before: Callable[[str], object] = lambda _: None) -> None:
+    """Work on each path that comes in, one a line, and answer with its processor seconds, ``before`` not counted."""
+    print("ready", flush=True)
+    for line in sys.stdin:
+        path = line.rstrip("\n")
+        before(path)
+        begun = time.process_time()
+        work(path)
+        print(time.process_time() - begun, flush=True)
 
 
 def peak_megabytes(command: Sequence[str | Path]) -> float | None:

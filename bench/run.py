@@ -20,7 +20,6 @@ from statistics import median
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-HEARD = 30.0
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 PURPOSES = {
@@ -41,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="folder with data/full-songs")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="speed,process,memory,size", help="parts, by comma")
+    parser.add_argument("--only", default="speed,workers,process,memory,size", help="parts, by comma")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "bench.md")
     args = parser.parse_args()
     os.environ |= ONE_THREAD
@@ -54,12 +53,18 @@ def main() -> None:
 
 def _parts(args: argparse.Namespace, folder: Path) -> list[str]:
     import materials
+    import speed
+    from earmark.models.registry import find_model
 
-    model, songs = materials.model_folder(folder), materials.songs(args.shared)
-    songs += [materials.at_320(song, folder) for song in songs]
+    model, songs = find_model("default"), materials.songs(args.shared)
     asked, page = args.only.split(","), []
+    if {"speed", "workers"} & set(asked):
+        every = [materials.as_format(song, suffix, folder) for suffix in speed.FORMATS for song in songs]
     if "speed" in asked:
-        page += speed(model, songs, args.rounds)
+        page += speed.section(model, every, args.rounds, "the bundled model")
+        page += speed.section(materials.random_model("bbnn", folder), every, args.rounds, "`bbnn`")
+    if "workers" in asked:
+        page += speed.workers(model, every, args.rounds)
     if "process" in asked:
         page += process(model, next(song for song in songs if song.suffix == ".mp3"), args.rounds)
     if "memory" in asked:
@@ -81,8 +86,9 @@ def _head() -> list[str]:
         f"{platform.system()}, Python {platform.python_version()}, {libraries}.",
         "",
         "The usual way is `bench/usual.py`: `librosa.load` of the file, librosa's mel spectrogram, the same network in",
-        "PyTorch eager, file by file. Both ways hear 30 s of a whole song on one thread, and take turns; figures are",
-        "medians over the rounds.",
+        "PyTorch eager, file by file. Pure decoding is `bench/decoded.py`: open, seek and decode, with the decoder",
+        "that `tag` uses. Each way takes the same 30 s of two whole songs on one thread, and all take turns; songs a",
+        "second are of processor time, and figures are medians over the rounds, so that other work counts little.",
         "",
     ]
 
@@ -100,69 +106,13 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
     return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
 
 
-def speed(model: Path, songs: Sequence[Path], rounds: int) -> list[str]:
-    """Songs a second, file by file, by kind of file, on one core and on two."""
-    from measure import Served
-
-    usual = Served([sys.executable, HERE / "usual.py", model, "--serve"])
-    ours = Served([sys.executable, HERE / "served.py", model])
-    ours.seconds(songs)
-    usual.seconds(songs[:1])  # numba compiles on the first file
-    slow: dict[Path, list[float]] = {song: [] for song in songs}
-    fast: dict[Path, list[float]] = {song: [] for song in songs}
-    one, two = [], []
-    for _ in range(rounds):
-        for song in songs:
-            slow[song].append(usual.seconds([song]))
-            fast[song].append(ours.seconds([song] * 8) / 8)
-        one.append(_together(model, songs, 1))
-        two.append(_together(model, songs, 2))
-    usual.close(), ours.close()
-    rows = []
-    for song in songs:
-        theirs, mine = median(slow[song]), median(fast[song])
-        kind = f"{song.suffix[1:]}, {song.stat().st_size * 8 / 1000 / _length(song):.0f} kbit/s, {_length(song):.0f} s"
-        rows.append([kind, f"{1 / theirs:.2f}", f"{1 / mine:.1f}", f"**{theirs / mine:.1f}**"])
-    theirs, mine = (sum(median(found[song]) for song in songs) for found in (slow, fast))
-    rows.append(["all", f"{len(songs) / theirs:.2f}", f"{len(songs) / mine:.1f}", f"**{theirs / mine:.1f}**"])
-    gain = median(b / a for a, b in zip(one, two, strict=True))
-    return [
-        *_table("Songs a second on one core", ["song", "the usual way", "`earmark tag`", "ratio"], rows),
-        f"Through worker processes: {median(one):.1f} songs/s with one, {median(two):.1f} with two: {gain:.2f} times.",
-        "",
-    ]
-
-
-def _length(song: Path) -> float:
-    from earmark.audio.track import open_track
-
-    with open_track(song) as source:
-        return source.seconds
-
-
-def _together(model: Path, songs: Sequence[Path], workers: int) -> float:
-    """Songs a second of the command's own path, once every worker has started."""
-    from earmark.engine import Analyse, LocalEngine, analyse
-    from earmark.inference.options import HearingOptions
-
-    warm, measured = 8 * workers, 40 * workers
-    paths = [str(songs[i % len(songs)]) for i in range(warm + measured)]
-    with LocalEngine(workers) as engine:
-        results = analyse(engine, Analyse.of([model], HearingOptions(excerpt=HEARD)), paths)
-        for _ in range(warm):
-            next(results)
-        begun = time.perf_counter()
-        count = sum(1 for _ in results)
-        return count / (time.perf_counter() - begun)
-
-
 def process(model: Path, song: Path, rounds: int) -> list[str]:
     """Seconds of a whole process, from the command to its answer."""
-    from measure import seconds_of
+    from measure import EXCERPT, seconds_of
 
     commands = {
         "usual": [sys.executable, HERE / "usual.py", model, song],
-        "tag": [sys.executable, "-m", "earmark", "tag", "-m", model, "--excerpt", f"{HEARD:g}", song],
+        "tag": [sys.executable, "-m", "earmark", "tag", "-m", model, "--excerpt", f"{EXCERPT:g}", song],
         "help": [sys.executable, "-m", "earmark", "-h"],
         "python": [sys.executable, "-c", ""],
     }

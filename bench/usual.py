@@ -1,6 +1,7 @@
 """The usual way, as tutorials have it: librosa.load of the file, librosa mel, the network in PyTorch, file by file.
 
-Run with a model folder and files it is a whole program; with ``--serve`` it reads one path a line and answers each.
+Run with a model folder and files it is a whole program; with ``--serve`` it reads one path a line and answers each
+with its processor seconds.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from safetensors.torch import load_file
 
 from earmark.models.card import read_card
 from earmark.training.backbones import build
-
-HEARD_SECONDS = 30.0
+from measure import EXCERPT, serve
 
 
 class Usual:
@@ -52,7 +52,7 @@ class Usual:
     def tag(self, path: str) -> np.ndarray:
         """Scores of the first head."""
         wave, _ = librosa.load(path, sr=self.frontend.sample_rate, mono=True)
-        count = max(1, round(HEARD_SECONDS / self.card.clip.seconds))
+        count = max(1, round(EXCERPT / self.card.clip.seconds))
         middle = max(0, (len(wave) - count * self.samples) // 2)
         clips = [wave[middle + i * self.samples :][: self.samples] for i in range(count)]
         pictures = np.stack([self._picture(np.resize(clip, self.samples)) for clip in clips])
@@ -77,10 +77,7 @@ def main() -> None:
         for file in files:
             print(file, usual.card.heads[0].labels[int(usual.tag(file).argmax())])
         return
-    print("ready", flush=True)
-    for line in sys.stdin:
-        usual.tag(line.rstrip("\n"))
-        print("done", flush=True)
+    serve(usual.tag)
 
 
 if __name__ == "__main__":
