@@ -15,12 +15,10 @@ import earmark
 from earmark.errors import EarmarkError, ModelError
 from earmark.models import device, network
 from earmark.models.card import read_card
-from earmark.models.device import CPU, CUDA, choose
+from earmark.models.device import CPU, CUDA
 from earmark.models.network import Network
 from gpus import FakeRuntime
 from sounds import melody
-
-PLAIN = ["AzureExecutionProvider", CPU]
 
 
 @pytest.fixture
@@ -28,31 +26,39 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
     """An ONNX Runtime with CUDA, in place of the installed one."""
     fake = FakeRuntime()
     monkeypatch.setattr(network, "onnxruntime", lambda: fake)
+    monkeypatch.setattr(device, "_has_cuda", lambda: True)
     return fake
 
 
 @pytest.mark.parametrize(
-    ("asked", "offered", "chosen"),
+    ("asked", "has_cuda", "chosen"),
     [
-        ("auto", PLAIN, "cpu"),
-        ("cpu", PLAIN, "cpu"),
-        ("auto", [CUDA[0], CPU], "cuda"),
-        ("cuda", ["TensorrtExecutionProvider", CUDA[0], CPU], "cuda"),
-        ("cpu", [CUDA[0], CPU], "cpu"),
-        # What computes in half precision, or was never compared, is not taken unasked.
-        ("auto", ["CoreMLExecutionProvider", CPU], "cpu"),
-        ("auto", ["DmlExecutionProvider", CPU], "cpu"),
-        ("auto", ["ROCMExecutionProvider", "MIGraphXExecutionProvider", CPU], "cpu"),
-        ("auto", ["TensorrtExecutionProvider", "OpenVINOExecutionProvider", CPU], "cpu"),
+        ("auto", False, "cpu"),
+        ("cpu", False, "cpu"),
+        ("auto", True, "cuda"),
+        ("cuda", True, "cuda"),
+        ("cpu", True, "cpu"),
     ],
 )
-def test_choice(asked: device.Device, offered: list[str], chosen: str) -> None:
-    assert choose(asked, offered) == chosen
+def test_choice(asked: device.Device, has_cuda: bool, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_has_cuda", lambda: has_cuda)
+    assert device.choose(asked) == chosen
 
 
-def test_by_name_but_not_there() -> None:
+def test_what_computes_otherwise_is_not_taken(
+    tiny_model: Path, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CoreML computes in half precision, TensorRT in TF32; DirectML and ROCm were never compared."""
+    others = ["TensorrtExecutionProvider", "CoreMLExecutionProvider", "DmlExecutionProvider", "ROCMExecutionProvider"]
+    monkeypatch.setattr(runtime, "get_available_providers", lambda: [*others, CPU])
+    monkeypatch.setattr(device, "_has_cuda", lambda: False)
+    assert earmark.load_model(tiny_model).network.device == "cpu" and runtime.sessions == [[CPU]]
+
+
+def test_by_name_but_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_has_cuda", lambda: False)
     with pytest.raises(EarmarkError, match=r"--device cuda: .*no CUDA.*pip install 'onnxruntime-gpu"):
-        choose("cuda", PLAIN)
+        device.choose("cuda")
 
 
 def test_the_environment_says_what_auto_means(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +121,7 @@ def test_a_gpu_that_is_offered_and_does_not_work(
     tagger = earmark.load_model(tiny_model)
     assert tagger.network.device == "cpu" and tagger.predict(melody(3, 8000), sample_rate=8000).heads
     (notice,) = caplog.messages
-    assert notice.startswith("The GPU is not used: ") and reason in notice and notice.endswith(".")
+    assert notice.startswith("The network ran on the processor: ") and reason in notice and notice.endswith(".")
     assert capsys.readouterr().out == "", "what ONNX Runtime prints stands on nobody's standard output"
     with pytest.raises(EarmarkError, match=r"--device cuda: .*cannot use it here") as caught:
         earmark.load_model(tiny_model, device="cuda").check_layer(None)

@@ -6,7 +6,6 @@ Needs neither NumPy nor ONNX Runtime, so that whoever hands out work can ask at 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -48,15 +47,18 @@ def asked(device: Device = "auto") -> Device:
     raise EarmarkError(f"{VARIABLE}={named}: must be one of {', '.join(get_args(Device))}")
 
 
-def choose(device: Device, offered: Collection[str]) -> Literal["cpu", "cuda"]:
-    """What a network runs on, of what ONNX Runtime offers; only CUDA is known to keep the scores.
+def choose(device: Device = "auto") -> Literal["cpu", "cuda"]:
+    """What a network is to run on, by the files of ONNX Runtime: it names providers that cannot be used, and not all.
+
+    Only CUDA is taken: CoreML and TensorRT compute in less than float32, others were never compared.
 
     Raises:
-        EarmarkError: ``cuda`` is asked for by name, and not offered.
+        EarmarkError: ``cuda`` is asked for by name, and ONNX Runtime came without; or as :func:`asked`.
     """
-    if device == "cpu" or (device == "auto" and CUDA[0] not in offered):
+    device = asked(device)
+    if device == "cpu" or (device == "auto" and not _has_cuda()):
         return "cpu"
-    if CUDA[0] in offered:
+    if _has_cuda():
         return "cuda"
     raise EarmarkError(
         "--device cuda: the ONNX Runtime that is installed has no CUDA; install the one that has "
@@ -76,7 +78,7 @@ def may_use_gpu(device: Device = "auto") -> bool:
 
 @cache
 def _has_cuda() -> bool:
-    """Whether ONNX Runtime came with CUDA, by its files: importing it takes longer than the whole start."""
+    """Whether ONNX Runtime came with CUDA, by its files: importing it takes long."""
     found = PathFinder.find_spec("onnxruntime")
     places = (found.submodule_search_locations or []) if found else []
     return any(any(Path(place, "capi").glob("*onnxruntime_providers_cuda*")) for place in places)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -104,7 +105,8 @@ def open_session(model: bytes, threads: int = 1, device: Literal["cpu", "cuda"] 
     if device == "cpu":
         return ort.InferenceSession(model, options, providers=[CPU])
     options.use_deterministic_compute = True
-    with redirect_stdout(io.StringIO()) as printed:  # it prints which library is missing, and goes on
+    with redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings(action="ignore"):
+        # It prints which library is missing, and goes on.
         getattr(ort, "preload_dlls", lambda: None)()  # NVIDIA's packages from pip are on no search path
         session = ort.InferenceSession(model, options, providers=[CUDA, CPU], enable_fallback=0)
     if CUDA[0] not in session.get_providers():
@@ -145,9 +147,8 @@ class Network:
             ModelError: The network cannot be loaded or run, or is not what the card says of it.
             EarmarkError: A GPU is asked for by name, and cannot be used.
         """
-        self._file, device = folder / NETWORK, asked(device)
-        chosen = "cpu" if device == "cpu" else choose(device, onnxruntime().get_available_providers())
-        if chosen == "cpu":
+        self._file = folder / NETWORK
+        if choose(device) == "cpu":
             self._open(card, needed, threads, "cpu")
             return
         try:
@@ -155,14 +156,14 @@ class Network:
         except ModelError as error:
             self._open(card, needed, threads, "cpu")  # raises where the network is to blame
             reason = " ".join(str(error.__cause__ or error).split())[:300]
-            if device == "cuda":
+            if asked(device) == "cuda":
                 raise EarmarkError(
                     f"--device cuda: ONNX Runtime has CUDA, but cannot use it here ({reason}); its libraries come by "
                     "pip install 'onnxruntime-gpu[cuda,cudnn]', and --device cpu does without"
                 ) from error
             _logger().warning(
-                "The GPU is not used: ONNX Runtime has CUDA, but cannot use it here (%s). "
-                "`--device cpu` leaves it alone.",
+                "The network ran on the processor: ONNX Runtime has CUDA, but cannot use it here (%s); "
+                "`--device cpu` leaves the GPU alone.",
                 reason,
             )
         else:
