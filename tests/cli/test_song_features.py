@@ -168,5 +168,5 @@ def test_an_ensemble_measures_once(
     from earmark.inference.options import HearingOptions
 
     task = Analyse.of(models, HearingOptions(features=choose(None)))
-    task.start(lambda: None)(str(music / "0.wav"))
+    task.start(lambda: None)([str(music / "0.wav")])
     assert len(measured) == 1
