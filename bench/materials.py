@@ -1,4 +1,4 @@
-"""What is measured: whole songs in five formats, a three-hour file, and the model."""
+"""What is measured: whole songs in five formats, files of hours, many short ones, and the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import av
 import numpy as np
 import soundfile
 
-__all__ = ["as_format", "random_model", "songs", "three_hours"]
+__all__ = ["as_format", "long_flac", "long_mp3", "many", "random_model", "songs"]
 
 
 def songs(shared: Path) -> list[Path]:
@@ -49,18 +49,45 @@ def as_format(song: Path, suffix: str, folder: Path) -> Path:
     return target
 
 
-def three_hours(shared: Path, folder: Path) -> Path:
+def long_mp3(shared: Path, folder: Path, seconds: float) -> Path:
     """An mp3 song's frames again and again: a stream of constant bit rate may be strung together."""
-    song = next(file for file in songs(shared) if file.suffix == ".mp3").read_bytes()
+    found = _mp3(shared)
+    song = found.read_bytes()
     begin = 0
     if song.startswith(b"ID3"):
         begin = 10 + sum(byte << shift for byte, shift in zip(song[6:10], (21, 14, 7, 0), strict=True))
     end = -128 if song[-128:-125] == b"TAG" else len(song)
-    target = folder / "three hours.mp3"
+    target = folder / "long.mp3"
     with target.open("wb") as file:
-        for _ in range(53):
+        for _ in range(round(seconds / soundfile.info(found).duration)):
             file.write(song[begin:end])
     return target
+
+
+def long_flac(shared: Path, folder: Path, seconds: float) -> Path:
+    """The same song again and again as FLAC."""
+    song, rate = soundfile.read(_mp3(shared), dtype="int16")
+    target = folder / "long.flac"
+    with soundfile.SoundFile(target, "w", rate, song.shape[1], compression_level=0.0) as file:
+        for _ in range(round(seconds * rate / len(song))):
+            file.write(song)
+    return target
+
+
+def _mp3(shared: Path) -> Path:
+    return next(file for file in songs(shared) if file.suffix == ".mp3")
+
+
+def many(shared: Path, folder: Path, count: int) -> list[Path]:
+    """Short files of different sound, mp3 and FLAC by turns: ten to twenty seconds of real songs."""
+    music = sorted((shared / "data" / "moods900" / "audio").iterdir())
+    targets = []
+    for number in range(count):
+        sound, rate = soundfile.read(music[number % len(music)], dtype="float32")
+        begin = (number // len(music)) * rate
+        targets.append(folder / f"{number:04}.{('mp3', 'flac')[number % 2]}")
+        soundfile.write(targets[-1], sound[begin : begin + (10 + number % 11) * rate], rate)
+    return targets
 
 
 def random_model(name: str, folder: Path) -> Path:

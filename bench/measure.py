@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["EXCERPT", "Served", "folder_sizes", "peak_megabytes", "seconds_of", "serve"]
+__all__ = [
+    "EXCERPT",
+    "Served",
+    "family",
+    "folder_sizes",
+    "held_megabytes",
+    "peak_megabytes",
+    "processor_seconds",
+    "seconds_of",
+    "serve",
+]
 
 EXCERPT = 30.0  # seconds of a song that each way takes
 
@@ -71,19 +83,35 @@ def serve(work: Callable[[str], object], before: Callable[[str], object] = lambd
 
 
 def peak_megabytes(command: Sequence[str | Path]) -> float | None:
-    """Sum of the peaks of resident memory of a process and its children; None where /proc does not tell."""
+    """Peak of what a process and its children hold together; None where /proc does not tell."""
     if sys.platform != "linux":
         return None
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    peaks: dict[int, int] = {}
+    peak = 0.0
     while process.poll() is None:
-        for pid in _family(process.pid):
-            peaks[pid] = max(peaks.get(pid, 0), _peak_kilobytes(pid))
-        time.sleep(0.01)
-    return sum(peaks.values()) / 1024
+        peak = max(peak, held_megabytes(process.pid))
+        time.sleep(0.02)
+    if process.returncode not in (0, 3):
+        raise SystemExit(f"{' '.join(map(str, command))}: it ended with exit status {process.returncode}")
+    return peak
 
 
-def _family(pid: int) -> Iterator[int]:
+def held_megabytes(pid: int) -> float:
+    """Sum of the proportional set sizes of a process and its children: pages that several share count once."""
+    return sum(_line(Path(f"/proc/{one}/smaps_rollup"), "Pss:") for one in family(pid)) / 1024
+
+
+def processor_seconds(pid: int) -> float:
+    """Of a process and its children, those that have ended included."""
+    ticks = 0
+    for one in family(pid):
+        with suppress(OSError):
+            ticks += sum(map(int, Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> Iterator[int]:
+    """A process, its children and theirs."""
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -91,15 +119,14 @@ def _family(pid: int) -> Iterator[int]:
         except OSError:
             continue
         for child in found:
-            yield from _family(int(child))
+            yield from family(int(child))
 
 
-def _peak_kilobytes(pid: int) -> int:
+def _line(file: Path, name: str) -> int:
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
+        return next((int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith(name)), 0)
+    except OSError:  # it has ended
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
 
 
 def folder_sizes(folder: Path) -> Counter[str]:

@@ -53,6 +53,7 @@ def main() -> None:
 
 def _parts(args: argparse.Namespace, folder: Path) -> list[str]:
     import materials
+    import memory
     import speed
     from earmark.models.registry import find_model
 
@@ -68,7 +69,7 @@ def _parts(args: argparse.Namespace, folder: Path) -> list[str]:
     if "process" in asked:
         page += process(model, next(song for song in songs if song.suffix == ".mp3"), args.rounds)
     if "memory" in asked:
-        page += memory(model, songs[0], materials.three_hours(args.shared, folder))
+        page += memory.section(model, args.shared, folder)
     if "size" in asked:
         page += size(folder)
     return page
@@ -128,22 +129,6 @@ def process(model: Path, song: Path, rounds: int) -> list[str]:
         ["Python itself, doing nothing", f"{least['python']:.3f}", ""],
     ]
     return _table("A whole process", ["command", "seconds", "times the usual way"], rows)
-
-
-def memory(model: Path, song: Path, long: Path) -> list[str]:
-    """Peak of the command and its one worker."""
-    from measure import peak_megabytes
-
-    rows = []
-    for name, file, more in (
-        ("three minutes", song, []),
-        ("three hours", long, []),
-        ("three hours, all of it heard", long, ["--excerpt", "whole"]),
-    ):
-        peak = peak_megabytes([sys.executable, "-m", "earmark", "tag", "-j", "1", "-m", model, *more, file])
-        rows.append([name, "not measured here" if peak is None else f"{peak:.0f} MB"])
-    note = "Peaks of resident memory of the command and its worker, added up; pages that both share count twice."
-    return [*_table("Memory, one worker", ["file", "peak"], rows), note, ""]
 
 
 def size(folder: Path) -> list[str]:
