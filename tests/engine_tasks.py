@@ -129,4 +129,5 @@ ACTS: dict[str, Callable[[], Any]] = {
     "threads": lambda: _raise(RuntimeError("can't start new thread")),
     "fault": lambda: _raise(KeyError("a fault\nof ours")),
     "value": lambda: threading.Lock(),
+    "nice": lambda: os.nice(0),
 }

@@ -32,6 +32,8 @@ from engine_tasks import Act, Sees, Together
 from made_songs import write_collection, write_song
 
 TESTS = Path(__file__).parent.parent
+TOKEN = "0123456789abcdef" * 4
+"""Of every Ray that is started here: a process keeps the first that it uses."""
 slow = pytest.mark.slow
 
 
@@ -53,7 +55,8 @@ def clustered(*nodes: dict[str, Any], **head: Any) -> Iterator[Any]:
         path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
         patch.setenv("PYTHONPATH", path)
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-        patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+        patch.setenv("RAY_AUTH_TOKEN", TOKEN)
+        patch.setenv("RAY_worker_niceness", "0")  # of 15, which lets workers wait on a busy machine
         folder = Path(tempfile.mkdtemp(prefix="ear-"))  # short: sockets' names are bounded
         (folder / "ray").mkdir()
         patch.setenv("RAY_TMPDIR", str(folder))
@@ -110,6 +113,15 @@ def songs(tmp_path: Path) -> Path:
     write_song(folder / "crash.wav", 90.0, 99)
     (folder / "none.mp3").write_bytes(b"no audio at all" * 100)
     return folder
+
+
+@slow
+@pytest.mark.skipif(os.name != "posix", reason="there is no niceness")
+def test_a_ray_of_this_machine_alone_has_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its workers wait for other programs no more than those of the local engine do."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    with ray_engine() as engine:
+        assert told(engine.map(Act(), ["nice"])) == [os.nice(0)]
 
 
 @slow

@@ -264,7 +264,10 @@ def _connect(ray: Any, address: str | None, folder: str) -> None:
     setattr(importlib.import_module("ray._private.worker"), "print_to_stdstream", lambda *_, **__: None)  # noqa: B010
     if address is None:
         cpus, memory = default_workers(), _OWN_STORE
-        ray.init("local", num_cpus=cpus, object_store_memory=memory, include_dashboard=False, _temp_dir=folder, **quiet)
+        # Ray's workers would run at niceness 15, and wait for whatever else this machine does.
+        even = {"_system_config": {"worker_niceness": 0}}
+        more = {"include_dashboard": False, "_temp_dir": folder} | even | quiet
+        ray.init("local", num_cpus=cpus, object_store_memory=memory, **more)
         return
     _knock(address)
     try:
