@@ -60,7 +60,7 @@ fmt: $(DEV)/ready  ## put the code in form
 
 bench: $(DEV)/ready  ## measure speed, memory and size; writes docs/bench.md, -training, -library, -server, -features
 	$(PY) bench/run.py --shared "$(SHARED)"
-	$(PY) bench/training.py "$(SHARED)/data/emotify400" | tee docs/bench-training.md
+	$(PY) bench/training.py "$(SHARED)/data/emotify400"
 	$(PY) bench/library.py --music "$(SHARED)/data/moods900/audio" | tee docs/bench-library.md
 	$(PY) bench/server.py --music "$(SHARED)/data/moods900/audio" | tee docs/bench-server.md
 	$(PY) bench/features.py --shared "$(SHARED)" $(if $(SONGS),--songs "$(SONGS)")
