@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ import numpy as np
 import pytest
 
 from buckets import bucket
+from clusters import TOKEN, clustered
 from commands import Earmark
 from earmark.app.analyse import AnalyseRequest, analyse
 from earmark.engine import Analyse, Engine
@@ -31,9 +31,6 @@ from earmark.models.device import Device
 from engine_tasks import Act, Sees, Together
 from made_songs import write_collection, write_song
 
-TESTS = Path(__file__).parent.parent
-TOKEN = "0123456789abcdef" * 4
-"""Of every Ray that is started here: a process keeps the first that it uses."""
 slow = pytest.mark.slow
 
 
@@ -46,35 +43,6 @@ def ray_engine(address: str | None = None, workers: int | None = None, device: D
     from earmark.engine.cluster import RayEngine
 
     return RayEngine(address, workers, device=device)
-
-
-@contextmanager
-def clustered(*nodes: dict[str, Any], **head: Any) -> Iterator[Any]:
-    """A cluster of several nodes on this machine: the head, and others."""
-    with pytest.MonkeyPatch.context() as patch:
-        path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
-        patch.setenv("PYTHONPATH", path)
-        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-        patch.setenv("RAY_AUTH_TOKEN", TOKEN)
-        patch.setenv("RAY_worker_niceness", "0")  # of 15, which lets workers wait on a busy machine
-        folder = Path(tempfile.mkdtemp(prefix="ear-"))  # short: sockets' names are bounded
-        (folder / "ray").mkdir()
-        patch.setenv("RAY_TMPDIR", str(folder))
-        from earmark import offline
-
-        offline.ray(alone=True)
-        from ray.cluster_utils import Cluster  # noqa: TID251 - reports nothing by now
-
-        cluster = Cluster()
-        try:
-            usual = {"num_cpus": 2, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-            cluster.add_node(**usual | {"temp_dir": str(folder / "ray")} | head)
-            for node in nodes:
-                cluster.add_node(**usual | node)
-            yield cluster
-        finally:
-            cluster.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

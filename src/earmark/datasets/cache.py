@@ -118,6 +118,21 @@ class ArrayStore:
         self.put(digest, array)
         return None
 
+    def here(self) -> ArrayStore:
+        """The store, where this machine sees it; else this machine's own store of the same arrays.
+
+        Raises:
+            StorageError: The machine's own cannot be written to.
+        """
+        if _begun(self.folder) == self.stamp:
+            return self
+        own = replace(self, folder=cache_folder() / self.folder.parent.name / self.folder.name)
+        try:
+            own.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(own.folder, error) from error
+        return own
+
     def __getitem__(self, digest: str) -> Array:
         """The array of a content hash that was stored.
 

@@ -15,8 +15,9 @@ import socket
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,13 @@ from earmark.errors import EarmarkError, MissingExtra
 from earmark.inference.records import Failure
 from earmark.models.device import Device, asked
 
-__all__ = ["Host", "RayEngine"]
+__all__ = ["Host", "Member", "RayEngine"]
 
 _CONNECT_SECONDS = 10.0
 _START_SECONDS = 120.0
 _ON_A_GPU = 10  # workers; each decodes far longer than its network runs
+_FREE_SECONDS = 2.0  # until the cluster has noticed that CPUs are free
+_REASON_SECONDS = 5.0  # for the others to say why the work broke off
 _COUNT_SECONDS = 5.0  # between two looks at how many CPUs the cluster has
 _INLINE = 90_000  # bytes of values that come with the answer, not through the object store
 _OWN_STORE = 256 * 2**20  # bytes: what comes back is small
@@ -103,6 +106,69 @@ class RayEngine(PooledEngine):
         return int(min(cpus, gpus * _ON_A_GPU) if self._device == "cuda" else cpus)
 
     @property
+    def alone(self) -> bool:
+        """Whether the cluster is a Ray of this machine that was started for this engine."""
+        return bool(self._folder)
+
+    @contextmanager
+    def members(self, most: int, *, gpus: bool) -> Iterator[list[Member]]:
+        """Actors that work together, one a machine with all CPUs that are free there, until the context ends.
+
+        Args:
+            most: Of them.
+            gpus: One a GPU instead, where the cluster has any that is free.
+
+        Raises:
+            EarmarkError: No CPU is free, or a machine would do other work than this one.
+        """
+        self.rest()
+        actors: list[Any] = []
+        try:
+            members = []
+            addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in self._ray.nodes()}
+            for node, cpus, gpu in self._free_places(gpus)[: min(most, self._limit or most)]:
+                place = _strategies().NodeAffinitySchedulingStrategy(node, soft=False)
+                options = {"num_cpus": cpus, "num_gpus": int(gpu), "scheduling_strategy": place}
+                actors.append(self._actor.options(**options).remote(self._preload, self._device, str(Path.cwd())))
+                members.append(Member(self._ray, actors[-1], addresses[node], cpus, gpu))
+            there = [member for member in members if member.arrived()]
+            if not there:
+                raise EarmarkError(self._no_room())
+            yield there
+        finally:
+            for actor in actors:
+                self.dismiss(actor)
+
+    def put(self, value: Any) -> Any:
+        """A large value for members, in the object store: as an argument it is the value itself.
+
+        Raises:
+            EarmarkError: The store is full.
+        """
+        with _plain_errors(self._ray, socket.gethostname()):
+            return self._ray.put(value)
+
+    def _free_places(self, gpus: bool) -> list[tuple[str, int, bool]]:
+        """Nodes with what is free there: CPUs for one member, and whether it has a GPU; those with most come first."""
+        state, end = importlib.import_module("ray._private.state"), time.monotonic() + _START_SECONDS
+        settled = time.monotonic() + _FREE_SECONDS
+        while True:
+            free: dict[str, dict[str, float]] = state.available_resources_per_node()
+            alive = {node["NodeID"]: node["Resources"] for node in self._ray.nodes() if node["Alive"]}
+            found = {name: free[name] for name in alive if name in free and int(free[name].get("CPU", 0))}
+            whole = all(free.get(name, {}).get("CPU", 0) >= what.get("CPU", 0) for name, what in alive.items())
+            if found and (whole or time.monotonic() > settled):
+                break
+            if time.monotonic() > end:
+                raise EarmarkError(self._no_room())
+            time.sleep(0.1)
+        cpus = {name: int(what["CPU"]) for name, what in found.items()}
+        cards = {name: min(int(what.get("GPU", 0)), cpus[name]) for name, what in found.items()}
+        if gpus and any(cards.values()):
+            return [(name, cpus[name] // count, True) for name, count in cards.items() for _ in range(count)]
+        return [(name, count, False) for name, count in sorted(cpus.items(), key=lambda one: (-one[1], one[0]))]
+
+    @property
     def notices(self) -> tuple[str, ...]:
         """What workers say, and which machines could not help."""
         blind = (f"{node} did nothing: it does not see files that are here." for node in self._blind.values())
@@ -167,9 +233,8 @@ class RayEngine(PooledEngine):
                 f"No machine of the cluster sees the files ({machines}); put them where all machines have them under "
                 "the same path, or name them by an address such as s3://BUCKET/FOLDER"
             )
-        from ray.util.scheduling_strategies import NodeLabelSchedulingStrategy, NotIn  # noqa: TID251
-
-        return {"scheduling_strategy": NodeLabelSchedulingStrategy({"ray.io/node-id": NotIn(*self._blind)})}
+        others = {"ray.io/node-id": _strategies().NotIn(*self._blind)}
+        return {"scheduling_strategy": _strategies().NodeLabelSchedulingStrategy(others)}
 
     def see_nothing(self, facts: dict[str, Any], path: str) -> None:
         """Give a node no more work: it does not see a file that this machine sees."""
@@ -243,6 +308,90 @@ class _RemoteWorker:
         self._engine.dismiss(self._actor)
 
     close = kill
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One of several actors that work together.
+
+    Attributes:
+        address: Of its machine, where the cluster's machines reach it.
+        cpus: That it has.
+        gpu: Whether it has a GPU.
+        facts: What it says of its node: ``node``, ``host``, ``earmark``, and ``torch`` where that is installed.
+    """
+
+    _ray: Any
+    _actor: Any
+    address: str
+    cpus: int
+    gpu: bool
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def arrived(self) -> bool:
+        """Wait until the actor has begun; False where its node is no more, or does not answer.
+
+        Raises:
+            EarmarkError: The node would give other results.
+        """
+        try:
+            with _plain_errors(self._ray, "the cluster"):
+                self.facts.update(self._ray.get(self._actor.facts.remote(), timeout=_START_SECONDS))
+        except (Lost, self._ray.exceptions.GetTimeoutError):
+            return False
+        _check_node(self.facts)
+        return True
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """What a function returns there.
+
+        Raises:
+            EarmarkError: As the function, or there is a fault.
+            Lost: The actor is no more.
+        """
+        return self._result(self._actor.call.remote(pickle.dumps(function), *args))
+
+    def lead(
+        self, function: Callable[..., Any], args: Sequence[Any], others: Callable[[Any], Mapping[Member, Any]]
+    ) -> Generator[Any]:
+        """What a generator there yields, while others do their part.
+
+        Args:
+            function: Of ``args``: a generator.
+            args: For all of them; large ones are best put into the object store.
+            others: Given the first value, which is not passed on: who else does what, a function of ``args``.
+
+        Raises:
+            EarmarkError: As one of the functions, or there is a fault.
+            Lost: An actor is no more, or one of the functions said so.
+        """
+        stream = self._actor.stream.options(num_returns="streaming").remote(pickle.dumps(function), *args)
+        parts = others(self._result(next(stream)))
+        pending = {one._actor.call.remote(pickle.dumps(work), *args): one for one, work in parts.items()}
+        try:
+            while True:
+                ready, _ = self._ray.wait([stream, *pending], timeout=1.0)  # so that Ctrl-C is seen
+                for one in set(ready) & set(pending):
+                    pending.pop(one)._result(one)
+                if stream in ready:
+                    if (value := next(stream, None)) is None:
+                        break
+                    yield self._result(value)
+            if pending:
+                self._ray.wait(list(pending), num_returns=len(pending), timeout=_REASON_SECONDS)
+        except Lost:
+            ready, _ = self._ray.wait(list(pending), timeout=_REASON_SECONDS) if pending else ([], [])
+            for one in ready:
+                pending[one]._result(one)  # it may know better why
+            raise
+
+    def _result(self, done: Any) -> Any:
+        with _plain_errors(self._ray, self.facts["host"]):
+            return self._ray.get(done)
+
+
+def _strategies() -> Any:
+    return importlib.import_module("ray.util.scheduling_strategies")
 
 
 def _ray(alone: bool) -> Any:
@@ -332,6 +481,11 @@ def _plain_errors(ray: Any, host: str) -> Iterator[None]:
     except errors.RayTaskError as error:
         if isinstance(error.cause, (errors.ObjectStoreFullError, errors.OutOfDiskError)):
             raise _store_full(host) from error
+        if isinstance(error.cause, Lost):
+            raise _ActorLost(f"{error.cause.message} ({host})") from error
+        if isinstance(error.cause, EarmarkError):
+            error.cause.args = (f"{error.cause} (on {host})",)
+            raise error.cause from None
         raise EarmarkError(f"A worker of the cluster failed ({host}): {_first_line(error.cause)}") from error
     except errors.RayError as error:
         raise _ActorLost(f"a worker of the cluster was lost ({host}): {_first_line(error)}") from error
@@ -382,6 +536,8 @@ def _actor_class() -> type:
             import ray  # noqa: TID251 - it is what called us
 
             facts = {"node": ray.get_runtime_context().get_node_id(), "host": socket.gethostname(), "earmark": ""}
+            with suppress(ImportError):  # as of a package that is not installed
+                facts["torch"] = importlib.import_module("importlib.metadata").version("torch")
             try:
                 return facts | {"earmark": importlib.import_module("earmark").__version__}
             except (ImportError, AttributeError) as error:
@@ -392,6 +548,12 @@ def _actor_class() -> type:
                 self.host = importlib.import_module("earmark.engine.cluster").Host(self.preload, self.device)
             answer: tuple[str, Any] = self.host.ask(*asked)
             return answer
+
+        def call(self, pickled: bytes, *args: Any) -> Any:
+            return pickle.loads(pickled)(*args)
+
+        def stream(self, pickled: bytes, *args: Any) -> Iterator[Any]:
+            yield from pickle.loads(pickled)(*args)
 
     return EarmarkWorker
 

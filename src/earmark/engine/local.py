@@ -271,10 +271,11 @@ class _Retired(Exception):
 
 @dataclass(eq=False, slots=True)
 class Seat:
-    """A thread's worker, if it has one yet, and the map that it works for."""
+    """A thread's worker, if it has one yet, the map that it works for, and whether it goes when it has none."""
 
     worker: Worker | None = None
     job: Job | None = None
+    leaves: bool = False
 
 
 class PooledEngine(Engine):
@@ -370,6 +371,16 @@ class PooledEngine(Engine):
         with self._changed:
             self._changed.notify_all()
         for thread in threads:
+            thread.join()
+
+    def rest(self) -> None:
+        """End the workers that have nothing to do, and wait for their ends: what they hold is needed otherwise."""
+        with self._changed:
+            idle = {seat: thread for seat, thread in self._seats.items() if seat.job is None}
+            for seat in idle:
+                seat.leaves = True
+            self._changed.notify_all()
+        for thread in idle.values():
             thread.join()
 
     def _submit(self, job: Job, piece: Numbered) -> None:
@@ -474,7 +485,7 @@ class PooledEngine(Engine):
                         job.served = self._turn
                         job.at_work += 1
                         return job, job.waiting.popleft()
-                    if time.monotonic() >= end:
+                    if seat.leaves or time.monotonic() >= end:
                         del self._seats[seat]
                         break
                     self._changed.wait(end - time.monotonic())

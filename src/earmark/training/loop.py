@@ -49,6 +49,7 @@ __all__ = [
     "FitResult",
     "HeadTask",
     "Measured",
+    "epochs_done",
     "fit",
     "fold_scale",
     "head_loss",
@@ -349,7 +350,7 @@ def fit(module: TaggerModule, plan: FitPlan, checkpoint: Path) -> Steps[FitResul
     state = _State(module, make_optimizer(module, training, plan.frozen), training.learning_rate)
     _resume(state, checkpoint, plan.device)
     pace = _Pace(plan, len(state.history))
-    while len(state.history) < training.epochs and not _stopped(state, training):
+    while not _stopped(training, len(state.history), state.kept):
         epoch = len(state.history) + 1
         steps = yield from _train_epoch(state, plan, epoch, pace)
         _settle(state, plan, epoch)
@@ -618,8 +619,18 @@ def _value(plan: Training, measured: Measured | None) -> float:
     return 0.0 if math.isnan(value) else value
 
 
-def _stopped(state: _State, plan: Training) -> bool:
-    return bool(plan.patience and len(state.history) - state.kept >= plan.patience)
+def _stopped(plan: Training, epochs: int, kept: int) -> bool:
+    return epochs >= plan.epochs or bool(plan.patience and epochs - kept >= plan.patience)
+
+
+def epochs_done(checkpoint: Path, plan: Training) -> tuple[int, bool]:
+    """How many epochs a checkpoint has, 0 where there is none, and whether the training has ended with them.
+
+    Raises:
+        StorageError: The file is damaged.
+    """
+    facts: dict[str, Any] = (load_checkpoint(checkpoint) or ({}, {"history": [], "kept": 0}))[1]
+    return len(facts["history"]), _stopped(plan, len(facts["history"]), facts["kept"])
 
 
 def _moved(state: _State, plan: FitPlan, measured: Measured) -> tuple[tuple[str, float], ...]:

@@ -21,12 +21,13 @@ from earmark.models.card import Card, HeadCard, read_card
 from earmark.models.registry import find_model
 from earmark.storage import write_file
 from earmark.training.backbones import Backbone, build
+from earmark.training.cluster import device_of, fit_on
 from earmark.training.draws import Draws, Songs, chances, open_songs
 from earmark.training.finish import Outputs, TrainedModel, finish_model
 from earmark.training.heads import build_head
 from earmark.training.job import Job, without_failures
-from earmark.training.loop import FitPlan, FitResult, HeadTask, fit, fold_scale, head_task, outputs_of
-from earmark.training.module import TaggerModule, find_device, load_matching, write_network
+from earmark.training.loop import FitPlan, FitResult, HeadTask, fold_scale, head_task, outputs_of
+from earmark.training.module import TaggerModule, load_matching, write_network
 
 __all__ = ["build_module", "train_network"]
 
@@ -53,7 +54,7 @@ def train_network(job: Job) -> Steps[None]:
         ModelError: The model to start from has another frontend or network.
         StorageError: No space for the cache or the checkpoints.
     """
-    device = find_device(job.options.device)
+    device = device_of(job.engine, job.options.device)
     build_module(job, job.options.seed)  # what does not fit together is refused before anything is decoded
     songs = yield from open_songs(job.dataset, job.hashes, job.recipe, job.engine)
     songs = replace(songs, keep=job.recipe.training.streams == 0)
@@ -185,7 +186,7 @@ def _train_chunk(job: Job, songs: Songs, rows: NDArray[np.intp], number: int, de
         chunk=number if training.chunks > 1 else 0,
     )
     module = build_module(job, seed)
-    fitted = yield from fit(module, plan, job.work / f"chunk-{number}.safetensors")
+    fitted = yield from fit_on(job.engine, job.options.device, module, plan, job.work / f"chunk-{number}.safetensors")
     return _Chunk(number, rows, module.cpu(), tasks, fitted)
 
 

@@ -18,10 +18,13 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from earmark.engine.local import Lost
+
 __all__ = ["LinkedTeam", "Team", "share_batch_norm"]
 
 T = TypeVar("T")
 
+_MEETING = timedelta(minutes=2)
 _PATIENCE = timedelta(minutes=10)
 """For the slowest worker; one that is lost is noticed at once, by its connection."""
 
@@ -69,7 +72,7 @@ class LinkedTeam(Team):
         door: The first worker's listening socket.
 
     Raises:
-        RuntimeError: A worker is lost, now or in any exchange.
+        Lost: A worker is lost, now or in any exchange.
     """
 
     def __init__(
@@ -84,7 +87,10 @@ class LinkedTeam(Team):
         self.rank, self.size = rank, size
         dist: Any = torch.distributed
         listening = {} if door is None else {"master_listen_fd": door.detach()}
-        store = dist.TCPStore(*address, size, door is not None, _PATIENCE, False, **listening)
+        try:
+            store = dist.TCPStore(*address, size, door is not None, _MEETING, False, **listening)
+        except RuntimeError as error:
+            raise Lost(f"no worker answers at {address[0]}:{address[1]}", started=False) from error
         options = dist.ProcessGroupGloo._Options()
         options._devices = [dist.ProcessGroupGloo.create_device(hostname=host)]
         options._timeout = _PATIENCE
@@ -97,7 +103,7 @@ class LinkedTeam(Team):
     def add(self, tensors: Sequence[torch.Tensor]) -> None:
         """As of a team, in one exchange."""
         flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
-        self._tensors.allreduce([flat]).wait()
+        _done(lambda: self._tensors.allreduce([flat]))
         for tensor, total in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.detach().copy_(total.view(tensor.shape))
 
@@ -121,8 +127,20 @@ class LinkedTeam(Team):
 
     def _stacked(self, tensor: torch.Tensor, group: Any) -> torch.Tensor:
         found = [torch.empty_like(tensor) for _ in range(self.size)]
-        group.allgather([found], [tensor.contiguous()]).wait()
+        _done(lambda: group.allgather([found], [tensor.contiguous()]))
         return torch.stack(found)
+
+
+def _done(begin: Callable[[], Any]) -> None:
+    """Wait for an exchange.
+
+    Raises:
+        Lost: A worker is no more.
+    """
+    try:
+        begin().wait()
+    except RuntimeError as error:
+        raise Lost("a worker of the team was lost", started=False) from error
 
 
 def share_batch_norm(module: nn.Module, team: Team) -> None:
