@@ -25,7 +25,7 @@ def section(model: Path, songs: Sequence[Path], rounds: int, name: str) -> list[
     commands = {"pure": ["decoded.py", model], "tag": ["served.py", model], "usual": ["usual.py", model, "--serve"]}
     ways = {way: Served([sys.executable, HERE / script, *more]) for way, (script, *more) in commands.items()}
     for served in ways.values():
-        served.seconds([songs[0]])  # numba compiles on the first file
+        served.seconds([next(song for song in songs if song.suffix == suffix) for suffix in FORMATS])  # imports, numba
     spent: dict[str, dict[str, list[float]]] = {way: {suffix: [] for suffix in FORMATS} for way in ways}
     for _ in range(rounds):
         for suffix in FORMATS:
