@@ -258,3 +258,10 @@ def test_a_thousand_resamples_of_fifty_labels_take_seconds():
     started = time.process_time()
     assert len(intervals.bootstrap(statistic, names)) == 1000
     assert time.process_time() - started < 10
+
+
+def test_the_beta_distribution_between_its_halves():
+    """Where both halves seem the larger one, by rounding, it is computed all the same."""
+    x, a, b = 0.2674423846707011, 8.361014215173618, 24.640970330767875
+    assert x > (a + 1) / (a + b + 2) and 1 - x > (b + 1) / (b + a + 2)
+    assert intervals._beta_below(x, a, b) == pytest.approx(1 - intervals._beta_below(1 - x, b, a), abs=1e-12)
