@@ -317,7 +317,9 @@ def _beta_below(x: float, a: float, b: float) -> float:
     """The regularised incomplete beta function by its continued fraction (Press et al. 2007, 6.4)."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
-    if x > (a + 1) / (a + b + 2) + 1e-12:  # beyond rounding, by which either side might send it to the other without end
+    if (
+        x > (a + 1) / (a + b + 2) + 1e-12
+    ):  # beyond rounding, by which either side might send it to the other without end
         return 1 - _beta_below(1 - x, b, a)
     front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
     tiny = 1e-300
