@@ -38,7 +38,7 @@ from scripts.bundled.cache import CacheDesign, Piece, StudentData
 from scripts.bundled.card import BundledModel, head_cards, write_folder
 from scripts.bundled.heads import CORPORA, Embedded, Pieces, chosen, embed_tracks, fit_heads, join
 from scripts.bundled.rendered import examples
-from scripts.bundled.students import Reduction, Resume, StudentDesign
+from scripts.bundled.students import Before, Reduction, Resume, StudentDesign
 from scripts.bundled.taggers import QUICK, labels_of, tag_probabilities
 from scripts.bundled.teachers import KINDS
 
@@ -144,20 +144,20 @@ def teacher_widths(design: CacheDesign) -> dict[str, int]:
     return {kind: _width(kind, file) for kind, file in sorted(design.teachers.items())}
 
 
-def music_design(shop: Workshop, use: str) -> CacheDesign:
-    """The free music of one use (``train`` or ``unheard``): half a minute of each track, from the fifteenth second on.
+def music_design(shop: Workshop, *uses: str) -> CacheDesign:
+    """The free music of some uses (``train``, ``more`` or ``unheard``): half minutes from the fifteenth second on.
 
     Raises:
         DatasetError: A track is missing.
     """
     pieces = []
     rows = [line.split("\t") for line in MUSIC.read_text("utf-8").splitlines()[1:]] if shop.music else []
-    for repository, _, kind, _, _, path in rows:
+    for repository, _, use, _, _, path, count in rows:
         file = (shop.music or Path()) / repository.replace("/", "+") / path
-        if kind == use:
+        if use in uses:
             if not file.is_file():
                 raise DatasetError(f"{file}: no such file; {MUSIC} names the repository and commit that has it")
-            pieces.append(Piece(str(file), 15.0, 30.0, 2))
+            pieces += [Piece(str(file), 15.0 + 60.0 * place, 30.0, 2) for place in range(int(count))]
     return replace(cache_design(shop.shared), pieces=tuple(pieces))
 
 
@@ -186,7 +186,9 @@ def _leg(shop: Workshop, leg: StudentDesign, finished: Path, start: Backbone | N
         yield Notice(f"The student is trained from step {first} to {last} on {copies} copies of each piece.")
         resume = Resume(checkpoint, last)
         targets = reduction(data.series)
-        network = yield from distill.train_student(data, targets, leg, FRONTEND.frames_per_second, resume, start)
+        network = yield from distill.train_student(
+            data, targets, leg, FRONTEND.frames_per_second, resume, Before(start)
+        )
     distill.rotate(network, ROTATION_SEED)
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, str(finished))
     return network

@@ -24,6 +24,7 @@ from earmark.training.module import keep_freed_memory
 from scripts.bundled.cache import MORE, StudentData
 
 __all__ = [
+    "Before",
     "Reduction",
     "Resume",
     "StudentDesign",
@@ -126,6 +127,20 @@ class Resume:
 
     file: Path
     until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Trained students of the same targets.
+
+    Attributes:
+        start: The one to begin with, of the same backbone or a narrower one (:func:`grow`), its last layer fitted anew;
+            random where None.
+        others: What these answer to a crop, their mean, is half of its target.
+    """
+
+    start: Backbone | None = None
+    others: Sequence[Backbone] = ()
 
 
 def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -288,7 +303,7 @@ def _rate(step: int, steps: int) -> float:
 
 def train_student(
     data: StudentData, targets: Array, design: StudentDesign, frames_per_second: float, resume: Resume | None = None,
-    start: Backbone | None = None,
+    before: Before | None = None,
 ) -> Steps[Backbone]:  # fmt: skip
     """Train a student; progress every 100 steps.
 
@@ -298,8 +313,7 @@ def train_student(
         design: How.
         frames_per_second: Of the spectrograms.
         resume: Where to keep what is done.
-        start: A trained student to begin with, of the same backbone or a narrower one (:func:`grow`), its last layer
-            fitted anew; random where None.
+        before: Students that are there already.
 
     Returns:
         The student with averaged weights, in evaluation mode.
@@ -310,6 +324,7 @@ def train_student(
     crops = _Crops(data, targets, design, frames_per_second)
     options = dict(design.options) | {"features": targets.shape[1]}
     network = build(design.backbone, crops.length, crops.bands, options)
+    start, others = (before.start, before.others) if before else (None, ())
     if start is not None:
         grow(network, start)
         _fit_last(network, crops)
@@ -327,6 +342,8 @@ def train_student(
             group["lr"] = design.learning_rate * _rate(step, design.steps)
         with torch.autocast("cpu", torch.bfloat16):
             embedding = network(spectrograms)
+        if others:
+            batch = (batch + _mean_answer(others, spectrograms)) / 2
         loss = (embedding.float() - batch).square().sum(1).mean()
         optimiser.zero_grad()
         loss.backward()
@@ -344,6 +361,12 @@ def train_student(
         _save(checkpoint, design, network, optimiser, averaged, last)
     network.load_state_dict(averaged)
     return network.eval()
+
+
+def _mean_answer(students: Sequence[Backbone], spectrograms: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        answer = torch.stack([student(spectrograms).float() for student in students]).mean(0)
+    return answer.clone()  # usable where gradients are computed
 
 
 def grow(network: Backbone, start: Backbone) -> None:

@@ -46,7 +46,7 @@ from scripts.bundled.model import FRONTEND, LEGS, ROTATION_SEED, Workshop, cache
 from scripts.bundled.musical import SAMPLE_RATE, WIDTHS, musical
 from scripts.bundled.probe import CHOICES, ProbeTask, answers_of, draws
 from scripts.bundled.report import printed, tasks
-from scripts.bundled.students import StudentDesign, reduce_teachers, rotate, train_student
+from scripts.bundled.students import Before, StudentDesign, reduce_teachers, rotate, train_student
 
 __all__ = ["CANDIDATES", "PARTS", "main"]
 
@@ -64,10 +64,14 @@ class Candidate:
     Attributes:
         design: Of the training; its ``phases`` say how many copies it gets.
         musical: Weight of the musical targets, as further outputs that are cut off at the end, beside a teacher's 1.
+        uses: Of the free music, whose half minutes join.
+        others: Candidates whose mean answer to a crop is half of its target.
     """
 
     design: StudentDesign
     musical: float = 0.0
+    uses: tuple[str, ...] = ("train",)
+    others: tuple[str, ...] = ()
 
 
 NARROW = replace(LEGS[1], steps=2000)
@@ -77,8 +81,11 @@ CANDIDATES: Mapping[str, Candidate] = {
     "copies": Candidate(replace(NARROW, phases=((0, 2),))),
     "mixup": Candidate(replace(NARROW, mixup=0.5)),
     "musical": Candidate(NARROW, musical=0.5),
+    "music": Candidate(replace(NARROW, more=0.25), uses=("train", "more")),
+    "long": Candidate(replace(NARROW, steps=6000)),
+    "taught": Candidate(replace(NARROW, steps=1300), others=("narrow", "mixup", "copies")),
 }
-"""By name; steps such that all take the same processor time (0.10 and 0.19 s a step)."""
+"""By name; steps such that all but ``long`` take the same processor time (0.10, 0.19 and 0.15 s a step)."""
 
 
 def part_of(artist: str) -> int:
@@ -117,7 +124,7 @@ class Material:
 def _material(shop: Workshop, part: int, chosen: Candidate) -> Material:
     design, copies = cache_design(shop.shared), chosen.design.phases[0][1]
     corpora = _sounds(shop, design, copies, chosen.musical > 0)
-    more = _sounds(shop, music_design(shop, "train"), 1, chosen.musical > 0)
+    more = _sounds(shop, music_design(shop, *chosen.uses), 1, chosen.musical > 0)
     known = cache.chosen(corpora, _without(design, _parts(shop) == part, corpora))
     targets = _targets(cache.chosen(known, known.copy == 0), list(teacher_widths(design).values()), chosen.musical)
     learnt, corpora = cache.joined(known, more), cache.chosen(corpora, corpora.copy == 0)
@@ -171,10 +178,12 @@ def _student(shop: Workshop, part: int, chosen: Candidate, start: Candidate | No
         network = build(design.backbone, 250, FRONTEND.bands, dict(design.options))
         network.load_state_dict(load_file(str(file)))
         return network.eval()
-    before = None if start is None else _student(shop, part, start)
+    first = None if start is None else _student(shop, part, start)
     material = _material(shop, part, chosen)
     targets, rate = material.targets, FRONTEND.frames_per_second
-    network = Run(train_student(material.learnt, targets, design, rate, start=before)).wait()
+    others = [_student(shop, part, CANDIDATES[name], start) for name in chosen.others]
+    before = Before(first, others)
+    network = Run(train_student(material.learnt, targets, design, rate, before=before)).wait()
     linear, count = network.linear, BASE.components
     assert isinstance(linear, nn.Linear)
     network.linear = nn.Linear(linear.in_features, count)
@@ -267,6 +276,8 @@ def compared(shop: Workshop, names: Sequence[str]) -> Iterator[str]:
             found[name].append(np.stack([clips.mean(0) for clips in seen]))
     assert data is not None
     alone = teacher_vectors(data, teacher_widths(cache_design(shop.shared)))
+    if len(names) > 1:
+        found["mean of these"] = [np.mean(same, 0) for same in zip(*(found[name] for name in names), strict=True)]
     found |= {kind: [vectors] * PARTS for kind, vectors in alone.items()} | {"all teachers, reduced": truths}
     names = [*(task.name for task in rows), "mean", "beside the first", "log-loss", "R2 unheard", "beside the first"]
     yield from markdown(["vectors", *names], _rows(rows, found, truths, parts, artists))

@@ -87,7 +87,7 @@ def test_a_second_training_begins_where_the_first_ended():
     data = _data(200)
     targets = distill.reduce_teachers(data, [12], 4)(data.series)
     trained = _train(data, targets, dataclasses.replace(TINY, steps=1), 50.0)
-    again = _train(data, targets, dataclasses.replace(TINY, steps=1, learning_rate=0.0), 50.0, None, trained)
+    again = _train(data, targets, dataclasses.replace(TINY, steps=1, learning_rate=0.0), 50.0, None, distill.Before(trained))
     for name, value in trained.named_parameters():
         if not name.startswith("linear"):
             torch.testing.assert_close(value, again.state_dict()[name], msg=name)
@@ -138,3 +138,19 @@ def test_a_wider_and_deeper_network_begins_with_the_function_of_the_narrow_one()
         torch.testing.assert_close(wide.eval()(clips), narrow.eval()(clips))
     wide.train()(clips).sum().backward()
     assert wide.blocks[3].first.weight.grad[:4, 4:].abs().sum() > 0, "the new channels can be learnt"
+
+
+def test_other_students_answers_are_half_of_the_target():
+    class Constant(torch.nn.Module):
+        def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(spectrograms), 4), 5.0)
+
+    data = _data()
+    targets = distill.reduce_teachers(data, [12], 4)(data.series)
+    design = dataclasses.replace(TINY, steps=60, learning_rate=0.02, average=0.5)
+    alone = _train(data, targets, design, 50.0)
+    taught = _train(data, targets, design, 50.0, None, distill.Before(others=[Constant(), Constant()]))
+    crops, truth = distill._Crops(data, targets, design, 50.0).batch(0)
+    with torch.inference_mode():
+        low, high = float(alone(crops).mean() - truth.mean()), float(taught(crops).mean() - truth.mean())
+    assert abs(low) < 0.5 and 1.5 < high < 3.5, "half of the way to the others' 5"
