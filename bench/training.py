@@ -340,7 +340,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset")
     parser.add_argument("--recipes", default=",".join(RECIPES), help="by comma; others stay on the page as they were")
-    parser.add_argument("--tracks", type=int, default=12)
+    parser.add_argument("--tracks", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=3.0, help="of a recipe, with fewer rounds where busy")
     parser.add_argument("--seconds", type=float, default=1.5, help="of the processor, that a way is measured for")
@@ -371,7 +371,7 @@ def _made(recipe: str, args: argparse.Namespace, rounds: int) -> str:
     note = f" {NOTES[recipe]}" if recipe in NOTES else ""
     return (
         f"Written by `python bench/training.py {Path(args.dataset).name} {options}` on {day} at commit "
-        f"{commit.stdout.strip()}: {where}; {rounds} rounds.{note}"
+        f"{commit.stdout.strip()}: {where}; {rounds} round{'s' * (rounds > 1)}.{note}"
     )
 
 
