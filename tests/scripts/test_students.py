@@ -87,7 +87,9 @@ def test_a_second_training_begins_where_the_first_ended():
     data = _data(200)
     targets = distill.reduce_teachers(data, [12], 4)(data.series)
     trained = _train(data, targets, dataclasses.replace(TINY, steps=1), 50.0)
-    again = _train(data, targets, dataclasses.replace(TINY, steps=1, learning_rate=0.0), 50.0, None, distill.Before(trained))
+    again = _train(
+        data, targets, dataclasses.replace(TINY, steps=1, learning_rate=0.0), 50.0, None, distill.Before(trained)
+    )
     for name, value in trained.named_parameters():
         if not name.startswith("linear"):
             torch.testing.assert_close(value, again.state_dict()[name], msg=name)
