@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import re
 import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from measure import sections
 
 ROOT = Path(__file__).parent.parent
 PARTS: Mapping[str, str] = {"Tempo": "tempi", "Key": "keys", "Loudness": "loud", "Speed": "cost"}
@@ -53,7 +54,7 @@ def main() -> None:
     args = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     settings = Settings(args.shared, args.songs, args.work, args.seed, args.pieces)
-    kept = _sections(args.output.read_text("utf-8")) if args.output.exists() else {}
+    kept = sections(args.output)
     for name in args.only.split(","):
         lines = importlib.import_module(PARTS[name]).section(settings)
         kept[name] = "\n".join([*_made(name, settings), *lines]).strip()
@@ -68,12 +69,6 @@ def _made(name: str, settings: Settings) -> list[str]:
     command = f"python bench/features.py --only {name} --seed {settings.seed} --pieces {settings.pieces}{songs}"
     day = time.strftime("%d %B %Y", time.gmtime())
     return [f"Written by `{command}` on {day} at commit {commit.stdout.strip()}.", ""]
-
-
-def _sections(page: str) -> dict[str, str]:
-    """What stands below each heading of the second level."""
-    parts = re.split(r"^## (.+)\n", page, flags=re.MULTILINE)
-    return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ __all__ = [
     "peak_megabytes",
     "processor_seconds",
     "seconds_of",
+    "sections",
     "serve",
 ]
 
@@ -139,3 +141,10 @@ def folder_sizes(folder: Path) -> Counter[str]:
             seen.add((status.st_dev, status.st_ino))
             sizes[file.relative_to(folder).parts[0]] += status.st_size
     return sizes
+
+
+def sections(file: Path) -> dict[str, str]:
+    """What stands on a page below each heading of the second level; nothing where there is no page."""
+    page = file.read_text("utf-8") if file.exists() else ""
+    parts = re.split(r"^## (.+)\n", page, flags=re.MULTILINE)
+    return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}

@@ -18,6 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+from measure import sections
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
@@ -46,9 +48,12 @@ def main() -> None:
     os.environ |= ONE_THREAD
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        page = [*_head(), *_parts(args, folder)]
-    args.output.write_text("\n".join(page) + "\n", "utf-8")
-    print("\n".join(page))
+        made = Path(folder, "page.md")
+        made.write_text("\n".join(_parts(args, folder)), "utf-8")
+        kept = sections(args.output) | sections(made)  # what was not measured stays
+    page = "\n".join([*_head(), "\n\n".join(f"## {name}\n\n{text}" for name, text in kept.items())])
+    args.output.write_text(page + "\n", "utf-8")
+    print(page)
 
 
 def _parts(args: argparse.Namespace, folder: Path) -> list[str]:

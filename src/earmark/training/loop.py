@@ -64,7 +64,7 @@ _MOST = 20.0
 _TRACKS = 16
 """Held at once."""
 _CLIPS = 8
-"""Through the network at once: the maps of more would take gigabytes in a large one, and no less time."""
+"""Through the network at once: the maps of more would take gigabytes in a large one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -539,7 +539,7 @@ def _loss(
 
 def _step(state: _State, plan: FitPlan, loss: torch.Tensor) -> tuple[float, float]:
     """One step of the optimiser; the loss of the whole batch, and its gradient's norm before clipping."""
-    state.optimizer.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     parameters = [p for p in state.module.parameters() if p.grad is not None]
     whole = loss.detach().clone()
