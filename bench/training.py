@@ -331,8 +331,8 @@ else ran as well, and of one round differences below .1 may be chance, of three 
 Validation, checkpoints and the first decoding, which is done once for all epochs, are not in it.
 
 What brings nothing here stays for another reason: the batch made meanwhile for the clock where decoding or a free core
-is there, memory above 3 GB returned for the peak of larger networks, bfloat16 for processors that multiply it (this one
-does not: both rows are the same code). A fused optimiser saved 2.4 % of `time-axis` and .1 % of the others: left out."""
+is there, memory above 3 GB returned for the peak of larger networks, bfloat16 for processors with AMX (this one has
+none: both rows are one code). A fused optimiser saved 2.4 % of `time-axis` and .1 % of the others: left out."""
 NOTES: Mapping[str, str] = {
     "bbnn": "Batches of 4 clips instead of 8. Large maps are computed again to save memory, and cost time.",
 }
