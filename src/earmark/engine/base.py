@@ -142,9 +142,11 @@ class Engine(ABC):
 
     Attributes:
         gpu: Whether networks may run on a GPU.
+        elsewhere: Whether other machines work, too.
     """
 
     gpu: bool = False
+    elsewhere: bool = False
 
     def batch(self, task: Task[Any, Any]) -> int:
         """Items of a task that go to a worker at a time."""

@@ -79,6 +79,7 @@ class RayEngine(PooledEngine):
         self._actors: set[Any] = set()
         self._blind: dict[str, str] = {}  # nodes that do not see a file: how they are called
         self._counted, self._cpus = -_COUNT_SECONDS, 0
+        self.elsewhere = address is not None
         self._folder = "" if address else _short_folder()
         self._connected = not self._ray.is_initialized()
         if self._connected:
@@ -104,11 +105,6 @@ class RayEngine(PooledEngine):
         """Workers that a node takes."""
         cpus, gpus = (resources.get(kind, 0.0) for kind in ("CPU", "GPU"))
         return int(min(cpus, gpus * _ON_A_GPU) if self._device == "cuda" else cpus)
-
-    @property
-    def alone(self) -> bool:
-        """Whether the cluster is a Ray of this machine that was started for this engine."""
-        return bool(self._folder)
 
     @contextmanager
     def members(self, most: int, *, gpus: bool) -> Iterator[list[Member]]:

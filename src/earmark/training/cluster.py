@@ -19,7 +19,6 @@ from typing import Any
 import torch
 
 from earmark.datasets.cache import ArrayStore, check_space
-from earmark.engine.base import Engine
 from earmark.engine.cluster import Member, RayEngine
 from earmark.engine.local import Lost
 from earmark.errors import EarmarkError, RecipeError
@@ -28,42 +27,27 @@ from earmark.models.device import Device
 from earmark.storage import write_file
 from earmark.training.draws import Songs
 from earmark.training.loop import FitPlan, FitResult, epochs_done, fit
-from earmark.training.module import TaggerModule, find_device
+from earmark.training.module import TaggerModule
 from earmark.training.team import LinkedTeam, Team, share_batch_norm
 
-__all__ = ["check_members", "cluster_of", "device_of", "fit_on"]
+__all__ = ["check_members", "fit_on"]
 
 _TRIES = 3  # losses in a row without an epoch in between
 _AT_ONCE = 32 * 2**20  # bytes of features on their way to a machine
 
 
-def cluster_of(engine: Engine) -> RayEngine | None:
-    """The cluster that an engine is, on which networks can be trained; not a Ray of this machine alone."""
-    return engine if isinstance(engine, RayEngine) and not engine.alone else None
-
-
-def device_of(engine: Engine, name: Device) -> torch.device:
-    """The device of this machine; of a cluster, where GPUs are elsewhere, whatever there is.
-
-    Raises:
-        RecipeError: ``cuda``, but PyTorch finds no GPU.
-    """
-    return find_device("auto" if cluster_of(engine) and name == "cuda" else name)
-
-
-def fit_on(engine: Engine, device: Device, module: TaggerModule, plan: FitPlan, checkpoint: Path) -> Steps[FitResult]:
-    """As :func:`earmark.training.loop.fit`, on the workers of a cluster where the engine is one.
+def fit_on(
+    cluster: RayEngine, device: Device, module: TaggerModule, plan: FitPlan, checkpoint: Path
+) -> Steps[FitResult]:
+    """As :func:`earmark.training.loop.fit`, on the workers of a cluster.
 
     Raises:
         RecipeError: As ``fit``; or a GPU is asked for, and no machine has any.
         EarmarkError: No machine can train, or they are lost time and again.
         StorageError: A machine has no space for the features.
     """
-    cluster, lost = cluster_of(engine), 0
-    while cluster is not None:
-        done, ended = epochs_done(checkpoint, plan.training)
-        if ended:
-            break
+    lost, (done, ended) = 0, epochs_done(checkpoint, plan.training)
+    while not ended:
         try:
             yield from _fit_together(cluster, device, module, plan, checkpoint)
         except Lost as error:
@@ -75,6 +59,7 @@ def fit_on(engine: Engine, device: Device, module: TaggerModule, plan: FitPlan, 
                     f"run again, and the training goes on after epoch {now}"
                 ) from error
             yield Notice(f"The training goes on after epoch {now}: {error.message}.")
+        done, ended = epochs_done(checkpoint, plan.training)
     return (yield from fit(module, plan, checkpoint))
 
 

@@ -64,14 +64,18 @@ _LARGEST = 144 * 2**20
 """Larger blocks are few, and leave holes that nothing fits into: kept, they double what large maps take."""
 
 
-def find_device(name: Device) -> torch.device:
-    """The device that is asked for; ``auto`` takes a GPU where there is one.
+def find_device(name: Device, *, elsewhere: bool = False) -> torch.device:
+    """The device that is asked for; ``auto`` takes a GPU where there is one, and so does ``cuda`` where others train.
+
+    Args:
+        name: What is asked for.
+        elsewhere: Whether other machines do the training.
 
     Raises:
         RecipeError: ``cuda``, but PyTorch finds no GPU.
     """
     there = torch.cuda.is_available()
-    if name == "cuda" and not there:
+    if name == "cuda" and not there and not elsewhere:
         why = "PyTorch was installed without CUDA" if torch.version.cuda is None else "PyTorch finds no GPU"
         raise RecipeError(f"--device cuda: {why} on this machine; leave it out to train on the CPU")
     return torch.device("cuda" if there and name != "cpu" else "cpu")

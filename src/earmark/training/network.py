@@ -21,13 +21,12 @@ from earmark.models.card import Card, HeadCard, read_card
 from earmark.models.registry import find_model
 from earmark.storage import write_file
 from earmark.training.backbones import Backbone, build
-from earmark.training.cluster import device_of, fit_on
 from earmark.training.draws import Draws, Songs, chances, open_songs
 from earmark.training.finish import Outputs, TrainedModel, finish_model
 from earmark.training.heads import build_head
 from earmark.training.job import Job, without_failures
-from earmark.training.loop import FitPlan, FitResult, HeadTask, fold_scale, head_task, outputs_of
-from earmark.training.module import TaggerModule, load_matching, write_network
+from earmark.training.loop import FitPlan, FitResult, HeadTask, fit, fold_scale, head_task, outputs_of
+from earmark.training.module import TaggerModule, find_device, load_matching, write_network
 
 __all__ = ["build_module", "train_network"]
 
@@ -54,7 +53,7 @@ def train_network(job: Job) -> Steps[None]:
         ModelError: The model to start from has another frontend or network.
         StorageError: No space for the cache or the checkpoints.
     """
-    device = device_of(job.engine, job.options.device)
+    device = find_device(job.options.device, elsewhere=job.engine.elsewhere)
     build_module(job, job.options.seed)  # what does not fit together is refused before anything is decoded
     songs = yield from open_songs(job.dataset, job.hashes, job.recipe, job.engine)
     songs = replace(songs, keep=job.recipe.training.streams == 0)
@@ -186,7 +185,15 @@ def _train_chunk(job: Job, songs: Songs, rows: NDArray[np.intp], number: int, de
         chunk=number if training.chunks > 1 else 0,
     )
     module = build_module(job, seed)
-    fitted = yield from fit_on(job.engine, job.options.device, module, plan, job.work / f"chunk-{number}.safetensors")
+    checkpoint = job.work / f"chunk-{number}.safetensors"
+    if job.engine.elsewhere:
+        from earmark.engine.cluster import RayEngine
+        from earmark.training.cluster import fit_on
+
+        assert isinstance(job.engine, RayEngine)
+        fitted = yield from fit_on(job.engine, job.options.device, module, plan, checkpoint)
+    else:
+        fitted = yield from fit(module, plan, checkpoint)
     return _Chunk(number, rows, module.cpu(), tasks, fitted)
 
 

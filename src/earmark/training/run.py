@@ -18,9 +18,8 @@ from earmark.events import Notice, Steps
 from earmark.inference.records import Failure
 from earmark.models.writer import ModelFolderWriter, check_place, work_folder
 from earmark.recipe import Recipe
-from earmark.training.cluster import device_of
 from earmark.training.job import Job, KnownTracks, TrainOptions, settings_of
-from earmark.training.module import device_notices
+from earmark.training.module import device_notices, find_device
 
 __all__ = ["Job", "known_hashes", "prepare", "train_job", "train_model"]
 
@@ -71,7 +70,7 @@ def prepare(dataset: Dataset, recipe: Recipe, out: Path, options: TrainOptions, 
     Raises:
         As :func:`train_model`.
     """
-    device = device_of(engine, options.device)
+    device = find_device(options.device, elsewhere=engine.elsewhere)
     check_place(out)
     given = dataset
     dataset = _with_heads(dataset, options.heads)
