@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["TOKEN", "clustered"]
+__all__ = ["TESTS", "TOKEN", "clustered"]
 
 TESTS = Path(__file__).parent
 TOKEN = "0123456789abcdef" * 4

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from buckets import bucket
-from clusters import TOKEN, clustered
+from clusters import TESTS, TOKEN, clustered
 from commands import Earmark
 from earmark.app.analyse import AnalyseRequest, analyse
 from earmark.engine import Analyse, Engine
@@ -88,6 +88,7 @@ def songs(tmp_path: Path) -> Path:
 def test_a_ray_of_this_machine_alone_has_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its workers wait for other programs no more than those of the local engine do."""
     monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))  # where the task is
     with ray_engine() as engine:
         assert told(engine.map(Act(), ["nice"])) == [os.nice(0)]
 
