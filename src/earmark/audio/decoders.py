@@ -45,9 +45,7 @@ _SMALL_BLOCK = 1024  # samples
 _UNKNOWN_FORMAT = (1, 7)  # libsndfile's codes for "not my format"; 7 is what its mp3 reader says of other files
 _UNKNOWN_LENGTH = 2**53
 _MOST_PLANES = 8  # PyAV reads planes up to the first null, and there is none behind eight (a damaged AAC has 63)
-_TOGETHER = (
-    1 << 14
-)  # samples of FFmpeg's frames that go on as one block: every block costs, and a frame holds a thousand
+_TOGETHER = 1 << 14  # samples of a block that FFmpeg's frames are joined to: each block costs, a frame has a thousand
 _PREROLL_SECONDS = 0.2  # decoded before a stretch: the first frames after a seek lack what came before them (AAC, Opus)
 _BARE = ("aac", "ac3", "eac3", "dts", "amr", "loas", "mp3")  # streams without a header: FFmpeg guesses their length
 

@@ -115,7 +115,7 @@ class Limited(Task[Item, Value]):
         def limited(item: Item) -> Value:
             nonlocal end
             end = time.monotonic() + self.seconds
-            value = work([item])[0] if self.task.batch > 1 else work(item)
+            value = _tried(self.task, work, item)
             if isinstance(value, Exception):
                 raise value
             alive_in_time()  # whoever caught the error went on in vain

@@ -72,8 +72,7 @@ def may_use_gpu(device: Device = "auto") -> bool:
     Raises:
         EarmarkError: As :func:`asked`.
     """
-    device = asked(device)
-    return device == "cuda" or (device == "auto" and _has_cuda())
+    return asked(device) == "cuda" or choose(device) == "cuda"
 
 
 @cache

@@ -48,18 +48,21 @@ def fit_on(
     """
     lost, (done, ended) = 0, epochs_done(checkpoint, plan.training)
     while not ended:
+        before, gone = done, None
         try:
             yield from _fit_together(cluster, device, module, plan, checkpoint)
         except Lost as error:
-            now, _ = epochs_done(checkpoint, plan.training)
-            lost = 1 if now > done else lost + 1
-            if lost >= _TRIES:
-                raise EarmarkError(
-                    f"Workers of the cluster were lost {lost} times without an epoch in between ({error.message}); "
-                    f"run again, and the training goes on after epoch {now}"
-                ) from error
-            yield Notice(f"The training goes on after epoch {now}: {error.message}.")
+            gone = error
         done, ended = epochs_done(checkpoint, plan.training)
+        if gone is None:
+            continue
+        lost = 1 if done > before else lost + 1
+        if lost >= _TRIES:
+            raise EarmarkError(
+                f"Workers of the cluster were lost {lost} times without an epoch in between ({gone.message}); "
+                f"run again, and the training goes on after epoch {done}"
+            ) from gone
+        yield Notice(f"The training goes on after epoch {done}: {gone.message}.")
     return (yield from fit(module, plan, checkpoint))
 
 
