@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: more threads would wait for each other
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
 import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from commands import Earmark, Said
+from earmark.engine import Engine
 from made import make_model
 
 ROOT = Path(__file__).parent.parent
@@ -57,14 +63,18 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def earmark(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Earmark:
-    """``earmark("tag", path)`` in this process; without ``-j`` its songs are analysed by one worker.
+    """``earmark("tag", path)`` in this process; without ``-j`` it analyses its songs itself.
 
-    Most of what a test with few short songs takes is the start of workers. Of several are tests/engine, and all that
-    run as a process of their own.
+    Most of what a test with few short songs takes is the start of workers. Of those are tests/engine, what asks for
+    ``-j``, and all that run as a process of their own.
     """
     from earmark.cli import main
+    from earmark.engine import InlineEngine, LocalEngine
 
-    monkeypatch.setattr("earmark.engine.local.default_workers", lambda: 1)
+    def engine(workers: int | None = None, **more: Any) -> Engine:
+        return InlineEngine() if workers is None else LocalEngine(workers, **more)
+
+    monkeypatch.setattr("earmark.engine.LocalEngine", engine)
 
     def run(*arguments: object) -> Said:
         capsys.readouterr()
