@@ -20,6 +20,16 @@ def make_case(shared: Path, number: str, target: Path, *more: str, songs: int = 
     for name in ("ffmpeg", "sox"):
         program(name)
     (script,) = (shared / "cases").glob(f"{number}-*/make.sh")
-    argv = ["sh", str(script), *map(str, songs_of(shared)[:songs]), str(target), *more]
+    given = songs_of(shared)[:songs]
+    if number == "11":  # many short cuts, which FFmpeg finds in a WAV at once
+        given = [_as_wav(given[0], target.parent / "song.wav")]
+    argv = ["sh", str(script), *map(str, given), str(target), *more]
     subprocess.run(argv, check=True, capture_output=True)
     return target
+
+
+def _as_wav(song: Path, wav: Path) -> Path:
+    if not wav.exists():
+        cut = ["-t", "130", "-ac", "1", "-ar", "16000"]
+        subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-i", str(song), *cut, str(wav)], check=True)
+    return wav

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from conftest import program
@@ -22,10 +23,10 @@ FORMATS = {
 }  # fmt: skip
 
 
-def sounds_of_all_formats(folder: Path) -> list[tuple[str, bytes]]:
-    """Ending and content: every format, a short file and one over a minute."""
+def sounds_of_all_formats(folder: Path, lengths: Sequence[int] = (4, 65)) -> list[tuple[str, bytes]]:
+    """Ending and content: every format, of each length in seconds."""
     made = []
-    for seconds in (4, 65):
+    for seconds in lengths:
         source = write(folder / f"source {seconds}.wav", melody(seconds, 16000), 16000)
         for name, options in FORMATS.items():
             target = folder / f"{seconds}.{name}"

@@ -14,7 +14,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
 from browser import OUTSIDE, PALE
 
-__all__ = ["AXE", "FACES", "Open", "Tab", "needs_parts", "tabs"]
+__all__ = ["AXE", "FACES", "TWINS", "Open", "Tab", "needs_parts", "tabs"]
 
 AXE = Path(__file__).parents[1] / "vendor" / "axe-core" / "axe.min.js"
 PARTS = Path(__file__).parents[2] / "src" / "earmark" / "server" / "vendor" / "lit-html" / "lit-html.js"
@@ -25,6 +25,8 @@ FACES = [
     pytest.param(390, False, marks=pytest.mark.slow),
 ]
 """Widths, and whether it is dark; each width and each kind of colours is in the default run."""
+TWINS = [FACES[0], pytest.param(390, True, marks=pytest.mark.slow), *FACES[2:]]
+"""The same for long stories, of which the narrow and dark ones take minutes; the views by themselves are not among."""
 SOFTWARE_WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 """The map's WebGL without a graphics card."""
 

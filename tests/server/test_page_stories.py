@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 from earmark.app.scan import ScanRequest, scan
 from earmark.engine import InlineEngine
-from server.browser import FACES, Open, Tab
+from server.browser import TWINS, Open, Tab
 from serving import served
 
 NAMES = [
@@ -66,7 +66,7 @@ def listens(page: Tab) -> None:
     page.page.wait_for_function(moved, arg=before, polling=200)
 
 
-@pytest.mark.parametrize(("width", "dark"), FACES)
+@pytest.mark.parametrize(("width", "dark"), TWINS)
 def test_drop_a_song_and_see_where_it_is_what(width: int, dark: bool, tab: Open, url: str, music: Path) -> None:
     page = tab(url, width, dark)
     page.open("drop")
@@ -159,7 +159,7 @@ def tempi(page: Tab) -> list[float]:
     return [float(text) for text in page.page.locator(".songs td.tempo .n").all_inner_texts()]
 
 
-@pytest.mark.parametrize(("width", "dark"), FACES)
+@pytest.mark.parametrize(("width", "dark"), TWINS)
 def test_find_filter_and_sort(width: int, dark: bool, tab: Open, url: str) -> None:
     page = tab(url, width, dark)
     page.open("library")
@@ -216,7 +216,7 @@ def test_find_filter_and_sort(width: int, dark: bool, tab: Open, url: str) -> No
     page.fits()
 
 
-@pytest.mark.parametrize(("width", "dark"), FACES)
+@pytest.mark.parametrize(("width", "dark"), TWINS)
 def test_a_song_with_its_reasons_and_songs_like_it(width: int, dark: bool, tab: Open, url: str) -> None:
     page = tab(url, width, dark)
     page.open("library")
@@ -306,7 +306,7 @@ def test_a_path_to_another_song(tab: Open, url: str) -> None:
     assert page.errors == []
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+@pytest.mark.parametrize(("width", "dark"), TWINS[:2])
 def test_a_playlist_is_tried_kept_played_and_saved(width: int, dark: bool, tab: Open, url: str) -> None:
     page = tab(url, width, dark)
     name = f"Evening <{width}>"
