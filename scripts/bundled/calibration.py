@@ -8,14 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.models.card import Evidence, HeadCard
+from scripts.bundled import labels
 from scripts.bundled.heads import TAG_NAMED, Corpus, Embedded, FittedHeads, temperature, track_scores
 
-__all__ = ["calibrated", "limits", "precise", "rights"]
+__all__ = ["calibrated", "limits", "precise", "rights", "voice_limits"]
 
-GENRE_PRECISION, LABEL_PRECISION = 0.865, 0.6
+GENRE_PRECISION, VOICE_PRECISION, LABEL_PRECISION = 0.865, 0.85, 0.6
 """How often an answer of genre, and a label of a multi-label head, has to be right to be given; .85 is wanted, and a
 threshold is a little less good on other music than on that which it is chosen on. Of labels it is the lower side of
-what was measured that has to reach it: one standard error below."""
+what was measured that has to reach it: one standard error below. A voice is measured by those who are known to sing,
+women and men alike: who hears a woman does not forgive *male*."""
 NEVER = 1.0
 """Threshold of a label that is never right often enough."""
 MOOD_THRESHOLD = 0.501
@@ -48,8 +50,8 @@ def calibrated(
         elif head.task == "multiclass":
             head = replace(head, threshold=MOOD_THRESHOLD)
         elif head.task == "multilabel":
-            right = rights(corpus, head.name)[tracks]
-            found = limits(scores[tracks], right, LOWEST.get(head.name, 0.3))
+            right, lowest = rights(corpus, head.name)[tracks], LOWEST.get(head.name, 0.3)
+            found = voice_limits(head, scores[tracks], right) if head.classes else limits(scores[tracks], right, lowest)
             head = replace(head, thresholds=dict(zip(head.labels, found, strict=True)))
         heads.append(head)
     return tuple(heads)
@@ -83,7 +85,22 @@ def rights(corpus: Corpus, head: str) -> NDArray[np.float64]:
         marks = np.where((corpus.learnt["genre"] == 1) | (marks == 1), 1.0, np.where(corpus.stated == 1, 0.5, marks))
     if head == "tags":
         marks = np.where(np.isnan(marks), np.nan, np.asarray(corpus.dataset.targets("tags")))
-    return np.where(np.isnan(marks) & ~np.isnan(marks).all(1, keepdims=True), 0.5, marks)
+    found = np.where(np.isnan(marks) & ~np.isnan(marks).all(1, keepdims=True), 0.5, marks)
+    if head == "voice":  # by who is known to sing; of choirs only the taggers know
+        asked = np.array([label in labels.VOICES["man"] for label in corpus.dataset.head(head).labels])
+        found = np.where(asked, np.where(corpus.sure(head)[:, None], marks, np.nan), found)
+    return found
+
+
+def voice_limits(head: HeadCard, scores: NDArray[np.float64], right: NDArray[np.float64]) -> list[float]:
+    """By voice, the probability from which it is named; women count as much as men."""
+    weights, found = labels.alike(right.astype(np.float32), head.labels, np.ones(len(right))), []
+    for label, mine, correct in zip(head.labels, scores.T, right.T, strict=True):
+        known = label in labels.VOICES["man"]
+        precision = VOICE_PRECISION if known else LABEL_PRECISION
+        limit = precise(mine, correct, precision, LOWEST[head.name], 0.0 if known else 1.0, weights)
+        found.append(limit if np.nansum(correct == 1) >= ENOUGH else NEVER)
+    return found
 
 
 def limits(scores: NDArray[np.float64], right: NDArray[np.float64], lowest: float) -> list[float]:
@@ -103,7 +120,12 @@ def limits(scores: NDArray[np.float64], right: NDArray[np.float64], lowest: floa
 
 
 def precise(
-    scores: NDArray[np.float64], right: NDArray[np.float64], precision: float, lowest: float = 0.3, errors: float = 0.0
+    scores: NDArray[np.float64],
+    right: NDArray[np.float64],
+    precision: float,
+    lowest: float = 0.3,
+    errors: float = 0.0,
+    weights: NDArray[np.float64] | None = None,
 ) -> float:
     """The lowest score from which naming a label is right often enough; :data:`NEVER` where it never is.
 
@@ -113,11 +135,13 @@ def precise(
         precision: That is wanted.
         lowest: No limit is below.
         errors: So many standard errors below the measured precision count.
+        weights: What each track counts, 1 where None.
     """
     known = ~np.isnan(right)
     order = np.argsort(-scores[known], kind="stable")
-    ranked, hits, given = scores[known][order], np.cumsum(right[known][order]), np.arange(1, len(order) + 1)
-    measured = hits / given
+    count = np.ones(len(order)) if weights is None else weights[known][order]
+    ranked, given = scores[known][order], np.cumsum(count)
+    measured = np.cumsum(right[known][order] * count) / given
     enough = np.flatnonzero(
         measured - errors * np.sqrt(np.maximum(measured * (1 - measured), 0.05) / given) >= precision
     )

@@ -39,7 +39,7 @@ from scripts.bundled.heads import (
     FOLDS,
     LEAST,
     LEAST_AUC,
-    PIECE_WEIGHT,
+    SURE_WEIGHT,
     Embedded,
     fit_linear,
     fold_of,
@@ -152,7 +152,7 @@ class Material:
         """Linear models of all features."""
         more = np.full((len(self.acoustic), len(NAMES)), np.nan, np.float32)
         more[:, NAMES.index("acousticness")] = self.acoustic if pieces else np.nan
-        importance = np.repeat([1.0, PIECE_WEIGHT], [len(marks), len(more)])
+        importance = np.repeat([1.0, SURE_WEIGHT], [len(marks), len(more)])
         examples = self.embedded.beside(self.pieces, len(marks))
         return fit_linear(examples, np.concatenate([marks, more]), HEAD, importance)
 

@@ -22,11 +22,21 @@ from scripts.bundled.heads import FOLDS, Corpus, Embedded, FittedHeads, fold_of,
 from scripts.bundled.probe import resampled
 
 __all__ = [
-    "agreement_figures", "answer_tables", "contradictions", "genre_figures", "label_figures", "markdown", "nested",
+    "agreement_figures",
+    "answer_tables",
+    "contradictions",
+    "genre_figures",
+    "instrument_figures",
+    "label_figures",
+    "markdown",
+    "nested",
+    "voice_figures",
 ]  # fmt: skip
 
 Double = NDArray[np.float64]
 Answers = Sequence[Mapping[str, HeadPrediction]]
+LEAST_KNOWN = 5
+"""Songs that have an instrument, and that lack it, to say how often it is named."""
 POSITIVE, ENERGETIC = ("happy", "calm"), ("happy", "tense")
 
 
@@ -43,6 +53,10 @@ def nested(corpus: Corpus, fitted: FittedHeads, embedded: Embedded) -> dict[str,
     for head in fitted.heads:
         if head.task == "multilabel":
             found[head.name] = label_figures(corpus, head, said)
+        if head.name == "voice":
+            found[head.name]["known"] = voice_figures(corpus, head, said)
+        if head.name == "instruments":
+            found[head.name]["known"] = instrument_figures(corpus, head, said)
     return found
 
 
@@ -114,8 +128,8 @@ def label_figures(corpus: Corpus, head: HeadCard, said: Answers) -> dict[str, An
     groups = np.array(corpus.groups)
 
     def precision(rows: NDArray[np.int64]) -> float:
-        mine = given[known[rows]]
-        return float((right[known[rows]] * mine).sum() / max(1, mine.sum()))
+        mine = right[known[rows]][given[known[rows]]]
+        return float(np.nansum(mine) / max(1, (~np.isnan(mine)).sum()))
 
     facts = {
         "tracks": len(known), "precision": precision(np.arange(len(known))),
@@ -124,6 +138,31 @@ def label_figures(corpus: Corpus, head: HeadCard, said: Answers) -> dict[str, An
         "never_named": never,
     }  # fmt: skip
     return _plain(facts)
+
+
+def voice_figures(corpus: Corpus, head: HeadCard, said: Answers) -> dict[str, Any]:
+    """By who is known to sing, in how many songs of how many artists, and the share of them that each voice names."""
+    given = np.array([[label in one[head.name].labels for label in head.labels] for one in said])
+    groups, voices, found = np.array(corpus.groups), np.array([song.voice for song in corpus.known]), {}
+    for voice in labels.VOICES:
+        rows = np.flatnonzero((voices == voice) & ~np.isnan(corpus.learnt[head.name]).all(1))
+        if len(rows):
+            shares = dict(zip(head.labels, given[rows].mean(0), strict=True))
+            found[voice] = _plain({"songs": len(rows), "artists": len(set(groups[rows])), **shares})
+    return found
+
+
+def instrument_figures(corpus: Corpus, head: HeadCard, said: Answers) -> dict[str, Any]:
+    """By instrument, how many songs are known to have and to lack it, and in which share of either it is named."""
+    marks = labels.instruments(corpus.known, head.labels, np.full((len(said), len(head.labels)), np.nan, np.float32))
+    found = {}
+    for label, column in zip(head.labels, marks.T, strict=True):
+        given = np.array([label in one[head.name].labels for one in said])
+        has, lacks = column == 1, column == 0
+        if has.sum() >= LEAST_KNOWN and lacks.sum() >= LEAST_KNOWN:
+            shares = {"named_of_has": given[has].mean(), "named_of_lacks": given[lacks].mean()}
+            found[label] = _plain({"has": int(has.sum()), "lacks": int(lacks.sum()), **shares})
+    return found
 
 
 def markdown(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -141,6 +180,12 @@ def answer_tables(card: Card) -> Iterator[str]:
         yield from _genre(found["genre"])
         yield ""
         yield from _labels(found)
+    if known := found.get("voice", {}).get("known"):
+        yield ""
+        yield from _voices(known)
+    if known := found.get("instruments", {}).get("known"):
+        yield ""
+        yield from _instruments(known)
 
 
 def _genre(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -165,6 +210,31 @@ def _labels(answers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             facts = [f"{found['labels_a_track']:.2f}", f"{found['without']:.0%}", ", ".join(found["never_named"])]
             rows.append([head, str(found["tracks"]), _with_interval(found, "precision"), *facts])
     yield from markdown(["head", "tracks", "right", "labels a track", "tracks without", "never named"], rows)
+
+
+def _voices(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield "Who is known to sing, and the share of these songs that `voice` names so, out of fold:"
+    yield ""
+    names = [name for name in next(iter(known.values())) if name not in ("songs", "artists")]
+    rows = (
+        [who, str(found["songs"]), str(found["artists"]), *(f"{found[name]:.2f}" for name in names)]
+        for who, found in known.items()
+    )
+    yield from markdown(["who", "songs", "artists", *names], rows)
+
+
+def _instruments(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield "Songs that are known to have an instrument, and to lack it, and the share of either in which it is named:"
+    yield ""
+    rows = (
+        [
+            name,
+            *(str(one[key]) for key in ("has", "lacks")),
+            *(f"{one[f'named_of_{key}']:.2f}" for key in ("has", "lacks")),
+        ]
+        for name, one in known.items()
+    )
+    yield from markdown(["instrument", "have it", "lack it", "named of those", "named of these"], rows)
 
 
 def _with_interval(found: Mapping[str, Any], key: str) -> str:

@@ -69,8 +69,8 @@ LEAST_AUC = 0.75
 """Of a multi-label head's label, out of fold: below it nobody can tell it by ear, or the labels are not about sound."""
 TAG_NAMED = 0.2
 """The teachers' mean probability from which a tag counts as named by them."""
-PIECE_WEIGHT = 3.0
-"""What a rendered piece weighs beside a song: solos are few, and surer than taggers' word."""
+SURE_WEIGHT = 3.0
+"""What a rendered piece, or a song of which it is known, weighs beside one that taggers agree on."""
 EMOTIFY_WEIGHT = 0.2
 """What a song of Emotify weighs in the mood, where only its valence is known."""
 
@@ -85,17 +85,24 @@ class Corpus:
             head the ones are a set.
         stated: (tracks, genres) what the genre may be by the corpora's names alone.
         origin: (tracks,) name of the corpus.
+        known: (tracks,) what is public knowledge.
     """
 
     dataset: Dataset
     learnt: Mapping[str, Array]
     stated: Array
     origin: NDArray[np.str_]
+    known: Sequence[labels.Known]
 
     @property
     def groups(self) -> list[str]:
         """(tracks,) artists."""
         return [track.group for track in self.dataset.tracks]
+
+    def sure(self, head: str) -> NDArray[np.bool_]:
+        """(tracks,) of which it is public knowledge what a head is asked for."""
+        facts = [{"voice": song.voice, "instruments": song.has | song.lacks} for song in self.known]
+        return np.array([bool(own.get(head)) for own in facts])
 
     def keeping(self, kept: Mapping[str, Sequence[int]]) -> Corpus:
         """The same with these columns of multi-label heads only."""
@@ -132,6 +139,7 @@ def join(data: Path, tags: tuple[Sequence[str], Array], verdicts: Targets, views
     tracks = [track for dataset in corpora.values() for track in dataset.tracks]
     origin = np.array([name for name, dataset in corpora.items() for _ in dataset.tracks])
     stated, refined, each = labels.genre_sets(tracks, views)
+    known = labels.known_songs(tracks)
     named = {
         "genres": labels.GENRES, "moods": labels.MOODS, "emotions": labels.EMOTIONS,
         "instruments": verdicts["instruments"][0], "voice": verdicts["voice"][0], "tags": tags[0],
@@ -139,7 +147,8 @@ def join(data: Path, tags: tuple[Sequence[str], Array], verdicts: Targets, views
     learnt = {
         "genre": refined, "genres": each, "mood": labels.quadrants(tracks),
         "moods": labels.moods(tracks), "emotions": labels.emotions(tracks),
-        "instruments": verdicts["instruments"][1], "voice": verdicts["voice"][1], "tags": tags[1].astype(np.float32),
+        "instruments": labels.instruments(known, *verdicts["instruments"]),
+        "voice": labels.voices(known, *verdicts["voice"]), "tags": tags[1].astype(np.float32),
     }  # fmt: skip
     exact = {
         "genre": refined, "mood": labels.by_table(tracks, "quadrant", labels.MOOD), "valence": labels.valences(tracks),
@@ -163,7 +172,7 @@ def join(data: Path, tags: tuple[Sequence[str], Array], verdicts: Targets, views
         replace(track, name=f"{name}/{track.name}", group=f"{name}/{track.group}", labels=found)
         for track, name, found in zip(tracks, origin, given, strict=True)
     )
-    return Corpus(Dataset("corpora", data, tuple(specs), renamed, "artist"), learnt, stated, origin)
+    return Corpus(Dataset("corpora", data, tuple(specs), renamed, "artist"), learnt, stated, origin, known)
 
 
 def _scored(spec: HeadSpec, row: Array) -> Label:
@@ -416,11 +425,15 @@ def _fit(
         else:
             learnt = corpus.learnt[head.name]
             examples, marks = embedded, np.where(tracks[:, None], learnt, np.nan)
+            importance = np.where(corpus.sure(head.name), SURE_WEIGHT, 1.0)
             if pieces is not None and head.name in pieces.learnt:
                 examples = embedded.beside(pieces.embedded, len(marks))
                 marks = np.concatenate([marks, pieces.marks(head)])
-            asked = labels.singers(marks, head.labels) if head.classes else marks
-            linear = fit_linear(examples, asked, head, np.where(np.arange(len(marks)) < len(tracks), 1.0, PIECE_WEIGHT))
+                importance = np.pad(importance, (0, len(marks) - len(tracks)), constant_values=SURE_WEIGHT)
+            asked = marks
+            if head.classes:
+                asked, importance = labels.singers(marks, head.labels), labels.alike(marks, head.labels, importance)
+            linear = fit_linear(examples, asked, head, importance)
             if head.name == "mood":
                 linear = Linear(tables["axes"] @ linear.weight, tables["axes"] @ linear.bias)
             found[head.name] = HeadWeights.linear(linear.weight.astype(np.float32), linear.bias.astype(np.float32))

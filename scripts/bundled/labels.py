@@ -8,6 +8,8 @@ such *sets*, whose likelihood counts, and teachers' tags make the sets smaller w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,37 @@ from numpy.typing import NDArray
 from earmark.datasets.core import Label, Track
 
 __all__ = [
-    "AROUSAL", "CONTRADICTS", "EMOTIONS", "GENRES", "IMPLIES", "MEANINGS", "MOOD", "MOODS", "MOOD_ALIASES",
-    "MULTICLASS", "PARENTS", "SADNESS", "SINGERS", "TOLD", "VALENCE", "by_table", "emotions", "genre_sets",
-    "genres_of", "moods", "quadrants", "singer_matrix", "singers", "valences",
+    "AROUSAL",
+    "CONTRADICTS",
+    "EMOTIONS",
+    "GENRES",
+    "IMPLIES",
+    "KNOWN",
+    "MEANINGS",
+    "MOOD",
+    "MOODS",
+    "MOOD_ALIASES",
+    "MULTICLASS",
+    "PARENTS",
+    "SADNESS",
+    "SINGERS",
+    "TOLD",
+    "VALENCE",
+    "VOICES",
+    "Known",
+    "alike",
+    "by_table",
+    "emotions",
+    "genre_sets",
+    "genres_of",
+    "instruments",
+    "known_songs",
+    "moods",
+    "quadrants",
+    "singer_matrix",
+    "singers",
+    "valences",
+    "voices",
 ]  # fmt: skip
 
 Array = NDArray[np.float32]
@@ -186,6 +216,18 @@ SINGERS: Mapping[str, Mapping[str, int]] = {
 """Who sings, one of these, and what that says of each label of the voice; what is not stated is a rate. A man and a
 woman exclude each other, for the teachers' word is about the one or the other: a duet is ``vocal``, no more."""
 
+KNOWN = Path(__file__).with_name("known.tsv")
+"""What is public knowledge of songs of the corpora: who sings, which instruments they have, which they lack (``*``: all
+others). By artist, or by track where it differs."""
+VOICES: Mapping[str, Mapping[str, int]] = {
+    "nobody": {"vocal": 0, "instrumental": 1, "male": 0, "female": 0, "rap": 0, "choir": 0},
+    "man": {"vocal": 1, "instrumental": 0, "male": 1, "female": 0, "rap": 0},
+    "woman": {"vocal": 1, "instrumental": 0, "male": 0, "female": 1, "rap": 0},
+    "man raps": {"vocal": 1, "instrumental": 0, "male": 1, "female": 0, "rap": 1},
+    "woman raps": {"vocal": 1, "instrumental": 0, "male": 0, "female": 1, "rap": 1},
+}
+"""What it says of each label of the voice who sings."""
+
 MEANINGS: Mapping[str, str] = {
     "genre": "kind of music; where the kind cannot be told, what stands above it",
     "genres": "kinds of music, each for itself, over the names of genre",
@@ -284,6 +326,64 @@ def quadrants(tracks: Sequence[Track]) -> Array:
         if (given := track.labels.get("mood")) in sides:
             row[:] = [mood in sides[str(given)] for mood in MOOD]
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a song.
+
+    Attributes:
+        voice: A key of :data:`VOICES`, or "".
+        has: Instruments.
+        lacks: Instruments, ``*`` for all that it has not.
+    """
+
+    voice: str = ""
+    has: frozenset[str] = frozenset()
+    lacks: frozenset[str] = frozenset()
+
+
+def known_songs(tracks: Sequence[Track]) -> list[Known]:
+    """What is known of each track."""
+    rows = [line.split("\t") for line in KNOWN.read_text("utf-8").splitlines()[1:]]
+    table = {
+        (artist, track): Known(voice, *(frozenset(names.split(",")) - {""} for names in instruments))
+        for artist, track, voice, *instruments in rows
+    }
+    anybody = Known()
+    return [table.get((t.group, t.path.stem)) or table.get((t.group, ""), anybody) for t in tracks]
+
+
+def voices(known: Sequence[Known], names: Sequence[str], marks: Array) -> Array:
+    """(tracks, labels) marks of the voice: what is known of who sings, else the taggers'.
+
+    A known singer may be silent in a song, and a guest may sing in an instrumental artist's: where the taggers agree
+    on the contrary, nothing is known.
+    """
+    found, vocal = marks.copy(), names.index("vocal")
+    for row, song in zip(found, known, strict=True):
+        if song.voice and abs(row[vocal] - VOICES[song.voice]["vocal"]) == 1:
+            row[:] = np.nan
+        elif song.voice:
+            row[:] = [VOICES[song.voice].get(name, mark) for name, mark in zip(names, row, strict=True)]
+    return found
+
+
+def instruments(known: Sequence[Known], names: Sequence[str], marks: Array) -> Array:
+    """(tracks, labels) marks of the instruments: what is known, else the taggers'; a part is there with its whole."""
+    found, whole = marks.copy(), IMPLIES["instruments"]
+    for row, song in zip(found, known, strict=True):
+        has = song.has | {whole[name] for name in song.has & set(whole)}
+        lacks = set(names) - has if "*" in song.lacks else song.lacks | {p for p in whole if whole[p] in song.lacks}
+        row[:] = [float(n in has) if n in has or n in lacks else mark for n, mark in zip(names, row, strict=True)]
+    return found
+
+
+def alike(marks: Array, names: Sequence[str], importance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(tracks,) importance by which women count as much as men, who sing most songs of the corpora."""
+    male, female = (marks[:, names.index(name)] == 1 for name in ("male", "female"))
+    more = importance[male].sum() / max(1.0, importance[female].sum())
+    return np.where(female, more, 1.0) * importance
 
 
 def singers(marks: Array, names: Sequence[str]) -> Array:

@@ -75,11 +75,16 @@ LEGS = (
     StudentDesign(
         options={"level": 8.0}, steps=10000, learning_rate=1e-3, average=0.999, mask=0.25, more=0.08, seed=1,
     ),
+    StudentDesign(
+        options={"level": 8.0}, steps=12000, learning_rate=1e-3, average=0.999, mask=0.25, more=0.25,
+        music=("train", "more"), seed=2,
+    ),
 )  # fmt: skip
-"""How the student is trained: from random numbers on four teachers, then from these weights on all five."""
+"""How the student is trained: from random numbers on four teachers, from these weights on all five, then on more
+music."""
 MUSIC = Path(__file__).with_name("music.tsv")
+"""Free music that joins the second and third part where it is at hand, and music that is kept unheard."""
 BUNDLED = Path(__file__).parents[2] / "src/earmark/models/default"
-"""Free music that joins the second part where it is at hand, and music that is kept unheard."""
 ROTATION_SEED = 0
 TAG_TEACHERS = ("msd-fcn", "msd-crnn")
 """Whose mean the head tags imitates."""
@@ -219,7 +224,7 @@ def _material(shop: Workshop, leg: StudentDesign, copies: int) -> Steps[tuple[St
     if copies > 1:
         data = yield from _sounds(shop, leg, design, range(copies))
     if leg.more:
-        more = yield from _sounds(shop, leg, music_design(shop, "train"), range(1))
+        more = yield from _sounds(shop, leg, music_design(shop, *leg.music), range(1))
         data = distill_cache.joined(data, more)
     return data, reduction
 

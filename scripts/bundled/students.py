@@ -90,6 +90,7 @@ class StudentDesign:
         mixup: Share of crops with another mixed in up to as loud, and as much of its target (Schmid et al. 2023).
         plain: How much more often an unchanged piece is drawn than a changed copy of it.
         more: Share of crops from sounds that are none of the corpora's, where there are any.
+        music: Uses of the free music, whose half minutes are these sounds.
         seed: Of weights, order and changes.
     """
 
@@ -113,6 +114,7 @@ class StudentDesign:
     mixup: float = 0.0
     plain: float = 1.0
     more: float = 0.0
+    music: tuple[str, ...] = ("train",)
     seed: int = 0
 
 

@@ -64,13 +64,11 @@ class Candidate:
     Attributes:
         design: Of the training; its ``phases`` say how many copies it gets.
         musical: Weight of the musical targets, as further outputs that are cut off at the end, beside a teacher's 1.
-        uses: Of the free music, whose half minutes join.
         others: Candidates whose mean answer to a crop is half of its target.
     """
 
     design: StudentDesign
     musical: float = 0.0
-    uses: tuple[str, ...] = ("train",)
     others: tuple[str, ...] = ()
 
 
@@ -81,7 +79,7 @@ CANDIDATES: Mapping[str, Candidate] = {
     "copies": Candidate(replace(NARROW, phases=((0, 2),))),
     "mixup": Candidate(replace(NARROW, mixup=0.5)),
     "musical": Candidate(NARROW, musical=0.5),
-    "music": Candidate(replace(NARROW, more=0.25), uses=("train", "more")),
+    "music": Candidate(replace(NARROW, more=0.25, music=("train", "more"))),
     "long": Candidate(replace(NARROW, steps=6000)),
     "taught": Candidate(replace(NARROW, steps=1300), others=("narrow", "mixup", "copies")),
 }
@@ -124,7 +122,7 @@ class Material:
 def _material(shop: Workshop, part: int, chosen: Candidate) -> Material:
     design, copies = cache_design(shop.shared), chosen.design.phases[0][1]
     corpora = _sounds(shop, design, copies, chosen.musical > 0)
-    more = _sounds(shop, music_design(shop, *chosen.uses), 1, chosen.musical > 0)
+    more = _sounds(shop, music_design(shop, *chosen.design.music), 1, chosen.musical > 0)
     known = cache.chosen(corpora, _without(design, _parts(shop) == part, corpora))
     targets = _targets(cache.chosen(known, known.copy == 0), list(teacher_widths(design).values()), chosen.musical)
     learnt, corpora = cache.joined(known, more), cache.chosen(corpora, corpora.copy == 0)
