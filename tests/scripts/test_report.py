@@ -41,14 +41,14 @@ def test_a_model_stands_beside_the_one_before(
 ) -> None:
     assert report.main(["--shared", str(shared), "--against", str(_before(tmp_path, "1"))]) == 0
     text = capsys.readouterr().out
-    assert _row(text, "task")[1:4] == ["default@3", "default@1", "cepstral statistics"]
+    assert _row(text, "task")[1:4] == ["default@4", "default@1", "cepstral statistics"]
     for task, (*_, aim) in report.AIMS.items():
         cells = _row(text, task)
         assert cells[1:4] == ["0.256 [0.100, 0.900]", "0.256 [0.100, 0.900]", "0.240 [0.100, 0.900]"]
         assert cells[-1] == f"{aim:.2f}"
-    assert "The heads of default@3, out of fold:" in text
+    assert "The heads of default@4, out of fold:" in text
     assert "The heads of default@1, out of fold:" in text
-    assert _row(text, "")[1:] == ["default@3", "default@1"]
+    assert _row(text, "")[1:] == ["default@4", "default@1"]
     songs = 12 + len([p for p in (shared / "data" / "full-songs").iterdir() if p.suffix in (".mp3", ".ogg")])
     assert f"over {songs} songs" in text
     for line in ("mood against valence", "mood against energy", "genre outside genres"):
@@ -60,8 +60,8 @@ def test_a_model_stands_beside_the_one_before(
 def test_a_model_before_of_the_same_name_has_its_own_column(tmp_path: Path) -> None:
     models = [load_model("default"), load_model(_before(tmp_path, "3"))]
     assert len({model.card.id for model in models}) == 1
-    assert list(report.named(models)) == [f"default@3 ({model.card.digest[:8]})" for model in models]
-    assert list(report.named(models[:1])) == ["default@3"]
+    assert list(report.named(models)) == [f"default@4 ({model.card.digest[:8]})" for model in models]
+    assert list(report.named(models[:1])) == ["default@4"]
 
 
 def _song(mood: str, valence: str, energy: float, genres: tuple[str, ...], voice: tuple[str, ...]) -> SimpleNamespace:
