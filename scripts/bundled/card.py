@@ -47,8 +47,8 @@ DATA = (
     "Million Song Dataset have very likely learned from songs of moods900",
     "Teachers of instruments, voice, tags and of which song of Pop/Rock or Electronic is punk, metal, indie, house or "
     "ambient: the same, and Won et al. 2020, FCN and CRNN of MagnaTagATune (MIT)",
-    "For instruments and voice also what is publicly known of 723 songs of the corpora: who sings, and which instruments "
-    "there are or cannot be, written down by the project (scripts/bundled/known.tsv)",
+    "For instruments and voice also what is publicly known of 723 songs of the corpora: who sings, and which "
+    "instruments there are or cannot be, written down by the project (scripts/bundled/known.tsv)",
     "For instruments and voice also 114 pieces of known instruments, written by scripts/bundled/rendered.py and "
     "rendered by fluidsynth with FluidR3_GM (MIT)",
 )
@@ -68,11 +68,11 @@ NOTES = (
     "duet is vocal alone.",
     "moods are words of AllMusic's, those of one meaning together; a word that AllMusic does not give counts as "
     "absent, so that its precision is a lower bound.",
-    "instruments and voice rest on what is publicly known of songs, and elsewhere on the agreement of unrelated taggers; "
-    "no listener checked them song by song. A voice is named where that is right in 85 % of the songs whose singers are "
-    "known, women counted as often as men; below that a song is vocal, no more. Of instruments, songs on which taggers "
-    "disagree count half in the thresholds. The head tags imitates taggers: its score is agreement with them, not with "
-    "people.",
+    "instruments and voice rest on what is publicly known of songs, and elsewhere on the agreement of unrelated "
+    "taggers; no listener checked them song by song. A voice is named where that is right in 85 % of the songs whose "
+    "singers are known, women counted as often as men; below that a song is vocal, no more. Of instruments, songs on "
+    "which taggers disagree count half in the thresholds. The head tags imitates taggers: its score is agreement with "
+    "them, not with people.",
     "A label of several is named where that is right in 60 % of the cases or more, out of fold, by the lower side of "
     "what was measured; rarer ones only have a score.",
     "Not to be used to judge people by their music, to decide on payment or moderation, or as ground truth. Western "
