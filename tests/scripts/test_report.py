@@ -58,7 +58,7 @@ def test_a_model_stands_beside_the_one_before(
 
 
 def test_a_model_before_of_the_same_name_has_its_own_column(tmp_path: Path) -> None:
-    models = [load_model("default"), load_model(_before(tmp_path, "3"))]
+    models = [load_model("default"), load_model(_before(tmp_path, "4"))]
     assert len({model.card.id for model in models}) == 1
     assert list(report.named(models)) == [f"default@4 ({model.card.digest[:8]})" for model in models]
     assert list(report.named(models[:1])) == ["default@4"]
