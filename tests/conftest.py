@@ -7,6 +7,7 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: more threads would wait for each other
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
+import gc
 import shutil
 import signal
 from collections.abc import Iterator
@@ -19,9 +20,24 @@ import soundfile
 
 from commands import Earmark, Said
 from earmark.engine import Engine
+from earmark.models.device import Device
 from made import make_model
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each file's tests run in one process, so that what they share (servers, browsers, models) is made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log) if config.option.dist == "load" else None
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: it is no garbage to look for again and again, nor to copy for a child process."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +79,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def earmark(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Earmark:
-    """``earmark("tag", path)`` in this process; without ``-j`` it analyses its songs itself.
+    """``earmark("tag", path)`` in this process; without ``-j`` and ``--device`` it analyses itself.
 
     Most of what a test with few short songs takes is the start of workers. Of those are tests/engine, what asks for
     ``-j``, and all that run as a process of their own.
@@ -71,8 +87,9 @@ def earmark(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     from earmark.cli import main
     from earmark.engine import InlineEngine, LocalEngine
 
-    def engine(workers: int | None = None, **more: Any) -> Engine:
-        return InlineEngine() if workers is None else LocalEngine(workers, **more)
+    def engine(workers: int | None = None, *, device: Device = "auto", **more: Any) -> Engine:
+        here = workers is None and device == "auto"
+        return InlineEngine() if here else LocalEngine(workers or 1, device=device, **more)
 
     monkeypatch.setattr("earmark.engine.LocalEngine", engine)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from damage import damaged, sounds_of_all_formats
+from damage import FORMATS, damaged, sounds_of_all_formats
 from earmark.analyses.facts import Loudness, Score, Tempo, choose
 from earmark.analyses.measure import Measuring
 from earmark.audio.images import write_image
@@ -97,11 +97,14 @@ def formats(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return dict(sounds_of_all_formats(tmp_path_factory.mktemp("formats"), (65,)))
 
 
-def test_what_can_be_tagged_can_be_measured(tmp_path: Path, tiny_model: Path, formats: dict[str, bytes]) -> None:
+@pytest.mark.parametrize("files", [len(FORMATS), pytest.param(80, marks=pytest.mark.slow)])
+def test_what_can_be_tagged_can_be_measured(
+    files: int, tmp_path: Path, tiny_model: Path, formats: dict[str, bytes]
+) -> None:
     """Damage that costs no labels costs no record for the sake of features either, and the rest of it is the same."""
     tagger, chance = load_model(tiny_model), random.Random(5)
     kinds = []
-    for number in range(40):
+    for number in range(files):
         name = list(formats)[number % len(formats)]
         way, data = damaged(formats[name], formats["wav"], chance)
         path = tmp_path / f"{number}-{way}.{name}"

@@ -93,7 +93,7 @@ def test_real_songs(shared: Path, tmp_path: Path, earmark: Earmark) -> None:
     of_genre = ([row for row in rows if f"/{genre}/" in row][::14] for genre in ("classical", "electronic", "rock"))
     music = [root / row.split("\t")[0] for several in of_genre for row in several]
     assert len(music) >= 15
-    said = in_process("scan", *music, "--library", tmp_path / "a.db")
+    said = earmark("scan", *music, "--library", tmp_path / "a.db")
     assert said.code == 0, said.err
     for words, genre in (
         ("classical", "classical"),

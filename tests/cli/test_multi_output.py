@@ -39,7 +39,7 @@ def fma(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(fma: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "s1"
     said = in_process(
-        "train", fma, "-r", "multi-output", "--heads", "genre,mood", "--epochs", 2, "-o", folder,
+        "train", fma, "-r", "multi-output", "--heads", "genre,mood", "--epochs", 1, "-o", folder,
         "--set", "training.clips_per_track=2",
     )  # fmt: skip
     assert said.code == 0, said.err
