@@ -335,6 +335,7 @@ def test_a_node_with_another_earmark(tmp_path: Path, code: str, message: str) ->
         list(engine.map(Act(), ["a", "b"]))
 
 
+@slow
 def test_gpus_of_a_cluster(cluster: Any) -> None:
     """Asked for by name, they are asked of Ray, which shows a worker no other; ``auto`` is every node's processor."""
     with pytest.raises(EarmarkError, match=r"--device cuda: the Ray cluster has no GPU; .*--num-gpus"):

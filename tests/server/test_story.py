@@ -17,6 +17,7 @@ from server.browser import Open, Tab
 from serving import served
 
 
+@pytest.mark.slow  # what each view does by itself is tested by default
 def test_from_the_first_file_to_tags_and_back(tab: Open, shared: Path, tmp_path: Path) -> None:
     music = tmp_path / "music"
     music.mkdir()
