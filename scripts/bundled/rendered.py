@@ -524,10 +524,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0, or 1 with one line of what is wrong."""
     parser = argparse.ArgumentParser("python -m scripts.bundled.rendered", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and weights")
-    parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="for pieces and tables")
+    parser.add_argument("--work", type=Path, default=user_cache() / "default-model", help="cache of make model")
     parser.add_argument("-m", "--model", default="default", help="a model folder or a name")
     given = parser.parse_args(arguments)
-    return printed(report(given.shared, given.work, given.model))
+    return printed(report(given.shared, given.work / "taggers", given.model))
 
 
 if __name__ == "__main__":
