@@ -5,11 +5,17 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from scripts.bundled import report
-from scripts.bundled.figures import contradictions
+from scripts.bundled.figures import answer_tables, contradictions, instrument_figures
+from scripts.bundled.heads import Corpus
+from scripts.bundled.labels import Known
 
+from earmark.datasets.core import Dataset, HeadSpec
+from earmark.inference.records import HeadPrediction
 from earmark.inference.tagger import load_model
+from earmark.models.card import HeadCard
 from earmark.models.registry import find_model
 
 
@@ -94,3 +100,26 @@ def test_contradictions_are_counted_among_the_songs_that_could_have_them() -> No
 def test_a_missing_model_is_one_line(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report.main(["--shared", str(shared), "--against", "nowhere"]) == 1
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_the_card_tells_how_often_known_singers_and_instruments_are_named() -> None:
+    card = load_model().card
+    singers, played = (card.scores[head]["out_of_fold"]["known"] for head in ("voice", "instruments"))
+    assert singers["woman"]["songs"] > 100 < singers["man"]["songs"]
+    assert singers["woman"]["male"] < 0.15 and singers["man"]["female"] < 0.15, "of other artists than it learnt from"
+    assert all(one["named_of_lacks"] < one["named_of_has"] / 4 for one in played.values())
+    text = "\n".join(answer_tables(card))
+    assert _row(text, "who")[:3] == ["who", "songs", "artists"]
+    assert _row(text, "strings")[1:3] == [str(played["strings"][key]) for key in ("has", "lacks")]
+
+
+def test_known_songs_are_counted_by_what_is_named_of_them() -> None:
+    head = HeadCard("instruments", "multilabel", ("piano", "drums"))
+    songs = [Known(has=frozenset({"piano"}), lacks=frozenset("*"))] * 6 + [Known(has=frozenset({"drums"}))] * 2
+    said = [{"instruments": HeadPrediction("multilabel", labels=("piano",) if n % 3 else ())} for n in range(8)]
+    marks = {"instruments": np.full((8, 2), np.nan, np.float32)}
+    dataset = Dataset("corpora", Path(), (HeadSpec("instruments", "multilabel", head.labels),), (), "artist")
+    songs += [Known(lacks=frozenset({"piano"}))] * 6
+    corpus = Corpus(dataset, marks, marks["instruments"], np.array([]), songs)
+    found = instrument_figures(corpus, head, [*said, *said[:6]])
+    assert found == {"piano": {"has": 6, "lacks": 6, "named_of_has": 0.6667, "named_of_lacks": 0.6667}}
