@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
+from pytest import MonkeyPatch
 
 from commands import command, environment
 from earmark.app.scan import ScanRequest, scan
-from earmark.engine import InlineEngine
+from earmark.engine import InlineEngine, LocalEngine
+from earmark.server import service
 from earmark.server.application import ServerOptions, create_application
 
 URL = "http://127.0.0.1:8765"
@@ -53,7 +55,9 @@ def real_collection(shared: Path, folder: Path, count: int = 10, *, features: bo
 @contextmanager
 def client_of(options: ServerOptions, **more: Any) -> Iterator[TestClient]:
     """A client of an application with these options, in this process."""
-    application = create_application(options)
+    with MonkeyPatch.context() as patch:  # most tests have nothing analysed: no worker is made before it is needed
+        patch.setattr(service, "LocalEngine", lambda *given, preload, **other: LocalEngine(*given, **other))
+        application = create_application(options)
     with TestClient(application, base_url=URL, raise_server_exceptions=True, **more) as client:
         yield client
 
