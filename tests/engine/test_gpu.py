@@ -113,7 +113,7 @@ def exports(earmark: Earmark, library: Path) -> list[Mapping[str, Any]]:
     return [{key: record.get(key) for key in ("path", "audio", "heads", "error")} for record in said.json]
 
 
-@pytest.mark.parametrize("fault", ["", "refuses"])
+@pytest.mark.parametrize("fault", [pytest.param("", marks=pytest.mark.slow), "refuses"])
 def test_doctor(tmp_path: Path, fault: str) -> None:
     """It runs a network on the GPU, and says why where that fails."""
     facts = in_process("doctor", "-f", "json", env=gpu(tmp_path, fault)).json
