@@ -153,6 +153,7 @@ def test_a_run_that_is_closed_keeps_the_last_state(content: Path, style: Path, t
     assert abs(len(soundfile.read(out)[0]) - 3 * MODEL_RATE) <= 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_last_state(content: Path, style: Path, tmp_path: Path):
     out = tmp_path / "out.wav"
     code = """

@@ -344,6 +344,7 @@ def test_gpus_of_a_cluster(cluster: Any) -> None:
         assert engine.workers > 2 and not engine.gpu
 
 
+@pytest.mark.slow
 def test_a_node_with_a_gpu_does_the_work_that_needs_one() -> None:
     with clustered({"num_gpus": 1}) as cluster, ray_engine(cluster.address, device="cuda") as engine:
         assert engine.workers == 2 and engine.gpu

@@ -41,6 +41,7 @@ def test_train_on_a_folder(client: TestClient, collection: Collection) -> None:
     assert again.status_code == 400 and "a model of this name already" in again.json()["detail"]
 
 
+@pytest.mark.slow
 def test_effect_of_corrections(client: TestClient, collection: Collection) -> None:
     """Nothing was measured; too few songs are one line; what is measured is told from then on."""
     pytest.importorskip("torch")
