@@ -99,7 +99,7 @@ def test_the_same_records_as_on_one_machine(songs: Path, tiny_model: Path, earma
     """Byte for byte, on several nodes; a file that crashes its decoder on every worker is one record."""
     with clustered({}) as cluster:
         asked = ("tag", songs, "-m", tiny_model, "-f", "jsonl")
-        here = earmark(*asked)
+        here = earmark(*asked, "-j", 1)
         there = earmark(*asked, "--engine", "ray", "--address", cluster.address)
     assert here.code == there.code == 3
     assert sorted(here.out.splitlines()) == sorted(there.out.splitlines()) and len(here.records) == 32
