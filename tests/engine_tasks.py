@@ -51,6 +51,9 @@ class Act(Task[str, Any]):
             for _ in range(round(float(rest) / 0.2)):
                 time.sleep(0.2)
                 alive()
+        elif verb == "once" and not Path(rest).exists():
+            Path(rest).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         elif verb == "large":
             return b"x" * (int(rest) * 2**20)
         elif verb in ACTS:

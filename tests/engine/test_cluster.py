@@ -247,6 +247,16 @@ def test_one_meaning_of_what_goes_wrong(cluster: Any) -> None:
 
 
 @slow
+def test_a_worker_that_the_system_ends_costs_its_item_only_the_third_time(cluster: Any, tmp_path: Path) -> None:
+    """Where a node goes, its worker processes may end before their actors, which then say so."""
+    items = ["a", f"once {tmp_path / 'ended'}", "b", "kill", "c"]
+    with ray_engine(cluster.address) as engine:
+        found = told(engine.map(Act(), items))
+    killed = "3 workers of the cluster were lost at it: the system ended the worker (SIGKILL): memory may be short"
+    assert found == ["A", items[1].upper(), "B", ("crash", killed), "C"]
+
+
+@slow
 def test_a_model_that_is_not_there(cluster: Any, tmp_path: Path) -> None:
     with ray_engine(cluster.address) as engine, pytest.raises(EarmarkError, match=f"gone.*on {socket.gethostname()}"):
         list(engine.map(Analyse((tmp_path / "gone",)), ["a.wav"]))

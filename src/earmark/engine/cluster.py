@@ -248,12 +248,17 @@ class RayEngine(PooledEngine):
         )
 
     def _lost(self, seat: Seat, job: Job, piece: Numbered, lost: Lost) -> None:
-        """An item that was lost with several actors is not tried again: it may be what ends them."""
-        if isinstance(lost, _ActorLost):
+        """An item that was lost with several workers is not tried again: it may be what ends them.
+
+        A node that goes may end the worker process first, and its actor still says so: that is no fault of the item.
+        """
+        if isinstance(lost, _ActorLost) or (lost.started and lost.by_machine):
             for index, _ in piece:
                 job.tries[index] += 1
             if max(job.tries[index] for index, _ in piece) >= _TRIES:
                 lost = Lost(f"{_TRIES} workers of the cluster were lost at it: {lost.message}", killed=True)
+            else:
+                lost = Lost(lost.message, started=False)
         super()._lost(seat, job, piece, lost)
 
 
