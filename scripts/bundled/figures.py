@@ -22,15 +22,8 @@ from scripts.bundled.heads import FOLDS, Corpus, Embedded, FittedHeads, fold_of,
 from scripts.bundled.probe import resampled
 
 __all__ = [
-    "agreement_figures",
-    "answer_tables",
-    "contradictions",
-    "genre_figures",
-    "instrument_figures",
-    "label_figures",
-    "markdown",
-    "nested",
-    "voice_figures",
+    "agreement_figures", "answer_tables", "contradictions", "genre_figures", "instrument_figures", "label_figures",
+    "markdown", "nested", "voice_figures",
 ]  # fmt: skip
 
 Double = NDArray[np.float64]
@@ -53,10 +46,9 @@ def nested(corpus: Corpus, fitted: FittedHeads, embedded: Embedded) -> dict[str,
     for head in fitted.heads:
         if head.task == "multilabel":
             found[head.name] = label_figures(corpus, head, said)
-        if head.name == "voice":
-            found[head.name]["known"] = voice_figures(corpus, head, said)
-        if head.name == "instruments":
-            found[head.name]["known"] = instrument_figures(corpus, head, said)
+    for name, figures in (("voice", voice_figures), ("instruments", instrument_figures)):
+        if name in found:
+            found[name]["known"] = figures(corpus, next(head for head in fitted.heads if head.name == name), said)
     return found
 
 
@@ -147,22 +139,28 @@ def voice_figures(corpus: Corpus, head: HeadCard, said: Answers) -> dict[str, An
     for voice in labels.VOICES:
         rows = np.flatnonzero((voices == voice) & ~np.isnan(corpus.learnt[head.name]).all(1))
         if len(rows):
-            shares = dict(zip(head.labels, given[rows].mean(0), strict=True))
-            found[voice] = _plain({"songs": len(rows), "artists": len(set(groups[rows])), **shares})
+            found[voice] = _plain({"songs": len(rows), "artists": len(set(groups[rows]))})
+            for label, named in zip(head.labels, given[rows].T, strict=True):
+                found[voice] |= _share(label, named, groups[rows])
     return found
 
 
 def instrument_figures(corpus: Corpus, head: HeadCard, said: Answers) -> dict[str, Any]:
     """By instrument, how many songs are known to have and to lack it, and in which share of either it is named."""
     marks = labels.instruments(corpus.known, head.labels, np.full((len(said), len(head.labels)), np.nan, np.float32))
-    found = {}
+    groups, found = np.array(corpus.groups), {}
     for label, column in zip(head.labels, marks.T, strict=True):
         given = np.array([label in one[head.name].labels for one in said])
         has, lacks = column == 1, column == 0
         if has.sum() >= LEAST_KNOWN and lacks.sum() >= LEAST_KNOWN:
-            shares = {"named_of_has": given[has].mean(), "named_of_lacks": given[lacks].mean()}
-            found[label] = _plain({"has": int(has.sum()), "lacks": int(lacks.sum()), **shares})
+            found[label] = {"has": int(has.sum()), "lacks": int(lacks.sum())}
+            found[label] |= _share("named_of_has", given[has], groups[has])
+            found[label] |= _share("named_of_lacks", given[lacks], groups[lacks])
     return found
+
+
+def _share(key: str, named: NDArray[np.bool_], groups: NDArray[Any]) -> dict[str, Any]:
+    return _plain({key: named.mean(), f"{key}_ci95": _interval(named.astype(np.float64), groups)})
 
 
 def markdown(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -215,9 +213,9 @@ def _labels(answers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def _voices(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "Who is known to sing, and the share of these songs that `voice` names so, out of fold:"
     yield ""
-    names = [name for name in next(iter(known.values())) if name not in ("songs", "artists")]
+    names = [key.removesuffix("_ci95") for key in next(iter(known.values())) if key.endswith("_ci95")]
     rows = (
-        [who, str(found["songs"]), str(found["artists"]), *(f"{found[name]:.2f}" for name in names)]
+        [who, str(found["songs"]), str(found["artists"]), *(_with_interval(found, name) for name in names)]
         for who, found in known.items()
     )
     yield from markdown(["who", "songs", "artists", *names], rows)
@@ -227,11 +225,7 @@ def _instruments(known: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "Songs that are known to have an instrument, and to lack it, and the share of either in which it is named:"
     yield ""
     rows = (
-        [
-            name,
-            *(str(one[key]) for key in ("has", "lacks")),
-            *(f"{one[f'named_of_{key}']:.2f}" for key in ("has", "lacks")),
-        ]
+        [name, str(one["has"]), str(one["lacks"]), *(_with_interval(one, f"named_of_{k}") for k in ("has", "lacks"))]
         for name, one in known.items()
     )
     yield from markdown(["instrument", "have it", "lack it", "named of those", "named of these"], rows)

@@ -101,8 +101,7 @@ class Corpus:
 
     def sure(self, head: str) -> NDArray[np.bool_]:
         """(tracks,) of which it is public knowledge what a head is asked for."""
-        facts = [{"voice": song.voice, "instruments": song.has | song.lacks} for song in self.known]
-        return np.array([bool(own.get(head)) for own in facts])
+        return np.array([song.tells(head) for song in self.known])
 
     def keeping(self, kept: Mapping[str, Sequence[int]]) -> Corpus:
         """The same with these columns of multi-label heads only."""

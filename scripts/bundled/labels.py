@@ -17,37 +17,10 @@ from numpy.typing import NDArray
 from earmark.datasets.core import Label, Track
 
 __all__ = [
-    "AROUSAL",
-    "CONTRADICTS",
-    "EMOTIONS",
-    "GENRES",
-    "IMPLIES",
-    "KNOWN",
-    "MEANINGS",
-    "MOOD",
-    "MOODS",
-    "MOOD_ALIASES",
-    "MULTICLASS",
-    "PARENTS",
-    "SADNESS",
-    "SINGERS",
-    "TOLD",
-    "VALENCE",
-    "VOICES",
-    "Known",
-    "alike",
-    "by_table",
-    "emotions",
-    "genre_sets",
-    "genres_of",
-    "instruments",
-    "known_songs",
-    "moods",
-    "quadrants",
-    "singer_matrix",
-    "singers",
-    "valences",
-    "voices",
+    "AROUSAL", "CONTRADICTS", "EMOTIONS", "GENRES", "IMPLIES", "KNOWN", "MEANINGS", "MOOD", "MOODS", "MOOD_ALIASES",
+    "MULTICLASS", "PARENTS", "SADNESS", "SINGERS", "TOLD", "VALENCE", "VOICES", "Known", "alike", "by_table",
+    "emotions", "genre_sets", "genres_of", "instruments", "known_songs", "moods", "quadrants", "singer_matrix",
+    "singers", "valences", "voices",
 ]  # fmt: skip
 
 Array = NDArray[np.float32]
@@ -342,6 +315,10 @@ class Known:
     has: frozenset[str] = frozenset()
     lacks: frozenset[str] = frozenset()
 
+    def tells(self, head: str) -> bool:
+        """Whether it is known what a head is asked for."""
+        return bool({"voice": self.voice, "instruments": self.has | self.lacks}.get(head))
+
 
 def known_songs(tracks: Sequence[Track]) -> list[Known]:
     """What is known of each track."""
@@ -350,8 +327,8 @@ def known_songs(tracks: Sequence[Track]) -> list[Known]:
         (artist, track): Known(voice, *(frozenset(names.split(",")) - {""} for names in instruments))
         for artist, track, voice, *instruments in rows
     }
-    anybody = Known()
-    return [table.get((t.group, t.path.stem)) or table.get((t.group, ""), anybody) for t in tracks]
+    nothing = Known()
+    return [table.get((t.group, t.path.stem)) or table.get((t.group, ""), nothing) for t in tracks]
 
 
 def voices(known: Sequence[Known], names: Sequence[str], marks: Array) -> Array:

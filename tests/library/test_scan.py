@@ -448,15 +448,14 @@ def test_one_scan_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_killed_again_and_again(tmp_path: Path, tiny_model: Path, times: int) -> None:
+def test_killed_again_and_again(tmp_path: Path, tiny_model: Path) -> None:
     """kill -9 at any moment loses songs in flight at most; workers end; nothing locks the next scan out."""
     for number in range(40):
         song(tmp_path / "music" / f"{number:02d}.wav", number, seconds=2)
     file = tmp_path / "library.db"
     arguments = command("scan", tmp_path / "music", "--library", file, "-m", tiny_model, "-j", 2)
     chance, before, mark = random.Random(7), 0, f"EARMARK_TEST={tmp_path}"
-    for _ in range(times):
+    for _ in range(3):
         with subprocess.Popen(
             arguments, env=environment(EARMARK_TEST=str(tmp_path)), stderr=subprocess.DEVNULL
         ) as scan:

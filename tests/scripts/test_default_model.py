@@ -184,6 +184,8 @@ def test_what_is_known_is_of_songs_and_words_that_there_are_and_an_entry_for_a_t
     assert {voice for _, _, voice, *_ in rows} == {*VOICES, ""}
     assert {name for row in rows for names in row[3:] for name in names.split(",")} <= {*INSTRUMENTS, "*", ""}
     stems = [(track.group, track.path.stem) for track in tracks]
+    told = sum(song != Known() for song in known_songs(tracks))
+    assert any(f"publicly known of {told} songs" in line for line in load_model().card.data), "the card says how many"
     found = {stem: song.voice for stem, song in zip(stems, known_songs(tracks), strict=True)}
     assert found["Dead Can Dance", "MT0004082588"] == "woman" and found["Dead Can Dance", "MT0005001966"] == "man"
     assert found["Enya", next(stem for artist, stem in found if artist == "Enya")] == "woman"

@@ -64,9 +64,11 @@ def test_the_table_of_free_music_names_commit_licence_and_two_unheard_sources():
     assert len({row[0] for row in rows if row[2] == "unheard"}) == 2
     first = [row[0] for row in rows if row[2] == "train"]
     assert max(first.count(name) for name in first) <= 12, "no source rules"
+    assert len(set(first)) == 6
     learnt = [row[0] for row in rows if row[2] != "unheard" for _ in range(int(row[6]))]
     assert max(learnt.count(name) for name in learnt) <= 72, "no source rules"
     assert not {row[0] for row in rows if row[2] == "unheard"} & set(learnt)
+    assert len(set(learnt)) == 17
     named = f"{len(set(learnt))} public repositories ({len(learnt)} half minutes"
     assert any(named in line for line in load_model().card.data), "the card says how many"
 

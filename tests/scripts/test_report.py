@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from scripts.bundled.figures import answer_tables, contradictions, instrument_fi
 from scripts.bundled.heads import Corpus
 from scripts.bundled.labels import Known
 
-from earmark.datasets.core import Dataset, HeadSpec
+from earmark.datasets.core import Dataset, HeadSpec, Track
 from earmark.inference.records import HeadPrediction
 from earmark.inference.tagger import load_model
 from earmark.models.card import HeadCard
@@ -109,7 +110,7 @@ def test_the_card_tells_how_often_known_singers_and_instruments_are_named() -> N
     assert singers["woman"]["male"] < 0.15 and singers["man"]["female"] < 0.15, "of other artists than it learnt from"
     assert all(one["named_of_lacks"] < one["named_of_has"] / 4 for one in played.values())
     text = "\n".join(answer_tables(card))
-    assert _row(text, "who")[:3] == ["who", "songs", "artists"]
+    assert _row(text, "who")[:3] == ["who", "songs", "artists"] and " [" in _row(text, "woman")[3]
     assert _row(text, "strings")[1:3] == [str(played["strings"][key]) for key in ("has", "lacks")]
 
 
@@ -120,6 +121,10 @@ def test_known_songs_are_counted_by_what_is_named_of_them() -> None:
     marks = {"instruments": np.full((8, 2), np.nan, np.float32)}
     dataset = Dataset("corpora", Path(), (HeadSpec("instruments", "multilabel", head.labels),), (), "artist")
     songs += [Known(lacks=frozenset({"piano"}))] * 6
-    corpus = Corpus(dataset, marks, marks["instruments"], np.array([]), songs)
+    tracks = tuple(Track(Path(), str(n), f"artist {n}", None, {}) for n in range(len(songs)))
+    corpus = Corpus(replace(dataset, tracks=tracks), marks, marks["instruments"], np.array([]), songs)
     found = instrument_figures(corpus, head, [*said, *said[:6]])
+    assert list(found) == ["piano"], "two songs with drums are too few to tell"
+    intervals = [found["piano"].pop(f"named_of_{key}_ci95") for key in ("has", "lacks")]
     assert found == {"piano": {"has": 6, "lacks": 6, "named_of_has": 0.6667, "named_of_lacks": 0.6667}}
+    assert all(low < 0.6667 < high for low, high in intervals)

@@ -56,7 +56,7 @@ def sweep(url: str, examples: int) -> list[str]:
 
 
 def test_every_operation_answers_as_it_is_described(server: str) -> None:
-    assert sweep(server, 2) == []
+    assert sweep(server, 4) == []
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def test_searches_take_turns(asked: TestClient, url: str) -> None:
     with turns, turns:
         request = threading.Thread(target=ask)
         request.start()
-        request.join(0.2)
+        request.join(0.5)
         assert not found, "it did not wait for its turn"
     request.join(30)
     assert found == [404 if url == "/v1/playlists" else 200]
